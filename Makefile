@@ -1,0 +1,32 @@
+# make demo   set up, then make a small dataset and load it (no key, no network beyond the package index)
+# make test   set up, then run the tests
+# make check  set up, then format check, lint and types
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+OUT    ?= demo-out
+
+.PHONY: demo test check clean
+
+$(VENV)/core: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/core
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/core
+	$(BIN)/unifiedvisual demo $(OUT)
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(OUT)

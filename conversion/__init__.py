@@ -1,0 +1,1 @@
+"""Rows to and from the formats trainers read; one file per format."""

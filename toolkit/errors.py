@@ -1,0 +1,96 @@
+"""Every error a user can meet.
+
+UnifiedVisualError            exit code 1: the data, or its source, is wrong
+|-- UsageError                exit code 2: the call is wrong (also a ValueError)
+|   |-- MappingError          a mapping file does not fit the files it maps
+|   `-- UnknownName           a config, task, format or recipe that does not exist; lists the known
+|-- SourceError               a folder or repository cannot be opened, listed or read
+|   |-- LayoutError           files are there, but not in a layout or column shape we know
+|   |-- ArchiveError          a tar.gz is missing, truncated, corrupt or hostile
+|   `-- ShardError            a Parquet file is truncated, corrupt or of another schema
+|-- RowError                  one row is wrong; carries `kind`, the word it is counted under
+|   `-- ImageError            one picture is missing or cannot be decoded
+|-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
+`-- MissingExtra              a feature needs a package that is not installed (also an ImportError)
+
+Messages say where, what was found, what was expected and what to do.
+"""
+
+from collections.abc import Iterable
+
+SHOWN = 5  # how many items of a long list a message shows
+
+
+class UnifiedVisualError(Exception):
+    exit_code = 1
+
+
+class UsageError(UnifiedVisualError, ValueError):
+    exit_code = 2
+
+
+class MappingError(UsageError):
+    pass
+
+
+class UnknownName(UsageError):
+    def __init__(self, what: str, name: object, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {what} {name!r}; known: {', '.join(sorted(known))}")
+
+
+class SourceError(UnifiedVisualError):
+    pass
+
+
+class LayoutError(SourceError):
+    pass
+
+
+class ArchiveError(SourceError):
+    pass
+
+
+class ShardError(SourceError):
+    pass
+
+
+class RowError(UnifiedVisualError):
+    """One row that breaks a rule.
+
+    Args:
+        message: where, what was found, what was expected, what to do.
+        kind: one word, under which skips are counted ("missing_image", "placeholder_mismatch", ...).
+    """
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments do not survive pickling on their own
+        return _rebuild_row_error, (type(self), str(self), self.kind)
+
+
+class ImageError(RowError):
+    pass
+
+
+class TooManyBadRows(UnifiedVisualError):
+    pass
+
+
+class MissingExtra(UnifiedVisualError, ImportError):
+    exit_code = 2
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'unifiedvisual[{extra}]'")
+
+
+def _rebuild_row_error(cls: type[RowError], message: str, kind: str) -> RowError:
+    return cls(message, kind=kind)
+
+
+def shorten(items: Iterable[object]) -> str:
+    """The first few items, sorted, and how many more there are: "'a', 'b' (+7 more)"."""
+    ordered = sorted(repr(item) for item in items)
+    more = f" (+{len(ordered) - SHOWN} more)" if len(ordered) > SHOWN else ""
+    return ", ".join(ordered[:SHOWN]) + more

@@ -1,0 +1,257 @@
+"""The record: one typed row for every task, and the rules every row keeps.
+
+    source -> Row -> messages -> a format, a shard, a batch
+
+A `Row` is frozen and holds pictures as their original encoded bytes. `check_row` is the one place that knows the rules;
+whoever writes rows calls it. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says the same to `datasets`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from toolkit.errors import RowError
+from toolkit.tasks import QUADRANTS, TASKS
+
+if TYPE_CHECKING:
+    import datasets
+
+MESSAGE_ROLES = ("system", "user", "assistant")
+IMAGE_ROLES = ("input", "intermediate", "output")
+ORIGINS = ("upstream", "generated", "procedural")
+ID_PATTERN = re.compile(r"[a-z0-9_-]+")
+
+
+class EncodedImage(NamedTuple):
+    """A picture as it was found: the encoded file, and a name whose suffix tells the format ("" = unknown)."""
+
+    bytes: bytes
+    path: str = ""
+
+
+class Part(NamedTuple):
+    """A piece of a message: `type` is "text" or "image"; the text of an image part is always ""."""
+
+    type: str
+    text: str = ""
+
+
+IMAGE_PART = Part("image")
+
+
+class Message(NamedTuple):
+    role: str
+    content: tuple[Part, ...]
+
+
+class Region(NamedTuple):
+    """A labelled box: x0 y0 x1 y1 as fractions of width and height of `images[image]`."""
+
+    image: int
+    box: tuple[float, float, float, float]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One sample. The n-th image part of `messages`, read from top to bottom, stands for `images[n]`.
+
+    Attributes:
+        id: unique over the whole dataset, `[a-z0-9_-]+`.
+        task: a key of `tasks.TASKS`.
+        quadrant: input -> output modality of this row, as `quadrant_of` computes it.
+        source: dataset the row was drawn from; "" = not stated.
+        license: licence of that source; "" = not stated.
+        origin: "upstream", "generated" (by models) or "procedural" (by the scene engine).
+        messages: optional system message, then user and assistant in turn, assistant last.
+        images: in reading order over the whole row, original bytes.
+        image_roles: aligned with `images`: "input", "intermediate" (part of a rationale) or "output" (a target).
+        image_captions: aligned with `images`: generation prompt, alt text or caption; "" = unknown.
+        instruction: plain text of the user's turns.
+        rationale: plain text of the reasoning; "" where there is none or it cannot be told from the answer.
+        answer: plain text of the answer; the whole reply where the rationale cannot be told apart.
+        regions: labelled boxes in the pictures.
+        provenance: JSON object: archive members and row number, or recipe, models, prompt hashes, seed.
+    """
+
+    id: str
+    task: str
+    quadrant: str
+    source: str = ""
+    license: str = ""
+    origin: str = "upstream"
+    messages: tuple[Message, ...]
+    images: tuple[EncodedImage, ...] = ()
+    image_roles: tuple[str, ...] = ()
+    image_captions: tuple[str, ...] = ()
+    instruction: str = ""
+    rationale: str = ""
+    answer: str = ""
+    regions: tuple[Region, ...] = ()
+    provenance: str = "{}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain dicts and lists: what `datasets` yields with undecoded images."""
+        return {
+            "id": self.id,
+            "task": self.task,
+            "quadrant": self.quadrant,
+            "source": self.source,
+            "license": self.license,
+            "origin": self.origin,
+            "messages": [{"role": m.role, "content": [p._asdict() for p in m.content]} for m in self.messages],
+            "images": [image._asdict() for image in self.images],
+            "image_roles": list(self.image_roles),
+            "image_captions": list(self.image_captions),
+            "instruction": self.instruction,
+            "rationale": self.rationale,
+            "answer": self.answer,
+            "regions": [{"image": r.image, "box": list(r.box), "label": r.label} for r in self.regions],
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def from_dict(cls, columns: dict[str, Any]) -> "Row":
+        """The inverse of `to_dict`. Extra keys are refused, missing ones raise TypeError."""
+        return cls(
+            **{
+                **columns,
+                "messages": tuple(Message(m["role"], tuple(Part(p["type"], p["text"]) for p in m["content"])) for m in columns["messages"]),
+                "images": tuple(EncodedImage(i["bytes"], i["path"] or "") for i in columns["images"]),
+                "image_roles": tuple(columns["image_roles"]),
+                "image_captions": tuple(columns["image_captions"]),
+                "regions": tuple(Region(r["image"], tuple(r["box"]), r["label"]) for r in columns["regions"]),
+            }
+        )
+
+
+_TEXT = pa.string()
+ARROW_SCHEMA = pa.schema(
+    [
+        ("id", _TEXT),
+        ("task", _TEXT),
+        ("quadrant", _TEXT),
+        ("source", _TEXT),
+        ("license", _TEXT),
+        ("origin", _TEXT),
+        ("messages", pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]))),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))),
+        ("image_roles", pa.list_(_TEXT)),
+        ("image_captions", pa.list_(_TEXT)),
+        ("instruction", _TEXT),
+        ("rationale", _TEXT),
+        ("answer", _TEXT),
+        ("regions", pa.list_(pa.struct([("image", pa.int32()), ("box", pa.list_(pa.float32(), 4)), ("label", _TEXT)]))),
+        ("provenance", _TEXT),
+    ]
+)
+COLUMNS = tuple(ARROW_SCHEMA.names)
+
+
+def features() -> "datasets.Features":
+    """`ARROW_SCHEMA` as `datasets` features, with `images` as pictures. Works on datasets 3.6 and later."""
+    import datasets
+
+    # datasets 4 introduced List; before that a one-element Python list meant the same.
+    many = getattr(datasets, "List", None) or (lambda feature: [feature])
+    box = datasets.List(datasets.Value("float32"), length=4) if hasattr(datasets, "List") else datasets.Sequence(datasets.Value("float32"), length=4)
+    text = datasets.Value("string")
+    lists = {
+        "messages": many({"role": text, "content": many({"type": text, "text": text})}),
+        "images": many(datasets.Image()),
+        "image_roles": many(text),
+        "image_captions": many(text),
+        "regions": many({"image": datasets.Value("int32"), "box": box, "label": text}),
+    }
+    return datasets.Features({name: lists.get(name, text) for name in COLUMNS})
+
+
+def rows_to_table(rows: Iterable[Row]) -> pa.Table:
+    return pa.Table.from_pylist([row.to_dict() for row in rows], schema=ARROW_SCHEMA)
+
+
+def table_to_rows(table: pa.Table) -> Iterator[Row]:
+    for columns in table.to_pylist():
+        yield Row.from_dict(columns)
+
+
+def quadrant_of(messages: Iterable[Message]) -> str:
+    """Quadrant of a conversation: "mm" on a side whose messages hold a picture, else "text"."""
+    sides = {"input": "text", "output": "text"}
+    for message in messages:
+        if any(part.type == "image" for part in message.content):
+            sides["output" if message.role == "assistant" else "input"] = "mm"
+    return f"{sides['input']}-{sides['output']}"
+
+
+def text_of(messages: Iterable[Message], *roles: str) -> str:
+    """Plain text of the messages of some roles: parts joined by a line break, messages by an empty line."""
+    turns = (
+        "\n".join(text for part in message.content if part.type == "text" and (text := part.text.strip())) for message in messages if message.role in roles
+    )
+    return "\n\n".join(turn for turn in turns if turn)
+
+
+def check_row(row: Row) -> None:
+    """Every rule a row keeps by itself (that ids occur once is for whoever sees all rows).
+
+    Raises:
+        RowError: the first rule broken; its `kind` names the rule.
+    """
+    for kind, problem in _problems(row):
+        raise RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
+
+
+def _problems(row: Row) -> Iterator[tuple[str, str]]:
+    if not ID_PATTERN.fullmatch(row.id):
+        yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
+    for column, value, known in (("task", row.task, tuple(TASKS)), ("quadrant", row.quadrant, QUADRANTS), ("origin", row.origin, ORIGINS)):
+        if value not in known:
+            yield f"bad_{column}", f"{column} is {value!r}; known: {', '.join(known)}"
+    yield from _message_problems(row)
+    yield from _image_problems(row)
+    for number, region in enumerate(row.regions):
+        x0, y0, x1, y1 = region.box
+        if not 0 <= region.image < len(row.images) or not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
+            yield "bad_region", f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, same for y"
+    if not _is_json_object(row.provenance):
+        yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
+
+
+def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
+    roles = [message.role for message in row.messages]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    if not turns or len(turns) % 2 or turns != ["user", "assistant"] * (len(turns) // 2):
+        yield "bad_turns", f"turns are {roles}; expected an optional system, then user and assistant in turn, assistant last"
+    for part in (part for message in row.messages for part in message.content):
+        if part.type not in ("text", "image"):
+            yield "bad_part", f"a part has type {part.type!r}; expected 'text' or 'image'"
+        elif part.type == "image" and part.text:
+            yield "bad_part", f"an image part carries text {part.text[:80]!r}; expected ''"
+
+
+def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
+    sides = [message.role for message in row.messages for part in message.content if part.type == "image"]
+    counts = (len(sides), len(row.images), len(row.image_roles), len(row.image_captions))
+    if len(set(counts)) > 1:
+        yield "count_mismatch", "image parts, images, image_roles, image_captions number {}, {}, {}, {}; expected equal".format(*counts)
+    for number, (side, role) in enumerate(zip(sides, row.image_roles, strict=False)):
+        expected = ("intermediate", "output") if side == "assistant" else ("input",)
+        if role not in expected:
+            yield "bad_image_role", f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}"
+    for number, image in enumerate(row.images):
+        if not image.bytes:
+            yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"
+    if row.quadrant in QUADRANTS and row.quadrant != (found := quadrant_of(row.messages)):
+        yield "bad_quadrant", f"quadrant is {row.quadrant!r}, but the messages are {found!r}"
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
