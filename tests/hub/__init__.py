@@ -7,7 +7,7 @@ The way of a request: `LoopbackHub` (state) <- `endpoints` (one method per API c
         hub.requests                                      # method, path, range, status, bytes of each request, in order
 As on the real Hub, writing and private repositories need a token (`hub.token`), and LFS files are answered with a redirect to a CDN: another
 origin (localhost instead of 127.0.0.1) that is sent no token. huggingface_hub reads HF_ENDPOINT when it is imported and needs HF_HUB_DISABLE_XET=1.
-Not here: models and spaces, pull requests, Xet, search, PAT scopes.
+Not here: models and spaces, pull requests, Xet, search, token scopes.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.hub.endpoints import Endpoints
-from tests.hub.faults import Fault, Request
+from tests.hub.faults import BODY_KINDS, Fault, Request
 from tests.hub.repositories import Blob, Repository, blob_at
 
 __all__ = ["Fault", "LoopbackHub", "Repository", "Request"]
@@ -80,7 +80,12 @@ class LoopbackHub:
         Args:
             kind: a status ("429" with Retry-After, "500", "503", "401", ...); "cut": close the connection after `after_bytes` of the body;
                 "slow": pause `delay_s` after each `chunk_bytes` of the body; "hang": say nothing for `delay_s`, then close the connection.
+
+        Raises:
+            ValueError: no such kind.
         """
+        if not (kind in (*BODY_KINDS, "hang") or kind.isdigit()):
+            raise ValueError(f"unknown fault {kind!r}; known: a status, 'cut', 'hang', 'slow'")
         with self.lock:
             self.faults.append(
                 Fault(

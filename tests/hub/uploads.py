@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,10 @@ class Uploads(Downloads):
 
     def lfs_put(self, sha256: str, part: str) -> None:
         path = self.hub.uploads / f"{sha256}.{part or 'whole'}"
-        with path.open("wb") as file:
-            for chunk in self.body:
-                file.write(chunk)
+        arriving = path.with_suffix(f".{threading.get_ident()}")  # a client that gave up may still be sending the same part
+        with arriving.open("wb") as file:
+            file.writelines(self.body)
+        arriving.replace(path)
         if not part:
             self._keep(sha256, path)
         self.send(200, {"ETag": f'"{sha256}-{part}"', "Content-Length": "0"})
