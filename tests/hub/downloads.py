@@ -16,7 +16,7 @@ class Downloads(Wire):
     def repository(self, repo: str, *, to_write: bool = False) -> Repository:
         """Without a token the Hub does not tell a missing repository from a private one: both are 401.
 
-        The real Hub sends no code with that 401 and clients recognise it by the https URL; over http they need the code.
+        Over https clients recognise that 401 by the URL alone (hf_raise_for_status, REPO_API_REGEX); over http they need the code.
         """
         authorized = self.is_authorized()
         repository = self.hub.repositories.get(repo)
