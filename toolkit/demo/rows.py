@@ -16,7 +16,7 @@ from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_r
 from toolkit.tasks import TASKS
 
 LONG_SIDE_PX = 384
-FORMATS = (("JPEG", "jpg", {"quality": 90}), ("PNG", "png", {}), ("WEBP", "webp", {"quality": 90}))
+FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (("JPEG", "jpg", {"quality": 90}), ("PNG", "png", {}), ("WEBP", "webp", {"quality": 90}))
 
 Piece = str | EncodedImage
 
@@ -61,7 +61,7 @@ def demo_row(task: str, number: int) -> Row:
     photo = photos()[number % len(photos())]
     other = photos()[(number + 5 + number // len(photos())) % len(photos())]
     prompt, rationale, answer = _MAKERS[task](photo, other, number)
-    messages = (Message("user", _parts(prompt)), Message("assistant", _parts((*rationale, *answer))))
+    messages = (Message("user", _parts(prompt)), Message("assistant", _parts(_reply(rationale, answer))))
     images = tuple(piece for piece in (*prompt, *rationale, *answer) if isinstance(piece, EncodedImage))
     row = Row(
         id=f"{TASKS[task].prefix}-{number:04d}",
@@ -79,6 +79,13 @@ def demo_row(task: str, number: int) -> Row:
     )
     check_row(row)
     return row
+
+
+def _reply(rationale: tuple[Piece, ...], answer: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """An empty line between two texts, nothing beside a picture."""
+    if rationale and isinstance(rationale[-1], str) and isinstance(answer[0], str):
+        return (*rationale[:-1], f"{rationale[-1]}\n\n{answer[0]}", *answer[1:])
+    return (*rationale, *answer)
 
 
 def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
@@ -110,12 +117,21 @@ def _detail(photo: Photo, number: int) -> EncodedImage:
 
 Made = tuple[tuple[Piece, ...], tuple[Piece, ...], tuple[Piece, ...]]  # prompt, rationale, answer
 
+
+def _grey(picture: Image.Image) -> Image.Image:
+    return ImageOps.grayscale(picture).convert("RGB")
+
+
+def _poster(picture: Image.Image) -> Image.Image:
+    return ImageOps.posterize(picture, 2)
+
+
 EDITS: tuple[tuple[str, str, Callable[[Image.Image], Image.Image]], ...] = (
-    ("look as if it had been taken before colour film", "Early film knew only light and dark, so every colour becomes a grey.", lambda p: ImageOps.grayscale(p).convert("RGB")),
+    ("look as if it had been taken before colour film", "Early film knew only light and dark, so every colour becomes a grey.", _grey),
     ("appear as it would in a mirror", "A mirror swaps left and right and leaves up and down alone.", ImageOps.mirror),
     ("feel like the negative strip it was printed from", "A negative turns light into dark and each colour into its opposite.", ImageOps.invert),
-    ("resemble a poster printed with very few inks", "Few inks mean few shades, so smooth tones fall into flat steps.", lambda p: ImageOps.posterize(p, 2)),
-)  # fmt: skip
+    ("resemble a poster printed with very few inks", "Few inks mean few shades, so smooth tones fall into flat steps.", _poster),
+)
 
 
 def _image_generation(photo: Photo, other: Photo, number: int) -> Made:

@@ -25,11 +25,11 @@ COT_SECTIONS = re.compile(
 
 
 class Draft(NamedTuple):
-    """A row as upstream wrote it, before its pictures are found. `rationale` and `answer` are "" where they cannot be told apart."""
+    """A row as upstream wrote it, before its pictures are found. `answer` is None where it cannot be told from the rationale."""
 
     turns: tuple[Turn, ...]
     rationale: str = ""
-    answer: str = ""
+    answer: str | None = None
 
     def references(self) -> list[Reference]:
         return [piece for turn in self.turns for piece in turn.content if isinstance(piece, Reference)]
@@ -102,7 +102,7 @@ def _read_turn(turn: Any, column: str) -> Turn:
 def _read_columns(record: dict[str, Any], columns: Columns) -> Draft:
     prompt, rationale, answer = (tuple(_read_pieces(record[name], name)) if name else () for name in (columns.prompt, columns.rationale, columns.answer))
     turns = (Turn("user", prompt), Turn("assistant", (*rationale, Break(), *answer)))
-    return Draft(turns, rationale=_text(rationale), answer=_text(answer) if rationale else "")
+    return Draft(turns, rationale=_text(rationale), answer=_text(answer) if rationale else None)
 
 
 def _read_pieces(value: Any, column: str) -> Iterator[Piece]:

@@ -130,7 +130,7 @@ def to_row(sketch: Sketch, images: list[EncodedImage]) -> Row:
         image_captions=tuple(reference.caption for reference in references),
         instruction=text_of(messages, "user"),
         rationale=sketch.draft.rationale,
-        answer=sketch.draft.answer or text_of(messages, "assistant"),
+        answer=text_of(messages, "assistant") if sketch.draft.answer is None else sketch.draft.answer,
         provenance=json.dumps(sketch.origin | ({"images": found} if found else {}), ensure_ascii=False, default=_as_text),
     )
     check_row(row)
