@@ -13,7 +13,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from toolkit.errors import RowError
-from toolkit.schema import EncodedImage, Row
+from toolkit.schema import Row
 from toolkit.sources.skips import Skips
 from toolkit.sources.upstream.archives import Member, read_members
 from toolkit.sources.upstream.sketches import Place, Sketch, to_row
@@ -134,7 +134,7 @@ class _Picture:
     rows: list[int] = field(default_factory=list)  # that use it
     uses: int = 0  # by rows not yet out
     ticket: int = 0  # where it is put aside; 0 = not here
-    has_come: bool = False
+    member: str = ""  # its name in the archive, once it has come
 
 
 class _WaitingRows:
@@ -172,7 +172,7 @@ class _WaitingRows:
 
     def arrive(self, number: int, member: Member) -> Iterator[Row]:
         picture = self._pictures[number]
-        picture.has_come = True
+        picture.member = member.name
         for row in picture.rows:
             self._rows[row].missing -= 1
         if self._in_order:
@@ -193,7 +193,9 @@ class _WaitingRows:
     def _release(self, row: _Waiting, at_hand: dict[int, bytes]) -> Iterator[Row]:
         row.is_done = True
         here = {number: at_hand[number] if number in at_hand else self._spool.get(self._pictures[number].ticket) for number in row.pictures}
-        yield from self._build(self._take_sketch(row), {self._pictures[number].place: data for number, data in here.items()})
+        yield from self._build(
+            self._take_sketch(row), {self._pictures[number].place: Member(self._pictures[number].member, data) for number, data in here.items()}
+        )
         self._let_go(row)
 
     def _take_sketch(self, row: _Waiting) -> Sketch:
@@ -209,13 +211,12 @@ class _WaitingRows:
                 self._spool.drop(picture.ticket)
                 picture.ticket = 0
 
-    def _build(self, sketch: Sketch, here: dict[Place, bytes]) -> Iterator[Row]:
-        images = [
-            EncodedImage(here[place], place.name.rpartition("/")[2]) if place else EncodedImage(reference.bytes, reference.path.rpartition("/")[2])
-            for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
+    def _build(self, sketch: Sketch, here: dict[Place, Member]) -> Iterator[Row]:
+        found = [
+            here[place] if place else Member(reference.path, reference.bytes) for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
         ]
         try:
-            row = to_row(sketch, images)
+            row = to_row(sketch, found)
         except RowError as error:
             self._skips.bad(error)
         else:
@@ -230,7 +231,7 @@ class _WaitingRows:
                 self._skips.good()
             elif row.missing:
                 sketch = self._take_sketch(row)
-                absent = next(self._pictures[number].place for number in row.pictures if not self._pictures[number].has_come)
+                absent = next(self._pictures[number].place for number in row.pictures if not self._pictures[number].member)
                 more = f" ({lacking:,} rows lack pictures)" if lacking > 1 else ""
                 self._let_go(row)
                 self._skips.bad(

@@ -66,10 +66,14 @@ def place(turns: Iterable[Turn], pools: Pools, *, placeholder: str, quadrant: st
     Raises:
         RowError: "placeholder_mismatch".
     """
-    placed = [Turn(turn.role, tuple(_split(turn.content, PLACEHOLDERS[placeholder]))) for turn in turns]
-    gaps = [piece for turn in placed for piece in turn.content if isinstance(piece, Gap)]
-    if not any(pools) and quadrant == "text-text":
-        return _settle(placed)  # a text task: the words are the writer's own
+    pattern = PLACEHOLDERS[placeholder]
+    placed = [Turn(turn.role, tuple(_split(turn.content, pattern))) for turn in turns]
+    pieces = [piece for turn in placed for piece in turn.content]
+    gaps = [piece for piece in pieces if isinstance(piece, Gap)]
+    if any(not gap.text for gap in gaps) or (not any(pools) and (quadrant == "text-text" or any(isinstance(piece, Reference) for piece in pieces))):
+        # Typed parts say where pictures stand, or there are none: a placeholder in the text is the writer's own words.
+        placed = [Turn(turn.role, tuple(piece.text if isinstance(piece, Gap) and piece.text else piece for piece in turn.content)) for turn in placed]
+        gaps = [gap for gap in gaps if not gap.text]
     if any(gap.number for gap in gaps):
         placed = _fill_numbered(placed, gaps, [reference for pool in pools for reference in pool])
     else:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolkit.errors import LayoutError, RowError, shorten
@@ -11,7 +11,7 @@ from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_r
 from toolkit.sources.parquet import open_parquet, read_records
 from toolkit.sources.repository import Repository
 from toolkit.sources.skips import Skips
-from toolkit.sources.upstream.archives import normalise_name
+from toolkit.sources.upstream.archives import Member, normalise_name
 from toolkit.sources.upstream.look import task_named_in, task_of
 from toolkit.sources.upstream.mapping import FilePlan
 from toolkit.sources.upstream.placing import Reference
@@ -108,7 +108,7 @@ def _identify(record: dict[str, Any], plan: FilePlan, task: Task, draft: Draft) 
     return f"{task.prefix}-{slug}" if slug == own else f"{task.prefix}-{slug}-{digest[:8]}"
 
 
-def to_row(sketch: Sketch, images: list[EncodedImage]) -> Row:
+def to_row(sketch: Sketch, members: Sequence[Member]) -> Row:
     """A sketch with its pictures, in reading order, as a Row that keeps every rule.
 
     Raises:
@@ -117,7 +117,7 @@ def to_row(sketch: Sketch, images: list[EncodedImage]) -> Row:
     task = TASKS[sketch.task]
     messages = tuple(_message(turn.role, turn.content) for turn in sketch.draft.turns)
     references = sketch.draft.references()
-    found = [place and {"archive": place.archive, "member": place.name} for place in sketch.places]
+    found = [place and {"archive": place.archive, "member": member.name} for place, member in zip(sketch.places, members, strict=True)]
     row = Row(
         id=sketch.id,
         task=task.name,
@@ -125,7 +125,7 @@ def to_row(sketch: Sketch, images: list[EncodedImage]) -> Row:
         source=task.source,
         license=task.license,
         messages=messages,
-        images=tuple(images),
+        images=tuple(EncodedImage(member.data, member.name.rpartition("/")[2]) for member in members),
         image_roles=_image_roles(messages, task),
         image_captions=tuple(reference.caption for reference in references),
         instruction=text_of(messages, "user"),

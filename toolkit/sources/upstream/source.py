@@ -130,17 +130,20 @@ def open_upstream(
     texts = [path for path in files if path.endswith(".parquet")]
     if not texts:
         raise LayoutError(f"{repository.name}: no Parquet under data/; found {shorten(files) or 'no files at all'}")
-    archives = {task: path for path in files if path.endswith(ARCHIVE_SUFFIXES) and (task := task_named_in(path.rpartition("/")[2].partition(".")[0]))}
     plans = tuple(look(repository, path, overrides or {}) for path in texts)
+    return replace(source_of(repository, plans, find_archives(files)), on_missing=on_missing, on_bad_row=on_bad_row)
+
+
+def find_archives(files: Iterable[str]) -> dict[str, str]:
+    """Task -> path of the archive named after it, whether or not the typo in one name is still there."""
+    archives = (path for path in files if path.endswith(ARCHIVE_SUFFIXES))
+    return {task: path for path in archives if (task := task_named_in(path.rpartition("/")[2].partition(".")[0]))}
+
+
+def source_of(repository: Repository, plans: tuple[FilePlan, ...], archives: dict[str, str]) -> UpstreamSource:
+    """A source from plans already made."""
     tasks = {task for plan in plans for task in _tasks_of(repository, plan, archives)}
-    return UpstreamSource(
-        repository=repository,
-        plans=plans,
-        archives=archives,
-        tasks=tuple(name for name in TASKS if name in tasks),
-        on_missing=on_missing,
-        on_bad_row=on_bad_row,
-    )
+    return UpstreamSource(repository=repository, plans=plans, archives=archives, tasks=tuple(name for name in TASKS if name in tasks))
 
 
 def _tasks_of(repository: Repository, plan: FilePlan, archives: dict[str, str]) -> Iterable[str]:
