@@ -18,14 +18,12 @@ app = typer.Typer(
 )
 
 Src = Annotated[
-    str, typer.Argument(metavar="SRC", help="A folder, a Hub dataset (org/name) or hf://datasets/org/name[@revision][/folder].", show_default=False)
+    str, typer.Argument(metavar="SRC", help="A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder].", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 MappingFile = Annotated[str | None, typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where our guess is wrong.")]
 Revision = Annotated[str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")]
-Token = Annotated[
-    str | None, typer.Option("--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the one `hf auth login` stored.", show_default=False)
-]
+Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False)]
 
 
 @app.command()
@@ -43,9 +41,7 @@ def info(json: Json = False) -> None:
 def inspect(
     source: Src,
     mapping: MappingFile = None,
-    write_mapping: Annotated[
-        Path | None, typer.Option("--write-mapping", metavar="FILE", help="Write what was guessed, as a start for your own mapping.")
-    ] = None,
+    write_mapping: Annotated[Path | None, typer.Option("--write-mapping", metavar="FILE", help="Write the guesses, as a start for your own mapping.")] = None,
     revision: Revision = None,
     token: Token = None,
     json: Json = False,
@@ -103,6 +99,9 @@ def main(arguments: list[str] | None = None) -> Any:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(141) from None
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
     except Exception as error:
         from toolkit.errors import UnifiedVisualError
 

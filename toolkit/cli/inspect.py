@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from toolkit.cli.terminal import console, print_json, problems, say, stages, table
-from toolkit.errors import UsageError
+from toolkit.cli.terminal import print_json, problems, say, stages, table
+from toolkit.errors import UsageError, shorten
 from toolkit.sources.packed import find_shards
 from toolkit.sources.repository import open_repository
 from toolkit.sources.upstream.inspection import Inspection, inspect_upstream
@@ -33,10 +33,11 @@ def run(source: str, *, mapping: str | None, write_mapping: Path | None, revisio
 
 def _print(found: Inspection, written: Path | None) -> None:
     say(f"{found.name}\n")
+    by_reasons: dict[tuple[str, ...], list[str]] = {}
     for plan in found.plans:
-        console.print(f"[bold]{plan.path}[/bold]", markup=True) if "[" not in plan.path else say(plan.path)
-        for reason in plan.reasons:
-            say(f"  {reason}")
+        by_reasons.setdefault(plan.reasons, []).append(plan.path)
+    for reasons, paths in by_reasons.items():  # shards of one set are told once
+        say("\n".join([shorten(paths), *(f"  {reason}" for reason in reasons)]))
     rows = [(name, found.rows.get(name, 0), task.published_rows, _archive(found, name)) for name, task in TASKS.items()]
     table("\nRows", ("task", "found", "published", "archive"), rows, right=("found", "published"))
     problems(found.counts, found.problems)
@@ -51,4 +52,5 @@ def _archive(found: Inspection, task: str) -> str:
         return "no pictures" if not TASKS[task].archive else "-"
     rule = finding.rule
     moved = f"; rows begin {rule.row_prefix!r} where members begin {rule.member_prefix!r}" if rule.row_prefix or rule.member_prefix else ""
-    return f"{finding.path} ({finding.size / 1e6:,.1f} MB): rows name {finding.named:,} pictures, {finding.matched} of the first {len(finding.members)} members{moved}"
+    matched = f"{finding.matched} of the first {len(finding.members)} members"
+    return f"{finding.path} ({finding.size / 1e6:,.1f} MB): rows name {finding.named:,} pictures, {matched}{moved}"

@@ -7,12 +7,13 @@ backoff; what remains becomes one SourceError that says what to do.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from toolkit.errors import SourceError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_URL = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[^/]+))?(?:/(?P<folder>.*))?")
 RANDOM_ACCESS_BLOCK_BYTES = 1 << 20
+
+T = TypeVar("T")
 
 
 class Repository(Protocol):
@@ -176,7 +179,7 @@ def _open_hub(repo_id: str, folder: str, revision: str | None, token: str | bool
     if constants.HF_HUB_OFFLINE:
         return _open_cached(repo_id, folder, revision)
     with hub_errors(repo_id + (f"@{revision}" if revision else "")):
-        info = HfApi(token=token).dataset_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        info = _patiently(lambda: HfApi(token=token).dataset_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT))
     return HubRepository(repo_id, str(info.sha), folder.rstrip("/"), token)
 
 
@@ -210,6 +213,20 @@ class Downloaded:
 def downloaded(repository: Repository) -> Repository:
     """The same files, read from this machine; a local folder is so already."""
     return Downloaded(repository) if isinstance(repository, HubRepository) else repository
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """`call()`, again where waiting helps. The Hub client does this itself for files and listings, but not for what is asked first of all."""
+    for wait_s in (1, 2, 4, 8):
+        try:
+            return call()
+        except Exception as error:
+            response = getattr(error, "response", None)
+            if response is None or response.status_code not in (408, 429, 500, 502, 503, 504):
+                raise
+            asked_s = response.headers.get("Retry-After", "")
+            time.sleep(float(asked_s) if asked_s.isdigit() else wait_s)
+    return call()
 
 
 def _open_cached(repo_id: str, folder: str, revision: str | None) -> LocalFolder:

@@ -9,11 +9,12 @@ Rules:
   end       an archive must end as tar says it does; a cut or damaged one raises, however much could be read
 """
 
+import io
 import tarfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from isal import igzip
 
@@ -53,7 +54,7 @@ def read_members(
         ArchiveError: not gzip, not tar, cut off or damaged.
     """
     try:
-        with igzip.IGzipFile(fileobj=raw) as inflated, tarfile.open(fileobj=inflated, mode="r:", tarinfo=_StrictTarInfo) as tar:
+        with igzip.IGzipFile(fileobj=_OneWay(raw), mode="rb") as inflated, tarfile.open(fileobj=inflated, mode="r:", tarinfo=_StrictTarInfo) as tar:
             while (info := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # or it would keep every header
                 name = normalise_name(info.name)
@@ -66,6 +67,24 @@ def read_members(
         raise
     except (EOFError, OSError, zlib.error, tarfile.TarError, ValueError) as error:
         raise ArchiveError(f"{archive}: damaged or cut off ({type(error).__name__}: {error}); download it again") from error
+
+
+class _OneWay(io.RawIOBase):
+    """A file that is only ever read forward; igzip and tarfile ask whether it can seek, and then do not."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._raw.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _StrictTarInfo(tarfile.TarInfo):

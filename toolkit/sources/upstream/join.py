@@ -7,19 +7,21 @@ The first member of a name counts (archives.py): a later one cannot take back a 
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import BinaryIO
 
 from toolkit.errors import RowError
 from toolkit.schema import Row
+from toolkit.sources.ahead import read_ahead
 from toolkit.sources.skips import Skips
 from toolkit.sources.upstream.archives import Member, read_members
 from toolkit.sources.upstream.sketches import Place, Sketch, to_row
 from toolkit.sources.upstream.spool import Spool
 
-MEMORY_BYTES = 128 << 20
+MEMORY_BYTES = 64 << 20
+AHEAD_BYTES = 8 << 20
 LEARN_MEMBERS = 32
 LEARN_BYTES = 64 << 20
 
@@ -51,13 +53,15 @@ def _read_archive(archive: str, open_archive: Callable[[str], BinaryIO], waiting
     wanted = waiting.names(archive)
     basenames = {name.rpartition("/")[2] for name in wanted}
     table: dict[str, int] = {}  # member name -> picture, once the rule is known
-    with closing(open_archive(archive)) as raw:
-        members = read_members(
+    with ExitStack() as stack:
+        raw = stack.enter_context(closing(open_archive(archive)))
+        read = read_members(
             raw,
             archive,
             wanted=lambda name: name in table if table else name.rpartition("/")[2] in basenames,
             on_refused=lambda kind, name: skips.note(f"refused_{kind}", f"{archive}: member {name!r}"),
         )
+        members = stack.enter_context(closing(read_ahead(read, size_of=lambda member: len(member.data), max_bytes=AHEAD_BYTES)))
         first = _first_members(members)
         rule = learn_rule(wanted, [member.name for member in first])
         table.update((rule.member_name(name), number) for name, number in wanted.items())

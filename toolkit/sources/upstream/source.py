@@ -21,7 +21,7 @@ from toolkit.sources.upstream.sketches import Sketch, read_sketches
 from toolkit.tasks import TASKS
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
-BATCH_ROWS, BATCH_BYTES = 64, 8 << 20
+BATCH_ROWS, BATCH_BYTES = 64, 4 << 20
 
 logger = logging.getLogger(__name__)
 
