@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from toolkit.errors import RowError
-from toolkit.sources.upstream.placing import Break, Gap, Piece, Pools, Reference, Turn, place
+from toolkit.sources.upstream.placing import PLACEHOLDERS, Break, Gap, Piece, Pools, Reference, Turn, place
 
 ROLE_OF = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant", "bot": "assistant", "system": "system"}
 PATH_KEYS = ("path", "image", "image_path", "file_name", "filename", "file", "url", "image_url")
@@ -70,7 +70,11 @@ def read_draft(record: dict[str, Any], *, shape: str, columns: Columns, placehol
     pools = Pools(*(_pool(record, names) for names in (columns.prompt_images, columns.answer_images, columns.images)))
     if columns.captions:
         pools = pools._replace(row=_caption(pools.row, record[columns.captions]))
-    return _split_cot(draft._replace(turns=place(draft.turns, pools, placeholder=placeholder, quadrant=quadrant)))
+    turns = place(draft.turns, pools, placeholder=placeholder, quadrant=quadrant)
+    if quadrant != "text-text":  # there, tags are the writer's own words
+        rationale, answer = (text and _without_placeholders(text, PLACEHOLDERS[placeholder]) for text in (draft.rationale, draft.answer))
+        draft = draft._replace(rationale=rationale or "", answer=answer)
+    return _split_cot(draft._replace(turns=turns))
 
 
 def named_paths(record: dict[str, Any], *, shape: str, columns: Columns) -> list[str]:
@@ -183,6 +187,10 @@ def _split_cot(draft: Draft) -> Draft:
         return draft
     *reasons, conclusion = (section.strip() for section in match.groups())
     return draft._replace(rationale="\n\n".join(filter(None, reasons)), answer=conclusion)
+
+
+def _without_placeholders(text: str, pattern: re.Pattern[str]) -> str:
+    return _text(pattern.sub("\0", text).split("\0"))
 
 
 def _text(content: Iterable[object]) -> str:
