@@ -1,7 +1,6 @@
 """What a repository in the published layout holds, how it would be read, and what is wrong with it: nothing stops at the first fault."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -38,12 +37,15 @@ class Inspection:
     plans: tuple[FilePlan, ...] = ()
     rows: dict[str, int] = field(default_factory=dict)
     archives: dict[str, ArchiveFinding] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, message: str) -> None:
-        self.counts[kind] += 1
-        self.problems.setdefault(kind, []).append(message)
+        self.add_many(kind, 1, [message])
+
+    def add_many(self, kind: str, count: int, examples: list[str]) -> None:
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.problems.setdefault(kind, []).extend(examples)
 
     def mapping(self) -> dict[str, object]:
         """A mapping file that says what was guessed; a start for the user's own."""
@@ -109,9 +111,8 @@ def _read_texts(source: UpstreamSource, found: Inspection, on_progress: Callable
                     named.setdefault(place.archive, {})[place.name] = 1
         except LayoutError as error:
             found.add("missing_archive", str(error))
-        found.counts.update(skips.counts)
-        for kind, examples in skips.examples.items():
-            found.problems.setdefault(kind, []).extend(examples)
+        for kind, count in skips.counts.items():
+            found.add_many(kind, count, skips.examples[kind])
     return named
 
 

@@ -83,8 +83,8 @@ class _Sample:
         return [record[column] for record in self.records if record[column] not in (None, "", [])]
 
     def columns(self, test: Callable[[Any], bool]) -> list[str]:
-        """Columns whose values, where there are any, all pass a test."""
-        return [name for name in self.names if (values := self.values(name)) and all(map(test, values))]
+        """Columns most of whose values pass a test: a few bad rows do not hide what a column is."""
+        return [name for name in self.names if (values := self.values(name)) and 2 * sum(map(test, values)) > len(values)]
 
 
 def _guess(path: str, sample: _Sample) -> FilePlan:
@@ -171,7 +171,7 @@ def _guess_task(plan: FilePlan, sample: _Sample) -> FilePlan:
     columns = plan.columns.named()
     for name in sample.columns(lambda value: isinstance(value, str) and "/" not in value and bool(task_named_in(value))):
         if name not in columns:
-            values = {value: task_named_in(value) for value in sample.values(name)}
+            values = {value: task for value in sample.values(name) if (task := task_named_in(str(value)))}
             return replace(plan, task_column=name, task_values=values, reasons=(*plan.reasons, f"task <- column {name}, e.g. {shorten(values)}"))
     if task := task_named_in(plan.path):
         return replace(plan, task=task, reasons=(*plan.reasons, f"task {task}: named in the file's path"))
