@@ -190,7 +190,7 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     found = json.loads(out)
     assert code == 1
     assert found["rows"]["image_editing"] == ROWS_PER_TASK - 2
-    expected = {"duplicate_id", "placeholder_mismatch", "unsafe_path", "refused_unsafe_name", "image_not_an_image"}
+    expected = {"duplicate_id", "duplicate_member", "placeholder_mismatch", "unsafe_path", "refused_unsafe_name", "image_not_an_image"}
     assert found["problems"] == dict.fromkeys(expected, 1)
     assert not (tmp_path.parent / "evil.png").exists()
 
