@@ -181,7 +181,8 @@ def tiny_emu3() -> SimpleNamespace:
 EMU3_PUBLISHED_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}{# Render all images first #}"
     "{% for content in message['content'] | selectattr('type', 'equalto', 'image') %}{{ '<image>' }}{% endfor %}{# Render all text next #}"
-    "{% if message['role'] != 'assistant' %}{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}{% endfor %}"
+    "{% if message['role'] != 'assistant' %}"
+    "{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{{ content['text'] + ' '}}{% endfor %}"
     "{% else %}{% for content in message['content'] | selectattr('type', 'equalto', 'text') %}{% generation %}{{ content['text'] + ' '}}{% endgeneration %}"
     "{% endfor %}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 )
@@ -287,7 +288,7 @@ def decode(tokenizer, ids) -> str:
 
 
 def supervised(batch, row: int = 0) -> list[int]:
-    """Ids a row is trained on, checked to be the very ids of its input."""
+    """Ids a row is trained on, checked to be the very ids of its input at the same places."""
     keep = batch["labels"][row] != -100
     assert torch.equal(batch["labels"][row][keep], batch["input_ids"][row][keep])
     return batch["labels"][row][keep].tolist()

@@ -8,7 +8,8 @@ common          what every family shares: decoding, splicing, padding, the lengt
 understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
 loss            losses that the stock models cannot give
 
-torch is imported here and nowhere below; `import toolkit` does not import it.
+Every picture in an assistant turn is answer, whether its role is `intermediate` or `output`: the models that draw are trained on both.
+transformers' Trainer strips columns it does not know: pass remove_unused_columns=False. `import toolkit` imports no torch, only the files here do.
 """
 
 from importlib import import_module

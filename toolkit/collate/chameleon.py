@@ -8,8 +8,8 @@ The stock `labels` path gives an infinite loss on pictures, because the model fo
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice, token_id
-from toolkit.collate.template import ChatEncoder
+from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
+from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
 from toolkit.errors import ImageTokenMismatch
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from toolkit.collate.template import Encoded
-from toolkit.errors import ImageError, ImageTokenMismatch, RowError, TooManyBadRows, UsageError, shorten
+from toolkit.errors import ImageError, ImageTokenMismatch, RowError, TooManyBadRows, UsageError
 
 IGNORE_INDEX = -100  # what torch's cross entropy leaves out
 BAD_IN_A_ROW = 100  # more than this is no accident of single rows
@@ -180,15 +180,3 @@ def pad_id_of(tokenizer: Any) -> int:
     """Id that fills rows up; any will do, since padding is neither attended to nor supervised."""
     known = [token_id for token_id in (tokenizer.pad_token_id, tokenizer.eos_token_id) if token_id is not None]
     return int(known[0]) if known else 0
-
-
-def token_id(tokenizer: Any, token: str) -> int:
-    """Id of a control token.
-
-    Raises:
-        UsageError: the tokenizer has no such token.
-    """
-    found: int | None = tokenizer.convert_tokens_to_ids(token)
-    if found is None or tokenizer.convert_ids_to_tokens(found) != token:
-        raise UsageError(f"{type(tokenizer).__name__} has no token {token!r}; it has {shorten(tokenizer.all_special_tokens)}; pass the family's own processor")
-    return found

@@ -5,15 +5,15 @@
 The stock forward can neither embed nor score answer pictures: use `janus_loss`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from PIL import ImageOps
 from torch import Tensor
 
-from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, image_flags, open_image, pad_id_of, splice, token_id
-from toolkit.collate.template import ChatEncoder
+from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, image_flags, open_image, pad_id_of, splice
+from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
 from toolkit.errors import ImageTokenMismatch
 
@@ -101,7 +101,7 @@ class JanusCollator(Collator):
             tensors["pixel_values"] = torch.cat([self.image_processor(image, return_tensors="pt")["pixel_values"] for image in shown])
         return Sample(columns=columns, tensors=tensors)
 
-    def batch(self, samples: Any) -> dict[str, Tensor]:
+    def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         batch = super().batch(samples)
         return {**batch, "gen_image_mask": batch["gen_image_mask"].bool()}
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.errors import ImageTokenMismatch, RowError, UsageError
+from toolkit.errors import ImageTokenMismatch, RowError, UsageError, shorten
 
 # Unicode noncharacters: no text may hold them, so nothing is lost by dropping them from a part.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -37,6 +37,18 @@ class Encoded:
     is_answer: list[bool]
 
 
+def token_id(tokenizer: Any, token: str) -> int:
+    """Id of a control token.
+
+    Raises:
+        UsageError: the tokenizer has no such token.
+    """
+    found: int | None = tokenizer.convert_tokens_to_ids(token)
+    if found is None or tokenizer.convert_ids_to_tokens(found) != token:
+        raise UsageError(f"{type(tokenizer).__name__} has no token {token!r}; it has {shorten(tokenizer.all_special_tokens)}; pass the family's own processor")
+    return found
+
+
 class ChatEncoder:
     """Encodes rows with the chat template of a processor.
 
@@ -53,9 +65,9 @@ class ChatEncoder:
     def __init__(self, processor: Any, *, image_token: str, chat_template: str | None = None, leading_ids: list[int] | None = None) -> None:
         self.processor, self.tokenizer, self.chat_template = processor, processor.tokenizer, chat_template
         self.image_token = image_token
-        self.image_id: int = self.tokenizer.convert_tokens_to_ids(image_token)
-        if not getattr(self.tokenizer, "is_fast", False) or self.tokenizer.convert_ids_to_tokens(self.image_id) != image_token:
-            raise UsageError(f"{type(self.tokenizer).__name__} must be a fast tokenizer with the token {image_token!r}; load it with use_fast=True")
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise UsageError(f"{type(self.tokenizer).__name__} gives no character offsets; load the fast tokenizer (use_fast=True)")
+        self.image_id = token_id(self.tokenizer, image_token)
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         self.control_tokens = tuple(sorted(special | {image_token}, key=lambda token: (-len(token), token)))
         self.control_ids = frozenset(self.tokenizer.convert_tokens_to_ids(list(self.control_tokens)))
@@ -163,10 +175,10 @@ class ChatEncoder:
         ids = [] if begins_with_bos else list(self._leading)
         is_answer = [False] * len(ids)
         previous = 0
-        for token_id, start, end in self._tokens(rendered):
+        for number, start, end in self._tokens(rendered):
             # Byte-level tokenizers leave the space before a word out of its offsets; it belongs to the token all the same.
             start, previous = min(start, previous), end
-            ids.append(token_id)
+            ids.append(number)
             is_answer.append(any(start < span_end and end > span_start for span_start, span_end in spans))
         return ids, is_answer
 
@@ -176,26 +188,28 @@ class ChatEncoder:
         for number, piece in enumerate(_MARK.split(rendered)):
             if number % 2:
                 length = len(piece) + len(_OPEN + _CLOSE)
-                yield from ((token_id, at, at + length) for token_id in self._literal_ids(self.control_tokens[int(piece)]))
+                yield from ((found, at, at + length) for found in self._literal_ids(self.control_tokens[int(piece)]))
             else:
                 length = len(piece)
-                yield from ((token_id, at + start, at + end) for token_id, start, end in self._piece_tokens(piece, is_first=number == 0))
+                yield from ((found, at + start, at + end) for found, start, end in self._piece_tokens(piece, is_first=number == 0))
             at += length
 
-    def _piece_tokens(self, piece: str, *, is_first: bool) -> Iterator[tuple[int, int, int]]:
-        # SentencePiece puts a space before a text: encode behind a line break and take that off again, as transformers does.
-        # Source: transformers 5.23, utils/chat_template_utils.py, _encode_chat_piece
+    def _literal_ids(self, token: str) -> list[int]:
+        ids = [found for found, *_ in self._piece_tokens(token, split_special_tokens=True)]
+        if self.tokenizer.convert_tokens_to_ids(token) in ids:  # an added token that is not special is never split
+            ids = [found for letter in token for found, *_ in self._piece_tokens(letter)]
+        return ids
+
+    def _piece_tokens(self, piece: str, *, is_first: bool = False, **options: bool) -> list[tuple[int, int, int]]:
+        """Tokens of a piece of a text, as they are behind other text.
+
+        SentencePiece puts a blank before whatever it is given: encode behind a line break and take that off again.
+        Source: transformers 5.23, utils/chat_template_utils.py, _encode_chat_piece
+        """
         for lead in ("",) if is_first else ("\n", ""):
-            encoding = self.tokenizer(lead + piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+            encoding = self.tokenizer(lead + piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False, **options)
             ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
             skip = len(self._newline) if lead else 0
-            if not lead or ids[:skip] == self._newline:
+            if ids[:skip] == self._newline or not lead:
                 break
-        for token_id, (start, end) in zip(ids[skip:], offsets[skip:], strict=True):
-            yield token_id, max(start - len(lead), 0), max(end - len(lead), 0)
-
-    def _literal_ids(self, token: str) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(token, add_special_tokens=False, split_special_tokens=True)
-        if self.tokenizer.convert_tokens_to_ids(token) in ids:  # an added token that is not special is never split
-            ids = [token_id for letter in token for token_id in self.tokenizer.encode(letter, add_special_tokens=False)]
-        return ids
+        return [(found, max(start - len(lead), 0), max(end - len(lead), 0)) for found, (start, end) in zip(ids[skip:], offsets[skip:], strict=True)]

@@ -30,7 +30,7 @@ class UnderstandingCollator(Collator):
     Args:
         processor: any transformers processor with a chat template and a fast tokenizer.
         chat_template: Jinja text used instead of the processor's own.
-        processor_kwargs: passed to the processor with the pictures ({"max_pixels": ...}).
+        processor_kwargs: passed to the processor with the pictures ({"size": ...}).
         max_length: tokens, placeholders included; longer rows are bad rows, never cut.
         on_bad_row: "raise", or "skip" and count under `skipped`.
 
