@@ -72,7 +72,8 @@ class ChatEncoder:
         self.control_tokens = tuple(sorted(special | {image_token}, key=lambda token: (-len(token), token)))
         self.control_ids = frozenset(self.tokenizer.convert_tokens_to_ids(list(self.control_tokens)))
         self._closers = tuple(token for token in self.control_tokens if token != image_token)
-        self._literal = re.compile("|".join(map(re.escape, self.control_tokens)))
+        self._lengths = sorted({len(token) for token in self.control_tokens}, reverse=True)
+        self._first_letter = re.compile(f"[{re.escape(''.join({token[0] for token in self.control_tokens}))}]")
         self._number = {token: number for number, token in enumerate(self.control_tokens)}
         self._newline: list[int] = self.tokenizer.encode("\n", add_special_tokens=False)
         self._leading = self._leading_ids() if leading_ids is None else leading_ids
@@ -125,8 +126,15 @@ class ChatEncoder:
         ]
 
     def _protect(self, text: str) -> str:
+        """Marks instead of control tokens. By length and look-up: Emu3 has 33,000 of them, too many for one pattern."""
         text = text.replace(_OPEN, "").replace(_CLOSE, "")
-        return self._literal.sub(lambda match: f"{_OPEN}{self._number[match.group()]}{_CLOSE}", text)
+        pieces, at = [], 0
+        for start in (match.start() for match in self._first_letter.finditer(text)):
+            token = next((text[start : start + length] for length in self._lengths if text[start : start + length] in self._number), None)
+            if token is not None and start >= at:
+                pieces += [text[at:start], f"{_OPEN}{self._number[token]}{_CLOSE}"]
+                at = start + len(token)
+        return "".join([*pieces, text[at:]])
 
     def _render(self, conversation: Conversation, *, prompt_for_answer: bool = False) -> str:
         # The processor may edit the dicts it is given.
