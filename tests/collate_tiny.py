@@ -282,6 +282,13 @@ def _spread(model: torch.nn.Module, vq: str) -> torch.nn.Module:
     return model
 
 
+def sharpen(head: torch.nn.Module) -> None:
+    """Makes the logits of a random head differ enough for a wrong position or a wrong target to show in the loss."""
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.mul_(30)
+
+
 def decode(tokenizer, ids) -> str:
     """Text of ids, control tokens by name."""
     return tokenizer.decode([int(token_id) for token_id in ids], skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -7,6 +7,7 @@ from tests.collate_tiny import (
     decode,
     make_row,
     picture,
+    sharpen,
     supervised,
     tiny_chameleon,
     train,
@@ -118,8 +119,11 @@ def test_chameleon_loss_reaches_text_and_picture_rows_of_the_head_and_not_the_vq
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())
 
 
-def test_chameleon_loss_is_the_mean_over_supervised_tokens(tiny):
-    batch = tiny.collate(QUADRANT_ROWS)
+def test_chameleon_loss_is_the_mean_over_supervised_tokens():
+    tiny = tiny_chameleon()
+    collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
+    batch = collate(QUADRANT_ROWS)
+    sharpen(tiny.model.lm_head)
     with torch.no_grad():
         hidden = tiny.model.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         log_probs = tiny.model.lm_head(hidden).log_softmax(-1)

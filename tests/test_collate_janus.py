@@ -7,6 +7,7 @@ from tests.collate_tiny import (
     decode,
     make_row,
     picture,
+    sharpen,
     supervised,
     tiny_janus,
     train,
@@ -178,8 +179,12 @@ def test_janus_loss_reaches_the_generation_head_only_where_pictures_are_answered
     assert (total > 0) is head_gets_gradient
 
 
-def test_janus_loss_is_the_mean_over_supervised_tokens_of_both_kinds(tiny):
-    batch = tiny.collate([make_row("a", "Draw", "Ok {red}")])
+def test_janus_loss_is_the_mean_over_supervised_tokens_of_both_kinds():
+    tiny = tiny_janus()
+    collate = get_collator("janus", processor=tiny.processor, image_tokens=janus_tokenizer(tiny.model, tiny.processor))
+    batch = collate([make_row("a", "Draw", "Ok {red}")])
+    sharpen(tiny.model.lm_head)
+    sharpen(tiny.model.model.generation_head)
     tiny.model.eval()
     with torch.no_grad():
         embeds = tiny.model.get_input_embeddings()(batch["input_ids"])

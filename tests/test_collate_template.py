@@ -175,15 +175,16 @@ def test_a_token_the_tokenizer_does_not_have_is_refused(llava):
 
 
 def merging_tokenizer():
-    """Byte-level BPE that takes the blank into the word, as GPT-2, Qwen and Emu3 do."""
+    """Byte-level BPE that takes the blank into the word but not into its offsets, as GPT-2 does."""
     import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     merges = [("\u0120", "Y"), ("\u0120Y", "e"), ("\u0120Ye", "s"), ("i", "m"), ("im", "a"), ("ima", "g"), ("imag", "e")]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*letters, *("".join(merge) for merge in merges)])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<s>", "</s>", "<image>"])
     return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
@@ -223,6 +224,17 @@ def test_a_literal_adds_no_blank_and_is_split_as_any_text(llava, make):
     assert encoded.ids.count(encoder.image_id) == 1
     pieces = "".join(tokenizer.convert_ids_to_tokens(encoded.ids)).replace("\u0120", " ").replace("\u2581", " ").replace("\u010a", "\n")
     assert pieces.lstrip() == "USER: <image>\nan<image>tag ASSISTANT: Yes<image> </s>"
+    if make is merging_tokenizer:
+        assert tokenizer.convert_ids_to_tokens(encoded.ids)[-5:-2] == ["<", "image", ">"]
+
+
+def test_a_literal_that_is_no_special_token_is_taken_apart_by_letters(llava):
+    tokenizer = merging_tokenizer()
+    tokenizer.add_tokens(["<picture>"])
+    encoder = ChatEncoder(_Processor(tokenizer), image_token="<picture>", chat_template=LLAVA_TEMPLATE.replace("<image>", "<picture>"))
+    encoded = encoder.encode(make_row("a", "{red}a <picture>?", "Yes"))
+    assert encoded.ids.count(encoder.image_id) == 1
+    assert tokenizer.decode(encoded.ids, clean_up_tokenization_spaces=False) == "USER: <picture>\na <picture>? ASSISTANT: Yes </s>"
 
 
 class _Processor:

@@ -137,9 +137,9 @@ class ChatEncoder:
         return "".join([*pieces, text[at:]])
 
     def _render(self, conversation: Conversation, *, prompt_for_answer: bool = False) -> str:
-        # The processor may edit the dicts it is given.
-        copy = [{**message, "content": [dict(part) for part in message["content"]]} for message in conversation]
-        rendered: str = self.processor.apply_chat_template(copy, chat_template=self.chat_template, tokenize=False, add_generation_prompt=prompt_for_answer)
+        rendered: str = self.processor.apply_chat_template(
+            conversation, chat_template=self.chat_template, tokenize=False, add_generation_prompt=prompt_for_answer
+        )
         return rendered
 
     def _answer_spans(self, row_id: str, conversation: Conversation, rendered: str) -> Iterator[tuple[dict[str, Any], int, int]]:
