@@ -40,7 +40,7 @@ def rows(*widths):
 
 
 def stored(folder):
-    return [ids for path in sorted(folder.glob("*.parquet")) for ids in pq.read_table(path)["ids"].to_pylist()]
+    return sorted(ids for path in folder.glob("*.parquet") for ids in pq.read_table(path)["ids"].to_pylist())
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -48,7 +48,7 @@ def test_stored_ids_collate_to_the_same_batch_as_the_model(tmp_path, name):
     build, make_tokenizer = FAMILIES[name]
     tiny = build()
     vq = make_tokenizer(tiny.model, tiny.processor)
-    assert tokenize(QUADRANT_ROWS, vq, tmp_path, answers_only=name == "janus") == {"janus": 3}.get(name, 5)
+    assert tokenize(QUADRANT_ROWS, vq, tmp_path, answers_only=name == "janus")["encoded"] == {"janus": 3}.get(name, 5)
     live, kept = (get_collator(name, processor=tiny.processor, image_tokens=source)(QUADRANT_ROWS) for source in (vq, StoredTokens(tmp_path)))
     assert live.keys() == kept.keys()
     assert all(torch.equal(live[key], kept[key]) for key in live)
@@ -80,13 +80,13 @@ def test_half_precision_weights_have_a_revision_of_their_own():
 def test_tokenize_writes_sha256_revision_and_ids(tmp_path):
     tokenize(rows(3), Sizes(), tmp_path)
     content = png(picture("red", (3, 4)))
-    assert pq.read_table(tmp_path / "tokens-00000.parquet").to_pylist() == [{"sha256": hashlib.sha256(content).hexdigest(), "tokenizer": "r1", "ids": [3, 4]}]
+    assert pq.read_table(next(tmp_path.glob("*.parquet"))).to_pylist() == [{"sha256": hashlib.sha256(content).hexdigest(), "tokenizer": "r1", "ids": [3, 4]}]
 
 
 def test_tokenize_goes_on_where_it_stopped_and_encodes_no_picture_twice(tmp_path):
     tokenizer = Sizes()
-    assert tokenize(rows(1, 2, 3, 2), tokenizer, tmp_path, images_per_file=2) == 3
-    assert tokenize(rows(1, 2, 3, 4, 5), tokenizer, tmp_path, images_per_file=2) == 2
+    assert tokenize(rows(1, 2, 3, 2), tokenizer, tmp_path, images_per_file=2) == {"encoded": 3, "known": 1}
+    assert tokenize(rows(1, 2, 3, 4, 5), tokenizer, tmp_path, images_per_file=2) == {"encoded": 2, "known": 3}
     assert tokenizer.num_encoded == 5
     assert stored(tmp_path) == [[1, 4], [2, 4], [3, 4], [4, 4], [5, 4]]
 
@@ -99,7 +99,7 @@ def test_a_stop_leaves_whole_files_only(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tokenize(stopping(), Sizes(), tmp_path, images_per_file=2)
     assert stored(tmp_path) == [[1, 4], [2, 4]]
-    assert tokenize(rows(1, 2, 3), Sizes(), tmp_path, images_per_file=2) == 1
+    assert tokenize(rows(1, 2, 3), Sizes(), tmp_path, images_per_file=2) == {"encoded": 1, "known": 2}
 
 
 def test_a_stop_while_writing_leaves_no_file_to_be_read(tmp_path, monkeypatch):
@@ -111,8 +111,27 @@ def test_a_stop_while_writing_leaves_no_file_to_be_read(tmp_path, monkeypatch):
         patched.setattr(tokens_module.pq, "write_table", half_written)
         with pytest.raises(OSError, match="disk full"):
             tokenize(rows(1), Sizes(), tmp_path)
-    assert tokenize(rows(1), Sizes(), tmp_path) == 1
+    assert tokenize(rows(1), Sizes(), tmp_path)["encoded"] == 1
     assert len(StoredTokens(tmp_path)) == 1
+
+
+def test_processes_that_share_a_folder_do_not_overwrite_one_another(tmp_path):
+    def meanwhile():
+        yield from rows(1)
+        tokenize(rows(2), Sizes(), tmp_path)
+
+    tokenize(meanwhile(), Sizes(), tmp_path)
+    assert stored(tmp_path) == [[1, 4], [2, 4]]
+
+
+@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "bad_image")])
+def test_bad_rows_stop_or_are_counted(tmp_path, change, kind):
+    mixed = [rows(1)[0], {**rows(2)[0], **change}, rows(3)[0]]
+    with pytest.raises(RowError, match="row 'r-2'") as caught:
+        tokenize(mixed, Sizes(), tmp_path)
+    assert caught.value.kind == kind
+    assert tokenize(mixed, Sizes(), tmp_path, on_bad_row="skip") == {"encoded": 2, "known": 0, kind: 1}
+    assert stored(tmp_path) == [[1, 4], [3, 4]]
 
 
 def test_ids_of_another_tokenizer_are_never_taken(tmp_path):

@@ -9,10 +9,11 @@ subset of rows, and ids of another checkpoint are never taken by mistake.
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.common import open_image
-from toolkit.errors import RowError, ShardError, SourceError, UsageError, shorten
+from toolkit.errors import ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
@@ -122,12 +123,19 @@ def image_ids(images: Sequence[Any], source: ImageTokenizer | StoredTokens, *, r
 
 
 def tokenize(
-    rows: Iterable[Mapping[str, Any]], tokenizer: ImageTokenizer, folder: str | Path, *, answers_only: bool = False, images_per_file: int = 4096
-) -> int:
-    """Writes the ids of all pictures of some rows to a folder of Parquet files; returns how many pictures were new.
+    rows: Iterable[Mapping[str, Any]],
+    tokenizer: ImageTokenizer,
+    folder: str | Path,
+    *,
+    answers_only: bool = False,
+    images_per_file: int = 4096,
+    on_bad_row: Literal["raise", "skip"] = "raise",
+) -> Counter[str]:
+    """Writes the ids of all pictures of some rows to a folder of Parquet files.
 
     Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after a stop,
-    it goes on with the pictures that are not there yet. Each distinct picture is encoded once.
+    it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several processes may write to
+    one folder, each with its share of the rows.
 
     Args:
         rows: with undecoded images.
@@ -135,33 +143,50 @@ def tokenize(
         folder: made if need be; may hold ids of other tokenizers too.
         answers_only: only pictures in assistant turns (all that Janus needs).
         images_per_file: pictures per file; what a stop can lose.
+        on_bad_row: "raise", or "skip" a row from its first bad picture on and count it.
+
+    Returns:
+        encoded: pictures that are new; known: pictures that were there; then one count per kind of bad row.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     done = {sha256 for (sha256, revision), _ in _keys(folder) if revision == tokenizer.revision}
-    count, ready = 0, []
-    for row, image in _images(rows, answers_only=answers_only):
-        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
-        if sha256 in done:
-            continue
-        done.add(sha256)
-        ids = tokenizer.encode([open_image(image, row_id=row["id"])])[0]
-        ready.append({"sha256": sha256, "tokenizer": tokenizer.revision, "ids": ids.tolist()})
-        count += 1
-        if len(ready) == images_per_file:
-            _write(folder, ready)
-            ready = []
+    counts: Counter[str] = Counter(encoded=0, known=0)
+    ready: list[dict[str, Any]] = []
+    for row in rows:
+        try:
+            for sha256, ids in _new_ids(row, tokenizer, done, answers_only=answers_only):
+                counts["known" if ids is None else "encoded"] += 1
+                if ids is not None:
+                    ready.append({"sha256": sha256, "tokenizer": tokenizer.revision, "ids": ids})
+        except RowError as error:
+            if on_bad_row == "raise":
+                raise
+            counts[error.kind] += 1
+        while len(ready) >= images_per_file:
+            _write(folder, ready[:images_per_file])
+            ready = ready[images_per_file:]
     if ready:
         _write(folder, ready)
-    return count
+    return counts
 
 
-def _images(rows: Iterable[Mapping[str, Any]], *, answers_only: bool) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    for row in rows:
-        roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
-        for role, image in zip(roles, row["images"], strict=True):
-            if role == "assistant" or not answers_only:
-                yield row, image
+def _new_ids(row: Mapping[str, Any], tokenizer: ImageTokenizer, done: set[str], *, answers_only: bool) -> Iterator[tuple[str, list[int] | None]]:
+    """Key and ids of the row's pictures; None for ids that are kept already."""
+    roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
+    images = row["images"] or ()
+    if len(roles) != len(images):
+        raise ImageTokenMismatch(f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal", kind="image_token_mismatch")
+    for role, image in zip(roles, images, strict=True):
+        if answers_only and role != "assistant":
+            continue
+        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
+        if sha256 in done:
+            yield sha256, None
+            continue
+        ids = tokenizer.encode([open_image(image, row_id=row["id"])])[0].tolist()
+        done.add(sha256)
+        yield sha256, ids
 
 
 def _bytes_of(image: Any) -> bytes:
@@ -175,8 +200,9 @@ def _bytes_of(image: Any) -> bytes:
 
 
 def _write(folder: Path, ready: list[dict[str, Any]]) -> None:
-    number = 1 + max((int(path.stem.rpartition("-")[2]) for path in folder.glob("tokens-*.parquet")), default=-1)
-    path = folder / f"tokens-{number:05d}.parquet"
+    # Named by content: processes that share a folder cannot overwrite one another.
+    name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[:16]
+    path = folder / f"tokens-{name}.parquet"
     partial = path.with_suffix(f".partial-{os.getpid()}")
     pq.write_table(pa.Table.from_pylist(ready, schema=SCHEMA), partial, row_group_size=ROW_GROUP, compression="zstd")
     partial.replace(path)
