@@ -48,11 +48,13 @@ def test_open_image_puts_transparent_parts_on_white():
     assert open_image(Image.new("RGBA", (1, 1), (255, 0, 0, 0))).getpixel((0, 0)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>404</html>", png(picture("red"))[:-40]])
-def test_open_image_names_the_row_when_bytes_are_no_picture(content):
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"", "empty"), (None, "empty"), (b"<html>404</html>", "not_an_image"), (png(picture("red"))[:-40], "truncated")]
+)
+def test_open_image_names_the_row_when_bytes_are_no_picture(content, kind):
     with pytest.raises(ImageError, match="row 'ie-1'") as caught:
         open_image({"bytes": content, "path": "a.png"}, row_id="ie-1")
-    assert caught.value.kind == "bad_image"
+    assert caught.value.kind == kind
 
 
 def test_splice_masks_prompt_and_prompt_pictures_and_keeps_a_familys_columns():

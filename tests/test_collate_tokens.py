@@ -124,7 +124,7 @@ def test_processes_that_share_a_folder_do_not_overwrite_one_another(tmp_path):
     assert stored(tmp_path) == [[1, 4], [2, 4]]
 
 
-@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "bad_image")])
+@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "not_an_image")])
 def test_bad_rows_stop_or_are_counted(tmp_path, change, kind):
     mixed = [rows(1)[0], {**rows(2)[0], **change}, rows(3)[0]]
     with pytest.raises(RowError, match="row 'r-2'") as caught:

@@ -172,7 +172,7 @@ def test_a_broken_picture_is_a_bad_row(llava):
     row = {**QUADRANT_ROWS[1], "images": [{"bytes": b"<html>", "path": ""}]}
     collate = get_collator("understanding", processor=llava.processor, on_bad_row="skip")
     assert collate([row, QUADRANT_ROWS[0]])["input_ids"].shape[0] == 1
-    assert collate.skipped == {"bad_image": 1}
+    assert collate.skipped == {"not_an_image": 1}
 
 
 def test_a_few_steps_learn_the_answers():

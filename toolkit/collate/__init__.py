@@ -8,8 +8,11 @@ common          what every family shares: decoding, splicing, padding, the lengt
 understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
 loss            losses that the stock models cannot give
 
+    collate = get_collator("emu3", processor=processor, image_tokens=emu3_tokenizer(model, processor))
+    Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate, train_dataset=rows).train()
+
 Every picture in an assistant turn is answer, whether its role is `intermediate` or `output`: the models that draw are trained on both.
-transformers' Trainer strips columns it does not know: pass remove_unused_columns=False. `import toolkit` imports no torch, only the files here do.
+A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokenize` once and pass `StoredTokens`. Only the files here import torch.
 """
 
 from importlib import import_module

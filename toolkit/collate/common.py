@@ -1,6 +1,5 @@
 """What every collator shares: decoding, splicing pictures into text, padding, the length budget, counted skips."""
 
-import io
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.template import Encoded
-from toolkit.errors import ImageError, ImageTokenMismatch, RowError, TooManyBadRows, UsageError
+from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows, UsageError
+from toolkit.images import decode_image, to_rgb
 
 IGNORE_INDEX = -100  # what torch's cross entropy leaves out
 BAD_IN_A_ROW = 100  # more than this is no accident of single rows
@@ -97,19 +97,12 @@ class Collator(ABC):
 
 
 def open_image(image: Any, *, row_id: str = "") -> Image.Image:
-    """A picture of a row, `{"bytes", "path"}` or PIL, as RGB: upright, transparent parts on white.
+    """A picture of a row as RGB, transparent parts on white: `{"bytes", "path"}`, turned upright, or an already decoded one.
 
     Raises:
-        ImageError: the bytes are no picture.
+        ImageError: the bytes are no picture; `kind` says why.
     """
-    try:
-        opened = image if isinstance(image, Image.Image) else Image.open(io.BytesIO(image["bytes"]))
-        upright = ImageOps.exif_transpose(opened)
-        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-            upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-        return upright.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # PIL raises SyntaxError on broken PNG chunks
-        raise ImageError(f"row {row_id!r}: a picture cannot be decoded: {error}", kind="bad_image") from error
+    return to_rgb(image) if isinstance(image, Image.Image) else decode_image(image["bytes"] or b"", f"row {row_id!r}: {image['path'] or 'picture'}")
 
 
 def image_flags(encoded: Encoded, image_id: int) -> list[bool]:
