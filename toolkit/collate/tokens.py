@@ -82,7 +82,7 @@ class StoredTokens:
 
     Args:
         folder: what `tokenize` wrote to.
-        revision: whose ids to take; None = the only one there.
+        revision: whose ids to take; None = the only one there. Passing `VQTokenizer.revision` of the model makes sure they are its own.
 
     Raises:
         SourceError: nothing there, or ids of several tokenizers and no `revision`.
