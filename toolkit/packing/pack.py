@@ -18,9 +18,9 @@ from typing import Any
 
 from toolkit.atomic import write_atomically
 from toolkit.errors import SourceError, UsageError
-from toolkit.packing.stage import OnRead, PackOptions, staged_shards
+from toolkit.packing.stage import PackOptions, staged_shards
 from toolkit.packing.workers import stage_tasks
-from toolkit.sources.layout import Source
+from toolkit.sources.layout import OnRead, Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder
 from toolkit.sources.upstream.source import UpstreamSource
@@ -65,6 +65,7 @@ def _finished(out: Path, source: Source, options: PackOptions) -> Manifest:
     manifest = read_manifest(LocalFolder(out))
     if (manifest.source, manifest.options) != (_describe(source), asdict(options)):
         raise UsageError(f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or remove it")
+    shutil.rmtree(out / STAGING, ignore_errors=True)  # of a run that was killed after its last step but one
     return manifest
 
 

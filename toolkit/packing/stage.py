@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,14 +13,11 @@ from toolkit.atomic import write_atomically
 from toolkit.errors import ImageError, RowError, UsageError
 from toolkit.images import image_size
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
-from toolkit.schema import Row, table_to_rows
+from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
-from toolkit.sources.layout import Source
+from toolkit.sources.layout import OnRead, Source, read_rows
 from toolkit.sources.manifest import Shard
 from toolkit.sources.skips import OnBad, Skips
-from toolkit.sources.upstream.source import UpstreamSource
-
-OnRead = Callable[[str, int], None]  # path, bytes just read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +51,12 @@ def stage_task(source: Source, folder: Path, task: str, options: PackOptions, *,
         return dict(json.loads(done.read_text()))
     folder.mkdir(exist_ok=True)
     skips = Skips(on_missing=options.on_missing, on_bad_row=options.on_bad_row, on_bad_image=options.on_bad_image)
-    rows = _checked(_read(source, task, skips, owns_unknown, on_read), skips, options.limit)
+    rows = _checked(read_rows(source, task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit)
     groups = row_groups(rows, options.row_group_bytes)
     with closing(read_ahead(groups, size_of=lambda group: 1, max_bytes=1)) as ahead:
         _write_shards(ahead, folder, task, options.shard_bytes)
     write_atomically(done, json.dumps(skips.counts, sort_keys=True))
     return dict(skips.counts)
-
-
-def _read(source: Source, task: str, skips: Skips, owns_unknown: bool, on_read: OnRead) -> Iterator[Row]:
-    if isinstance(source, UpstreamSource):
-        yield from source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read)
-        return
-    sizes = source.repository.list_files()
-    for shard in source.shards([task]):
-        for table in source.read_tables(shard):
-            yield from table_to_rows(table)
-        on_read(shard, sizes[shard])
 
 
 def _checked(rows: Iterator[Row], skips: Skips, limit: int | None) -> Iterator[Row]:

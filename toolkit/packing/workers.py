@@ -9,8 +9,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from toolkit.packing.stage import OnRead, PackOptions, stage_task
-from toolkit.sources.layout import Source
+from toolkit.packing.stage import PackOptions, stage_task
+from toolkit.sources.layout import OnRead, Source
 from toolkit.tasks import TASKS
 
 

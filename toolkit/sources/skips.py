@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Literal, get_args
 
-from toolkit.errors import SHOWN, RowError, TooManyBadRows, UsageError
+from toolkit.errors import RowError, TooManyBadRows, UsageError
 
 OnBad = Literal["raise", "skip"]
 MAX_IN_A_ROW = 100
@@ -16,18 +16,28 @@ class Skips:
         on_missing: for rows whose picture is not in its archive (kind "missing_image").
         on_bad_image: for rows with a picture that is none (kind "bad_image").
         on_bad_row: for every other fault of a single row.
+        num_examples: messages kept of each kind.
         max_in_a_row: so many bad rows without a good one between stop the reading all the same.
 
     Raises:
         UsageError: a policy other than "raise" or "skip".
     """
 
-    def __init__(self, *, on_missing: OnBad = "raise", on_bad_row: OnBad = "raise", on_bad_image: OnBad = "raise", max_in_a_row: int = MAX_IN_A_ROW) -> None:
+    def __init__(
+        self,
+        *,
+        on_missing: OnBad = "raise",
+        on_bad_row: OnBad = "raise",
+        on_bad_image: OnBad = "raise",
+        num_examples: int = SHOWN,
+        max_in_a_row: int = MAX_IN_A_ROW,
+    ) -> None:
         self._policies: dict[str, OnBad] = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
         for name, policy in self._policies.items():
             if policy not in get_args(OnBad):
                 raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
         self._in_a_row, self._max_in_a_row = 0, max_in_a_row
+        self._num_examples = num_examples
         self.counts: Counter[str] = Counter()
         self.examples: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -52,7 +62,7 @@ class Skips:
     def note(self, kind: str, message: str) -> None:
         """Count something that costs no row (a refused archive member, a renamed id)."""
         self.counts[kind] += 1
-        if len(self.examples[kind]) < SHOWN:
+        if len(self.examples[kind]) < self._num_examples:
             self.examples[kind].append(message)
 
     def summary(self) -> str:
