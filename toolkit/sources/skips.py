@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from typing import Literal, get_args
 
-from toolkit.errors import RowError, TooManyBadRows, UsageError
+from toolkit.errors import SHOWN, RowError, TooManyBadRows, UsageError
 
 OnBad = Literal["raise", "skip"]
 MAX_IN_A_ROW = 100
