@@ -7,7 +7,7 @@ report.py       what was kept, moved, flattened and left out
 shard.py        files of one shard and how they become the output; pairs.py, text.py, parquet.py serve several formats
 """
 
-from conversion.convert import convert
+from conversion.driver import convert
 from conversion.formats import FORMATS, describe
 from conversion.report import Report
 from conversion.way_back import import_rows

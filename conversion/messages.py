@@ -86,7 +86,7 @@ class JsonWriter:
         self.shard.line("messages.jsonl", record)
 
     def _blocks(self, row: Row, names: list[str]) -> dict[str, Any]:
-        columns = row.to_dict() if self.profile == "openai" else {"id": row.id}
+        columns: dict[str, Any] = row.to_dict() if self.profile == "openai" else {"id": row.id}
         if self.profile == "openai":
             columns["image_names"] = [image["path"] for image in columns.pop("images")]
         count_without_loss(self.shard, row, self.profile)
