@@ -122,7 +122,7 @@ class VlmWriter:
             raise refuse(row, "output_image", "its answer has pictures; BAGEL's vlm reader loads them but gives them no place")
         messages = fold_system(row)
         tally = self.shard.tally
-        tally.count("flattened", "literal_image_tag", row.id, has_literal(row))
+        tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
         record: dict[str, Any] = {"id": row.id}

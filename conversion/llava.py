@@ -101,7 +101,7 @@ class LlavaWriter:
         tally = self.shard.tally
         tally.count("images_moved", "to_front_of_turn", row.id, sum(text.count(IMAGE_TAG) == 1 and not text.startswith(IMAGE_TAG) for _, text in turns))
         tally.count("images_without_loss", "context", row.id, answer_images)
-        tally.count("flattened", "literal_image_tag", row.id, has_literal(row))
+        tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
         is_deleted = self.options.profile == "next" and any(DELETED_BY_NEXT in text for _, text in turns)

@@ -27,11 +27,7 @@ from conversion.shard import Notes, ShardFolder, write_whole
 from conversion.text import has_literal, has_neighbours, turn_text
 from toolkit.schema import ARROW_SCHEMA, Message, Row, features
 
-# What the two string readers would take for a picture, a film, a sound or a box.
-TAGS = {
-    "llama-factory": ("image", "video", "audio"),
-    "ms-swift": ("image", "video", "audio", "bbox", "ref-object", "cot-process", "start-image"),
-}
+STRINGS = ("llama-factory", "ms-swift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +78,7 @@ class JsonWriter:
 
     def write(self, row: Row) -> None:
         names = [self.shard.image(row, number) for number in range(len(row.images))]
-        record = self._strings(row, names) if self.profile in TAGS else self._blocks(row, names)
+        record = self._strings(row, names) if self.profile in STRINGS else self._blocks(row, names)
         self.shard.line("messages.jsonl", record)
 
     def _blocks(self, row: Row, names: list[str]) -> dict[str, Any]:
@@ -93,12 +89,11 @@ class JsonWriter:
         return {**columns, "messages": [blocks(message, names) for message in row.messages]}
 
     def _strings(self, row: Row, names: list[str]) -> dict[str, Any]:
-        tags = TAGS[self.profile]
         tally = self.shard.tally
-        tally.count("flattened", "literal_tag", row.id, has_literal(row, tags))
+        tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
         count_without_loss(self.shard, row, self.profile)
-        messages = [{"role": message.role, "content": turn_text(message.content, tags)} for message in row.messages]
+        messages = [{"role": message.role, "content": turn_text(message.content)} for message in row.messages]
         root = self.root if self.profile == "ms-swift" else ""
         return {"id": row.id, "messages": messages, "images": [str(Path(root, name)) for name in names]}
 

@@ -6,29 +6,26 @@ A part ends where a line break and the next part begin: "<image>\\nWhat is this?
 
 import re
 from collections.abc import Iterable
-from functools import cache
 
 from toolkit.schema import IMAGE_PART, Message, Part, Row
 
 IMAGE_TAG = "<image>"
+# What one reader or another takes for a picture, a film, a sound or a box; escaped for all, so that there is one way back.
+# Source: llamafactory 0.9.5 extras/constants.py#L24; ms-swift 4.6 template/base.py#L58
+_LITERAL = re.compile(r"<(\\*)(image|video|audio|bbox|ref-object|cot-process|start-image)>")
 
 
-@cache
-def _literal(tags: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(r"<(\\*)(" + "|".join(map(re.escape, tags)) + ")>")
+def escape(text: str) -> str:
+    return _LITERAL.sub(r"<\1\\\2>", text)
 
 
-def escape(text: str, tags: tuple[str, ...] = ("image",)) -> str:
-    return _literal(tags).sub(r"<\1\\\2>", text)
+def unescape(text: str) -> str:
+    return _LITERAL.sub(lambda found: f"<{found[1][1:]}{found[2]}>", text)
 
 
-def unescape(text: str, tags: tuple[str, ...] = ("image",)) -> str:
-    return _literal(tags).sub(lambda found: f"<{found[1][1:]}{found[2]}>", text)
-
-
-def turn_text(parts: Iterable[Part], tags: tuple[str, ...] = ("image",)) -> str:
+def turn_text(parts: Iterable[Part]) -> str:
     """One string, a placeholder for each picture, parts separated by line breaks."""
-    return "\n".join(IMAGE_TAG if part.type == "image" else escape(part.text, tags) for part in parts)
+    return "\n".join(IMAGE_TAG if part.type == "image" else escape(part.text) for part in parts)
 
 
 def turn_parts(text: str) -> tuple[Part, ...]:
@@ -38,9 +35,9 @@ def turn_parts(text: str) -> tuple[Part, ...]:
     return tuple(part for part in parts if part.type == "image" or part.text)
 
 
-def has_literal(row: Row, tags: tuple[str, ...] = ("image",)) -> bool:
+def has_literal(row: Row) -> bool:
     """Whether a text of the row holds what would read as a placeholder."""
-    return any(_literal(tags).search(part.text) for message in row.messages for part in message.content)
+    return any(_LITERAL.search(part.text) for message in row.messages for part in message.content)
 
 
 def has_neighbours(row: Row) -> bool:

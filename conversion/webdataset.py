@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import yaml
+
 from conversion.energon import COOKER, DATASET_YAML, split_yaml
 from conversion.formats import ALL_COLUMNS, Format, Holds, choose
 from conversion.importing import ReadOptions
@@ -157,19 +159,41 @@ def sample_record(row: Row, members: Sequence[str]) -> dict[str, Any]:
 
 
 def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
-    fields = sorted({field for note in notes for field in note["fields"]}, key=lambda name: (name != "json", len(name), name))
+    fields = sorted({field for note in notes for field in note["fields"]}, key=lambda name: ("." in name, len(name), name))
     write_whole(out / "features.json", [json.dumps(hf_features(fields), indent=2).encode() + b"\n"])
+    write_whole(out / "README.md", [hf_readme(fields).encode()])
     if options.profile == "rows":
         write_whole(out / ".nv-meta" / "dataset.yaml", [DATASET_YAML.encode()])
         write_whole(out / ".nv-meta" / "split.yaml", [split_yaml([name for note in notes for name in note["tars"]]).encode()])
         write_whole(out / "cooker.py", [COOKER.encode()])
 
 
+# Suffix -> the feature `datasets` reads it with; any other is a picture.
+_FEATURES = {"json": {"_type": "Json"}, "txt": {"dtype": "string", "_type": "Value"}, "bin": {"dtype": "binary", "_type": "Value"}}
+_KEYS = ("__key__", "__url__")
+
+
 def hf_features(fields: Sequence[str]) -> dict[str, Any]:
     """For load_dataset("webdataset", data_files=..., features=Features.from_dict(json.load(...)))."""
-    kinds = {"json": {"_type": "Json"}, "txt": {"dtype": "string", "_type": "Value"}}
-    keys = dict.fromkeys(("__key__", "__url__"), kinds["txt"])
-    return {**{name: kinds.get(name, {"_type": "Image"}) for name in fields}, **keys}
+    columns = {name: _FEATURES.get(name.rsplit(".", 1)[-1], {"_type": "Image"}) for name in fields}
+    return {**columns, **dict.fromkeys(_KEYS, _FEATURES["txt"])}
 
+
+def hf_readme(fields: Sequence[str]) -> str:
+    """The same for load_dataset(<this folder, or a Hub repository that holds it>)."""
+    kinds = {name: feature.get("dtype") or feature["_type"].lower() for name, feature in hf_features(fields).items()}
+    header = {
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
+        "dataset_info": {"features": [{"name": name, "dtype": kind} for name, kind in kinds.items()]},
+    }
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{_README}"
+
+
+_README = """\
+WebDataset shards written by UnifiedVisual; `conversion_report.json` says what they hold and what they do not.
+
+- `datasets.load_dataset(<this folder>)` reads the features above. Without them it would guess from five samples and drop pictures.
+- `webdataset.WebDataset(<tars>)` reads the tars as they are. Members are named in the JSON; do not rely on their order.
+"""
 
 FORMAT = Format(name="webdataset", options=Options, profiles=PROFILES, writer=WebDatasetWriter, finish=finish, read=read, read_options=ReadOptions)

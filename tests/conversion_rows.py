@@ -74,7 +74,9 @@ UNICODE = make("lc-00000004", "llava_cot", ("user", "*|\u4f60\u597d \U0001f600 \
                roles="i")  # fmt: skip
 EMPTY = make("cc-00000002", "cot_collection", ("user", ""), ("assistant", "||"))
 LONG = make("cc-00000003", "cot_collection", ("user", "x" * 10_000), ("assistant", "y" * 10_000))
-UNKNOWN_FORMAT = make("lc-00000005", "llava_cot", ("user", "*"), ("assistant", "?"), pictures="red", roles="i", images=(EncodedImage(b"no picture at all", ""),))
+UNKNOWN_FORMAT = make(
+    "lc-00000005", "llava_cot", ("user", "*"), ("assistant", "?"), pictures="red", roles="i", images=(EncodedImage(b"no picture at all", ""),)
+)
 
 ROWS = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, REASON, EIGHT, REUSED, LITERAL, TURNS, UNICODE, EMPTY, LONG, UNKNOWN_FORMAT)
 
@@ -95,11 +97,13 @@ class SeededShard:
     def __init__(self, number: int, num_rows: int, num_bytes: int = 1000, num_images: int | None = None) -> None:
         self.number, self.num_rows, self.num_bytes, self.num_images = number, num_rows, num_bytes, num_images
 
-    def __call__(self):  # noqa: ANN204
+    def __call__(self):
         block = zlib.compress(bytes(range(256))) + bytes(self.num_bytes)
         for position in range(self.num_rows):
             count = position % 3 if self.num_images is None else self.num_images
-            images = tuple(EncodedImage(b"\xff\xd8\xff" + f"{self.number} {position} {place}".encode() + block[: self.num_bytes], "x.jpg") for place in range(count))
+            images = tuple(
+                EncodedImage(b"\xff\xd8\xff" + f"{self.number} {position} {place}".encode() + block[: self.num_bytes], "x.jpg") for place in range(count)
+            )
             yield Row(
                 id=f"lc-{self.number:04d}-{position:06d}",
                 task="llava_cot",
@@ -111,5 +115,5 @@ class SeededShard:
             )
 
 
-def tree(folder) -> dict[str, bytes]:  # noqa: ANN001
+def tree(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -167,7 +167,7 @@ def test_an_id_in_two_shards_stops_for_energon_and_files_need_it_once(tmp_path):
 
 
 def test_rows_that_do_not_fit_stop_by_default_and_say_what_to_do(tmp_path):
-    with pytest.raises(RowError, match="'cc-00000001': has no output picture.*on_unfit='drop'") as caught:
+    with pytest.raises(RowError, match=r"'cc-00000001': has no output picture.*on_unfit='drop'") as caught:
         convert([RowShard(TEXT)], tmp_path / "out", to="emu3")
     assert caught.value.kind == "no_output_image"
 

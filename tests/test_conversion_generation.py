@@ -247,7 +247,7 @@ def test_bagel_vlm_has_as_many_slots_as_pictures_and_no_tag_in_answers(tmp_path)
     assert [bagel_vlm_elements(record) for record in records] == [
         ["*", "What is this?", "A red square."],
         ["Two and two?", "Four."],
-        ["*", "What does <\\image> or <\\\\image> or <video> mean?", "A tag: <\\image>."],
+        ["*", "What does <\\image> or <\\\\image> or <\\video> mean?", "A tag: <\\image>."],
         ["Be brief.", "*", "Colour?", "Red.", "And this?", "*", "Blue."],
     ]
     for record in records:

@@ -34,7 +34,9 @@ LATE = make("lc-00000009", "llava_cot", ("user", "What is|*|this?"), ("assistant
 
 def run(out, *rows, on_unfit="error", **options):
     report = convert([RowShard(*rows)], out, to="llava", options=options, on_unfit=on_unfit)
-    return [json.loads(line) for path in sorted(out.glob("llava-*.jsonl")) for line in path.read_text().splitlines()] or json.loads((out / "llava.json").read_text()), report
+    return [json.loads(line) for path in sorted(out.glob("llava-*.jsonl")) for line in path.read_text().splitlines()] or json.loads(
+        (out / "llava.json").read_text()
+    ), report
 
 
 def llava_15_sees(value: str) -> str:
@@ -92,7 +94,7 @@ def test_llava_15_leaves_the_image_key_out_of_text_rows(tmp_path):
 
 
 def test_llava_15_refuses_several_images_and_names_the_other_profile(tmp_path):
-    with pytest.raises(RowError, match="has 3 pictures; LLaVA 1.5 reads one; use profile='next'"):
+    with pytest.raises(RowError, match=r"has 3 pictures; LLaVA 1\.5 reads one; use profile='next'"):
         run(tmp_path, REUSED, output_images="context")
 
 
@@ -140,8 +142,8 @@ def test_llava_next_keeps_interleaving_of_two_tags_but_not_of_one(tmp_path):
 def test_llava_escapes_a_literal_tag_in_text_and_counts_it(tmp_path):
     records, report = run(tmp_path, LITERAL)
     values = [turn["value"] for turn in records[0]["conversations"]]
-    assert values == ["<image>\nWhat does <\\image> or <\\\\image> or <video> mean?", "A tag: <\\image>."]
-    assert report.flattened == {"literal_image_tag": 1}
+    assert values == ["<image>\nWhat does <\\image> or <\\\\image> or <\\video> mean?", "A tag: <\\image>."]
+    assert report.flattened == {"literal_tag": 1}
 
 
 def test_llava_puts_a_system_message_in_front_of_the_first_turn_and_counts_it(tmp_path):
@@ -202,7 +204,10 @@ TURN_PAIR = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "valu
 def test_llava_import_reads_files_of_others(tmp_path):
     (tmp_path / "part-01").mkdir()
     (tmp_path / "part-01" / "a.b.jpg").write_bytes(UNDERSTAND.images[0].bytes)
-    records = [{"id": "COCO/train.v1 7", "image": "part-01/a.b.jpg", "conversations": TURN_PAIR}, {"conversations": [TURN_PAIR[0] | {"value": "Hm?"}, TURN_PAIR[1]]}]
+    records = [
+        {"id": "COCO/train.v1 7", "image": "part-01/a.b.jpg", "conversations": TURN_PAIR},
+        {"conversations": [TURN_PAIR[0] | {"value": "Hm?"}, TURN_PAIR[1]]},
+    ]
     rows = list(import_rows("llava", foreign(tmp_path, records), options={"task": "llava_cot"})[0]())
     assert rows[0].id.startswith("coco-train-v1-7-")
     assert json.loads(rows[0].provenance) == {"imported_from": "llava", "record": "theirs-00000000", "id": "COCO/train.v1 7"}
@@ -239,10 +244,10 @@ def test_llava_import_counts_bad_records_by_name(kind, record, tmp_path):
 
 def test_llava_import_reads_a_long_list_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr("conversion.records.CHUNK", 7)
-    records = [{"id": f"row-{number}", "conversations": [TURN_PAIR[0] | {"value": "],[{\\\"" * 9}, TURN_PAIR[1]]} for number in range(20)]
+    records = [{"id": f"row-{number}", "conversations": [TURN_PAIR[0] | {"value": '],[{\\"' * 9}, TURN_PAIR[1]]} for number in range(20)]
     rows = list(import_rows("llava", foreign(tmp_path, records), options={"task": "llava_cot"})[0]())
     assert [row.id for row in rows] == [f"row-{number}" for number in range(20)]
-    assert {row.messages[0].content[0].text for row in rows} == {"],[{\\\"" * 9}
+    assert {row.messages[0].content[0].text for row in rows} == {'],[{\\"' * 9}
 
 
 @pytest.mark.parametrize("text", ['[{"a": 1}, {"b"', '[{"a": 1}', "[", '{"a": 1}\n{"b"'])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion import convert
+from conversion import convert, driver
 from conversion.shard import PARTS
 from tests.conversion_rows import ROWS, TEXT, RowShard, SeededShard, tree
 from toolkit.errors import UsageError
@@ -17,7 +17,7 @@ from toolkit.errors import UsageError
 SCRIPT = """
 import sys
 from pathlib import Path
-from conversion import convert
+from conversion import convert, driver
 from tests.conversion_rows import SeededShard
 
 if __name__ == "__main__":
@@ -82,13 +82,12 @@ def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, mo
 
         return stop
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        from conversion import driver
-
-        owner, _, name = step.rpartition(".")
-        target = driver.shutil if owner else driver
+    owner, _, name = step.rpartition(".")
+    target = driver.shutil if owner else driver
+    with monkeypatch.context() as patched:
         patched.setattr(target, name, stop_after(getattr(target, name)))
-        convert(shards, tmp_path / "out", to="llava", options=options)
+        with pytest.raises(KeyboardInterrupt):
+            convert(shards, tmp_path / "out", to="llava", options=options)
     assert convert(shards, tmp_path / "out", to="llava", options=options) == whole
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
