@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from conversion.formats import Format, Holds, choose
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
 from conversion.plugins import load_plugin
@@ -62,7 +64,14 @@ _HOLDS: dict[str, Any] = {
     "columns": ("id", "instruction", "images"),
 }
 PROFILES = {
-    "raw": Holds(consumers="Emu3, emu3/train/prepare_data.py", notes=("paths are relative to the output folder: run there, or pass root",), **_HOLDS),
+    "raw": Holds(
+        consumers="Emu3, emu3/train/prepare_data.py",
+        notes=(
+            "Emu1 and Emu2 published no training format",
+            "paths are relative to the output folder: run there, or pass root",
+        ),
+        **_HOLDS,
+    ),
     "tokens": Holds(consumers="Emu3, emu3/train/train.py", notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",), **_HOLDS),
 }
 
@@ -77,7 +86,7 @@ class Emu3Writer:
         for pair in pairs:
             if found := SPECIAL_TOKEN.search(pair.text):
                 raise refuse(row, "special_token", f"its text holds {found[0]!r}, which Emu3 would read as a special token")
-        codes = [self._codes(row, pair.image) for pair in pairs] if self.encoder else []
+        codes = [codes_of(self.encoder, row, pair.image) for pair in pairs] if self.encoder else []
         count_pairs(self.shard.tally, row, pairs)
         for number, pair in enumerate(pairs):
             name = f"{row.id}-{pair.image}"
@@ -90,16 +99,6 @@ class Emu3Writer:
     def close(self) -> Notes:
         return {}
 
-    def _codes(self, row: Row, number: int) -> Any:
-        import numpy as np
-
-        assert self.encoder is not None
-        codes = np.asarray(self.encoder(row.images[number].bytes))
-        if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer) or codes.size == 0 or codes.min() < 0 or codes.max() >= CODEBOOK_SIZE:
-            found = f"{codes.dtype} {codes.shape}"
-            raise UsageError(f"the encoder gave {found} for picture {number} of row {row.id!r}; expected integers (h, w) from 0 to {CODEBOOK_SIZE - 1}")
-        return codes
-
     def _save(self, name: str, text: str, codes: Any) -> None:
         try:
             import torch
@@ -111,6 +110,15 @@ class Emu3Writer:
         torch.save(entry, self.shard.path(f"feature/{file}"))
         self.shard.line("list/train.json", file)
         self.shard.tally.images_out += 1
+
+
+def codes_of(encoder: Encoder, row: Row, number: int) -> "np.ndarray[Any, Any]":
+    """Codes of `row.images[number]`. Raises UsageError when the encoder gives anything but codes."""
+    codes = np.asarray(encoder(row.images[number].bytes))
+    if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer) or codes.size == 0 or codes.min() < 0 or codes.max() >= CODEBOOK_SIZE:
+        found = f"{codes.dtype} {codes.shape}"
+        raise UsageError(f"the encoder gave {found} for picture {number} of row {row.id!r}; expected integers (h, w) from 0 to {CODEBOOK_SIZE - 1}")
+    return codes
 
 
 def wraps(options: Options) -> dict[str, tuple[str, str]]:

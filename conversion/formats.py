@@ -124,7 +124,13 @@ def choose(what: str, value: object, known: Iterable[str]) -> None:
 def describe() -> list[dict[str, Any]]:
     """One entry per format and profile: what `convert --list` shows."""
     return [
-        {"format": name, "profile": profile, **vars(holds), "imports": form.read is not None}
+        {
+            "format": name,
+            "profile": profile,
+            **vars(holds),
+            "options": {option.name: option.default for option in fields(form.options)},
+            "imports": form.read is not None,
+        }
         for name in FORMATS
         for form in (get_format(name),)
         for profile, holds in form.profiles.items()

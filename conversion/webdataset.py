@@ -85,29 +85,29 @@ class TarShards:
 
     def write(self, members: Sequence[tuple[str, bytes]]) -> None:
         """Adds the members of one sample to one tar, side by side."""
-        if self._file is None or self._size >= self._max_bytes:
-            self._next()
+        file = self._file if self._file and self._size < self._max_bytes else self._next()
         for name, content in members:
-            self._member(name, content)
+            self._size += _write_member(file, name, content)
 
     def close(self) -> None:
         if self._file:
             self._file.write(END)
             self._file.close()
 
-    def _next(self) -> None:
+    def _next(self) -> BinaryIO:
         self.close()
         self.names.append(f"train-{self._shard.number:05d}-{len(self.names):03d}.tar")
         self._file, self._size = self._shard.open(self._shard.path(self.names[-1])), 0
+        return self._file
 
-    def _member(self, name: str, content: bytes) -> None:
-        info = tarfile.TarInfo(name)  # date 0, no owner
-        info.size = len(content)
-        padding = b"\0" * (-len(content) % tarfile.BLOCKSIZE)
-        header = info.tobuf(tarfile.PAX_FORMAT)
-        assert self._file is not None
-        self._file.writelines((header, content, padding))
-        self._size += len(header) + len(content) + len(padding)
+
+def _write_member(file: BinaryIO, name: str, content: bytes) -> int:
+    """Bytes written."""
+    info = tarfile.TarInfo(name)  # date 0, no owner
+    info.size = len(content)
+    pieces = (info.tobuf(tarfile.PAX_FORMAT), content, b"\0" * (-len(content) % tarfile.BLOCKSIZE))
+    file.writelines(pieces)
+    return sum(map(len, pieces))
 
 
 class WebDatasetWriter:

@@ -2,6 +2,9 @@
 
 import inspect
 import json
+import os
+import subprocess
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -177,3 +180,33 @@ def test_columns_that_are_lost_are_counted_by_name(tmp_path):
     assert report.columns_lost["regions"] == 1
     assert report.columns_lost["provenance"] == 1
     assert report.columns_lost["image_roles"] == 3
+
+
+def test_all_is_sorted_and_equals_what_is_public():
+    import conversion
+
+    assert conversion.__all__ == sorted(conversion.__all__)
+    assert all(hasattr(conversion, name) for name in conversion.__all__)
+
+
+def test_importing_conversion_and_every_format_loads_no_trainer():
+    heavy = "{'torch', 'webdataset', 'datasets', 'transformers', 'google.protobuf'}"
+    code = f"import sys, conversion; conversion.describe(); print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_suffix_and_member_order_hold_beyond_ten_pictures(tmp_path):
+    from tests.conversion_rows import COLORS, make
+
+    names = " ".join([*COLORS, "red", "green", "blue"])
+    row = make("mrm-00000012", "mm_reasoning_mm", ("user", "|".join("*" * 12)), ("assistant", "Twelve."), pictures=names, roles="i" * 12)
+    for name in ("webdataset", "messages"):
+        convert([RowShard(row)], tmp_path / name, to=name)
+        assert list(import_rows(name, tmp_path / name)[0]()) == [row]
+
+
+def test_benchmark_runs(tmp_path):
+    command = [sys.executable, "benchmarks/convert.py", "--rows", "40", "--image-kb", "10", "--repeats", "1", "--folder", str(tmp_path / "bench")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
+    assert "of the speed of tarfile" in done.stdout
+    assert "peak memory at 4x" in done.stdout
