@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from conversion.formats import Format, Holds, choose
+from conversion.formats import Format, Holds, belongs_to, choose
 from conversion.pairs import check_pair_options, count_pairs, output_pairs
 from conversion.plugins import load_plugin
 from conversion.shard import Notes, ShardFolder
@@ -46,7 +46,8 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
-        check_pair_options(self.text, self.input_images)
+        check_pair_options(self, "raw")
+        belongs_to(self, "root", "raw")
         if (self.profile == "tokens") != bool(self.tokenizer):
             raise UsageError(f"profile 'tokens' needs tokenizer='module:factory', and only it; profile is {self.profile!r}, tokenizer {self.tokenizer!r}")
 

@@ -52,7 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
-        check_pair_options(self.text, self.input_images)
+        check_pair_options(self, "t2i")
 
 
 _WORKERS = "num_used_data in the training mixture must be at least GPUs x workers"

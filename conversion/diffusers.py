@@ -30,7 +30,7 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
-        check_pair_options(self.text, self.input_images)
+        check_pair_options(self, "text-to-image")
 
 
 _KEPT = ("id", "instruction", "images")

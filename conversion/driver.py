@@ -13,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from conversion.formats import Format, LeftOut, Shard, Writer, choose, get_format, make_options
+from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import PARTS, ShardFolder, check_ids, flush, join_lines, json_line, move_files, read_marker, run_shard, write_whole
 from toolkit.errors import RowError, TooManyBadRows, UsageError
-from toolkit.schema import COLUMNS, Row, check_row
+from toolkit.schema import Row, check_row
 
 BAD_IN_A_ROW = 100
 LONGEST_ID = 200  # characters; with a number and a suffix a file name must stay below 255
@@ -112,7 +112,7 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int, progress: Callable[[i
 def _convert_shard(shard: Shard, folder: Path, number: int, to: str, options: Any, run: Mapping[str, Any]) -> None:
     def write(unfinished: Path) -> None:
         form = get_format(to)
-        lost = tuple(column for column in COLUMNS if column not in form.profiles[options.profile].columns)
+        lost = columns_lost(form, options)
         with ShardFolder(unfinished, number) as target:
             writer = form.writer(target, options)
             _write_rows(shard, target, writer, lost, run)

@@ -52,7 +52,7 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
-        check_pair_options(self.text, self.input_images)
+        check_pair_options(self, self.profile)
         if (self.profile == "tokens") != bool(self.encoder):
             raise UsageError(f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder {self.encoder!r}")
 

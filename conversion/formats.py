@@ -121,6 +121,21 @@ def choose(what: str, value: object, known: Iterable[str]) -> None:
         raise UsageError(f"{what} must be one of {', '.join(map(repr, words))}, not {value!r}")
 
 
+def belongs_to(options: Any, name: str, *profiles: str) -> None:
+    """Raises UsageError when an option was given that the chosen profile does not look at."""
+    default = next(option.default for option in fields(options) if option.name == name)
+    if getattr(options, name) != default and options.profile not in profiles:
+        raise UsageError(f"option {name!r} belongs to {', '.join(map(repr, profiles))} and has no effect on profile {options.profile!r}")
+
+
+def columns_lost(form: Format, options: Any) -> tuple[str, ...]:
+    """Columns of the row which the output does not hold."""
+    kept = form.profiles[options.profile].columns
+    if getattr(options, "text", "") == "caption":  # pairs hold one of the two
+        kept = tuple("image_captions" if column == "instruction" else column for column in kept)
+    return tuple(column for column in COLUMNS if column not in kept)
+
+
 def describe() -> list[dict[str, Any]]:
     """One entry per format and profile: what `convert --list` shows."""
     return [

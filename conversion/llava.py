@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from conversion.formats import Format, Holds, LeftOut, choose
+from conversion.formats import Format, Holds, LeftOut, belongs_to, choose
 from conversion.importing import ReadOptions
 from conversion.llava_import import read
 from conversion.pairs import refuse
@@ -45,6 +45,7 @@ class Options:
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
         choose("output_images", self.output_images, ("error", "context", "drop"))
+        belongs_to(self, "root", "next")
 
 
 _KEPT = ("id", "task", "messages", "images")

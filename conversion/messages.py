@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from conversion.formats import ALL_COLUMNS, Format, Holds, Writer, choose
+from conversion.formats import ALL_COLUMNS, Format, Holds, Writer, belongs_to, choose
 from conversion.importing import ReadOptions
 from conversion.messages_import import read
 from conversion.parquet import ParquetShard
@@ -43,6 +43,7 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
+        belongs_to(self, "root", "ms-swift", "lmms-engine")
 
 
 _THIN = ("id", "messages", "images")

@@ -1,8 +1,8 @@
 """What generation trainers eat: a text and a picture to draw, or a picture, an instruction and the edited picture."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from conversion.formats import choose
+from conversion.formats import belongs_to, choose
 from conversion.report import Tally
 from toolkit.errors import RowError
 from toolkit.schema import Row, text_of
@@ -30,9 +30,12 @@ def refuse(row: Row, kind: str, problem: str) -> RowError:
     return RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
 
 
-def check_pair_options(text: str, input_images: str) -> None:
-    choose("text", text, TEXTS)
-    choose("input_images", input_images, INPUT_IMAGES)
+def check_pair_options(options: Any, profile: str) -> None:
+    """Checks `text` and `input_images`, which belong to one profile."""
+    choose("text", options.text, TEXTS)
+    choose("input_images", options.input_images, INPUT_IMAGES)
+    belongs_to(options, "text", profile)
+    belongs_to(options, "input_images", profile)
 
 
 def output_pairs(row: Row, *, text: str, input_images: str) -> list[Pair]:

@@ -49,7 +49,7 @@ class Options:
 
     def __post_init__(self) -> None:
         choose("profile", self.profile, PROFILES)
-        check_pair_options(self.text, self.input_images)
+        check_pair_options(self, "pairs")
         if self.shard_mb < 1:
             raise UsageError(f"shard_mb must be 1 or more, not {self.shard_mb!r}")
 

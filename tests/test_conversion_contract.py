@@ -210,3 +210,26 @@ def test_benchmark_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
     assert "of the speed of tarfile" in done.stdout
     assert "peak memory at 4x" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("llava", {"root": "/x"}),
+        ("messages", {"root": "/x", "profile": "trl"}),
+        ("webdataset", {"text": "caption"}),
+        ("bagel", {"profile": "edit", "input_images": "drop"}),
+        ("diffusers", {"profile": "edit", "text": "caption"}),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(name, options):
+    with pytest.raises(UsageError, match="has no effect on profile"):
+        get_format(name).options(**options)
+
+
+def test_columns_lost_follow_the_text_that_pairs_hold(tmp_path):
+    lost = {text: convert([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost for text in ("instruction", "caption")}
+    assert "image_captions" in lost["instruction"]
+    assert "instruction" not in lost["instruction"]
+    assert "image_captions" not in lost["caption"]
+    assert "instruction" in lost["caption"]
