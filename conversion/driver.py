@@ -3,13 +3,15 @@
 shards -> (check, write)* -> .parts/ -> join and move -> top-level files -> conversion_report.json
 """
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from types import MappingProxyType
 from typing import Any
 
@@ -98,7 +100,7 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int, progress: Callable[[i
             progress(done, len(jobs))
         return
     # spawn: a fork would copy the locks of threads that Arrow has started
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
@@ -107,6 +109,17 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int, progress: Callable[[i
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the driver is killed, so that it does not write beside the run that comes next."""
+
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _convert_shard(shard: Shard, folder: Path, number: int, to: str, options: Any, run: Mapping[str, Any]) -> None:

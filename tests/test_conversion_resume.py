@@ -68,6 +68,22 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
+def test_workers_end_when_only_the_driver_is_killed(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT.replace("300)", "10**9)"))  # shards that never end
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "out"), "webdataset", "rows"], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    tars = []
+    while len(tars) < 2 and process.poll() is None:
+        tars = list((tmp_path / "out" / PARTS).glob("*.tmp/files/*.tar"))
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    time.sleep(2)
+    sizes = [tar.stat().st_size for tar in tars]
+    time.sleep(1)
+    assert [tar.stat().st_size for tar in tars] == sizes
+
+
 @pytest.mark.parametrize("step", ["join_lines", "move_files", "write_whole", "flush", "shutil.rmtree"])
 def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, monkeypatch):
     shards = [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])]
