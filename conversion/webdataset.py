@@ -10,6 +10,7 @@ Source: https://github.com/webdataset/webdataset src/webdataset/tariterators.py#
 """
 
 import json
+import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from toolkit.errors import UsageError
 from toolkit.schema import Row
 
 PAIR_SUFFIXES = ("jpg", "png", "webp")  # Source: https://github.com/showlab/Show-o@45a5a2d training/data.py#L185
+WRITE_BACK = 32 << 20  # bytes after which the disk is told to start; the flush at the end then finds little left to wait for
 END = b"\0" * 1024  # two empty blocks end a tar
 
 
@@ -86,8 +88,11 @@ class TarShards:
     def write(self, members: Sequence[tuple[str, bytes]]) -> None:
         """Adds the members of one sample to one tar, side by side."""
         file = self._file if self._file and self._size < self._max_bytes else self._next()
+        before = self._size
         for name, content in members:
             self._size += _write_member(file, name, content)
+        if self._size // WRITE_BACK > before // WRITE_BACK and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         if self._file:
