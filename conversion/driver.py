@@ -5,7 +5,7 @@ shards -> (check, write)* -> .parts/ -> join and move -> top-level files -> conv
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import partial
@@ -173,11 +173,19 @@ def check(row: Row, target: ShardFolder) -> None:
     if len(row.id) > LONGEST_ID:
         raise RowError(f"{row.task}: row {row.id[:40]!r}...: the id has {len(row.id)} characters; at most {LONGEST_ID} fit a file name", kind="long_id")
     try:
-        "".join([row.instruction, row.rationale, row.answer, *row.image_captions, *(p.text for m in row.messages for p in m.content)]).encode()
+        "".join(_texts(row)).encode()
     except UnicodeEncodeError as error:
         raise RowError(f"{row.task}: row {row.id!r}: text holds half a character (a lone surrogate): {error}", kind="bad_text") from error
     if not target.claim(row.id):
         raise RowError(f"{row.task}: row {row.id!r}: the id occurs twice; ids must be unique, for they name files and samples", kind="duplicate_id")
+
+
+def _texts(row: Row) -> Iterator[str]:
+    yield from (row.instruction, row.rationale, row.answer, row.source, row.license, row.provenance)
+    yield from (part.text for message in row.messages for part in message.content)
+    yield from row.image_captions
+    yield from (image.path for image in row.images)
+    yield from (region.label for region in row.regions)
 
 
 def _finish(form: Format, options: Any, run: Mapping[str, Any], folders: Sequence[Path], out: Path) -> Report:

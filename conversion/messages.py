@@ -55,6 +55,7 @@ PROFILES = {
     "trl": Holds(consumers="TRL (SFT of vision models)", lossless=True, prompt_images=_ANY, answer_images=_ANY,
                  trains_output_images=False, columns=ALL_COLUMNS,
                  notes=("load with datasets.load_dataset('parquet'); loss falls on placeholder ids, never on picture content",
+                        "a literal <image> in text breaks processors whose placeholder it is (LLaVA); counted under warned",
                         "chat templates of Qwen3-VL and LLaVA-NeXT drop pictures in answers")),
     "ms-swift": Holds(consumers="ms-swift", prompt_images=_ANY, answer_images="any number, as context", trains_output_images=False,
                       columns=_THIN, notes=("picture paths are relative to the output folder: run there, or pass root",)),
@@ -110,6 +111,8 @@ class TrlWriter:
 
     def write(self, row: Row) -> None:
         count_without_loss(self.shard, row, "trl")
+        # Rows stay as they are; processors whose placeholder is "<image>" count one picture too many.
+        self.shard.tally.count("warned", "literal_tag", row.id, has_literal(row))
         self.parquet.write(row.to_dict(), sum(len(image.bytes) for image in row.images))
         self.shard.tally.images_out += len(row.images)
 

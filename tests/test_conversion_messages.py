@@ -331,6 +331,12 @@ def name_of(rgb):
     return color_of(file.getvalue())
 
 
+def test_trl_rows_with_a_literal_tag_are_whole_but_warned_of(tmp_path):
+    _, report = run(tmp_path, LITERAL, TEXT, profile="trl")
+    assert report.warned == {"literal_tag": 1}
+    assert [row for shard in import_rows("messages", tmp_path) for row in shard()] == [LITERAL, TEXT]
+
+
 def test_trl_parquet_has_parts_of_exactly_type_and_text_and_lists_that_are_never_null(tmp_path):
     import pyarrow.parquet as pq
 
