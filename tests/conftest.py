@@ -1,13 +1,22 @@
-"""What every test gets: no network but loopback, no shared caches, no token of the person who runs them."""
+"""What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who runs them."""
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-# Read by huggingface_hub and datasets at import, so set before any test module imports them.
-os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
-
 import pytest
+
+from tests.hub import LoopbackHub
+
+# Read by huggingface_hub and datasets at import, so set before any test module imports them. One Hub per process; `hub` empties it for each test.
+HUB = LoopbackHub()
+HOME = tempfile.TemporaryDirectory(prefix="hf-home-")
+os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
+for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+    os.environ.pop(name, None)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -28,6 +37,25 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def own_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import datasets.config
+    import huggingface_hub.constants
 
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))  # for the processes a test starts
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf-home" / "hub"))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf-datasets")
     monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", str(tmp_path / "hf-datasets" / "downloads"))
+
+
+@pytest.fixture
+def hub() -> Iterator[LoopbackHub]:
+    """The Hub that huggingface_hub and datasets reach in this process and its children; nothing is left of earlier tests."""
+    from huggingface_hub import HfFileSystem
+
+    HUB.reset()
+    HfFileSystem.clear_instance_cache()  # its listings would outlive the repositories
+    yield HUB
+    HUB.reset()
+
+
+def pytest_unconfigure() -> None:
+    HUB.close()
+    HOME.cleanup()

@@ -1,0 +1,67 @@
+"""The import graph, read from the source, and what starting up may load."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unifiedvisual
+
+ROOT = Path(unifiedvisual.__file__).parent
+HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers"}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def _sources(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", _sources("toolkit"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_toolkit_imports_nothing_above_it_but_from_the_command_line(path):
+    roots = {name.partition(".")[0] for name in _imports(path)}
+    if path.parent.name != "cli":
+        assert not roots & {"conversion", "dataset_card", "unifiedvisual"}
+
+
+@pytest.mark.parametrize("name", ["schema", "tasks", "errors"])
+def test_the_record_imports_nothing_but_the_record(name):
+    assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {"toolkit.errors", "toolkit.tasks"}
+
+
+@pytest.mark.parametrize("path", _sources("conversion"), ids=lambda path: path.name)
+def test_formats_do_not_import_one_another(path):
+    shared = {"conversion", "conversion.report", "conversion.shards", "conversion.convert"}
+    others = {name for name in _imports(path) if name.startswith("conversion.")} - shared
+    assert path.stem in ("__init__", "convert") or not others
+
+
+@pytest.mark.parametrize(
+    "statement", ["import unifiedvisual", "from toolkit.cli.app import app; app(['--help'])", "from toolkit.cli.app import app; app(['info'])"]
+)
+def test_starting_up_loads_nothing_heavy(statement):
+    report = "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))"
+    done = subprocess.run([sys.executable, "-c", f"{report}\n{statement}"], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert not HEAVY & set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_public_names_are_sorted_and_all_there():
+    assert unifiedvisual.__all__ == sorted(unifiedvisual.__all__)
+    for name in unifiedvisual.__all__:
+        assert getattr(unifiedvisual, name)
+
+
+def test_an_unknown_public_name_lists_the_known():
+    with pytest.raises(AttributeError, match=r"no attribute 'Loader'; it has: .*UnifiedVisual"):
+        _ = unifiedvisual.Loader

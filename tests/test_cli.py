@@ -1,0 +1,203 @@
+"""The commands as a user calls them: what they print, and the exit code of every kind of bad input."""
+
+import gzip
+import io
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tests.replicas import ROWS_PER_TASK, replica, truth
+from toolkit.cli.app import main
+from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive
+from toolkit.tasks import CONFIGS, TASKS
+
+
+@pytest.fixture
+def run(capsys):
+    """Call the command; gives its exit code, standard output and standard error."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return ended.value.code or 0, out, err
+
+    return call
+
+
+def members_of(task):
+    stem = archive_stem(task)
+    return [(f"{stem}/pictures/{file_name(row, n, image)}", image.bytes) for row in truth()[task] for n, image in enumerate(row.images)]
+
+
+def edits(tmp_path, shape="columns"):
+    return replica(tmp_path / "source", shape, tasks=("image_editing", "cot_collection"))
+
+
+def test_info_tells_configs_counts_and_licences(run):
+    code, out, _ = run("info")
+    assert code == 0
+    assert "247,215" in out
+    assert "Image_Correctionr" in out
+    code, out, _ = run("info", "--json")
+    assert json.loads(out)["configs"] == {name: list(tasks) for name, tasks in CONFIGS.items()}
+
+
+@pytest.mark.parametrize("command", ["info", "inspect", "verify", "demo"])
+def test_help_shows_an_example(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: unifiedvisual {command}" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("shape", REPLICA_SHAPES)
+def test_inspect_and_verify_find_nothing_wrong_with_a_whole_replica(run, tmp_path, shape):
+    source = replica(tmp_path / "source", shape)
+    code, out, _ = run("inspect", source, "--json")
+    found = json.loads(out)
+    assert (code, found["counts"]) == (0, {})
+    assert found["rows"] == dict.fromkeys(TASKS, ROWS_PER_TASK)
+    assert all(finding["matched"] == len(finding["members"]) > 0 for finding in found["archives"].values())
+    code, out, _ = run("verify", source, "--deep", "--json")
+    found = json.loads(out)
+    assert (code, found["problems"], sum(found["rows"].values())) == (0, {}, ROWS_PER_TASK * len(TASKS))
+
+
+def test_inspect_writes_a_mapping_that_reads_the_same(run, tmp_path):
+    source = replica(tmp_path / "source", "json")
+    code, out, _ = run("inspect", source, "--write-mapping", tmp_path / "mapping.yaml")
+    assert code == 0
+    assert "[IMG]" in out
+    assert "published" in out
+    assert set(yaml.safe_load((tmp_path / "mapping.yaml").read_text())["files"]) == {f"data/{archive_stem(task)}.parquet" for task in TASKS}
+    assert run("verify", source, "--mapping", tmp_path / "mapping.yaml")[0] == 0
+
+
+def test_a_mapping_reads_columns_no_guess_can_read(run, tmp_path):
+    source = edits(tmp_path)
+    table = pq.read_table(source / "data/Image_Editing.parquet").rename_columns({"question": "w", "answer": "x", "rationale": "y", "images": "z", "id": "i"})
+    pq.write_table(table, source / "data/Image_Editing.parquet")
+    code, _, err = run("verify", source)
+    assert code == 1
+    assert "data/Image_Editing.parquet: no column holds a conversation, and prompt and answer were not both found" in err
+    columns = {"id": "i", "prompt": "w", "rationale": "y", "answer": "x", "images": ["z"]}
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump({"files": {"data/Image_*": {"columns": columns}}}))
+    code, out, _ = run("verify", source, "--mapping", tmp_path / "m.yaml", "--json")
+    assert (code, json.loads(out)["rows"]["image_editing"]) == (0, ROWS_PER_TASK)
+
+
+def test_inspect_goes_on_past_what_it_cannot_read(run, tmp_path):
+    source = edits(tmp_path)
+    pq.write_table(pa.table({"alpha": ["x"]}), source / "data/Other.parquet")
+    (source / "data/Cut.parquet").write_bytes(b"PAR1half")
+    (source / "images/MMInternet.tar.gz").write_bytes(b"<html>")
+    code, out, _ = run("inspect", source, "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert found["counts"] == {"unknown_columns": 1, "bad_parquet": 1, "bad_archive": 1}
+    assert found["rows"] == {"image_editing": ROWS_PER_TASK, "cot_collection": ROWS_PER_TASK}
+
+
+BAD_INPUT = {
+    "no folder": (["verify", "{missing}"], None, 1, "neither a folder on this machine nor a Hub dataset"),
+    "empty folder": (["verify", "{empty}"], None, 1, "no Parquet under data/; found no files at all"),
+    "missing archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").unlink(), 1, "images/Image_Editing.tar.gz is not there"),
+    "cut archive": (["verify", "{source}"], lambda s: cut(s / "images/Image_Editing.tar.gz"), 1, "damaged or cut off"),
+    "not an archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"), 1, "damaged or cut off"),
+    "half a Parquet": (["verify", "{source}"], lambda s: cut(s / "data/Image_Editing.parquet"), 1, "not a whole Parquet file"),
+    "no mapping file": (["verify", "{source}", "--mapping", "{missing}"], None, 2, "cannot be read as YAML"),
+    "wrong mapping": (["verify", "{source}", "--mapping", "{mapping}"], None, 2, "names columns ['nope']"),
+    "missing picture": (
+        ["verify", "{source}"],
+        lambda s: write_archive(s / "images/Image_Editing.tar.gz", members_of("image_editing")[1:]),
+        1,
+        "missing_image: 1",
+    ),
+    "unknown command": (["publish"], None, 2, "No such command"),
+    "no argument": (["verify"], None, 2, "Missing argument"),
+}
+
+
+def lose_first(path):
+    write_archive(path, members_of("image_editing")[1:])
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_clear_message_and_an_exit_code(run, tmp_path, case):
+    arguments, damage, expected, message = BAD_INPUT[case]
+    source = edits(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"files": {"*": {"columns": {"prompt": "nope"}}}}))
+    if damage:
+        damage(source)
+    places = {"source": source, "missing": tmp_path / "missing", "empty": tmp_path / "empty", "mapping": tmp_path / "mapping.yaml"}
+    code, out, err = run(*(argument.format(**places) for argument in arguments))
+    assert code == expected
+    assert message in " ".join((out + err).split())
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("401", "not logged in, or the token is not valid"),
+        ("404", "not found"),
+        ("429", "the Hub asks to slow down"),
+        ("503", "the Hub answers 503, also after waiting; try again later"),
+    ],
+)
+def test_a_hub_that_refuses_is_told_with_what_to_do(run, hub, tmp_path, monkeypatch, fault, message):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    hub.add_folder("org/uv", edits(tmp_path))
+    hub.fail(fault, path=r"^/api/datasets/org/uv", times=1000)
+    code, _, err = run("verify", "org/uv")
+    assert code == 1
+    assert f"error: org/uv: {message}" in err
+
+
+def test_a_private_or_missing_repository_and_a_missing_revision_are_told(run, hub, tmp_path):
+    hub.add_folder("org/uv", edits(tmp_path))
+    assert "error: org/nope: no such dataset, or it is private; check the name" in run("inspect", "org/nope")[2]
+    assert "error: org/uv@nope: no such branch, tag or commit" in run("inspect", "org/uv", "--revision", "nope")[2]
+    assert run("inspect", "org/uv")[0] == 0
+
+
+def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
+    source = edits(tmp_path)
+    path = source / "data/Image_Editing.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["id"] = rows[1]["id"]
+    rows[2]["question"] += "<image>"
+    rows[3]["images"][0]["path"] = "../../etc/passwd"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in [*members_of("image_editing"), members_of("image_editing")[0], ("../evil.png", b"x")]:
+            data = b"<html>" if name.endswith("ie-0005_1.webp") else data
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    (source / "images/Image_Editing.tar.gz").write_bytes(gzip.compress(buffer.getvalue()))
+    code, out, _ = run("verify", source, "--deep", "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert found["rows"]["image_editing"] == ROWS_PER_TASK - 2
+    expected = {"duplicate_id", "duplicate_member", "placeholder_mismatch", "unsafe_path", "refused_unsafe_name", "image_not_an_image"}
+    assert found["problems"] == dict.fromkeys(expected, 1)
+    assert not (tmp_path.parent / "evil.png").exists()
+
+
+def test_demo_makes_streams_and_shows_all_nine_tasks(run, tmp_path):
+    code, out, _ = run("demo", tmp_path / "demo", "--rows", 3)
+    assert code == 0
+    assert all(f"{task.prefix}-0000" in out for task in TASKS.values())
+    assert "Streamed 27 rows" in out
+    assert run("verify", tmp_path / "demo/upstream", "--deep")[0] == 0

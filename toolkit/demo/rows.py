@@ -1,0 +1,209 @@
+"""Photographs -> rows of all nine tasks, a pure function of (task, number).
+
+Names, places and details are those of `photos/photos.csv`, which also says who took each photograph and under which terms.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from PIL import Image, ImageOps
+
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, quadrant_of, text_of
+from toolkit.tasks import TASKS
+
+LONG_SIDE_PX = 384
+FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (("JPEG", "jpg", {"quality": 90}), ("PNG", "png", {}), ("WEBP", "webp", {"quality": 90}))
+
+Piece = str | EncodedImage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photograph and true things to say about it."""
+
+    file: str
+    name: str
+    kind: str
+    hint: str
+    place: str
+    detail: str
+    box: str  # of the detail: x0 y0 x1 y1, fractions of width and height
+    licence: str
+    author: str
+    source: str
+
+
+@cache
+def photos() -> tuple[Photo, ...]:
+    text = files(__package__).joinpath("photos/photos.csv").read_text(encoding="utf-8")
+    return tuple(Photo(**line) for line in csv.DictReader(io.StringIO(text)))
+
+
+@cache
+def _picture(file: str) -> Image.Image:
+    with files(__package__).joinpath("photos", file).open("rb") as stream:
+        picture = Image.open(stream).convert("RGB")
+    picture.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX))
+    return picture
+
+
+def demo_rows(task: str, count: int) -> Iterator[Row]:
+    """The first `count` rows of a task; all differ."""
+    for number in range(count):
+        yield demo_row(task, number)
+
+
+def demo_row(task: str, number: int) -> Row:
+    photo = photos()[number % len(photos())]
+    other = photos()[(number + 5 + number // len(photos())) % len(photos())]
+    prompt, rationale, answer = _MAKERS[task](photo, other, number)
+    messages = (Message("user", _parts(prompt)), Message("assistant", _parts(_reply(rationale, answer))))
+    images = tuple(piece for piece in (*prompt, *rationale, *answer) if isinstance(piece, EncodedImage))
+    row = Row(
+        id=f"{TASKS[task].prefix}-{number:04d}",
+        task=task,
+        quadrant=quadrant_of(messages),
+        source=TASKS[task].source,
+        license=TASKS[task].license,
+        messages=messages,
+        images=images,
+        image_roles=_roles(task, messages),
+        image_captions=("",) * len(images),
+        instruction=text_of(messages[:1], "user"),
+        rationale=text_of((Message("assistant", _parts(rationale)),), "assistant"),
+        answer=text_of((Message("assistant", _parts(answer)),), "assistant"),
+    )
+    check_row(row)
+    return row
+
+
+def _reply(rationale: tuple[Piece, ...], answer: tuple[Piece, ...]) -> tuple[Piece, ...]:
+    """An empty line between two texts, nothing beside a picture."""
+    if rationale and isinstance(rationale[-1], str) and isinstance(answer[0], str):
+        return (*rationale[:-1], f"{rationale[-1]}\n\n{answer[0]}", *answer[1:])
+    return (*rationale, *answer)
+
+
+def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
+    return tuple(Part("text", piece) if isinstance(piece, str) else IMAGE_PART for piece in pieces)
+
+
+def _roles(task: str, messages: tuple[Message, ...]) -> tuple[str, ...]:
+    given, made = (sum(part.type == "image" for part in message.content) for message in messages)
+    targets = {"last": min(made, 1), "all": made, "none": 0}[TASKS[task].outputs]
+    return ("input",) * given + ("intermediate",) * (made - targets) + ("output",) * targets
+
+
+def _encode(picture: Image.Image, name: str, number: int) -> EncodedImage:
+    kind, suffix, options = FORMATS[number % len(FORMATS)]
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return EncodedImage(buffer.getvalue(), f"{number:04d}_{name}.{suffix}")
+
+
+def _photo(photo: Photo, number: int, name: str = "photo") -> EncodedImage:
+    return _encode(_picture(photo.file), name, number)
+
+
+def _detail(photo: Photo, number: int) -> EncodedImage:
+    picture = _picture(photo.file)
+    x0, y0, x1, y1 = (float(value) for value in photo.box.split())
+    return _encode(picture.crop((int(x0 * picture.width), int(y0 * picture.height), int(x1 * picture.width), int(y1 * picture.height))), "detail", number)
+
+
+Made = tuple[tuple[Piece, ...], tuple[Piece, ...], tuple[Piece, ...]]  # prompt, rationale, answer
+
+
+def _grey(picture: Image.Image) -> Image.Image:
+    return ImageOps.grayscale(picture).convert("RGB")
+
+
+def _poster(picture: Image.Image) -> Image.Image:
+    return ImageOps.posterize(picture, 2)
+
+
+EDITS: tuple[tuple[str, str, Callable[[Image.Image], Image.Image]], ...] = (
+    ("look as if it had been taken before colour film", "Early film knew only light and dark, so every colour becomes a grey.", _grey),
+    ("appear as it would in a mirror", "A mirror swaps left and right and leaves up and down alone.", ImageOps.mirror),
+    ("feel like the negative strip it was printed from", "A negative turns light into dark and each colour into its opposite.", ImageOps.invert),
+    ("resemble a poster printed with very few inks", "Few inks mean few shades, so smooth tones fall into flat steps.", _poster),
+)
+
+
+def _image_generation(photo: Photo, other: Photo, number: int) -> Made:
+    rationale = (f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see.",)
+    return (f"Show me {photo.hint}. Picture {number}.",), rationale, (_photo(photo, number),)
+
+
+def _image_editing(photo: Photo, other: Photo, number: int) -> Made:
+    wish, why, change = EDITS[number % len(EDITS)]
+    edited = _encode(change(_picture(photo.file)), "edited", number)
+    return (_photo(photo, number), f"I would like this picture to {wish}."), (f"It shows the {photo.name}. {why}",), (edited,)
+
+
+def _image_correction(photo: Photo, other: Photo, number: int) -> Made:
+    wrong = _encode(ImageOps.flip(_picture(photo.file)), "wrong", number)
+    prompt = (f"Description: the {photo.name}, upright, as one sees it in {photo.place}.\n", wrong, "\nWhat does not match? Correct the picture.")
+    return (
+        prompt,
+        ("Sky and ground have changed places: the picture is upside down, while the description says upright.",),
+        (_photo(photo, number, "corrected"),),
+    )
+
+
+def _mm_reasoning_o(photo: Photo, other: Photo, number: int) -> Made:
+    prompt = (_photo(photo, number), f"Is this the {photo.name} or the {other.name}? Point at what tells you.")
+    rationale = ("I look closer at one part of the picture.", _detail(photo, number), f"This is the {photo.detail}.")
+    return prompt, rationale, (f"It is the {photo.name}.",)
+
+
+def _mm_reasoning_mm(photo: Photo, other: Photo, number: int) -> Made:
+    prompt = (_photo(photo, number, "first"), _photo(other, number + 1, "second"), f"Which of the two belongs to {photo.place}?")
+    rationale = (f"For comparison, a closer view of the {photo.name}:", _detail(photo, number), f"Its {photo.detail} is also in the first picture.")
+    return prompt, rationale, (f"The first picture, the {photo.name}.",)
+
+
+def _mm_reasoning_t(photo: Photo, other: Photo, number: int) -> Made:
+    prompt = (f"Question {number}: someone speaks of {photo.hint}. Which detail would prove it on a photograph?",)
+    rationale = (f"That is the {photo.name}.", _photo(photo, number), "One part of it stands out:", _detail(photo, number))
+    return prompt, rationale, (f"The {photo.detail}.",)
+
+
+def _mm_internet(photo: Photo, other: Photo, number: int) -> Made:
+    prompt = (f"Tell me, with pictures, about the {photo.name} and the {other.name}. Page {number}.",)
+    answer = (f"First {photo.hint}.", _photo(photo, number, "first"), f"Then {other.hint}.", _photo(other, number + 1, "second"), "Both are worth the journey.")
+    return prompt, (), answer
+
+
+def _llava_cot(photo: Photo, other: Photo, number: int) -> Made:
+    sections = {
+        "SUMMARY": "I will name what the picture shows.",
+        "CAPTION": f"The picture shows {photo.hint}.",
+        "REASONING": f"The {photo.detail} tells it from others of its kind ({photo.kind}).",
+        "CONCLUSION": f"The {photo.name}.",
+    }
+    text = "\n\n".join(f"<{name}>{content}</{name}>" for name, content in sections.items())
+    return (_photo(photo, number), f"\nWhat is this {photo.kind}?"), (), (text,)
+
+
+def _cot_collection(photo: Photo, other: Photo, number: int) -> Made:
+    prompt = (f"Line {number}. The {photo.name}: {photo.kind}. The {other.name}: {other.kind}. Are both of one kind? (An <image> tag is just text here.)",)
+    same = photo.kind == other.kind
+    return prompt, (f"One is an example of {photo.kind}, the other of {other.kind}.",), ("Yes." if same else "No.",)
+
+
+_MAKERS: dict[str, Callable[[Photo, Photo, int], Made]] = {
+    "image_generation": _image_generation,
+    "image_editing": _image_editing,
+    "image_correction": _image_correction,
+    "mm_reasoning_o": _mm_reasoning_o,
+    "mm_reasoning_mm": _mm_reasoning_mm,
+    "mm_reasoning_t": _mm_reasoning_t,
+    "mm_internet": _mm_internet,
+    "llava_cot": _llava_cot,
+    "cot_collection": _cot_collection,
+}

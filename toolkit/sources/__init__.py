@@ -1,0 +1,1 @@
+"""Where rows come from: repository (a folder or the Hub) -> layout (upstream or packed) -> Row."""

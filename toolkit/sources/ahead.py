@@ -1,0 +1,62 @@
+"""Read ahead in a thread, so that inflating (which releases the GIL) overlaps with what is done with the result."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
+    """The same items in the same order, up to `max_bytes` of them read before they are asked for; always at least one.
+
+    What `items` raises is raised here, in its place. Leaving early stops the thread before this generator's close() returns, so that what it reads
+    from can be closed. The thread is a daemon: it never keeps a finished script alive.
+    """
+    change = threading.Condition()
+    waiting: deque[T] = deque()
+    waiting_bytes = 0
+    ended: BaseException | None = None
+    stopped = False
+
+    def fill() -> None:
+        nonlocal waiting_bytes, ended
+        outcome: BaseException = StopIteration()
+        try:
+            for item in items:
+                with change:
+                    while waiting_bytes >= max_bytes and not stopped:
+                        change.wait()
+                    if stopped:
+                        return
+                    waiting.append(item)
+                    waiting_bytes += size_of(item)
+                    change.notify()
+        except BaseException as error:  # handed over, not handled
+            outcome = error
+        finally:
+            with change:
+                ended = outcome
+                change.notify()
+
+    thread = threading.Thread(target=fill, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            with change:
+                while not waiting and ended is None:
+                    change.wait()
+                if not waiting:
+                    break
+                item = waiting.popleft()
+                waiting_bytes -= size_of(item)
+                change.notify()
+            yield item
+        if ended is not None and not isinstance(ended, StopIteration):
+            raise ended
+    finally:
+        with change:
+            stopped = True
+            change.notify()
+        thread.join()

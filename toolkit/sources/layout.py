@@ -1,0 +1,48 @@
+"""Which layout a folder or repository has, and the source that reads it."""
+
+import os
+
+from toolkit.errors import UsageError
+from toolkit.schema import COLUMNS
+from toolkit.sources.packed import PackedSource, find_shards
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import open_repository
+from toolkit.sources.skips import OnBad
+from toolkit.sources.upstream.mapping import read_mapping
+from toolkit.sources.upstream.source import UpstreamSource, open_upstream
+
+Source = UpstreamSource | PackedSource
+
+
+def open_source(
+    source: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    mapping: str | None = None,
+    on_missing: OnBad = "raise",
+    on_bad_row: OnBad = "raise",
+) -> Source:
+    """Rows of a folder or Hub repository in either layout.
+
+    Args:
+        source: a folder, `org/name`, or `hf://datasets/org/name[@revision][/folder]`.
+        mapping: a YAML file that says how upstream's columns are read, where our guess is wrong.
+        on_missing, on_bad_row: "raise" or "skip" (counted, and logged at the end), for the layout as published.
+
+    Raises:
+        SourceError: it cannot be found or read; LayoutError: it has neither layout.
+        UsageError: a mapping for a packed dataset, which needs none.
+    """
+    overrides = read_mapping(mapping) if mapping else None
+    repository = open_repository(source, revision=revision, token=token)
+    files = repository.list_files()
+    if shards := find_shards(files):
+        first = next(iter(shards.values()))[0]
+        with open_parquet(repository, first) as parquet:
+            is_packed = set(parquet.schema_arrow.names) == set(COLUMNS)
+        if is_packed and overrides is not None:
+            raise UsageError(f"{repository.name} is packed and needs no mapping")
+        if is_packed:
+            return PackedSource(repository=repository, paths=shards)
+    return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)

@@ -1,0 +1,61 @@
+"""The packed layout: `data/<task>/*.parquet` with the pictures inside, read row group by row group."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from toolkit.errors import ShardError
+from toolkit.schema import ARROW_SCHEMA, COLUMNS
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import Repository, downloaded
+from toolkit.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedSource:
+    """Rows of the packed layout.
+
+    Attributes:
+        paths: task -> its shards, in order.
+    """
+
+    repository: Repository
+    paths: dict[str, tuple[str, ...]]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.paths)
+
+    def shards(self, tasks: Iterable[str]) -> list[str]:
+        return [path for task in tasks for path in self.paths.get(task, ())]
+
+    def fingerprint(self, tasks: Iterable[str]) -> str:
+        return self.repository.fingerprint(self.shards(tasks))
+
+    def downloaded(self) -> "PackedSource":
+        """The same rows, from shards that are downloaded when they are first opened."""
+        return replace(self, repository=downloaded(self.repository))
+
+    def read_tables(self, shard: str, owns_unknown: bool = True) -> Iterator[pa.Table]:
+        """A table a row group, in order.
+
+        Raises:
+            ShardError: cut off, damaged, or not of our columns.
+        """
+        with open_parquet(self.repository, shard) as parquet:
+            for number in range(parquet.num_row_groups):
+                table = parquet.read_row_group(number)
+                if set(table.column_names) != set(COLUMNS):
+                    raise ShardError(f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}")
+                yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+
+
+def find_shards(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Task -> its Parquet files, for files that lie as the packed layout has them; empty if none do."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(files):
+        pieces = path.split("/")
+        if len(pieces) == 3 and pieces[0] == "data" and pieces[1] in TASKS and pieces[2].endswith(".parquet"):
+            found.setdefault(pieces[1], []).append(path)
+    return {task: tuple(found[task]) for task in TASKS if task in found}

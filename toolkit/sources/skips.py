@@ -1,0 +1,59 @@
+"""What happens to a bad row: it stops the reading, or it is counted. Never anything in silence."""
+
+from collections import Counter, defaultdict
+from typing import Literal, get_args
+
+from toolkit.errors import SHOWN, RowError, TooManyBadRows, UsageError
+
+OnBad = Literal["raise", "skip"]
+MAX_IN_A_ROW = 100
+
+
+class Skips:
+    """Counts bad rows per kind and keeps a few messages of each.
+
+    Args:
+        on_missing: for rows whose picture is not in its archive (kind "missing_image").
+        on_bad_row: for every other fault of a single row.
+        max_in_a_row: so many bad rows without a good one between stop the reading all the same.
+
+    Raises:
+        UsageError: a policy other than "raise" or "skip".
+    """
+
+    def __init__(self, *, on_missing: OnBad = "raise", on_bad_row: OnBad = "raise", max_in_a_row: int = MAX_IN_A_ROW) -> None:
+        for name, policy in (("on_missing", on_missing), ("on_bad_row", on_bad_row)):
+            if policy not in get_args(OnBad):
+                raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
+        self._on_missing, self._on_bad_row = on_missing, on_bad_row
+        self._in_a_row, self._max_in_a_row = 0, max_in_a_row
+        self.counts: Counter[str] = Counter()
+        self.examples: defaultdict[str, list[str]] = defaultdict(list)
+
+    def good(self) -> None:
+        self._in_a_row = 0
+
+    def bad(self, error: RowError) -> None:
+        """Count a row that will be left out.
+
+        Raises:
+            RowError: the same, where the policy is "raise".
+            TooManyBadRows: `max_in_a_row` without a good one between; then it is the data or the mapping, not a row.
+        """
+        option, policy = ("on_missing", self._on_missing) if error.kind == "missing_image" else ("on_bad_row", self._on_bad_row)
+        if policy == "raise":
+            raise type(error)(f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind) from error
+        self.note(error.kind, str(error))
+        self._in_a_row += 1
+        if self._in_a_row >= self._max_in_a_row:
+            raise TooManyBadRows(f"{self._in_a_row} bad rows in a row, the last: {error}; check the archives and the mapping with `unifiedvisual inspect`")
+
+    def note(self, kind: str, message: str) -> None:
+        """Count something that costs no row (a refused archive member, a renamed id)."""
+        self.counts[kind] += 1
+        if len(self.examples[kind]) < SHOWN:
+            self.examples[kind].append(message)
+
+    def summary(self) -> str:
+        """ "3 missing_image, 1 bad_turns", or "" when nothing was counted."""
+        return ", ".join(f"{count:,} {kind}" for kind, count in self.counts.most_common())

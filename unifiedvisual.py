@@ -1,0 +1,148 @@
+"""UnifiedVisual as a Hugging Face dataset: `load_dataset`, the builder, and the toolkit's public names.
+
+    from unifiedvisual import load_dataset
+    ds = load_dataset("fnlp-vision/UnifiedVisual-240K", "image_editing", split="train", streaming=True)
+
+Both layouts are read: the one as published (text Parquet + tarballs) and the packed one, from a folder or the Hub, streamed or not.
+This file holds nothing but the builder: `datasets` patches file functions in the module of a builder, and on datasets 3.6 this file is also a loading script.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import datasets
+
+from toolkit.errors import UnifiedVisualError, UsageError
+from toolkit.schema import ARROW_SCHEMA
+from toolkit.schema import features as row_features
+from toolkit.sources.layout import Source, open_source
+from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
+
+# Public names that live in the toolkit, loaded when they are first asked for.
+_TOOLKIT: dict[str, str] = {}
+__all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])
+
+
+@dataclass
+class UnifiedVisualConfig(datasets.BuilderConfig):
+    """One config: all rows, a family, or a task.
+
+    Attributes:
+        data_dir: what to read: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]`; default: the dataset as published.
+        revision: branch, tag or commit of a Hub repository.
+        mapping: YAML file that says how upstream's columns are read, where our guess is wrong.
+        on_missing: "raise" or "skip" rows whose picture is not in its archive.
+        on_bad_row: "raise" or "skip" rows that break a rule.
+    """
+
+    revision: str | None = None
+    mapping: str | None = None
+    on_missing: str = "raise"
+    on_bad_row: str = "raise"
+
+
+class UnifiedVisual(datasets.ArrowBasedBuilder):
+    """Builder of every config, over both layouts.
+
+        builder = UnifiedVisual(config_name="image_editing", data_dir="fnlp-vision/UnifiedVisual-240K")
+        stream = builder.as_streaming_dataset(split="train")
+
+    Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last picture has come; a shard is a task there, and a
+    Parquet file in the packed layout. The cache key holds a fingerprint of the files' content, so changed data is never served from an old cache.
+    """
+
+    BUILDER_CONFIG_CLASS = UnifiedVisualConfig
+    BUILDER_CONFIGS = [UnifiedVisualConfig(name=name, description=", ".join(tasks)) for name, tasks in CONFIGS.items()]  # noqa: RUF012
+    DEFAULT_CONFIG_NAME = "all"
+
+    def __init__(self, *, hash: str | None = None, token: str | bool | None = None, **kwargs: Any) -> None:
+        settings = {name: kwargs.get(name) or getattr(UnifiedVisualConfig, name) for name in ("revision", "mapping", "on_missing", "on_bad_row")}
+        tasks = tasks_of(kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME)
+        self.source: Source = open_source(kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings)
+        super().__init__(hash=self.source.fingerprint(tasks), token=token, **kwargs)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=row_features(), homepage="https://arxiv.org/abs/2509.14738")
+
+    def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
+        tasks = tasks_of(self.config.name)
+        if not dl_manager.is_streaming:
+            self.source = self.source.downloaded()
+        shards = self.source.shards(tasks)
+        if not shards:
+            raise UnifiedVisualError(f"{self.source.repository.name} has no rows of config {self.config.name!r}; it has: {', '.join(self.source.tasks)}")
+        return [datasets.SplitGenerator(name="train", gen_kwargs={"shards": shards, "first": shards[0]})]
+
+    def _generate_tables(self, shards: list[str], first: str) -> Any:
+        for shard in shards:
+            for number, table in enumerate(self.source.read_tables(shard, owns_unknown=shard == first)):
+                yield f"{shard}/{number}", self._cast(table)
+
+    def _cast(self, table: Any) -> Any:
+        wanted = self.info.features.arrow_schema
+        return table if wanted.equals(ARROW_SCHEMA) else datasets.table.table_cast(table, wanted)
+
+
+def load_dataset(
+    path: str,
+    name: str | None = None,
+    data_dir: str | None = None,
+    data_files: Any = None,
+    split: Any = None,
+    cache_dir: str | None = None,
+    features: datasets.Features | None = None,
+    download_config: datasets.DownloadConfig | None = None,
+    download_mode: Any = None,
+    verification_mode: Any = None,
+    keep_in_memory: bool | None = None,
+    save_infos: bool = False,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    storage_options: dict[str, Any] | None = None,
+    **config_kwargs: Any,
+) -> Any:
+    """`datasets.load_dataset` for UnifiedVisual data in either layout; same arguments, same return types.
+
+    Args:
+        path: a folder, a Hub id or an hf:// URL.
+        name: a config: "all" (default), a family or a task; `unifiedvisual info` lists them.
+        data_dir: a folder inside `path`.
+        data_files: not supported; a file whose columns are guessed wrong is described in a mapping.
+        config_kwargs: mapping, on_missing, on_bad_row; see UnifiedVisualConfig.
+
+    Raises:
+        UnknownName: no such config. SourceError: nothing there, or it cannot be read. RowError: a bad row, unless skipped.
+    """
+    if data_files is not None:
+        raise UsageError("data_files is not supported: the layout tells which files hold which config; use mapping= for columns that are read wrong")
+    builder = UnifiedVisual(
+        cache_dir=cache_dir,
+        config_name=name or UnifiedVisual.DEFAULT_CONFIG_NAME,
+        data_dir=f"{path.rstrip('/')}/{data_dir.strip('/')}" if data_dir else path,
+        features=features,
+        token=token,
+        storage_options=storage_options,
+        **({"revision": revision} if revision else {}),
+        **config_kwargs,
+    )
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    checks = datasets.VerificationMode("all_checks" if save_infos else verification_mode or "basic_checks")
+    try:
+        builder.download_and_prepare(
+            download_config=download_config, download_mode=download_mode, verification_mode=checks, num_proc=num_proc, storage_options=storage_options
+        )
+    except datasets.exceptions.DatasetGenerationError as error:
+        if isinstance(error.__cause__, UnifiedVisualError):
+            raise error.__cause__ from None  # it says what is wrong; the wrapper only that something is
+        raise
+    return builder.as_dataset(split=split, in_memory=bool(keep_in_memory))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _TOOLKIT:
+        raise AttributeError(f"module 'unifiedvisual' has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(importlib.import_module(_TOOLKIT[name]), name)
