@@ -8,7 +8,6 @@ bagel_dataset_info.json holds the entry for data/dataset_info.py.
 Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from PIL import Image, UnidentifiedImageError
 
 from conversion.formats import Format, Holds, Writer, choose
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
@@ -24,6 +22,8 @@ from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder, write_whole
 from conversion.text import fold_system, has_literal, has_neighbours, turn_text
+from toolkit.errors import ImageError
+from toolkit.images import image_size
 from toolkit.schema import Row
 
 # t2i_dataset.py sets Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
@@ -106,8 +106,8 @@ class ParquetWriter:
 
 def _check_size(row: Row, number: int) -> None:
     try:
-        width, height = Image.open(io.BytesIO(row.images[number].bytes)).size
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        width, height = image_size(row.images[number].bytes)
+    except ImageError as error:
         raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
     if width * height > 2 * MAX_IMAGE_PIXELS:
         raise refuse(row, "picture_too_large", f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * MAX_IMAGE_PIXELS} pixels")

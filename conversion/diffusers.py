@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from conversion.formats import Format, Holds, choose
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
-from conversion.shard import Notes, ShardFolder, image_format
+from conversion.shard import Notes, ShardFolder
+from toolkit.images import image_format
 from toolkit.schema import Row
 
 

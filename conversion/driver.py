@@ -18,10 +18,10 @@ from typing import Any
 from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import PARTS, ShardFolder, check_ids, flush, join_lines, json_line, move_files, read_marker, run_shard, write_whole
-from toolkit.errors import RowError, TooManyBadRows, UsageError
+from toolkit.errors import RowError, UsageError
 from toolkit.schema import Row, check_row
+from toolkit.sources.skips import Skips
 
-BAD_IN_A_ROW = 100
 LONGEST_ID = 200  # characters; with a number and a suffix a file name must stay below 255
 _EMPTY = ("", "{}", ())
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
@@ -59,8 +59,8 @@ def convert(
     """
     form = get_format(to)
     chosen = make_options(form.options, options)
-    choose("on_bad_row", on_bad_row, ("raise", "skip"))
     choose("on_unfit", on_unfit, ("error", "drop"))
+    Skips(on_bad_row=on_bad_row)  # type: ignore[arg-type]  # checks the word
     run = {"shards": len(shards), "on_bad_row": on_bad_row, "on_unfit": on_unfit, "identity": identity}
     parts = out / PARTS
     if (out / REPORT_NAME).exists():
@@ -135,21 +135,20 @@ def _convert_shard(shard: Shard, folder: Path, number: int, to: str, options: An
 
 
 def _write_rows(shard: Shard, target: ShardFolder, writer: Writer, lost: Sequence[str], run: Mapping[str, Any]) -> None:
-    bad = 0
+    skips = Skips(on_bad_row=run["on_bad_row"])
     for row in shard():
         target.tally.rows_in += 1
+        if isinstance(row, RowError):
+            target.tally.count("rows_dropped", row.kind, str(row))
+            continue
         target.tally.images_in += len(row.images)
         try:
             check(row, target)
-            bad = 0
         except RowError as error:
-            bad += 1
-            if run["on_bad_row"] == "raise":
-                raise
-            if bad >= BAD_IN_A_ROW:
-                raise TooManyBadRows(f"{bad} bad rows in a row; the last: {error}") from error
+            skips.bad(error)
             _drop(target.tally, row, error)
             continue
+        skips.good()
         try:
             writer.write(row)
         except RowError as error:

@@ -4,14 +4,13 @@ Source: https://github.com/baaivision/Emu3.5@8fcf1da src/proto/emu_pb.py (field 
 The encoding is the six lines of protobuf's wire format that these messages need, so no protobuf package is.
 """
 
-import io
 from dataclasses import dataclass
-
-from PIL import Image, UnidentifiedImageError
 
 from conversion.formats import Format, Holds, choose
 from conversion.pairs import refuse
-from conversion.shard import Notes, ShardFolder, image_format
+from conversion.shard import Notes, ShardFolder
+from toolkit.errors import ImageError
+from toolkit.images import image_format, image_size
 from toolkit.schema import Message, Row, text_of
 
 # Field numbers and the enum. Source: emu_pb.py of the commit above
@@ -63,7 +62,7 @@ def block(field: int, content: bytes | str) -> bytes:
 
 
 def image_meta(data: bytes, caption: str) -> bytes:
-    width, height = Image.open(io.BytesIO(data)).size
+    width, height = image_size(data)
     image = number(IMAGE_WIDTH, width) + number(IMAGE_HEIGHT, height) + number(IMAGE_FORMAT, FORMATS.get(image_format(data), 0)) + block(IMAGE_DATA, data)
     return (block(META_CAPTION, caption) if caption else b"") + block(META_IMAGE, image)
 
@@ -89,7 +88,7 @@ def story(row: Row) -> bytes:
         raise refuse(row, "several_turns", f"has {len(row.messages)} messages; a Story holds one question and one answer")
     try:
         metas = [image_meta(image.bytes, caption) for image, caption in zip(row.images, row.image_captions, strict=True)]
-    except (UnidentifiedImageError, OSError) as error:
+    except ImageError as error:
         raise refuse(row, "picture_format", f"a picture cannot be opened, and a Story states its size: {error}") from error
     asked = row.image_roles.count("input")
     references = b"".join(block(STORY_REFERENCE_IMAGES, meta) for meta in metas[:asked])

@@ -11,8 +11,9 @@ from conversion.shard import Notes, ShardFolder
 from toolkit.errors import RowError, UnknownName, UsageError
 from toolkit.schema import COLUMNS, Row
 
-# A piece of a source: called without arguments, it yields its rows from the start. Must pickle to be read in another process.
-Shard = Callable[[], Iterable[Row]]
+# A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told to skip.
+# Must pickle to be read in another process.
+Shard = Callable[[], Iterable[Row | RowError]]
 OnBadRecord = Callable[[RowError], None]
 
 # To add a format: one file with a FORMAT, and its line here. tests/test_conversion_contract.py runs over every entry.

@@ -22,6 +22,7 @@ import numpy as np
 
 from conversion.report import Tally
 from toolkit.errors import RowError, shorten
+from toolkit.images import image_format
 from toolkit.schema import EncodedImage, Row
 
 PARTS = ".parts"
@@ -29,17 +30,6 @@ MARKER = "part.json"
 FEW = 64  # up to so many files are flushed one by one, more with one call for the whole disk
 
 Notes = dict[str, Any]  # what a format wants to remember of a shard for its top-level files; JSON
-
-# Private stand-in for toolkit.images.image_format (signature -> suffix); replace it with the import once that is merged.
-_SIGNATURES = ((b"\xff\xd8\xff", "jpg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF8", "gif"), (b"BM", "bmp"), (b"II*\0", "tiff"), (b"MM\0*", "tiff"))
-
-
-def image_format(data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    if data[4:12] in (b"ftypavif", b"ftypavis"):
-        return "avif"
-    return next((suffix for signature, suffix in _SIGNATURES if data.startswith(signature)), "")
 
 
 def suffix_of(image: EncodedImage) -> str:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
 
@@ -115,13 +114,6 @@ def test_unknown_names_list_the_known(tmp_path):
         convert([], tmp_path, to="llava", on_unfit="ignore")
     with pytest.raises(UsageError, match="no way back; import knows llava, messages, webdataset"):
         import_rows("bagel", tmp_path)
-
-
-def test_formats_do_not_import_one_another():
-    files = {target.partition(":")[0].partition(".")[2] for target in FORMATS.values()}
-    for file in files:
-        text = Path("conversion", f"{file}.py").read_text()
-        assert not [other for other in files - {file} if f"from conversion.{other} " in text]
 
 
 # Hostile rows: what is wrong with each, and the word it is counted under.
