@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from conversion import convert
+from conversion import convert_shards
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
 
 ROWS_IN_SHARD = 2500
@@ -99,7 +99,7 @@ def main() -> None:
     folder = wanted.folder or Path(tempfile.mkdtemp())
     shards = max(1, wanted.rows // ROWS_IN_SHARD)
     if wanted.only_memory:
-        convert([Rows(number, wanted.rows // shards, wanted.image_kb) for number in range(shards)], folder, to="webdataset")
+        convert_shards([Rows(number, wanted.rows // shards, wanted.image_kb) for number in range(shards)], folder, to="webdataset")
         shutil.rmtree(folder)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
@@ -107,7 +107,7 @@ def main() -> None:
     best: dict[str, float] = {}
     for _ in range(wanted.repeats):  # in turns, so that a slow minute of the machine meets all
         for name, work in {
-            "convert": lambda target: convert(source, target / "out", to="webdataset", workers=wanted.workers),
+            "convert": lambda target: convert_shards(source, target / "out", to="webdataset", workers=wanted.workers),
             "tarfile": lambda target: tar_from_memory(source, target, sync=False),
             "tarfile, on disk": lambda target: tar_from_memory(source, target, sync=True),
         }.items():

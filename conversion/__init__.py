@@ -1,7 +1,7 @@
 """Rows to and from the formats trainers read.
 
-    sources.py      shards of a folder or Hub repository, in either layout
-    driver.py       convert(): shards of rows -> a folder, in parallel, resumable, with a report
+    sources.py      convert(): a folder or Hub repository, in either layout -> shards -> driver.py
+    driver.py       shards of rows -> a folder, in parallel, resumable, with a report
     formats.py      the table of formats and what an entry says about itself
     <format>.py     one per format: options, what it can hold, a writer of rows
     way_back.py     import_rows(): files of a format -> shards of rows, by <format>_import.py
@@ -11,10 +11,10 @@
 Nothing is lost in silence: what a format cannot hold stops the conversion or, where an option says so, is counted by name.
 """
 
-from conversion.driver import convert
+from conversion.driver import convert_shards
 from conversion.formats import FORMATS, describe
 from conversion.report import Report
-from conversion.sources import shards_of
+from conversion.sources import convert, shards_of
 from conversion.way_back import import_rows
 
-__all__ = ["FORMATS", "Report", "convert", "describe", "import_rows", "shards_of"]
+__all__ = ["FORMATS", "Report", "convert", "convert_shards", "describe", "import_rows", "shards_of"]

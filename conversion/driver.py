@@ -17,7 +17,7 @@ from typing import Any
 
 from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
 from conversion.report import REPORT_NAME, Report, Tally, report_of
-from conversion.shard import PARTS, ShardFolder, check_ids, flush, join_lines, json_line, move_files, read_marker, run_shard, write_whole
+from conversion.shard import MARKER, PARTS, ShardFolder, check_ids, flush, join_lines, json_line, move_files, read_marker, run_shard, write_whole
 from toolkit.errors import RowError, UsageError
 from toolkit.schema import Row, check_row
 from toolkit.sources.skips import Skips
@@ -27,7 +27,7 @@ _EMPTY = ("", "{}", ())
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
-def convert(
+def convert_shards(
     shards: Sequence[Shard],
     out: Path,
     *,
@@ -76,6 +76,8 @@ def convert(
 def _prepare(out: Path, plan: Mapping[str, Any]) -> None:
     text = json_line(plan)
     plan_file = out / PARTS / "plan.json"
+    if plan_file.exists() and not any((out / PARTS).glob(f"*/{MARKER}")):
+        shutil.rmtree(out / PARTS)  # nothing is finished: nothing is lost by beginning anew
     if plan_file.exists():
         if plan_file.read_bytes() != text:
             raise UsageError(f"{out} holds an unfinished conversion {plan_file.read_text().strip()}; finish that one, or delete the folder")

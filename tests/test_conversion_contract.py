@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from conversion import FORMATS, convert, describe, import_rows
+from conversion import FORMATS, convert_shards, describe, import_rows
 from conversion.formats import get_format
 from conversion.report import REASONS, Report
 from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
@@ -43,7 +43,7 @@ def options_for(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
 def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, options_for):
-    report = convert([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options=options_for(name, profile), on_unfit="drop")
+    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options=options_for(name, profile), on_unfit="drop")
     assert report.rows_in == len(ROWS) == report.rows_out + sum(report.rows_dropped.values())
     assert report.images_in == sum(len(row.images) for row in ROWS) == report.images_out + sum(report.images_dropped.values())
     assert report.rows_out > 0
@@ -62,13 +62,13 @@ def test_output_does_not_depend_on_workers(name, profile, tmp_path, options_for)
     # bagel writes the path of its output down
     options = options_for(name, profile) | ({"root": "/x"} if name == "bagel" else {})
     for folder, workers in (("one", 1), ("two", 2)):
-        convert(shards, tmp_path / folder, to=name, options=options, on_unfit="drop", workers=workers)
+        convert_shards(shards, tmp_path / folder, to=name, options=options, on_unfit="drop", workers=workers)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
 @pytest.mark.parametrize(("name", "profile"), LOSSLESS)
 def test_lossless_formats_give_the_same_rows_back(name, profile, tmp_path):
-    report = convert([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options={"profile": profile})
+    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options={"profile": profile})
     back = [row for shard in import_rows(name, tmp_path / "out") for row in shard()]
     assert [to_float32(row) for row in back] == [to_float32(row) for row in ROWS]
     assert not any(getattr(report, counter) for counter in REASONS if counter not in ("images_without_loss", "warned"))
@@ -81,7 +81,7 @@ def to_float32(row):
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
 def test_no_rows_are_an_output_too(name, profile, tmp_path, options_for):
-    report = convert([RowShard()], tmp_path / "out", to=name, options=options_for(name, profile))
+    report = convert_shards([RowShard()], tmp_path / "out", to=name, options=options_for(name, profile))
     assert (report.rows_in, report.rows_out) == (0, 0)
 
 
@@ -107,11 +107,11 @@ def test_describe_names_every_profile_and_what_it_cannot_hold():
 
 def test_unknown_names_list_the_known(tmp_path):
     with pytest.raises(UnknownName, match="anole, bagel, diffusers"):
-        convert([], tmp_path, to="painting")
+        convert_shards([], tmp_path, to="painting")
     with pytest.raises(UnknownName, match="known: output_images, profile, root"):
-        convert([], tmp_path, to="llava", options={"colour": "red"})
+        convert_shards([], tmp_path, to="llava", options={"colour": "red"})
     with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
-        convert([], tmp_path, to="llava", on_unfit="ignore")
+        convert_shards([], tmp_path, to="llava", on_unfit="ignore")
     with pytest.raises(UsageError, match="no way back; import knows llava, messages, webdataset"):
         import_rows("bagel", tmp_path)
 
@@ -133,7 +133,7 @@ HOSTILE = {
 def test_hostile_rows_are_counted_by_name(name, profile, tmp_path):
     bad = [row for rows in HOSTILE.values() for row in rows]
     options = {"profile": profile}
-    report = convert([RowShard(*bad, TEXT, UNDERSTAND, TEXT)], tmp_path / "out", to=name, options=options, on_bad_row="skip")
+    report = convert_shards([RowShard(*bad, TEXT, UNDERSTAND, TEXT)], tmp_path / "out", to=name, options=options, on_bad_row="skip")
     assert report.rows_dropped == {**{kind: len(rows) for kind, rows in HOSTILE.items()}, "duplicate_id": 1}
     assert report.examples["rows_dropped.bad_id"] == ("a/b", "img.v1.5_001", "../x")
     assert report.rows_out == 2
@@ -143,32 +143,32 @@ def test_hostile_rows_are_counted_by_name(name, profile, tmp_path):
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_rows_stop_by_default(kind, tmp_path):
     with pytest.raises(RowError) as caught:
-        convert([RowShard(HOSTILE[kind][0])], tmp_path / "out", to="webdataset")
+        convert_shards([RowShard(HOSTILE[kind][0])], tmp_path / "out", to="webdataset")
     assert caught.value.kind == kind
     assert not (tmp_path / "out" / "conversion_report.json").exists()
 
 
 def test_a_hundred_bad_rows_in_a_row_stop_whatever_the_policy(tmp_path):
     with pytest.raises(TooManyBadRows, match="100 bad rows in a row"):
-        convert([RowShard(*[replace(TEXT, id="a/b")] * 100)], tmp_path / "out", to="webdataset", on_bad_row="skip")
+        convert_shards([RowShard(*[replace(TEXT, id="a/b")] * 100)], tmp_path / "out", to="webdataset", on_bad_row="skip")
     shard = RowShard(*[replace(TEXT, id="a/b")] * 99, TEXT, *[replace(TEXT, id="a/b")] * 99)
-    assert convert([shard], tmp_path / "two", to="webdataset", on_bad_row="skip").rows_dropped == {"bad_id": 198}
+    assert convert_shards([shard], tmp_path / "two", to="webdataset", on_bad_row="skip").rows_dropped == {"bad_id": 198}
 
 
 def test_an_id_in_two_shards_stops_for_energon_and_files_need_it_once(tmp_path):
     with pytest.raises(RowError, match="more than one shard: 'cc-00000001'") as caught:
-        convert([RowShard(TEXT), RowShard(UNDERSTAND), RowShard(TEXT)], tmp_path / "out", to="webdataset")
+        convert_shards([RowShard(TEXT), RowShard(UNDERSTAND), RowShard(TEXT)], tmp_path / "out", to="webdataset")
     assert caught.value.kind == "duplicate_id"
 
 
 def test_rows_that_do_not_fit_stop_by_default_and_say_what_to_do(tmp_path):
     with pytest.raises(RowError, match=r"'cc-00000001': has no output picture.*on_unfit='drop'") as caught:
-        convert([RowShard(TEXT)], tmp_path / "out", to="emu3")
+        convert_shards([RowShard(TEXT)], tmp_path / "out", to="emu3")
     assert caught.value.kind == "no_output_image"
 
 
 def test_columns_that_are_lost_are_counted_by_name(tmp_path):
-    report = convert([RowShard(EDIT, GENERATE, WEB)], tmp_path / "out", to="messages", options={"profile": "ms-swift"})
+    report = convert_shards([RowShard(EDIT, GENERATE, WEB)], tmp_path / "out", to="messages", options={"profile": "ms-swift"})
     assert report.columns_lost["regions"] == 1
     assert report.columns_lost["provenance"] == 1
     assert report.columns_lost["image_roles"] == 3
@@ -193,7 +193,7 @@ def test_suffix_and_member_order_hold_beyond_ten_pictures(tmp_path):
     names = " ".join([*COLORS, "red", "green", "blue"])
     row = make("mrm-00000012", "mm_reasoning_mm", ("user", "|".join("*" * 12)), ("assistant", "Twelve."), pictures=names, roles="i" * 12)
     for name in ("webdataset", "messages"):
-        convert([RowShard(row)], tmp_path / name, to=name)
+        convert_shards([RowShard(row)], tmp_path / name, to=name)
         assert list(import_rows(name, tmp_path / name)[0]()) == [row]
 
 
@@ -220,7 +220,7 @@ def test_an_option_that_would_have_no_effect_is_refused(name, options):
 
 
 def test_columns_lost_follow_the_text_that_pairs_hold(tmp_path):
-    lost = {text: convert([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost for text in ("instruction", "caption")}
+    lost = {text: convert_shards([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost for text in ("instruction", "caption")}
     assert "image_captions" in lost["instruction"]
     assert "instruction" not in lost["instruction"]
     assert "image_captions" not in lost["caption"]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from conversion import convert
+from conversion import convert_shards
 from conversion.plugins import load_plugin
 from tests.conversion_rows import EDIT, EIGHT, GENERATE, LITERAL, TEXT, TURNS, UNDERSTAND, UNKNOWN_FORMAT, WEB, RowShard, color_of, make, picture
 from toolkit.errors import RowError, UsageError
@@ -20,7 +20,7 @@ TWO_EDITS = make("ie-00000002", "image_editing", ("user", "*|Blue, please."), ("
 
 
 def run(to, out, *rows, on_unfit="error", **options):
-    return convert([RowShard(*rows)], out, to=to, options=options, on_unfit=on_unfit)
+    return convert_shards([RowShard(*rows)], out, to=to, options=options, on_unfit=on_unfit)
 
 
 def refusal(to, out, row, **options):
@@ -215,7 +215,7 @@ def test_bagel_edit_refuses_rows_that_are_no_chain(kind, row, tmp_path):
 
 def test_bagel_parquet_info_has_every_file_under_the_path_its_reader_asks_for(tmp_path):
     many = [replace(EDIT, id=f"ie-{number:08d}") for number in range(100, 1101)]
-    convert([RowShard(*many), RowShard(), RowShard(TWO_EDITS)], tmp_path, to="bagel", options={"profile": "edit"})
+    convert_shards([RowShard(*many), RowShard(), RowShard(TWO_EDITS)], tmp_path, to="bagel", options={"profile": "edit"})
     entry = json.loads((tmp_path / "bagel_dataset_info.json").read_text())["unified_edit"]["unifiedvisual"]
     info = json.loads(Path(entry["parquet_info_path"]).read_text())
     import os

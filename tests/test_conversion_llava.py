@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conversion import convert, import_rows
+from conversion import convert_shards, import_rows
 from tests.conversion_rows import (
     EDIT,
     EIGHT,
@@ -33,7 +33,7 @@ LATE = make("lc-00000009", "llava_cot", ("user", "What is|*|this?"), ("assistant
 
 
 def run(out, *rows, on_unfit="error", **options):
-    report = convert([RowShard(*rows)], out, to="llava", options=options, on_unfit=on_unfit)
+    report = convert_shards([RowShard(*rows)], out, to="llava", options=options, on_unfit=on_unfit)
     return [json.loads(line) for path in sorted(out.glob("llava-*.jsonl")) for line in path.read_text().splitlines()] or json.loads(
         (out / "llava.json").read_text()
     ), report

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conversion import convert, import_rows
+from conversion import convert_shards, import_rows
 from tests.conversion_rows import (
     EDIT,
     EIGHT,
@@ -38,7 +38,7 @@ PICTURED = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, EIGHT, REUSED, LITERAL, TURNS
 
 
 def run(out, *rows, profile="openai", **options):
-    report = convert([RowShard(*rows)], out, to="messages", options={"profile": profile, **options})
+    report = convert_shards([RowShard(*rows)], out, to="messages", options={"profile": profile, **options})
     path = out / "messages.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else [], report
 
@@ -201,7 +201,7 @@ class Arguments:
 convert = SharegptDatasetConverter(dataset_attr=attributes, data_args=Arguments)
 found = []
 for row in load_dataset("json", data_files=folder + "/" + attributes.dataset_name, split="train"):
-    new = convert(row)
+    new = convert_shards(row)
     messages = new["_prompt"] + new["_response"]
     images = new["_images"] or []
     MMPluginMixin._validate_messages(None, messages, images, [], [])

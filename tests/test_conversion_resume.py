@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conversion import convert, driver
+from conversion import convert_shards, driver
 from conversion.shard import PARTS
 from tests.conversion_rows import ROWS, TEXT, RowShard, SeededShard, tree
 from toolkit.errors import UsageError
@@ -17,12 +17,12 @@ from toolkit.errors import UsageError
 SCRIPT = """
 import sys
 from pathlib import Path
-from conversion import convert, driver
+from conversion import convert_shards, driver
 from tests.conversion_rows import SeededShard
 
 if __name__ == "__main__":
     shards = [SeededShard(number, 300) for number in range(8)]
-    convert(shards, Path(sys.argv[1]), to=sys.argv[2], options={"profile": sys.argv[3]}, workers=2)
+    convert_shards(shards, Path(sys.argv[1]), to=sys.argv[2], options={"profile": sys.argv[3]}, workers=2)
 """
 
 
@@ -63,8 +63,8 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
         process.wait()
     assert kills
     shards = [SeededShard(number, 300) for number in range(8)]
-    convert(shards, tmp_path / "killed", to=name, options={"profile": profile}, workers=1)
-    convert(shards, tmp_path / "whole", to=name, options={"profile": profile}, workers=1)
+    convert_shards(shards, tmp_path / "killed", to=name, options={"profile": profile}, workers=1)
+    convert_shards(shards, tmp_path / "whole", to=name, options={"profile": profile}, workers=1)
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
@@ -88,7 +88,7 @@ def test_workers_end_when_only_the_driver_is_killed(tmp_path):
 def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, monkeypatch):
     shards = [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])]
     options = {"profile": "next", "output_images": "context"}
-    whole = convert(shards, tmp_path / "whole", to="llava", options=options)
+    whole = convert_shards(shards, tmp_path / "whole", to="llava", options=options)
 
     def stop_after(function):
         def stop(*arguments, **keywords):
@@ -103,51 +103,57 @@ def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, mo
     with monkeypatch.context() as patched:
         patched.setattr(target, name, stop_after(getattr(target, name)))
         with pytest.raises(KeyboardInterrupt):
-            convert(shards, tmp_path / "out", to="llava", options=options)
-    assert convert(shards, tmp_path / "out", to="llava", options=options) == whole
+            convert_shards(shards, tmp_path / "out", to="llava", options=options)
+    assert convert_shards(shards, tmp_path / "out", to="llava", options=options) == whole
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
 def test_finished_shards_are_not_read_again(tmp_path):
     log = tmp_path / "log"
     with pytest.raises(OSError, match="the disk is gone"):
-        convert([Counted(log, *ROWS), Broken(TEXT)], tmp_path / "out", to="webdataset")
-    convert([Counted(log, *ROWS), RowShard()], tmp_path / "out", to="webdataset")
+        convert_shards([Counted(log, *ROWS), Broken(TEXT)], tmp_path / "out", to="webdataset")
+    convert_shards([Counted(log, *ROWS), RowShard()], tmp_path / "out", to="webdataset")
     assert log.read_text() == "x"
 
 
 def test_a_finished_conversion_gives_its_report_without_reading(tmp_path):
-    first = convert([RowShard(*ROWS)], tmp_path / "out", to="webdataset")
+    first = convert_shards([RowShard(*ROWS)], tmp_path / "out", to="webdataset")
     before = tree(tmp_path / "out")
-    assert convert([Broken()], tmp_path / "out", to="webdataset") == first
+    assert convert_shards([Broken()], tmp_path / "out", to="webdataset") == first
     assert tree(tmp_path / "out") == before
 
 
 def test_another_conversion_in_the_folder_is_refused(tmp_path):
-    convert([RowShard(TEXT)], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(TEXT)], tmp_path / "out", to="webdataset")
     with pytest.raises(UsageError, match="holds another conversion: webdataset"):
-        convert([RowShard(TEXT)], tmp_path / "out", to="llava")
+        convert_shards([RowShard(TEXT)], tmp_path / "out", to="llava")
     with pytest.raises(UsageError, match="holds another conversion"):
-        convert([RowShard(TEXT)], tmp_path / "out", to="webdataset", identity="another source")
+        convert_shards([RowShard(TEXT)], tmp_path / "out", to="webdataset", identity="another source")
     with pytest.raises(OSError):
-        convert([Broken(TEXT)], tmp_path / "half", to="webdataset")
+        convert_shards([RowShard(*ROWS), Broken(TEXT)], tmp_path / "half", to="webdataset")
     with pytest.raises(UsageError, match="holds an unfinished conversion"):
-        convert([RowShard(TEXT)], tmp_path / "half", to="llava")
+        convert_shards([RowShard(TEXT)], tmp_path / "half", to="llava")
+
+
+def test_a_conversion_that_finished_nothing_does_not_stand_in_the_way(tmp_path):
+    with pytest.raises(OSError):
+        convert_shards([Broken(TEXT)], tmp_path / "out", to="webdataset")
+    assert convert_shards([RowShard(TEXT)], tmp_path / "out", to="messages").rows_out == 1
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("do not touch")
     with pytest.raises(UsageError, match="not empty and holds no conversion"):
-        convert([RowShard(TEXT)], tmp_path, to="webdataset")
+        convert_shards([RowShard(TEXT)], tmp_path, to="webdataset")
     assert tree(tmp_path) == {"mine.txt": b"do not touch"}
 
 
 def test_an_error_in_a_worker_reaches_the_caller(tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
-        convert([RowShard(TEXT), Broken()], tmp_path / "out", to="webdataset", workers=2)
+        convert_shards([RowShard(TEXT), Broken()], tmp_path / "out", to="webdataset", workers=2)
 
 
 def test_progress_counts_shards(tmp_path):
     seen = []
-    convert([RowShard(TEXT), RowShard()], tmp_path / "out", to="webdataset", progress=lambda done, total: seen.append((done, total)))
+    convert_shards([RowShard(TEXT), RowShard()], tmp_path / "out", to="webdataset", progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]

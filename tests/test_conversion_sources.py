@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conversion import convert, import_rows, shards_of
+from conversion import convert_shards, import_rows, shards_of
 from tests.replicas import essence, replica, truth
 from toolkit.errors import UnifiedVisualError
 from toolkit.schema import rows_to_table
@@ -18,7 +18,7 @@ def published(tmp_path_factory):
 
 
 def converted(source, out, **options):
-    report = convert(shards_of(open_source(source), TASKS), out, to="webdataset", **options)
+    report = convert_shards(shards_of(open_source(source), TASKS), out, to="webdataset", **options)
     return report, {row.id: essence(row) for shard in import_rows("webdataset", out) for row in shard()}
 
 
@@ -60,7 +60,7 @@ def test_rows_that_the_source_skips_are_in_the_report(tmp_path):
         for member, content in members[1:]:
             new.addfile(member, io.BytesIO(content))
     source = open_source(folder, on_missing="skip", on_bad_row="skip")
-    report = convert(shards_of(source, ["image_generation"]), tmp_path / "out", to="webdataset")
+    report = convert_shards(shards_of(source, ["image_generation"]), tmp_path / "out", to="webdataset")
     assert report.rows_dropped == {"missing_image": 1}
     assert report.rows_in == len(truth()["image_generation"]) == report.rows_out + 1
     assert json.loads((tmp_path / "out" / "conversion_report.json").read_text())["examples"]["rows_dropped.missing_image"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conversion import convert, import_rows
+from conversion import convert_shards, import_rows
 from conversion.webdataset_import import MEMBER
 from tests.conversion_rows import EDIT, EIGHT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, SeededShard, color_of, make, picture
 from toolkit.errors import ArchiveError, RowError, SourceError
@@ -22,7 +22,7 @@ from toolkit.schema import EncodedImage
 
 @pytest.fixture
 def out(tmp_path):
-    convert([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to="webdataset")
     return tmp_path / "out"
 
 
@@ -102,7 +102,7 @@ def test_json_holds_every_column_and_names_the_members(out):
 
 
 def test_tars_end_by_size(tmp_path):
-    convert([SeededShard(0, 300, 20_000)], tmp_path / "out", to="webdataset", options={"shard_mb": 1})
+    convert_shards([SeededShard(0, 300, 20_000)], tmp_path / "out", to="webdataset", options={"shard_mb": 1})
     sizes = {path.name: path.stat().st_size for path in sorted((tmp_path / "out").glob("*.tar"))}
     assert list(sizes) == [f"train-00000-{number:03d}.tar" for number in range(len(sizes))]
     assert len(sizes) == 7
@@ -110,13 +110,13 @@ def test_tars_end_by_size(tmp_path):
 
 
 def test_long_ids_are_whole_in_the_tar(tmp_path):
-    convert([RowShard(replace(UNDERSTAND, id="x" * 200))], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(replace(UNDERSTAND, id="x" * 200))], tmp_path / "out", to="webdataset")
     assert [member.name for _, member, _ in members(tmp_path / "out")] == ["x" * 200 + ".json", "x" * 200 + ".0.jpg"]
     assert [row.id for row in import_rows("webdataset", tmp_path / "out")[0]()] == ["x" * 200]
 
 
 def test_an_output_without_rows_has_no_tar(tmp_path):
-    convert([RowShard()], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard()], tmp_path / "out", to="webdataset")
     assert not list((tmp_path / "out").glob("*.tar"))
 
 
@@ -157,7 +157,7 @@ def hf_color(image):
 def test_datasets_with_the_published_features_sees_every_picture_in_its_place(streaming, tmp_path):
     import datasets
 
-    convert([RowShard(*ROWS[:-1])], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(*ROWS[:-1])], tmp_path / "out", to="webdataset")
     features = datasets.Features.from_dict(json.loads((tmp_path / "out" / "features.json").read_text()))
     files = [str(path) for path in sorted((tmp_path / "out").glob("*.tar"))]
     assert dict(hf_rows("webdataset", data_files={"train": files}, features=features, streaming=streaming)) == PICTURED
@@ -165,7 +165,7 @@ def test_datasets_with_the_published_features_sees_every_picture_in_its_place(st
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_datasets_reads_the_folder_by_its_readme_alone(streaming, tmp_path):
-    convert([RowShard(*ROWS[:-1])], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(*ROWS[:-1])], tmp_path / "out", to="webdataset")
     assert dict(hf_rows(str(tmp_path / "out"), streaming=streaming)) == PICTURED
 
 
@@ -173,7 +173,7 @@ def test_datasets_without_the_features_drops_pictures_which_is_why_they_are_publ
     import datasets
 
     five = [make(f"lc-1000000{n}", "llava_cot", ("user", "*|?"), ("assistant", "!"), pictures="red", roles="i") for n in range(5)]
-    convert([RowShard(*five, EIGHT)], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(*five, EIGHT)], tmp_path / "out", to="webdataset")
     files = [str(path) for path in sorted((tmp_path / "out").glob("*.tar"))]
     last = list(datasets.load_dataset("webdataset", data_files={"train": files}, split="train", streaming=True))[-1]
     assert sorted(name for name in last if name[0].isdigit()) == ["0.png"]
@@ -212,7 +212,7 @@ print(json.dumps(rows))
 @pytest.mark.timeout(300)
 def test_energon_prepares_and_loads_every_picture_in_its_place(tmp_path):
     folder = tmp_path / "out"
-    convert([RowShard(*ROWS[:7]), RowShard(*ROWS[7:-1])], folder, to="webdataset")
+    convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:-1])], folder, to="webdataset")
     prepare = [str(Path(sys.executable).with_name("energon")), "prepare", str(folder), "--non-interactive", "--split-ratio", "1,0,0", "--skip-dataset-yaml"]
     done = subprocess.run([*prepare, "--num-workers", "1"], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -244,7 +244,7 @@ def test_energon_files_are_crude_with_a_stateless_cooker_and_a_split(out):
 
 
 def test_pairs_are_a_picture_and_a_text_per_output_image(tmp_path):
-    report = convert([RowShard(GENERATE, WEB)], tmp_path / "out", to="webdataset", options={"profile": "pairs"}, on_unfit="drop")
+    report = convert_shards([RowShard(GENERATE, WEB)], tmp_path / "out", to="webdataset", options={"profile": "pairs"}, on_unfit="drop")
     assert [(member.name, content if member.name.endswith("txt") else color_of(content)) for _, member, content in members(tmp_path / "out")] == [
         ("ig-00000001-0.jpg", "orange"),
         ("ig-00000001-0.txt", b"Something warm."),
@@ -255,14 +255,14 @@ def test_pairs_are_a_picture_and_a_text_per_output_image(tmp_path):
 
 def test_pairs_warn_of_pictures_that_readers_of_jpg_alone_do_not_find(tmp_path):
     row = replace(GENERATE, images=(picture("red", "webp"),))
-    report = convert([RowShard(row)], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
+    report = convert_shards([RowShard(row)], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
     assert report.warned == {"not_jpg": 1}
 
 
 def test_pairs_load_in_datasets_with_the_columns_jpg_and_txt(tmp_path):
     import datasets
 
-    convert([RowShard(GENERATE, replace(GENERATE, id="ig-2"))], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
+    convert_shards([RowShard(GENERATE, replace(GENERATE, id="ig-2"))], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
     for arguments in ((str(tmp_path / "out"),), ("webdataset", None, str(tmp_path / "out"))):
         rows = list(datasets.load_dataset(*arguments, split="train"))
         assert [(hf_color(row["jpg"]), row["txt"], row["__key__"]) for row in rows] == [
@@ -297,7 +297,7 @@ def test_import_reads_pairs_of_others(tmp_path):
 
 
 def test_import_refuses_a_picture_the_json_names_and_the_sample_lacks(tmp_path):
-    convert([RowShard(UNDERSTAND)], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(UNDERSTAND)], tmp_path / "out", to="webdataset")
     kept = [(member.name, content) for _, member, content in members(tmp_path / "out") if member.name.endswith(".json")]
     with pytest.raises(RowError, match=r"'0.jpg' is not in the sample") as caught:
         read_back(write_tar(tmp_path / "less.tar", *kept))
@@ -330,5 +330,5 @@ def test_import_says_when_a_tar_is_cut_off_or_none(out, tmp_path):
 
 
 def test_text_rows_are_a_json_alone(tmp_path):
-    convert([RowShard(TEXT)], tmp_path / "out", to="webdataset")
+    convert_shards([RowShard(TEXT)], tmp_path / "out", to="webdataset")
     assert [member.name for _, member, _ in members(tmp_path / "out")] == ["cc-00000001.json"]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toolkit.cli.terminal import byte_progress, print_json, say, table
-from toolkit.packing.pack import disk_needed, pack
+from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import Source, open_source
 from toolkit.sources.manifest import Manifest
@@ -48,13 +48,13 @@ def run(
     if as_json:
         print_json(asdict(manifest))
     else:
-        _print_manifest(manifest, out)
+        print_manifest(manifest, out)
 
 
 def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Path, *, as_json: bool) -> None:
     rows = _count_rows(source, tasks) if isinstance(source, UpstreamSource) else {}
-    sizes = {task: disk_needed(source, [task]) for task in tasks}
-    whole = disk_needed(source, tasks)
+    sizes = {task: source.disk_needed([task]) for task in tasks}
+    whole = source.disk_needed(tasks)
     if as_json:
         print_json({"out": str(out), "rows": rows, "disk_bytes": whole, "options": asdict(options)})
         return
@@ -68,7 +68,7 @@ def _count_rows(source: UpstreamSource, tasks: Iterable[str]) -> dict[str, int]:
     return {task: sum(1 for _ in source.sketches(task, Skips(on_missing="skip", on_bad_row="skip"))) for task in tasks}
 
 
-def _print_manifest(manifest: Manifest, out: Path) -> None:
+def print_manifest(manifest: Manifest, out: Path) -> None:
     columns = ("task", "rows", "published", "pictures", "MB", "shards", "left out")
     rows = [
         (

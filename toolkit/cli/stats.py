@@ -7,7 +7,7 @@ from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import byte_progress, print_json, say, table
 from toolkit.report.stats import TaskStats, collect
 from toolkit.schema import IMAGE_ROLES
-from toolkit.sources.layout import open_source, read_rows
+from toolkit.sources.layout import open_source
 from toolkit.sources.skips import Skips
 from toolkit.tasks import QUADRANTS
 
@@ -17,7 +17,7 @@ def run(source: str, tasks: str, *, mapping: str | None, revision: str | None, t
     wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
     skips = Skips(on_missing="skip", on_bad_row="skip")
     with byte_progress(opened.repository.list_files()) as on_read:
-        found = collect(row for task in wanted for row in read_rows(opened, task, skips, on_read=on_read))
+        found = collect(row for task in wanted for row in opened.read(task, skips, on_read=on_read))
     if as_json:
         print_json({"source": opened.repository.name, "tasks": {task: _as_dict(each) for task, each in found.items()}, "left_out": skips.counts})
         return

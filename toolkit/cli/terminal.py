@@ -70,3 +70,11 @@ def file_progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda: progress.advance(bar)
+
+
+@contextmanager
+def shard_progress() -> Iterator[Callable[[int, int], None]]:
+    """One bar; the function it yields is called with (finished, all)."""
+    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("shards", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

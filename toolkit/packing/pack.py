@@ -20,10 +20,9 @@ from toolkit.atomic import write_atomically
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.stage import PackOptions, staged_shards
 from toolkit.packing.workers import stage_tasks
-from toolkit.sources.layout import OnRead, Source
+from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
-from toolkit.sources.repository import HubRepository, LocalFolder
-from toolkit.sources.upstream.source import UpstreamSource
+from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
 
 STAGING = ".packing"
 
@@ -80,30 +79,21 @@ def _staging(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
         except OSError as error:
             raise UsageError(f"{out}: another process is packing here; wait for it, or choose another folder") from error
         path = staging / "plan.json"
-        if path.exists() and json.loads(path.read_text()) != plan:
+        has_shards = any(staging.glob("*/*.json"))  # if nothing is finished, nothing is lost by beginning anew
+        if path.exists() and has_shards and json.loads(path.read_text()) != plan:
             raise UsageError(f"{out} holds an unfinished pack of another source, tasks or options; give the same again, or remove {staging}")
         write_atomically(path, json.dumps(plan))
         yield staging
 
 
 def _check_disk(source: Source, tasks: Iterable[str], out: Path, staging: Path) -> None:
-    needed = disk_needed(source, tasks)
+    needed = source.disk_needed(tasks)
     have = sum(path.stat().st_size for path in staging.rglob("*.parquet"))
     for folder, size in ((out, needed["output"] - have), (Path(tempfile.gettempdir()), needed["temporary"])):
         if (free := shutil.disk_usage(folder).free) < size:
             raise SourceError(
                 f"{folder}: {free / 1e9:.1f} GB free; about {size / 1e9:.1f} GB needed; free space, or choose another disk (TMPDIR for temporary files)"
             )
-
-
-def disk_needed(source: Source, tasks: Iterable[str]) -> dict[str, int]:
-    """Bytes of disk: "output" about as much as is read, "temporary" at worst the largest archive."""
-    sizes = source.repository.list_files()
-    if isinstance(source, UpstreamSource):
-        archives = [sizes[source.archives[task]] for task in tasks if task in source.archives]
-        texts = sum(sizes[plan.path] for plan in source.plans)
-        return {"output": int(1.05 * sum(archives)) + 5 * texts, "temporary": max(archives, default=0)}
-    return {"output": int(1.05 * sum(sizes[shard] for shard in source.shards(tasks))), "temporary": 0}
 
 
 def _publish(out: Path, folder: Path, task: str) -> Iterator[Shard]:

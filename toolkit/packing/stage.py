@@ -15,8 +15,9 @@ from toolkit.images import image_size
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
 from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
-from toolkit.sources.layout import OnRead, Source, read_rows
+from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
+from toolkit.sources.repository import OnRead
 from toolkit.sources.skips import OnBad, Skips
 
 
@@ -51,7 +52,7 @@ def stage_task(source: Source, folder: Path, task: str, options: PackOptions, *,
         return dict(json.loads(done.read_text()))
     folder.mkdir(exist_ok=True)
     skips = Skips(on_missing=options.on_missing, on_bad_row=options.on_bad_row, on_bad_image=options.on_bad_image)
-    rows = _checked(read_rows(source, task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit)
+    rows = _checked(source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit)
     groups = row_groups(rows, options.row_group_bytes)
     with closing(read_ahead(groups, size_of=lambda group: 1, max_bytes=1)) as ahead:
         _write_shards(ahead, folder, task, options.shard_bytes)

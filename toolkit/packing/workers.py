@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.packing.stage import PackOptions, stage_task
-from toolkit.sources.layout import OnRead, Source
+from toolkit.sources.layout import Source
+from toolkit.sources.repository import OnRead
 from toolkit.tasks import TASKS
 
 

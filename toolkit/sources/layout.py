@@ -1,19 +1,18 @@
 """Which layout a folder or repository has, and the source that reads it."""
 
 import os
-from collections.abc import Callable, Iterator
 
 from toolkit.errors import UsageError
-from toolkit.schema import COLUMNS, Row, table_to_rows
+from toolkit.schema import COLUMNS
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import open_repository
-from toolkit.sources.skips import OnBad, Skips
+from toolkit.sources.rows import RowsSource
+from toolkit.sources.skips import OnBad
 from toolkit.sources.upstream.mapping import read_mapping
 from toolkit.sources.upstream.source import UpstreamSource, open_upstream
 
-Source = UpstreamSource | PackedSource
-OnRead = Callable[[str, int], None]  # path of an archive or a shard, bytes just read
+Source = UpstreamSource | PackedSource | RowsSource
 
 
 def open_source(
@@ -24,7 +23,7 @@ def open_source(
     mapping: str | None = None,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
-) -> Source:
+) -> UpstreamSource | PackedSource:
     """Rows of a folder or Hub repository in either layout.
 
     Args:
@@ -48,17 +47,3 @@ def open_source(
         if is_packed:
             return PackedSource(repository=repository, paths=shards)
     return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
-
-
-def read_rows(
-    source: Source, task: str, skips: Skips, *, in_order: bool = False, owns_unknown: bool = True, on_read: OnRead = lambda path, size: None
-) -> Iterator[Row]:
-    """Rows of one task, whichever the layout; see UpstreamSource.read."""
-    if isinstance(source, UpstreamSource):
-        yield from source.read(task, skips, in_order=in_order, owns_unknown=owns_unknown, on_read=on_read)
-        return
-    sizes = source.repository.list_files()
-    for shard in source.shards([task]):
-        for table in source.read_tables(shard):
-            yield from table_to_rows(table)
-        on_read(shard, sizes[shard])
