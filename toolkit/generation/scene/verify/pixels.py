@@ -100,7 +100,7 @@ def _inner(piece: Piece, labels: Labels, body: int, side: int) -> list[Piece]:
     found = []
     for region in pieces(filled_from(other, piece.mask), int(_LEAST * side**2)):
         box = labels[region.y0 : region.y1, region.x0 : region.x1] * region.mask
-        if np.count_nonzero((box != body) & (box != 0)) >= 0.12 * region.area:
+        if eroded((box != body) & (box != 0), 1).sum() >= 0.04 * region.area:  # thicker than the blend of two colours along an edge
             found.append(region)
     return found
 
@@ -129,7 +129,7 @@ def _pattern(piece: Piece, labels: Labels, body: int, side: int) -> str:
     """By the share of colourless pixels well inside the outline: none, dots, or stripes."""
     core = eroded(filled(piece.mask), round(_LINE * side))
     marks = float((labels[core] == 0).mean()) if core.any() else 0.0
-    return "plain" if marks < 0.07 else "spotted" if marks < 0.33 else "striped"
+    return "plain" if marks < 0.07 else "spotted" if marks < 0.38 else "striped"
 
 
 def place_at(x: float, y: float) -> str:

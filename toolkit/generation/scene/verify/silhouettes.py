@@ -79,7 +79,7 @@ house         fish          boat          tree          mushroom
 def drawings() -> dict[str, npt.NDArray[np.float64]]:
     """Shape -> how far each of its 12 x 12 cells is filled."""
     value = {"#": 1.0, "+": 0.5, ".": 0.0}
-    drawn = {}
+    drawn: dict[str, npt.NDArray[np.float64]] = {}
     for band in _DRAWINGS.strip().split("\n\n"):
         names, *lines = [line.split() for line in band.splitlines()]
         drawn |= {name: np.array([[value[mark] for mark in line[column]] for line in lines]) for column, name in enumerate(names)}
