@@ -58,6 +58,11 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
+def spot(place: str) -> str:
+    """Where, so that nobody takes "at the top" for the whole top row: "in the middle of the top edge"."""
+    return PLACE_PHRASES[place][1 if place in ("top", "left", "right", "bottom") else 0]
+
+
 def noun(kind: Kind, *, many: bool = False) -> str:
     """A description without article: "small striped red star", "things"."""
     shape = kind.shape or "thing"
@@ -67,7 +72,7 @@ def noun(kind: Kind, *, many: bool = False) -> str:
 
 def described(kind: Kind, *, many: bool = False) -> str:
     """`noun` and where: "red star in the top left"."""
-    place = f" {PLACE_PHRASES[kind.place][0]}" if kind.place else ""
+    place = f" {spot(kind.place)}" if kind.place else ""
     return noun(kind, many=many) + place
 
 

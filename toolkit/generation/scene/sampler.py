@@ -93,11 +93,11 @@ def _extra(stream: Stream, style: Style, wish: Wish, place: str, *, first: int) 
 def _one(stream: Stream, style: Style, kind: Kind, place: str, *, holds: Kind | None, first: int) -> list[Thing]:
     if holds is not None:
         kind = Kind(size="large", pattern="plain", shape=kind.shape or stream.pick(CONTAINERS), colour=kind.colour)
-    shape = kind.shape or stream.pick(SHAPES)
+    shape = kind.shape or stream.pick([shape for shape in SHAPES if may_have(shape, "large", kind.pattern or "plain")])
     pattern = kind.pattern or ("plain" if stream.chance(0.5) else stream.pick(PATTERNS[1:]))
-    sizes = [size for size in SIZES if may_have(shape, size, pattern)] or ["large"]
-    size = kind.size or stream.pick(sizes)
-    pattern = pattern if kind.pattern or may_have(shape, size, pattern) else "plain"
+    if not kind.pattern and not may_have(shape, kind.size or "large", pattern):
+        pattern = "plain"
+    size = kind.size or stream.pick([size for size in SIZES if may_have(shape, size, pattern)] or SIZES)
     colour, rgb = draw_colour(stream, style, kind.colour, style.ground)
     r = radius(stream, size)
     x, y = _position(stream, style, place, shape, r)

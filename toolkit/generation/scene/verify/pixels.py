@@ -86,7 +86,7 @@ def colour_labels(pixels: Pixels) -> Labels:
     value, saturation = high / 255, (high - low) / np.maximum(high, 1)
     hue = np.where(hue >= 345, hue - 360, hue)
     names = np.select(
-        [(hue < 14) & (value > 0.62), (hue < 41) & (value < 0.68), hue < 38, hue < 66, hue < 170, hue < 248, hue < 294],
+        [(hue < 14) & (value > 0.62), (hue < 66) & (value < 0.68), hue < 38, hue < 66, hue < 170, hue < 248, hue < 294],
         [1, 8, 2, 3, 4, 5, 6],
         7,
     )

@@ -60,6 +60,10 @@ _ITEM = (
     rf"(?P<colour>{COLOUR_WORDS}) (?P<shape>{'|'.join(sorted(SHAPE_WORDS, key=len, reverse=True))})\b(?P<holds> with)?"
 )
 _TOKEN = re.compile(rf"(?P<item>{_ITEM})|(?P<where>{_PLACE})|(?P<row>the (?P<row_name>top|middle|bottom) row)|(?P<stop>\.)")
+_PHRASE = re.compile(
+    r"the (?:(?P<size>small|medium-sized|large) )?(?:(?P<pattern>striped|spotted) )?"
+    rf"(?:(?P<colour>{COLOUR_WORDS}) )?(?P<shape>{'|'.join(sorted(set(SHAPE_WORDS.values()), key=len, reverse=True))})(?: {_PLACE})?"
+)
 
 
 class ReadThing(NamedTuple):
@@ -121,6 +125,17 @@ def read_things(text: str) -> list[ReadThing]:
         else:
             place_before = _place(match["place"], row)
     return things
+
+
+def read_phrase(text: str) -> dict[str, str]:
+    """The attributes that a referring phrase names: "the small red star in the top left" -> size, colour, shape, place."""
+    match = _PHRASE.fullmatch(text.lower())
+    if match is None:
+        raise ValueError(f"no referring phrase: {text!r}")
+    found = {name: match[name] for name in ("size", "pattern", "colour", "shape") if match[name]}
+    if "size" in found:
+        found["size"] = SIZE_WORDS[found["size"]]
+    return found | ({"place": _place(match["place"], "")} if match["place"] else {})
 
 
 def _item(match: re.Match[str], waiting: list[_Item]) -> _Item:
