@@ -33,7 +33,7 @@ STYLE_HINTS = {
     "pastel": "in soft, pale colours",
     "chalkboard": "as if a teacher had drawn it at the front of a classroom",
     "neon": "glowing like shop signs at night",
-    "blueprint": "like an engineer's plan, with light lines on deep blue",
+    "blueprint": "like an engineer's plan, with light lines on dark paper",
     "sticker": "as if everything had been cut out with a white rim and stuck on",
 }
 # What a picture may be for; the paper's topics are not published, these are ours.
