@@ -27,11 +27,15 @@ from toolkit.generation.scene.gates import flaws
 from toolkit.generation.scene.graph import Scene, said
 from toolkit.generation.scene.language import caption, referring, the
 from toolkit.generation.scene.questions import KINDS, ask
+from toolkit.generation.scene.raster import Pixels
 from toolkit.generation.scene.render import encode, render
 from toolkit.generation.scene.retrieval import COMPARISONS, sample_retrieval
 from toolkit.generation.scene.sampler import sample_scene
 from toolkit.generation.scene.streams import Stream
+from toolkit.generation.scene.told.chart import DAYS
+from toolkit.generation.scene.told.figure import Problem
 from toolkit.generation.scene.verify.documents import find_defects
+from toolkit.generation.scene.verify.figures import read_board, read_chart, read_clock, read_row
 from toolkit.generation.scene.verify.locality import change
 from toolkit.generation.scene.verify.pixels import read_picture
 from toolkit.generation.scene.verify.text import ReadScene, read_caption, read_phrase
@@ -91,6 +95,28 @@ def check_defect(seed: int, index: int) -> Counter[str]:
     defect = sample_defect(Stream("defect", seed, index))
     seen = read_picture(render(defect.wrong))
     return Counter(same=int(agrees(seen, defect.right)), pixels=int(not agrees(seen, defect.wrong)))
+
+
+def check_drawing(seed: int, index: int) -> Counter[str]:
+    """The last drawing of a told problem against the problem's facts."""
+    kind = tuple(told.PROBLEMS)[index % len(told.PROBLEMS)]
+    problem = told.sample_problem(Stream("drawing", seed, index), kind)
+    pixels = [thought.drawing for thought in problem.thoughts if thought.drawing][-1].draw()
+    return Counter(drawing=int(not drawing_fits(kind, pixels, problem)))
+
+
+def drawing_fits(kind: str, pixels: Pixels, problem: Problem) -> bool:
+    facts = problem.facts
+    if kind == "chart":
+        amounts, marked = read_chart(pixels)
+        return amounts == facts["amounts"] and DAYS[marked] == problem.answer
+    if kind == "clock":
+        return [read_clock(pixels)] == facts["minutes"][-1:]
+    if kind == "row":
+        return read_row(pixels) == facts["order"]
+    start, way = read_board(pixels)
+    stops = facts["stops"]
+    return start == stops[0] and set(stops) - {start} <= way
 
 
 def check_document(seed: int, index: int) -> Counter[str]:
@@ -168,6 +194,8 @@ def truth_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
     defects = total(check_defect, seed, max(count // 10, 20), workers)
     yield Line("wrong pictures that fit the text", f"{defects['same']} of {max(count // 10, 20):,}", "0", defects["same"] == 0)
     yield Line("wrong pictures read back wrongly", f"{defects['pixels']} of {max(count // 10, 20):,}", "0", defects["pixels"] == 0)
+    drawings = total(check_drawing, seed, max(count // 10, 20), workers)
+    yield Line("told drawings read back wrongly", f"{drawings['drawing']} of {max(count // 10, 20):,}", "0", drawings["drawing"] == 0)
     yield from document_lines(seed, max(count // 50, 10), workers)
 
 

@@ -1,8 +1,10 @@
 """The scene engine against an independent reader, at small numbers; benchmarks/scene_truth.py has the large ones."""
 
+import ast
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,3 +194,11 @@ def test_article_follows_the_sound():
 def test_unknown_names_list_the_known():
     with pytest.raises(UnknownName, match="known: blueprint, chalkboard"):
         sample_scene(Stream(0), Wish(style="oil"))
+
+
+def test_verifier_shares_no_code_with_the_engine():
+    room = Path(__file__).parent.parent / "toolkit" / "generation" / "scene" / "verify"
+    trees = [ast.parse(file.read_text()) for file in room.glob("*.py")]
+    imported = {node.module for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert len(trees) == 8
+    assert all(name.startswith("toolkit.generation.scene.verify") for name in imported if name.startswith("toolkit"))

@@ -26,7 +26,9 @@ from toolkit.generation.scene.shapes import SHAPES
 from toolkit.generation.scene.streams import Stream
 from toolkit.generation.scene.styles import STYLES
 from toolkit.generation.scene.told import PROBLEMS, sample_problem
+from toolkit.generation.scene.told.chart import DAYS
 from toolkit.generation.scene.verify.documents import find_defects
+from toolkit.generation.scene.verify.figures import read_board, read_chart, read_clock, read_row
 from toolkit.generation.scene.verify.locality import change
 from toolkit.generation.scene.verify.pixels import read_picture
 from toolkit.schema import check_row
@@ -194,3 +196,18 @@ def test_close_ups_are_cut_from_the_input():
 def test_unknown_task_lists_the_known():
     with pytest.raises(UnknownName, match="mm_reasoning_t"):
         sample("llava_cot", seed=0, index=0)
+
+
+def last_drawing(problem):
+    return [thought.drawing for thought in problem.thoughts if thought.drawing][-1].draw()
+
+
+def test_drawings_of_told_problems_read_back():
+    for index in range(6):
+        row, chart, clock, path = (sample_problem(Stream("drawing", index), kind) for kind in ("row", "chart", "clock", "path"))
+        assert read_row(last_drawing(row)) == row.facts["order"]
+        assert read_chart(last_drawing(chart)) == (chart.facts["amounts"], DAYS.index(chart.answer))
+        assert read_clock(last_drawing(clock)) == clock.facts["minutes"][-1]
+        start, way = read_board(last_drawing(path))
+        assert start == path.facts["stops"][0]
+        assert set(path.facts["stops"][1:]) <= way

@@ -2,7 +2,9 @@
 
 text         caption -> graph
 pixels       picture -> things
+regions      connected regions of a mask
 silhouettes  what each shape looks like, drawn by hand as 12 x 12 characters
 locality     where two pictures differ
+figures      drawings of told problems -> amounts, times, squares, orders
 documents    which planted defects an interleaved document shows
 """
