@@ -158,7 +158,8 @@ def _more(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str
     rivals = select(scene, other)
     steps = []
     for kind, found in ((state.kind, state.things), (other, rivals)):
-        places = f", {listed(list(dict.fromkeys(where(thing) for thing in found)))}" if found else ""
+        ordered = sorted(found, key=lambda thing: PLACES.index(thing.place))
+        places = f", {listed(list(dict.fromkeys(where(thing) for thing in ordered)))}" if found else ""
         steps.append(Step(text=f"I count {NUMBERS[len(found)]} {noun(kind, many=len(found) != 1)}{places}.", ids=tuple(thing.id for thing in found)))
     more = len(state.things) > len(rivals)
     relation = "more than" if more else "not more than"

@@ -103,7 +103,7 @@ def _texts(steps: Iterable[Step]) -> str:
 def _generation(stream: Stream, index: int) -> Draft:
     brief = sample_brief(stream)
     picture = _scene_picture(brief.scene, "output", stream.child("caption"))
-    rationale = f"{_texts(brief.steps)} The background is {brief.scene.background}."
+    rationale = f"{_texts(brief.steps)} All of it goes on {with_article(brief.scene.background)} background."
     answer = f"Here is the picture for {brief.occasion}."
     return Draft(
         user=(brief.instruction,),
@@ -163,13 +163,19 @@ def _original(stream: Stream, index: int) -> Draft:
     cited = [scene.thing(id) for id in dict.fromkeys(id for step in outcome.steps for id in step.ids)]
     return Draft(
         user=(picture, question.text),
-        assistant=(*_illustrated(outcome.steps, scene, picture), f"The answer is {outcome.answer}."),
+        assistant=(*_illustrated(outcome.steps, scene, picture), _closing(kind, outcome.answer)),
         instruction=question.text,
         rationale=_texts(outcome.steps),
         answer=outcome.answer,
         regions=tuple(_region(0, thing, scene) for thing in cited),
         facts={"question": kind, "program": written(question.program), "choices": list(question.choices), "scene": scene.to_dict()},
     )
+
+
+def _closing(kind: str, answer: str) -> str:
+    if kind in ("shape", "inside"):
+        return f"So it is {with_article(answer)}."
+    return f"So it is {answer}." if kind == "place" else f"The answer is {answer}."
 
 
 def _illustrated(steps: tuple[Step, ...], scene: Scene, picture: Picture) -> tuple[str | Picture, ...]:
@@ -212,7 +218,7 @@ def _retrieved(stream: Stream, index: int) -> Draft:
     count = f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: {_inventory(found.query)}."
     return Draft(
         user=(mine, question),
-        assistant=(look, other, count, f"The answer is: {found.comparison}."),
+        assistant=(look, other, count, _verdict(found.comparison)),
         instruction=question,
         rationale=f"{look} {count}",
         answer=found.comparison,
@@ -223,6 +229,10 @@ def _retrieved(stream: Stream, index: int) -> Draft:
             "pool": [{"scene": c.scene.to_dict(), "has_style": c.has_style, "has_keyword": c.has_keyword} for c in found.pool],
         },
     )
+
+
+def _verdict(comparison: str) -> str:
+    return "So both show the same number of things." if comparison == "the same number" else f"So it shows {comparison} things than yours."
 
 
 def _inventory(scene: Scene) -> str:
