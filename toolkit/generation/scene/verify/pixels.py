@@ -26,6 +26,7 @@ GROUNDS = {
 _RING = 15 / 512  # the edge that every scene leaves free
 _LEAST = 200 / 512**2  # smaller regions are dust
 _LINE = 9 / 512  # no outline is wider
+_DIAGONAL = 6 / 512  # a step along which stripes, which fall to the right, stay what they are
 _SMALL, _MEDIUM = 0.137, 0.215  # longer side, outline included: up to which a thing is small, or medium
 _NEVER_MARKED = ("house", "crown", "flower", "boat", "tree", "moon")  # inner lines or thin parts, but no pattern
 
@@ -120,16 +121,21 @@ def _thing(piece: Piece, labels: Labels, body: int, side: int, inside: str, *, h
     shape, _ = shape_of(filled(piece.mask))
     longer = max(piece.x1 - piece.x0, piece.y1 - piece.y0) / side
     size = "small" if longer < _SMALL else "medium" if longer < _MEDIUM else "large"
-    pattern = "plain" if size == "small" or holds or shape in _NEVER_MARKED else _pattern(piece, labels, body, side)
+    pattern = "plain" if size == "small" or holds or shape in _NEVER_MARKED else _pattern(piece, labels, side)
     x, y = (piece.x0 + piece.x1) / 2 / side, (piece.y0 + piece.y1) / 2 / side
     return Found(ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside), (piece.x0, piece.y0, piece.x1, piece.y1))
 
 
-def _pattern(piece: Piece, labels: Labels, body: int, side: int) -> str:
-    """By the share of colourless pixels well inside the outline: none, dots, or stripes."""
+def _pattern(piece: Piece, labels: Labels, side: int) -> str:
+    """By the colourless pixels well inside the outline: none; alike along the falling diagonal, as stripes are; or not, as dots are."""
     core = eroded(filled(piece.mask), round(_LINE * side))
-    marks = float((labels[core] == 0).mean()) if core.any() else 0.0
-    return "plain" if marks < 0.07 else "spotted" if marks < 0.38 else "striped"
+    marks = labels == 0
+    if not core.any() or marks[core].mean() < 0.07:
+        return "plain"
+    step = round(_DIAGONAL * side)
+    both = core[step:, step:] & core[:-step, :-step]
+    alike = (marks[step:, step:] == marks[:-step, :-step])[both]
+    return "striped" if alike.mean() > 0.82 else "spotted"
 
 
 def place_at(x: float, y: float) -> str:
