@@ -20,7 +20,7 @@ from toolkit.generation.scene.render import digest, render
 from toolkit.generation.scene.sampler import Fixed, Wish, sample_scene
 from toolkit.generation.scene.streams import Stream
 from toolkit.generation.scene.styles import STYLES
-from toolkit.generation.scene.verify.pixels import read_picture
+from toolkit.generation.scene.verify.pixels import COLOURS, colour_labels, read_picture
 from toolkit.generation.scene.verify.text import ReadThing, read_caption, read_phrase, read_things
 
 SCENES = [sample_scene(Stream("test", index)) for index in range(40)]
@@ -202,3 +202,12 @@ def test_verifier_shares_no_code_with_the_engine():
     imported = {node.module for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert len(trees) == 8
     assert all(name.startswith("toolkit.generation.scene.verify") for name in imported if name.startswith("toolkit"))
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=list(STYLES))
+def test_reader_names_every_colour_that_a_style_can_paint(style):
+    # All variations the sampler may draw, not a sample of them: 10 either way per channel.
+    steps = np.stack(np.meshgrid(*[np.arange(-10, 11)] * 3), axis=-1).reshape(1, -1, 3)
+    for name, fill in style.fills.items():
+        painted = np.clip(steps + np.array(fill), 0, 255).astype(np.uint8)
+        assert {COLOURS[label] for label in np.unique(colour_labels(painted))} == {name}
