@@ -210,14 +210,14 @@ def document_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
 def speed_line(count: int = 200) -> Line:
     streams = [Stream("speed", index) for index in range(count)]
     sample_scene(streams[0])
-    start = time.perf_counter()
+    start = time.process_time()
     scenes = [sample_scene(stream) for stream in streams]
     pictures = [render(scene) for scene in scenes]
-    drawn = time.perf_counter() - start
+    drawn = time.process_time() - start
     for picture in pictures:
         encode(picture)
-    both = time.perf_counter() - start
-    return Line("scenes per second, one core, 512 x 512", f"{count / drawn:.0f}; {count / both:.0f} with PNG", ">= 40", count / both >= 40)
+    both = time.process_time() - start
+    return Line("scenes per CPU second, 512 x 512", f"{count / drawn:.0f}; {count / both:.0f} with PNG", ">= 40", count / both >= 40)
 
 
 def main() -> int:
