@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import RowError
@@ -180,7 +181,22 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def rows_to_table(rows: Iterable[Row]) -> pa.Table:
-    return pa.Table.from_pylist([row.to_dict() for row in rows], schema=ARROW_SCHEMA)
+    rows = list(rows)
+    texts = pa.Table.from_pylist([{**row.to_dict(), "images": []} for row in rows], schema=ARROW_SCHEMA)
+    return texts.set_column(COLUMNS.index("images"), ARROW_SCHEMA.field("images"), _image_column(rows))
+
+
+def _image_column(rows: list[Row]) -> pa.Array:
+    """The `images` column, its bytes copied once; Arrow's own conversion copies them again whenever its buffer grows."""
+    images = [image for row in rows for image in row.images]
+    ends = np.cumsum([0, *(len(image.bytes) for image in images)], dtype=np.int64)
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"{ends[-1]:,} bytes of images in one table; at most 2 GiB fit, make tables of fewer rows")
+    data = pa.Array.from_buffers(pa.binary(), len(images), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(image.bytes for image in images))])
+    kind = ARROW_SCHEMA.field("images").type
+    structs = pa.StructArray.from_arrays([data, pa.array([image.path for image in images], _TEXT)], fields=list(kind.value_type))
+    firsts = np.cumsum([0, *(len(row.images) for row in rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(firsts), structs, type=kind)
 
 
 def table_to_rows(table: pa.Table) -> Iterator[Row]:
