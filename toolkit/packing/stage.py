@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolkit.atomic import write_atomically
 from toolkit.errors import ImageError, RowError, UsageError
-from toolkit.images import image_size
+from toolkit.images import check_is_image
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
 from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
@@ -69,7 +69,7 @@ def _checked(rows: Iterator[Row], skips: Skips, limit: int | None) -> Iterator[R
                 return
             try:
                 for number, image in enumerate(row.images):
-                    image_size(image.bytes, f"{row.task}: row {row.id!r}: images[{number}]")
+                    check_is_image(image.bytes, f"{row.task}: row {row.id!r}: images[{number}]")
             except ImageError as error:
                 skips.bad(RowError(str(error), kind="bad_image"))
                 continue
