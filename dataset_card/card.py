@@ -1,6 +1,6 @@
 """README.md of a packed dataset, from its manifest and one row of every task.
 
-    manifest -> YAML (metadata.py) and tables  ->  template.md  ->  text          examples -> one worked row of every task
+manifest -> YAML (metadata.py) and tables  ->  template.md  ->  text          examples -> one worked row of every task
 """
 
 from collections import Counter
@@ -67,7 +67,7 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
         "not_stated": NOT_STATED,
         "what_it_is": _what_it_is(examples),
         "counts_line": _counts_line(manifest),
-        "families": ", ".join(f"`{name}`" for name, tasks in CONFIGS.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)),
+        "families": ", ".join(f"`{family}`" for family in _families(manifest)) or "none here",
         "task_table": _task_table(manifest),
         "quadrant_table": _quadrant_table(manifest),
         "column_table": table(("column", "type", "what it holds"), [(f"`{name}`", f"`{type_name(name)}`", text) for name, text in MEANINGS.items()]),
@@ -82,6 +82,10 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
     }
 
 
+def _families(manifest: Manifest) -> list[str]:
+    return [name for name, tasks in CONFIGS.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)]
+
+
 def _what_it_is(examples: Mapping[str, Row]) -> str:
     by_origin: dict[str, list[str]] = {}
     for task, row in examples.items():
@@ -93,8 +97,9 @@ def _what_it_is(examples: Mapping[str, Row]) -> str:
         )
     listed = "; ".join(f"{inline(origin)} ({', '.join(tasks)})" for origin, tasks in sorted(by_origin.items()))
     return (
-        f"**Not all of this is the published {UPSTREAM_REPOSITORY}.** Origins, judged by the first row of each task: {listed}. `generated` rows were made by models and "
-        "`procedural` rows by a program, both with the UnifiedVisual toolkit, and neither count as published rows. The column `origin` says it of each row."
+        f"**Not all of this is the published {UPSTREAM_REPOSITORY}.** Origins, judged by the first row of each task: {listed}. `generated` rows were made by "
+        "models and `procedural` rows by a program, both with the UnifiedVisual toolkit, and neither count as published rows. The column `origin` says it of "
+        "each row."
     )
 
 

@@ -13,13 +13,14 @@ _INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Cs")  # control, format (also text direct
 
 
 def inline(value: object) -> str:
-    """Text for a table cell or a sentence: whatever could be markup, HTML, a link or a line break becomes a character reference."""
-    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", str(value))
+    """Text for a table cell or a sentence: what could be markup, HTML or a link becomes a character reference, what cannot be seen a JSON escape."""
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", _visible(str(value)))
 
 
 def code_json(value: Any) -> str:
     """A fenced block of JSON that nothing inside can close: every line starts with a bracket, a blank or a quote, and line breaks are escaped."""
-    return f"```json\n{''.join(_visible(character) for character in _layout(value))}\n```"
+    lines = (_visible(line) for line in _layout(value).split("\n"))
+    return "\n".join(("```json", *lines, "```"))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -44,7 +45,5 @@ def _layout(value: Any, indent: str = "") -> str:
     return f"{start}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{end}"
 
 
-def _visible(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in _INVISIBLE:
-        return character
-    return json.dumps(character)[1:-1]
+def _visible(text: str) -> str:
+    return "".join(json.dumps(character)[1:-1] if unicodedata.category(character) in _INVISIBLE else character for character in text)

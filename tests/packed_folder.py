@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ ROWS = {task: 3 + number for number, task in enumerate(TASKS)}  # all differ, so
 ROWS_PER_SHARD, ROWS_PER_GROUP = 6, 2
 
 
+@cache
 def packed_rows(tasks=tuple(TASKS)) -> dict[str, list[Row]]:
     """Demo rows; the first with a picture of every task also has boxes."""
     rows = {task: list(demo_rows(task, ROWS[task])) for task in tasks}
