@@ -127,12 +127,23 @@ def test_load_snippets_run(packed, monkeypatch, capsys, number):
     assert "ig-0000" in capsys.readouterr().out
 
 
-def test_convert_and_train_snippets_use_the_public_names(packed):
+def test_convert_snippet_runs(packed, monkeypatch, tmp_path):
+    (command,) = fences_of(packed[2], "bash")
+    assert command == f"unifiedvisual convert {REPO_ID} webdataset out\n"
+    (tmp_path / REPO_ID).parent.mkdir()
+    (tmp_path / REPO_ID).symlink_to(packed[0] / REPO_ID)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(command.split()[1:])
+    assert not ended.value.code
+    assert list((tmp_path / "out").rglob("*.tar"))
+
+
+def test_train_snippet_uses_the_public_names(packed):
     *_, train = fences_of(packed[2], "python")
     imports = {node.module: [alias.name for alias in node.names] for node in ast.walk(ast.parse(train)) if isinstance(node, ast.ImportFrom)}
     assert imports["unifiedvisual"] == ["StreamingDataset", "get_collator"]
     assert f'StreamingDataset("{REPO_ID}", "llava_cot")' in train
-    assert fences_of(packed[2], "bash") == [f"unifiedvisual convert {REPO_ID} webdataset out\n"]
 
 
 def test_card_shows_the_first_row_of_every_task_whole(packed):

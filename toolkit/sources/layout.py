@@ -7,11 +7,12 @@ from toolkit.schema import COLUMNS
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import open_repository
+from toolkit.sources.rows import RowsSource
 from toolkit.sources.skips import OnBad
 from toolkit.sources.upstream.mapping import read_mapping
 from toolkit.sources.upstream.source import UpstreamSource, open_upstream
 
-Source = UpstreamSource | PackedSource
+Source = UpstreamSource | PackedSource | RowsSource
 
 
 def open_source(
@@ -22,7 +23,7 @@ def open_source(
     mapping: str | None = None,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
-) -> Source:
+) -> UpstreamSource | PackedSource:
     """Rows of a folder or Hub repository in either layout.
 
     Args:
