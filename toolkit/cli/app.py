@@ -202,6 +202,26 @@ def stats(source: Src, tasks: Tasks = "all", mapping: MappingFile = None, revisi
 
 
 @app.command()
+def card(
+    source: Src,
+    croissant: Annotated[bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")] = False,
+    repo_id: Annotated[
+        str | None,
+        typer.Option("--repo-id", metavar="ORG/NAME", help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual."),
+    ] = None,
+    revision: Revision = None,
+    token: Token = None,
+) -> None:
+    """Print the dataset card of a packed dataset: README.md with all counts computed from its manifest.
+
+    Example: unifiedvisual card ./packed > ./packed/README.md
+    """
+    from toolkit.cli.card import run
+
+    run(source, as_croissant=croissant, repo_id=repo_id, revision=revision, token=token)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)],
     rows: Annotated[int, typer.Option(min=1, help="Rows per task.")] = 24,
