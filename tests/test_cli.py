@@ -211,6 +211,7 @@ def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_
     code, text, _ = run("pack", source, out, "--shard-size", 200_000, "--tasks", "visual_generation,cot_collection")
     assert code == 0
     assert "Next: unifiedvisual verify" in text
+    assert (out / "README.md").read_text().count('load_dataset("fnlp-vision/UnifiedVisual"') == 3
     code, text, _ = run("stats", out, "--json")
     stats = json.loads(text)["tasks"]["image_editing"]
     assert (stats["rows"], stats["roles"], stats["quadrants"]) == (ROWS_PER_TASK, {"input": ROWS_PER_TASK, "output": ROWS_PER_TASK}, {"mm-mm": ROWS_PER_TASK})
@@ -221,6 +222,8 @@ def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_
     assert (code, hub.repositories) == (0, {})
     code, text, _ = run("push", out, "loopback/uv", "--token", hub.token, "--json")
     assert (code, json.loads(text)["problems"]) == (0, {})
+    assert (out / "README.md").read_text().count('load_dataset("loopback/uv"') == 3
+    assert {"README.md", "croissant.json", "MANIFEST.json"} < set(hub.repositories["loopback/uv"].at("main").files)
     assert run("verify", "loopback/uv", "--deep")[0] == 0
     next(out.glob("data/*/*.parquet")).unlink()
     code, text, _ = run("verify", out, "--json")
@@ -271,3 +274,12 @@ def test_import_counts_bad_records_or_stops_at_them(run, tmp_path):
     code, text, _ = run("import", "llava", tmp_path / "train.json", tmp_path / "b", "--task", "cot_collection", "--on-bad-row", "skip", "--json")
     manifest = json.loads(text)
     assert (code, sum(manifest["skipped"]["cot_collection"].values()), manifest["shards"][0]["rows"]) == (0, 1, 1)
+
+
+def test_a_card_that_a_person_changed_is_kept(run, hub, tmp_path):
+    source, out = edits(tmp_path), tmp_path / "packed"
+    run("pack", source, out)
+    mine = (out / "README.md").read_text() + "\nMore from me.\n"
+    (out / "README.md").write_text(mine)
+    run("push", out, "loopback/uv", "--token", hub.token)
+    assert (out / "README.md").read_text() == mine

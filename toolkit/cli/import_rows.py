@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conversion import import_rows
 from conversion.formats import Shard
+from toolkit.cli.card import write_card
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json
 from toolkit.errors import RowError, SourceError
@@ -36,6 +37,7 @@ def run(name: str, source: Path, out: Path, options: dict[str, object], packing:
     if not rows.tasks:
         raise SourceError(f"{source}: holds no row that could be read as {name}")
     manifest = pack(rows, out, TASKS, packing)
+    write_card(out)
     if as_json:
         print_json(asdict(manifest))
     else:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from toolkit.cli.card import write_card
 from toolkit.cli.terminal import byte_progress, print_json, say, table
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
@@ -45,6 +46,7 @@ def run(
         return
     with byte_progress(opened.repository.list_files()) as on_read:
         manifest = pack(opened, out, wanted, options, workers=workers, on_read=on_read)
+    write_card(out)
     if as_json:
         print_json(asdict(manifest))
     else:

@@ -3,12 +3,16 @@
 from collections import defaultdict
 from pathlib import Path
 
+from toolkit.cli.card import write_card
 from toolkit.cli.terminal import print_json, say, stages, table
 from toolkit.cli.verify import report
 from toolkit.packing.push import plan_push, push
 
 
 def run(folder: Path, repo_id: str, *, private: bool, revision: str | None, token: str | None, dry_run: bool, as_json: bool) -> None:
+    plan_push(folder, repo_id)  # first of all: is it a packed dataset?
+    if not dry_run:
+        write_card(folder, repo_id)
     plan = plan_push(folder, repo_id)
     if dry_run:
         if as_json:
