@@ -100,7 +100,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
                 problems.append(("wrong_hash", f"{shard.path}: sha256 is {sha256[:12]}...; expected {shard.sha256[:12]}...; download it again"))
             problems += _layout_problems(parquet, shard)
             for number in range(parquet.num_row_groups):
-                for row in table_to_rows(parquet.read_row_group(number)):
+                for row in table_to_rows(parquet.read_row_group(number, use_threads=False)):
                     ids.append(row.id)
                     images += len(row.images)
                     problems += _row_problems(row, shard, deep)

@@ -64,7 +64,7 @@ class PackedSource:
         """
         with open_parquet(self.repository, shard) as parquet:
             for number in range(parquet.num_row_groups):
-                table = parquet.read_row_group(number)
+                table = parquet.read_row_group(number, use_threads=False)
                 if set(table.column_names) != set(COLUMNS):
                     raise ShardError(f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}")
                 yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)

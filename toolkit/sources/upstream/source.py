@@ -159,6 +159,6 @@ def _tasks_of(repository: Repository, plan: FilePlan, archives: dict[str, str]) 
     if not plan.task_column:
         return archives
     with open_parquet(repository, plan.path) as parquet:
-        column = parquet.read([plan.task_column]).column(0)
+        column = parquet.read([plan.task_column], use_threads=False).column(0)
     values = pc.unique(column).to_pylist()
     return {plan.task_values.get(str(value)) or task_named_in(str(value)) for value in values}
