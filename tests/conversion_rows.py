@@ -21,7 +21,7 @@ def picture(color: str, suffix: str = "png", size: tuple[int, int] = (8, 8)) -> 
 
 def color_of(data: bytes) -> str:
     """The name of the picture's colour; JPEG moves it a little."""
-    found = Image.open(io.BytesIO(data)).convert_shards("RGB").getpixel((2, 2))
+    found = Image.open(io.BytesIO(data)).convert("RGB").getpixel((2, 2))
     return min(COLORS, key=lambda name: sum(abs(a - b) for a, b in zip(found, Image.new("RGB", (1, 1), name).getpixel((0, 0)), strict=True)))
 
 
