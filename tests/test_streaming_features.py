@@ -78,7 +78,7 @@ def test_configs_concatenate_and_interleave_without_casts(source):
     assert len(list(datasets.interleave_datasets([one, two], stopping_strategy="all_exhausted"))) == 2 * ROWS_PER_TASK
 
 
-@pytest.mark.parametrize("layout", ["upstream", "packed", "packed", "packed"])
+@pytest.mark.parametrize("layout", ["upstream", "packed"])
 def test_leaving_a_stream_early_ends_the_script_cleanly(source, tmp_path, layout):
     if layout == "packed":
         pack(open_source(source), tmp_path / "packed", ["image_editing"])

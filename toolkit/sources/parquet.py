@@ -22,11 +22,12 @@ def open_parquet(repository: Repository, path: str) -> Iterator[pq.ParquetFile]:
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
     """
+    broken = (pa.ArrowException, OSError)  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
             with pq.ParquetFile(file, pre_buffer=False) as parquet:
                 yield parquet
-        except (pa.ArrowException, OSError) as error:
+        except broken as error:
             raise ShardError(f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again") from error
 
 
