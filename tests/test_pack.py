@@ -23,6 +23,7 @@ from toolkit.packing import pack as pack_module
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.schema import ARROW_SCHEMA, table_to_rows
+from toolkit.sources import repository
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder
@@ -123,6 +124,7 @@ import sys
 from pathlib import Path
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
+from toolkit.sources import repository
 from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 if __name__ == "__main__":
@@ -209,9 +211,21 @@ def test_every_config_of_the_packed_layout_loads_as_it_does_from_the_replica(pac
 
 def test_reading_one_config_from_a_hub_asks_for_no_other_configs_bytes(packed, hub):
     hub.add_folder("org/packed", packed)
-    rows = iter(unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True))
-    next(rows)
-    read = {request.path for request in hub.requests if request.status in (200, 206) and ".parquet" in request.path}
-    assert {path.split("data/")[1].split("/")[0] for path in read} <= {"image_editing", "image_generation"}  # the first of all is looked at for its columns
-    shards = sorted(path for path in read if "image_editing" in path)
-    assert len({path.rpartition("/")[2] for path in shards}) == 1  # one row group of the first shard is enough for the first row
+    rows = unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)
+    next(iter(rows))
+    asked = {request.path.split("/data/")[1] for request in hub.requests if request.path.endswith(".parquet")}
+    assert {path.split("/")[0] for path in asked} == {"image_editing"}
+    assert len({path.rpartition("/")[2] for path in asked}) == 1  # the first row comes from the first shard alone
+
+
+def test_the_first_row_from_a_hub_comes_after_at_most_one_row_group(source, hub, tmp_path, monkeypatch):
+    read_ahead_bytes = 10_000
+    monkeypatch.setattr(repository, "RANDOM_ACCESS_BLOCK_BYTES", read_ahead_bytes)
+    pack(open_source(source), tmp_path / "out", ["image_editing"], PackOptions(row_group_bytes=1))  # a row group a row, all in one shard
+    hub.add_folder("org/packed", tmp_path / "out")
+    shard = next((tmp_path / "out/data").rglob("*.parquet"))
+    rows = unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)
+    next(iter(rows))
+    sent = sum(request.sent for request in hub.requests if request.path.endswith(shard.name) and request.status in (200, 206))
+    largest = max(pq.ParquetFile(shard).metadata.row_group(n).total_byte_size for n in range(ROWS_PER_TASK))
+    assert sent <= largest + 3 * read_ahead_bytes
