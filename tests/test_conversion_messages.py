@@ -201,7 +201,7 @@ class Arguments:
 convert = SharegptDatasetConverter(dataset_attr=attributes, data_args=Arguments)
 found = []
 for row in load_dataset("json", data_files=folder + "/" + attributes.dataset_name, split="train"):
-    new = convert_shards(row)
+    new = convert(row)
     messages = new["_prompt"] + new["_response"]
     images = new["_images"] or []
     MMPluginMixin._validate_messages(None, messages, images, [], [])
