@@ -15,6 +15,7 @@ from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.calls import Answer, CallFailed, CallSite, Seat
 from toolkit.generation.keys import canonical, digest, number_of
 from toolkit.generation.prompting import prompt
+from toolkit.generation.scene.samples import LICENSE, SOURCE
 from toolkit.generation.scene.streams import Stream
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
 from toolkit.tasks import TASKS
@@ -205,8 +206,8 @@ def to_row(context: Context, made: Made, *, is_procedural: bool) -> Row:
         id=id,
         task=recipe.task,
         quadrant=quadrant_of(messages),
-        source=made.source,
-        license=made.license,
+        source=made.source or (SOURCE if is_procedural else ""),
+        license=made.license or (LICENSE if is_procedural else ""),
         origin=origin,
         messages=messages,
         images=tuple(EncodedImage(context.bytes_of(each.blob), f"{id}-{number}.{each.blob.suffix or 'bin'}") for number, each in enumerate(shown)),
