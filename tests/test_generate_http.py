@@ -13,6 +13,7 @@ from tests.openai_server import OpenAIServer
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation import calls, engine
 from toolkit.generation.finalize import finalize
+from toolkit.generation.retry import put_back
 from toolkit.generation.spec import read_spec
 from toolkit.generation.summary import summarise
 from toolkit.sources.packed import PackedSource, find_shards
@@ -117,8 +118,6 @@ def test_a_storm_of_500_stops_the_run_and_a_later_run_goes_on(server, go):
     assert (funnel.ok, funnel.failed, funnel.pending) == (1, 3, 8)
     assert_ledger_equals(server, go.summary)
     server.faults = lambda number, step, content: ""
-    from toolkit.generation.retry import put_back
-
     assert put_back(go.folder) == 3
     summary = go({"image_generation_topic": 12}, attempts=2, stop_after=3, concurrency=1)
     assert summary.recipes["image_generation_topic"].ok == 12
@@ -176,7 +175,7 @@ def test_a_wrong_key_or_model_stops_at_once(server, go, monkeypatch):
 
 
 def test_the_cap_is_never_passed_and_raising_it_goes_on(server, go):
-    with pytest.raises(RunStopped, match="raise budget.max_usd to go on"):
+    with pytest.raises(RunStopped, match=r"raise budget\.max_usd to go on"):
         go({"image_generation_topic": 20}, budget={"max_usd": 0.30})
     assert 0 < go.summary.cost <= 0.30
     assert_ledger_equals(server, go.summary)

@@ -4,9 +4,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 import typer
+import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolkit.atomic import write_atomically
@@ -22,8 +24,16 @@ from toolkit.generation.explain import Explained, remake
 from toolkit.generation.explain import explain as explain_sample
 from toolkit.generation.finalize import PACKED, finalize
 from toolkit.generation.retry import put_back
-from toolkit.generation.spec import RunSpec, read_spec
+from toolkit.generation.spec import RunSpec, parse_spec, read_spec
 from toolkit.generation.summary import Summary, report, summarise
+
+
+def read_any(path: Path) -> RunSpec:
+    """A spec from a file, or one of those that come along, by its name."""
+    presets = files("toolkit.generation").joinpath("presets")
+    if not path.exists() and (preset := presets.joinpath(f"{path}.yaml")).is_file():
+        return parse_spec(yaml.safe_load(preset.read_text(encoding="utf-8")), where=f"preset {path}")
+    return read_spec(path)
 
 
 def _folder(spec: RunSpec, out: Path | None) -> Path:
@@ -31,7 +41,7 @@ def _folder(spec: RunSpec, out: Path | None) -> Path:
 
 
 def plan(path: Path, *, as_json: bool) -> None:
-    found = estimate(read_spec(path))
+    found = estimate(read_any(path))
     if as_json:
         print_json([asdict(each) for each in found])
         return
@@ -52,7 +62,7 @@ def plan(path: Path, *, as_json: bool) -> None:
 
 
 def run(path: Path, out: Path | None, *, shard: str, fork: bool, replay: Path | None, as_json: bool) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     folder = _folder(spec, out)
     try:
         with _live(spec) as on_sample:
@@ -89,7 +99,7 @@ def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
 
 
 def status(path: Path, out: Path | None, *, as_json: bool) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     folder = _folder(spec, out)
     _print(spec, summarise(spec, folder), folder, as_json=as_json)
 
@@ -113,13 +123,13 @@ def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> N
 
 
 def retry(path: Path, out: Path | None, *, reason: str) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     count = put_back(_folder(spec, out), reason)
     say(f"{count:,} samples were put back. Next: unifiedvisual generate run {path}")
 
 
 def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
     write_atomically(folder / "report.md", report(spec, summarise(spec, folder)))
@@ -131,7 +141,7 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
 
 
 def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     folder = _folder(spec, out)
     if sweep:
         say(f"{Blobs(folder / 'blobs').sweep():,} half-written files were removed.")
@@ -145,7 +155,7 @@ def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
 
 
 def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: bool) -> None:
-    spec = read_spec(path)
+    spec = read_any(path)
     folder = _folder(spec, out)
     found = explain_sample(folder, id)
     is_same = remake(spec, folder, found.sample)[1] if replay else None

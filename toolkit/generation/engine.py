@@ -19,7 +19,7 @@ from toolkit.errors import RowError, RunStopped, UnifiedVisualError, UsageError
 from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
-from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, price_of
+from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
 from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
 from toolkit.generation.keys import canonical, number_of
@@ -141,8 +141,9 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def seats_for(spec: RunSpec, recipes: list[Recipe], open_with: Callable[[str], Backend]) -> dict[str, Seat]:
-    """Role -> who plays it; a backend that plays several roles is opened once."""
+def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict[str, Seat]:
+    """Role -> who plays it; a backend that plays several roles is opened once. What is replayed costs nothing."""
+    open_with = _opener(spec, replay)
     seats: dict[str, Seat] = {}
     opened: dict[str, Backend] = {}
     for role in sorted({role for recipe in recipes for role in recipe.roles}):
@@ -156,7 +157,7 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], open_with: Callable[[str], B
             identity=backend.identity(),
             model=backend.model,
             backend=opened[name],
-            price=price_of(backend.kind, backend.model, spec.prices),
+            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices),
             max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
             timeout_s=float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
         )
@@ -166,12 +167,12 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], open_with: Callable[[str], B
 async def _run(
     spec: RunSpec, planned: list[Planned], folder: Path, shard: tuple[int, int], path: Path, replay: Path | None, on_sample: OnSample
 ) -> Counter[str]:
-    seats = seats_for(spec, [each.recipe for each in planned], _opener(spec, replay))
+    seats = seats_for(spec, [each.recipe for each in planned], replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
     spent = next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"))[0]
     share = None if spec.max_usd is None else spec.max_usd / shard[1]
     budget = Budget(share, spent=spent)
-    calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=spec.attempts)
+    calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
     work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, on_sample=on_sample)
     try:
         await work.all(_pending(planned, folder, shard))
@@ -289,11 +290,13 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
     """
 
     async def one() -> Row:
-        seats = seats_for(spec, [planned.recipe], _opener(spec, replay))
+        seats = seats_for(spec, [planned.recipe], replay)
         journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
         try:
             return await make_row(spec, planned, index, planned.id(index), calls=calls, seats=seats, blobs=blobs)
+        except (Rejected, StepFailed) as error:
+            raise RunStopped(f"{planned.recipe.name}: sample {index}: {error}") from error
         finally:
             journal.close()
             for seat in seats.values():

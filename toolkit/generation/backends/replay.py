@@ -5,11 +5,12 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import SourceError
-from toolkit.generation.backends.base import Fatal, Refused, Reply, Request
+from toolkit.generation.backends.base import Refused, Reply, Request, Transient
 from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.calls import call_key
 from toolkit.generation.journal import blobs_in, journal_paths
@@ -36,14 +37,14 @@ class Replay:
                 with closing(db.execute("SELECT state, response, problem FROM calls WHERE key = ?", (key,))) as found:
                     if (call := found.fetchone()) is not None:
                         return self._reply(*call)
-        raise Fatal("not_in_journal", detail=f"step {request.step!r} of {request.origin.recipe} {request.origin.index} was never answered in that run")
+        raise Transient("not_in_journal", detail=f"step {request.step!r} of {request.origin.recipe} {request.origin.index} was never answered in that run")
 
     def _reply(self, state: str, response: str | None, problem: str | None) -> Reply:
         if state == "error":
             reason, _, detail = (problem or "refused").partition(": ")
             raise Refused(reason, detail=detail)
         if response is None:
-            raise Fatal("not_in_journal", detail="the call was sent, but no answer is in the journal")
+            raise Transient("not_in_journal", detail="the call was sent, but no answer is in the journal")
         pictures = tuple(self._blobs.read(Blob(*found)) for found in blobs_in(response))
         return Reply(raw="", text=json.loads(response)["text"], pictures=pictures)
 
@@ -52,5 +53,6 @@ class Replay:
             db.close()
 
 
+@cache
 def _prompt_shas(step: str) -> list[str]:
     return [hashlib.sha256(content).hexdigest() for name, content in prompt_files().items() if name.partition("@")[0] == step]
