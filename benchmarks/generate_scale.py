@@ -1,4 +1,6 @@
-"""How generation bears many samples: rows a second, memory, and how soon a resumed run goes on. Records of texts, no calls, so that the engine alone is measured.
+"""How generation bears many samples: rows a second, memory, and how soon a resumed run goes on.
+
+Records of texts and no calls, so that the engine alone is measured.
 
 python benchmarks/generate_scale.py                    100,000 samples
 python benchmarks/generate_scale.py --samples 10000    a look
@@ -34,7 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         records = ({"source": f"Question {number}? " * 20, "target": "yes", "rationale": "Because it is so. " * 20, "task": "t"} for number in range(samples))
-        (folder / "cot.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        with (folder / "cot.jsonl").open("w") as file:
+            file.writelines(json.dumps(record) + "\n" for record in records)
         content = {"recipes": {"import_cot_collection": {"n": samples, "source": "cot.jsonl"}}, "concurrency": 32}
         spec = parse_spec(content, folder=folder)
         timed("run", samples, lambda: engine.run(spec, folder / "run"))

@@ -222,3 +222,19 @@ def test_a_full_journal_replay_makes_the_same_rows_without_network(server, go, t
     assert [shard.sha256 for shard in again.shards] == [shard.sha256 for shard in before.shards]
     assert len(server.requests) == sent
     assert os.environ["TEST_API_KEY"] == KEY
+
+
+def test_a_call_that_was_under_way_is_shown_as_in_doubt_with_its_reserve(server, go):
+    go({"image_generation_topic": 1})
+    for path in (go.folder / "shards").glob("*/journal.sqlite3"):
+        db = sqlite3.connect(path)
+        db.execute("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = 1")  # as a killed process leaves it
+        db.execute("UPDATE calls SET state = 'intent', response = NULL WHERE key = (SELECT key FROM attempts WHERE number = 1)")
+        db.execute("DELETE FROM samples")
+        db.commit()
+        db.close()
+    use = summarise(go.spec(), go.folder).models["chat"]
+    assert use.in_doubt == 1
+    assert use.in_doubt_usd > 0
+    summary = go({"image_generation_topic": 1})
+    assert (summary.recipes["image_generation_topic"].ok, summary.models["chat"].in_doubt, len(server.requests)) == (1, 1, 5)

@@ -72,7 +72,7 @@ class RunSpec:
     """A whole run.
 
     Attributes:
-        max_usd: no call is sent that could pass it; None = no cap.
+        max_usd: no call is sent that could pass it; None = no cap. Of N shards, each has an N-th of it.
         concurrency: samples under way at the same time, each with at most one call in flight.
         attempts: sends of a call before its sample fails.
         stop_after: samples that fail one after another before the run stops.

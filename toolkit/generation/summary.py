@@ -36,6 +36,7 @@ class Use:
         calls: by content; sends: attempts, retries among them.
         cost: of what is known, in US dollars.
         unknown: sends whose cost nobody knows.
+        in_doubt: sent and never heard of: their process was killed, or is still waiting.
     """
 
     calls: int
@@ -80,8 +81,8 @@ def summarise(spec: RunSpec, folder: Path) -> Summary:
 def _models(folder: Path) -> dict[str, Use]:
     statement = """
         SELECT model, count(DISTINCT attempts.key), count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(images), 0),
-            coalesce(sum(cost), 0), sum(attempts.state != 'sent' AND cost IS NULL), sum(attempts.state = 'in_doubt'),
-            coalesce(sum(CASE WHEN attempts.state = 'in_doubt' THEN cost END), 0)
+            coalesce(sum(cost), 0), sum(attempts.state != 'sent' AND cost IS NULL), sum(attempts.state IN ('sent', 'in_doubt')),
+            coalesce(sum(CASE WHEN attempts.state IN ('sent', 'in_doubt') THEN reserved END), 0)
         FROM attempts JOIN calls ON calls.key = attempts.key GROUP BY model"""
     totals: dict[str, list[float]] = {}
     for path in journal_paths(folder):
