@@ -131,7 +131,7 @@ def test_topics_and_scenes_all_come_before_one_comes_again():
     [
         ({"retry-after": "2"}, 2, 2),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25, 0.25),
-        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(seconds=30), usegmt=True)}, 20, 30),
+        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)}, 3000, 3600),
         ({"retry-after": "-3"}, 0, 0),
     ],
 )
@@ -166,6 +166,7 @@ def test_pauses_double_under_full_jitter_and_obey_the_server():
     assert [pause_s(attempt, None, lambda: 1.0) for attempt in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 60.0]
     assert pause_s(3, None, lambda: 0.0) == 0
     assert pause_s(1, 7.5, lambda: 1.0) == 7.5
+    assert pause_s(1, 100.0, lambda: 1.0) == 100.0
 
 
 def request(**rest):

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from toolkit.errors import RowError, SourceError
 from toolkit.generation.blobs import Blob, Blobs
-from toolkit.generation.engine import plan, row_from_json
+from toolkit.generation.engine import row_from_json
 from toolkit.generation.finalize import PACKED, accepted
 from toolkit.generation.journal import journal_paths, query
+from toolkit.generation.plans import plan
 from toolkit.generation.spec import RunSpec
 from toolkit.packing.verify import verify_packed
 from toolkit.schema import check_row

@@ -28,6 +28,7 @@ _DONE = (
 )
 LOCAL_TIMEOUT_S = 600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+LONGEST_ASKED_S = 900.0  # of what a server asks for; whoever wants more is asked again
 REPAIR = "Your reply does not fit: {problem}. Reply again with JSON that fits the schema, and nothing else."
 
 
@@ -87,7 +88,7 @@ def call_key(identity: Mapping[str, Any], request: Request, prompt_sha256: str) 
 def pause_s(attempt: int, retry_after_s: float | None, draw: Callable[[], float] = random.random) -> float:
     """How long to wait before the next send: what the server asks for, else full jitter below a doubling bound."""
     if retry_after_s is not None:
-        return min(retry_after_s, LONGEST_PAUSE_S)
+        return min(retry_after_s, LONGEST_ASKED_S)
     return draw() * float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
 
 
@@ -160,7 +161,7 @@ class CallSite:
             if isinstance(last, Fatal):
                 raise RunStopped(f"{seat.role}: {seat.model}: {last}; mend the spec or the key, then run again")
             if isinstance(last, Transient) and last.retry_after_s is not None:
-                self._open_until[seat.model] = time.monotonic() + min(last.retry_after_s, LONGEST_PAUSE_S)
+                self._open_until[seat.model] = time.monotonic() + min(last.retry_after_s, LONGEST_ASKED_S)
         raise CallFailed("failed", last.problem, f"{self._attempts} times; last: {last}")
 
     async def _wait_for(self, model: str) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.atomic import write_atomically
 from toolkit.errors import RowError, RunStopped, UnifiedVisualError, UsageError
 from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
@@ -23,33 +22,10 @@ from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
 from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
 from toolkit.generation.keys import canonical, number_of
-from toolkit.generation.prompting import prompt
+from toolkit.generation.plans import Planned, agree, plan
 from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
-from toolkit.generation.recipes import get_recipe
-from toolkit.generation.records import Records, open_records
-from toolkit.generation.spec import RunSpec, recipe_key, sample_id
+from toolkit.generation.spec import RunSpec
 from toolkit.schema import Row
-
-LOCK_FILE = "spec.lock.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A recipe of a run with everything its samples need.
-
-    Attributes:
-        key: hash of all that shapes its rows.
-        n: samples, no more than there are records.
-    """
-
-    recipe: Recipe
-    key: str
-    n: int
-    options: Mapping[str, Any]
-    records: Records
-
-    def id(self, index: int) -> str:
-        return sample_id(self.key, index, self.records.sha256(index))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +39,6 @@ class Progress:
 
 OnSample = Callable[[Progress], None]
 OpenBackend = Callable[[str, Mapping[str, Any]], Backend]
-
-
-def plan(spec: RunSpec) -> list[Planned]:
-    """The recipes of a spec, checked against their files.
-
-    Raises:
-        UsageError: a role nobody plays, a source that is needed. SourceError: a source that cannot be read.
-    """
-    planned = []
-    for wanted in spec.recipes:
-        recipe = get_recipe(wanted.name)
-        shas = {name: prompt(name).sha256 for name in recipe.prompts}
-        records = open_records(wanted.name, recipe.record, wanted.source, spec.seed)
-        key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.roles)
-        planned.append(Planned(recipe=recipe, key=key, n=min(wanted.n, len(records)), options=wanted.options, records=records))
-    return planned
 
 
 def run(
@@ -105,24 +65,10 @@ def run(
         UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again to go on.
     """
     planned = plan(spec)
-    _agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
+    agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
         return asyncio.run(_run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample))
-
-
-def _agree(folder: Path, keys: dict[str, str], *, fork: bool) -> None:
-    """Refuse to mix rows of two specs in one folder without being told to."""
-    path = folder / LOCK_FILE
-    locked: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    changed = sorted(name for name in keys if locked.get(name, keys[name]) != keys[name])
-    if changed and not fork:
-        raise UsageError(
-            f"{folder} holds rows of another spec for {', '.join(changed)} (seed, backends, prompts, options or version differ); "
-            "take another folder, or --fork to leave them behind and pay for new ones"
-        )
-    if locked != locked | keys:
-        write_atomically(path, json.dumps(locked | keys, indent=2, sort_keys=True))
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.generation.budget import TOKENS_PER_IMAGE, Price, price_of
-from toolkit.generation.engine import plan, run
+from toolkit.generation.engine import run
 from toolkit.generation.journal import journal_paths, query
+from toolkit.generation.plans import plan
 from toolkit.generation.spec import BackendSpec, RecipeSpec, RunSpec
 
 PROBES = 6  # samples a recipe

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.engine import plan, row_to_json, run_one
+from toolkit.generation.engine import row_to_json, run_one
 from toolkit.generation.finalize import rows
 from toolkit.generation.journal import Finished, journal_paths, query
+from toolkit.generation.plans import plan
 from toolkit.generation.spec import RunSpec
 from toolkit.schema import Row
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from toolkit.atomic import write_atomically
 from toolkit.errors import UsageError
 from toolkit.generation.blobs import Blobs
-from toolkit.generation.engine import Planned, plan, row_from_json
+from toolkit.generation.engine import row_from_json
 from toolkit.generation.journal import Finished, finished
+from toolkit.generation.plans import Planned, plan
 from toolkit.generation.spec import RunSpec
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolkit.generation.engine import plan
 from toolkit.generation.journal import finished, journal_paths, query
+from toolkit.generation.plans import plan
 from toolkit.generation.spec import RunSpec
 
 

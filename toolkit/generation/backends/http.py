@@ -35,7 +35,13 @@ class Server:
             raise UsageError(f"backends: {api_key_env} is not set; put the key of {base_url} there, or leave api_key_env out if it needs none")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._errors = httpx2
-        self._client = httpx2.AsyncClient(base_url=base_url.rstrip("/") + "/", headers=headers, timeout=timeout_s, limits=httpx2.Limits(max_connections=None))
+        self._client = httpx2.AsyncClient(
+            base_url=base_url.rstrip("/") + "/",
+            headers=headers,
+            timeout=timeout_s,
+            limits=httpx2.Limits(max_connections=None),
+            verify=not base_url.startswith("http://"),  # certificates take long to load, and plain HTTP has none
+        )
 
     async def post(self, path: str, **content: Any) -> tuple[dict[str, Any], str]:
         """The JSON object of a 200, and the body it was read from.
