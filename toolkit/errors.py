@@ -12,6 +12,7 @@ UnifiedVisualError            exit code 1: the data, or its source, is wrong
 |   |-- ImageError            one picture is missing or cannot be decoded
 |   `-- ImageTokenMismatch    a row's image parts, pictures and placeholder tokens differ in number
 |-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
+|-- RunStopped                a generation run cannot go on: budget, a key or model that is not accepted, a full disk; run again to go on
 `-- MissingExtra              a feature needs a package that is not installed (also an ImportError)
 
 Messages say where, what was found, what was expected and what to do.
@@ -80,6 +81,10 @@ class ImageTokenMismatch(RowError):
 
 
 class TooManyBadRows(UnifiedVisualError):
+    pass
+
+
+class RunStopped(UnifiedVisualError):
     pass
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.cli import generate_app
+
 app = typer.Typer(
     name="unifiedvisual",
     help="Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and in answers.",
@@ -234,6 +236,9 @@ def demo(
     from toolkit.cli.demo import run
 
     run(out, rows_per_task=rows, as_json=json)
+
+
+app.add_typer(generate_app.app, name="generate")
 
 
 def main(arguments: list[str] | None = None) -> Any:

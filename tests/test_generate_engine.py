@@ -1,0 +1,238 @@
+"""Runs without key or network: every recipe, going on, raising n, shards, replay, packing."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.generation_runs import GENERATING, picture, write_spec
+from toolkit.cli.app import main
+from toolkit.errors import UsageError
+from toolkit.generation import engine
+from toolkit.generation.audit import problems
+from toolkit.generation.blobs import Blobs
+from toolkit.generation.explain import explain, remake
+from toolkit.generation.finalize import finalize
+from toolkit.generation.journal import finished
+from toolkit.generation.spec import read_spec
+from toolkit.generation.summary import summarise
+from toolkit.sources.packed import PackedSource, find_shards
+from toolkit.sources.repository import LocalFolder
+
+
+def procedural(folder, recipes, **rest):
+    return read_spec(write_spec(folder, {"name": "zero-key", "recipes": recipes, "concurrency": 4, **rest}))
+
+
+def shas(manifest):
+    return [(shard.path, shard.sha256) for shard in manifest.shards]
+
+
+def packed_rows(run):
+    folder = LocalFolder(run / "packed")
+    source = PackedSource(repository=folder, paths=find_shards(folder.list_files()))
+    return [row for task in source.tasks for row in source.read(task)]
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A run of all recipes, four samples each, packed: its spec, folder and manifest."""
+    folder = tmp_path_factory.mktemp("clean")
+    spec = procedural(folder, dict.fromkeys(GENERATING, 4))
+    engine.run(spec, folder / "run")
+    return spec, folder / "run", finalize(spec, folder / "run")
+
+
+def test_every_recipe_makes_rows_without_key_or_network(clean):
+    spec, run, _ = clean
+    funnels = summarise(spec, run).recipes
+    assert {name: f.ok for name, f in funnels.items()} == {**dict.fromkeys(GENERATING, 4), "mm_internet": 3}
+    assert funnels["mm_internet"].rejected == 1  # the fourth document has a planted defect
+    assert list(problems(spec, run)) == []
+
+
+def test_rows_are_procedural_and_of_the_quadrant_their_task_has(clean):
+    _, run, _ = clean
+    rows = packed_rows(run)
+    assert len(rows) == len({row.id for row in rows}) == 31
+    assert {row.origin for row in rows} == {"procedural"}
+    assert {(row.task, row.quadrant) for row in rows} == {
+        ("image_generation", "text-mm"),
+        ("image_editing", "mm-mm"),
+        ("image_correction", "mm-mm"),
+        ("mm_reasoning_o", "mm-mm"),
+        ("mm_reasoning_mm", "mm-mm"),
+        ("mm_reasoning_t", "text-mm"),
+        ("mm_internet", "text-mm"),
+    }
+    assert all(row.source and row.license for row in rows)
+
+
+def test_packed_rows_are_read_by_duckdb(clean):
+    _, run, _ = clean
+    found = duckdb.sql(f"SELECT task, count(*) FROM '{run}/packed/data/*/*.parquet' GROUP BY task ORDER BY task").fetchall()
+    assert dict(found)["image_generation"] == 8
+
+
+def test_another_run_another_concurrency_and_shards_give_the_same_bytes(clean, tmp_path):
+    _, _, manifest = clean
+    spec = procedural(tmp_path, dict.fromkeys(GENERATING, 4), concurrency=9)
+    for part in (2, 0, 1):
+        engine.run(spec, tmp_path / "run", shard=(part, 3))
+    assert shas(finalize(spec, tmp_path / "run")) == shas(manifest)
+
+
+def test_a_second_run_makes_nothing(clean):
+    spec, run, _ = clean
+    assert not engine.run(spec, run)
+
+
+def test_raising_n_keeps_what_is_there_and_packs_anew(tmp_path):
+    spec = procedural(tmp_path, {"mm_reasoning_o": 2})
+    engine.run(spec, tmp_path / "run")
+    assert sum(shard.rows for shard in finalize(spec, tmp_path / "run").shards) == 2
+    more = procedural(tmp_path, {"mm_reasoning_o": 5})
+    assert engine.run(more, tmp_path / "run") == {"ok": 3}
+    assert sum(shard.rows for shard in finalize(more, tmp_path / "run").shards) == 5
+
+
+def test_another_seed_in_the_same_folder_is_refused_unless_forked(tmp_path):
+    engine.run(procedural(tmp_path, {"mm_reasoning_o": 1}), tmp_path / "run")
+    other = procedural(tmp_path, {"mm_reasoning_o": 1}, seed=7)
+    with pytest.raises(UsageError, match="holds rows of another spec for mm_reasoning_o"):
+        engine.run(other, tmp_path / "run")
+    assert engine.run(other, tmp_path / "run", fork=True) == {"ok": 1}
+    assert sum(shard.rows for shard in finalize(other, tmp_path / "run").shards) == 1
+
+
+def test_two_writers_of_a_shard_are_refused(tmp_path):
+    spec = procedural(tmp_path, {"mm_reasoning_o": 1})
+    with engine.lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
+        engine.run(spec, tmp_path / "run")
+
+
+def test_rows_are_explained_and_made_again_from_the_journal(clean):
+    spec, run, _ = clean
+    for row in packed_rows(run)[::5]:
+        found = explain(run, row.id)
+        assert found.sample.recipe == json.loads(row.provenance)["recipe"]
+        assert {call["key"] for call in found.calls} == {call["call"] for call in json.loads(row.provenance)["calls"]}
+        assert remake(spec, run, found.sample) == (row, True)
+
+
+def test_an_unknown_id_is_said_so(clean):
+    with pytest.raises(UsageError, match="no samples match"):
+        explain(clean[1], "ie-proc-ffff")
+
+
+def test_a_changed_picture_is_found(tmp_path):
+    spec = procedural(tmp_path, {"image_editing": 1})
+    engine.run(spec, tmp_path / "run")
+    victim = next((tmp_path / "run/blobs").glob("*/*.png"))
+    victim.write_bytes(b"torn")
+    kinds = {kind for kind, _ in problems(spec, tmp_path / "run")}
+    assert kinds == {"broken_picture", "missing_picture"}
+
+
+def test_half_written_pictures_of_dead_processes_are_swept(tmp_path):
+    blobs = Blobs(tmp_path)
+    kept = blobs.path(blobs.put(picture(1)))
+    (kept.parent / f".{kept.name}.999999999.1.part").write_bytes(b"half")
+    assert blobs.sweep() == 1
+    assert list(tmp_path.rglob("*.*")) == [kept]
+
+
+def test_a_full_disk_stops_with_a_message_and_a_later_run_goes_on(tmp_path, monkeypatch):
+    spec = procedural(tmp_path, {"image_editing": 3})
+    put = Blobs.put
+
+    def full(self: Blobs, content: bytes) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Blobs, "put", full)
+    with pytest.raises(Exception, match=r"No space left on device.*then run again"):
+        engine.run(spec, tmp_path / "run")
+    monkeypatch.setattr(Blobs, "put", put)
+    assert engine.run(spec, tmp_path / "run") == {"ok": 3}
+
+
+def test_imports_parse_tags_and_columns_and_reject_the_rest(tmp_path):
+    text = "<SUMMARY> s </SUMMARY>\n\n<CAPTION>c</CAPTION>\n\n<REASONING>r</REASONING>\n\n<CONCLUSION>B</CONCLUSION>"
+    (tmp_path / "a.png").write_bytes(picture(3))
+    turns = [{"from": "human", "value": "<image>\nA or B?"}, {"from": "gpt", "value": text}]
+    llava = [{"id": "1", "image": "a.png", "conversations": turns}, {"id": "2", "image": "gone.png", "conversations": turns}]
+    llava.append({"id": "3", "image": "a.png", "conversations": [turns[0], {"from": "gpt", "value": "B"}]})
+    cot = [{"source": "1+1?", "target": "2", "rationale": "One and one.", "task": "sum", "type": "CoT"}, {"source": "x", "target": "", "rationale": "y"}]
+    for name, records in (("llava", llava), ("cot", cot)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    spec = procedural(tmp_path, {"import_llava_cot": {"n": 99, "source": "llava.jsonl"}, "import_cot_collection": {"n": 99, "source": "cot.jsonl"}})
+    engine.run(spec, tmp_path / "run")
+    funnels = summarise(spec, tmp_path / "run").recipes
+    assert funnels["import_llava_cot"].reasons == {"source: missing_image": 1, "tags: other_tags": 1}
+    assert funnels["import_cot_collection"].reasons == {"record: empty_column": 1}
+    finalize(spec, tmp_path / "run")
+    llava_row, cot_row = packed_rows(tmp_path / "run")
+    assert (llava_row.instruction, llava_row.rationale, llava_row.answer, llava_row.origin) == ("A or B?", "s\n\nc\n\nr", "B", "upstream")
+    assert (llava_row.quadrant, llava_row.license, cot_row.quadrant, cot_row.answer) == ("mm-text", "apache-2.0", "text-text", "2")
+
+
+def test_a_record_that_changes_is_a_new_sample_and_its_neighbours_are_kept(tmp_path):
+    lines = [json.dumps({"source": f"{n}?", "target": "t", "rationale": "r"}) for n in range(3)]
+    (tmp_path / "cot.jsonl").write_text("\n".join(lines) + "\n")
+    spec = procedural(tmp_path, {"import_cot_collection": {"n": 9, "source": "cot.jsonl"}})
+    engine.run(spec, tmp_path / "run")
+    lines[1] = lines[1].replace("1?", "one?")
+    (tmp_path / "cot.jsonl").write_text("\n".join(lines) + "\n")
+    assert engine.run(spec, tmp_path / "run") == {"ok": 1}
+    assert sorted(sample.idx for sample in finished(tmp_path / "run", "import_cot_collection")) == [0, 1, 1, 2]
+    assert sum(shard.rows for shard in finalize(spec, tmp_path / "run").shards) == 3
+
+
+def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
+    spec = write_spec(tmp_path, {"name": "cli", "recipes": {"image_editing": 2, "mm_internet": 4}})
+    out = ["--out", str(tmp_path / "run")]
+
+    def call(*arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["generate", *arguments])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    assert call("plan", str(spec))[0] == 0
+    code, text = call("run", str(spec), *out, "--json")
+    assert (code, json.loads(text)["recipes"]["image_editing"]["ok"]) == (0, 2)
+    assert call("finalize", str(spec), *out)[0] == 0
+    assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in (tmp_path / "run/report.md").read_text()
+    assert call("verify", str(spec), *out, "--sweep")[0] == 0
+    id = packed_rows(tmp_path / "run")[0].id
+    code, text = call("explain", str(spec), id, *out, "--replay")
+    assert (code, "byte for byte" in text, "edit_instruction" in text) == (0, True, True)
+    assert call("status", str(spec), *out, "--json")[0] == 0
+    assert call("retry", str(spec), *out)[0] == 0
+    assert call("run", str(spec), *out, "--shard", "4/4")[0] == 2
+
+
+def test_the_preset_is_a_spec_of_all_generating_recipes():
+    from toolkit.cli.generate import read_any
+
+    assert tuple(recipe.name for recipe in read_any(Path("zero-key")).recipes) == GENERATING
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "recipes is empty"),
+        ({"recipes": {"nope": 1}}, "unknown recipe in .* 'nope'; known: .*image_editing"),
+        ({"recipes": {"image_editing": 0}}, "recipes.image_editing.n is 0; expected a whole number of at least 1"),
+        ({"recipes": {"import_llava_cot": 1}}, "needs records; add source"),
+        ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
+        ({"recipes": {"image_editing": 1}, "backend": {}}, "unknown key in .* 'backend'"),
+        ({"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "magic"}}}, "unknown backend kind in .* 'magic'"),
+        ({"recipes": {"image_editing": 1}, "backends": {"text": {"kind": "procedural"}}}, "nobody answers 'image'"),
+        ({"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "procedural"}, "text": {"kind": "folder"}}}, "mix 'procedural'"),
+        ({"recipes": {"image_editing": 1}, "budget": {"max_usd": "a lot"}}, "budget.max_usd is 'a lot'"),
+    ],
+)
+def test_a_wrong_spec_says_what_is_wrong(tmp_path: Path, content, message):
+    with pytest.raises(Exception, match=message):
+        engine.run(read_spec(write_spec(tmp_path, content)), tmp_path / "run")

@@ -1,0 +1,263 @@
+"""The small parts of generation: replies, checks, prices, waits, journal, prompts."""
+
+import asyncio
+import hashlib
+import sqlite3
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+
+from tests.generation_runs import picture
+from toolkit.generation.backends.base import Fatal, Origin, Refused, Request, Transient, Usage
+from toolkit.generation.backends.http import error_of, retry_after_s
+from toolkit.generation.blobs import Blob, Blobs
+from toolkit.generation.budget import Budget, BudgetReached, Price, cost_of, price_of, price_table, reserve_of
+from toolkit.generation.calls import pause_s
+from toolkit.generation.journal import Journal
+from toolkit.generation.prompting import prompt, prompt_files
+from toolkit.generation.recipe import Rejected
+from toolkit.generation.recipes import RECIPES, checks, get_recipe
+from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
+from toolkit.generation.replies import KEYWORDS, ReplyProblem, parse_reply
+from toolkit.tasks import TASKS
+
+# A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
+PROMPTS = {
+    "category_brief@1": "519a6d5642462f8f",
+    "correction_description@1": "13d8357b8e41d6d4",
+    "correction_find@1": "1ed8fe3f5606c637",
+    "draw_correction@1": "515f7647d3dcd7ec",
+    "draw_edit@1": "812120b14b97cf6d",
+    "draw_picture@1": "97dc1284fcd08595",
+    "edit_instruction@1": "f743e4cbfeb9cdf2",
+    "edit_judge@1": "53db4725ff689595",
+    "edit_rationale@1": "6eb7fc08695a735d",
+    "find_pictures@1": "12243fe7f79d3fbf",
+    "internet_blind@1": "0b1d4fcc49cb0f84",
+    "internet_judge@1": "102bdc7f6f89635b",
+    "internet_question@1": "e8485ac2656cb175",
+    "mm_keyword@1": "0b8e0540bede3d3a",
+    "mm_reason@1": "41915b58f57e44a5",
+    "o_question@1": "031ae5a3b6793bb0",
+    "o_reason@1": "c90387c2a1a70438",
+    "pick_picture@1": "f86bcc07f28795f2",
+    "picture_matches@1": "7db320931c1949f7",
+    "picture_rationale@1": "c75022f70f2bd4b5",
+    "second_answer@1": "7d81334dbffb4a92",
+    "t_question@1": "1611c9059612f9e3",
+    "t_reason@1": "7f80a7f8948dad9f",
+    "topic_brief@1": "67aae7e6bfc174ac",
+}
+
+SCHEMA = {
+    "type": "object",
+    "required": ["answer", "boxes"],
+    "additionalProperties": False,
+    "properties": {
+        "answer": {"type": "string", "minLength": 1},
+        "boxes": {"type": "array", "maxItems": 2, "items": {"type": "number", "minimum": 0, "maximum": 1}},
+    },
+}
+
+
+@pytest.mark.parametrize("text", ['{"answer": "a", "boxes": [0, 1]}', '```json\n{"answer": "a", "boxes": [0, 1]}\n```'])
+def test_replies_that_fit_are_read(text):
+    assert parse_reply(text, SCHEMA) == {"answer": "a", "boxes": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"answer": "a", "bo', "not JSON"),
+        ("[1]", r"reply is \[1\]; expected object"),
+        ('{"answer": "a"}', "reply has no 'boxes'"),
+        ('{"answer": " ", "boxes": []}', "reply.answer has 0 characters; expected at least 1"),
+        ('{"answer": "a", "boxes": [true]}', r"reply.boxes\[0\] is True; expected number"),
+        ('{"answer": "a", "boxes": [1.5]}', r"reply.boxes\[0\] is 1.5; expected 0 to 1"),
+        ('{"answer": "a", "boxes": [0, 0, 0]}', "reply.boxes has 3 items; expected 0 to 2"),
+        ('{"answer": "a", "boxes": [], "more": 1}', "'more', which is not asked for"),
+    ],
+)
+def test_replies_that_do_not_fit_say_where(text, message):
+    with pytest.raises(ReplyProblem, match=message):
+        parse_reply(text, SCHEMA)
+
+
+def test_released_prompts_do_not_change():
+    assert {name: hashlib.sha256(content).hexdigest()[:16] for name, content in prompt_files().items()} == PROMPTS
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_prompt_schemas_use_known_keywords_only(name):
+    def walk(schema):
+        assert set(schema) <= KEYWORDS
+        for value in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
+            walk(value)
+
+    if prompt(name).kind == "chat":
+        walk(prompt(name).schema)
+
+
+def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
+    recipes = {name: get_recipe(name) for name in RECIPES}
+    assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS)
+    assert all(recipe.name == name and recipe.task in TASKS for name, recipe in recipes.items())
+    assert {recipe.task for recipe in recipes.values()} == set(TASKS)
+
+
+def test_a_prompt_without_a_value_says_so():
+    with pytest.raises(ValueError, match=r"draw_edit@1: no value for \['edit'\]"):
+        prompt("draw_edit@1").fill({})
+
+
+def test_values_with_braces_are_put_in_as_they_are():
+    assert prompt("draw_edit@1").fill({"edit": "Add {x}."}) == "Add {x}. Change nothing else."
+
+
+def test_topics_and_scenes_all_come_before_one_comes_again():
+    class At:
+        seed = 3
+
+        def __init__(self, index):
+            self.index = index
+
+    pairs = {tuple(topic_and_scene(At(index)).values()) for index in range(len(TOPICS) * len(SCENES))}
+    assert len(pairs) == 24 * 12
+
+
+@pytest.mark.parametrize(
+    ("headers", "low", "high"),
+    [
+        ({"retry-after": "2"}, 2, 2),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25, 0.25),
+        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)}, 3000, 3600),
+        ({"retry-after": "-3"}, 0, 0),
+    ],
+)
+def test_retry_after_is_read_in_all_its_spellings(headers, low, high):
+    assert low <= retry_after_s(headers) <= high
+
+
+def test_retry_after_that_is_nonsense_is_not_said():
+    assert retry_after_s({"retry-after": "soon"}) is None
+    assert retry_after_s({}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "raw", "kind", "problem"),
+    [
+        (429, "{}", Transient, "rate_limit"),
+        (429, '{"error": {"code": "insufficient_quota"}}', Fatal, "no_quota"),
+        (503, "", Transient, "status_503"),
+        (408, "", Transient, "status_408"),
+        (400, '{"error": {"message": "no", "code": "content_policy_violation"}}', Refused, "content_policy"),
+        (400, '{"error": {"message": "no"}}', Refused, "bad_request"),
+        (401, "", Fatal, "status_401"),
+        (404, "", Fatal, "status_404"),
+    ],
+)
+def test_statuses_fall_into_three_classes(status, raw, kind, problem):
+    error = error_of(status, {}, raw)
+    assert (type(error), error.problem, error.raw) == (kind, problem, raw)
+
+
+def test_pauses_double_under_full_jitter_and_obey_the_server():
+    assert [pause_s(attempt, None, lambda: 1.0) for attempt in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 60.0]
+    assert pause_s(3, None, lambda: 0.0) == 0
+    assert pause_s(1, 7.5, lambda: 1.0) == 7.5
+    assert pause_s(1, 100.0, lambda: 1.0) == 100.0
+
+
+def request(**rest):
+    return Request(step="s", seed=0, origin=Origin(recipe="r", seed=0, index=0), **{"kind": "chat", "user": "x" * 2000, **rest})
+
+
+def test_costs_by_hand():
+    chat, draw = Price(input_per_mtok=2.0, output_per_mtok=8.0), Price(per_image=0.04)
+    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000)) == 6.0
+    assert cost_of(draw, Usage(images=3)) == pytest.approx(0.12)
+    assert cost_of(chat, Usage()) is None
+    assert cost_of(None, Usage(input_tokens=1)) is None
+    assert reserve_of(chat, request(), max_output_tokens=1000) == pytest.approx((1000 * 2 + 1000 * 8) / 1e6)
+    assert reserve_of(draw, request(kind="generate")) == pytest.approx(0.04)
+    assert reserve_of(None, request()) is None
+
+
+def test_prices_are_dated_and_unknown_models_are_unknown():
+    assert price_table()["as_of"].year >= 2025
+    assert price_of("openai_chat", "nobody-knows", {}) is None
+    assert price_of("procedural", "procedural", {}) == Price()
+    assert price_of("openai_chat", "m", {"m": {"input_per_mtok": 1.0}}) == Price(input_per_mtok=1.0)
+    with pytest.raises(ValueError, match="expected input_per_mtok"):
+        price_of("openai_chat", "m", {"m": {"per_token": 1.0}})
+
+
+def test_a_budget_counts_reserves_and_settles():
+    budget = Budget(1.0)
+    held = [budget.reserve(0.4, "m"), budget.reserve(0.4, "m")]
+    with pytest.raises(BudgetReached, match="may cost"):
+        budget.reserve(0.4, "m")
+    budget.settle(held[0], 0.1)
+    assert budget.reserve(0.4, "m") == 0.4
+    budget.settle(held[1], None)
+    assert budget.spent == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        (lambda: checks.names_none_of("s", "leaks", "Show the Red-Pyramid now", ["red pyramid"]), "leaks"),
+        (lambda: checks.names_one_of("s", "missing", "three stars", ["moon"]), "missing"),
+        (lambda: checks.agree("s", "The star.", "a moon"), "answers_disagree"),
+        (lambda: checks.good_box("s", {"x0": 0.5, "y0": 0, "x1": 0.4, "y1": 1}, picture(1)), "box_too_small"),
+        (lambda: checks.good_document("s", ["one two three four five six seven eight nine ten"], []), "too_few_images"),
+        (lambda: checks.good_document("s", ["too short"], [picture(1)]), "short_text"),
+        (lambda: checks.good_document("s", ["one two three four five", "six seven eight nine ten"], [b"<html>"]), "bad_image"),
+        (lambda: checks.good_document("s", ["again and again " * 30], [picture(1)]), "repeats_itself"),
+    ],
+)
+def test_checks_reject_with_their_reason(check, reason):
+    with pytest.raises(Rejected) as error:
+        check()
+    assert (error.value.step, error.value.reason) == ("s", reason)
+
+
+def test_checks_pass_what_is_good():
+    checks.names_none_of("s", "leaks", "a reddish pyramid", ["red pyramid"])
+    checks.names_one_of("s", "missing", "three stars", ["star"])
+    checks.agree("s", "The star.", "a Star")
+    checks.good_document("s", ["A page says a good many things.", "And here it ends."], [picture(1)])
+    assert checks.same_pixels(picture(1), picture(1))
+    assert not checks.same_pixels(picture(1), picture(2))
+
+
+def test_repetition_by_hand():
+    assert checks.repetition("abcdefghijkl") == 0
+    assert checks.repetition("a" * 20) == 1
+
+
+def test_blobs_are_named_by_their_sha256_and_written_once(tmp_path):
+    blobs, content = Blobs(tmp_path), picture(1)
+    blob = blobs.put(content)
+    assert blob == Blob(hashlib.sha256(content).hexdigest(), "png")
+    path = tmp_path / blob.sha256[:2] / f"{blob.sha256}.png"
+    before = path.stat().st_mtime_ns
+    assert blobs.put(content) == blob
+    assert path.stat().st_mtime_ns == before
+    assert blobs.read(blob) == content
+
+
+def test_writers_share_commits_and_each_is_all_or_nothing(tmp_path):
+    insert = "INSERT INTO samples (id, recipe, idx, state) VALUES (?, 'r', ?, 'ok')"
+
+    async def write():
+        journal = Journal(tmp_path / "j.sqlite3")
+        await asyncio.gather(*(journal.write((insert, (str(number), number))) for number in range(200)))
+        journal.close()
+
+    asyncio.run(write())
+    db = sqlite3.connect(tmp_path / "j.sqlite3")
+    assert db.execute("SELECT count(*), sum(idx) FROM samples").fetchone() == (200, 19900)
+    assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    db.close()

@@ -1,0 +1,187 @@
+"""`unifiedvisual generate ...`: a spec -> samples -> rows -> the packed layout."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+
+import typer
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from toolkit.atomic import write_atomically
+from toolkit.cli.pack import print_manifest
+from toolkit.cli.terminal import print_json, print_problems, say, stages, table
+from toolkit.errors import UsageError
+from toolkit.generation import engine
+from toolkit.generation.audit import problems
+from toolkit.generation.blobs import Blobs
+from toolkit.generation.engine import Progress as Event
+from toolkit.generation.estimate import estimate
+from toolkit.generation.explain import Explained, remake
+from toolkit.generation.explain import explain as explain_sample
+from toolkit.generation.finalize import PACKED, finalize
+from toolkit.generation.retry import put_back
+from toolkit.generation.spec import RunSpec, parse_spec, read_spec
+from toolkit.generation.summary import Summary, report, summarise
+
+
+def read_any(path: Path) -> RunSpec:
+    """A spec from a file, or one of those that come along, by its name."""
+    presets = files("toolkit.generation").joinpath("presets")
+    if not path.exists() and (preset := presets.joinpath(f"{path}.yaml")).is_file():
+        return parse_spec(yaml.safe_load(preset.read_text(encoding="utf-8")), where=f"preset {path}")
+    return read_spec(path)
+
+
+def _folder(spec: RunSpec, out: Path | None) -> Path:
+    return out or Path("runs") / spec.name
+
+
+def plan(path: Path, *, as_json: bool) -> None:
+    found = estimate(read_any(path))
+    if as_json:
+        print_json([asdict(each) for each in found])
+        return
+    columns = ("recipe", "role", "model", "calls", "pictures", "tokens in", "tokens out", "US dollars")
+    cells = [
+        (
+            *(each.recipe, each.role, each.model, each.calls, each.images),
+            "{:,} to {:,}".format(*each.input_tokens),
+            "{:,} to {:,}".format(*each.output_tokens),
+            "unknown" if each.usd is None else "{:.2f} to {:.2f}".format(*each.usd),
+        )
+        for each in found
+    ]
+    table("Estimate, low to high", columns, cells, right=columns[3:])
+    known = [each.usd for each in found if each.usd is not None]
+    unknown = sorted({each.model for each in found if each.usd is None})
+    say(f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}" + (f", and {', '.join(unknown)}: unknown" if unknown else ""))
+
+
+def run(path: Path, out: Path | None, *, shard: str, fork: bool, replay: Path | None, as_json: bool) -> None:
+    spec = read_any(path)
+    folder = _folder(spec, out)
+    try:
+        with _live(spec) as on_sample:
+            engine.run(spec, folder, shard=_shard(shard), fork=fork, replay=replay, on_sample=on_sample)
+    finally:
+        summary = summarise(spec, folder)
+        _print(spec, summary, folder, as_json=as_json)
+    if any(funnel.failed for funnel in summary.recipes.values()):
+        raise typer.Exit(1)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise UsageError(f"--shard is {text!r}; expected I/N with I from 0 to N - 1, as in 0/4")
+    return int(part), int(parts)
+
+
+@contextmanager
+def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
+    """A bar per recipe with what was accepted and rejected; silent when nobody watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"), TimeRemainingColumn())
+    with Progress(*columns, console=stages, disable=not sys.stderr.isatty()) as progress:
+        bars = {recipe.name: progress.add_task(recipe.name, total=recipe.n, counts="") for recipe in spec.recipes}
+        counts: dict[str, dict[str, int]] = {recipe.name: {"ok": 0, "rejected": 0, "failed": 0} for recipe in spec.recipes}
+
+        def on_sample(event: Event) -> None:
+            count = counts[event.recipe]
+            count[event.state] += 1
+            told = f"{count['ok']} accepted, {count['rejected']} rejected, {count['failed']} failed; ${event.spent_usd:.4f} in all"
+            progress.update(bars[event.recipe], advance=1, counts=told)
+
+        yield on_sample
+
+
+def status(path: Path, out: Path | None, *, as_json: bool) -> None:
+    spec = read_any(path)
+    folder = _folder(spec, out)
+    _print(spec, summarise(spec, folder), folder, as_json=as_json)
+
+
+def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(summary))
+        return
+    columns = ("recipe", "planned", "accepted", "rejected", "failed", "pending", "why")
+    cells = [
+        (name, f.planned, f.ok, f.rejected, f.failed, f.pending, ", ".join(f"{count} {reason}" for reason, count in f.reasons.items()) or "-")
+        for name, f in summary.recipes.items()
+    ]
+    table(f"Run {spec.name} in {folder}", columns, cells, right=columns[1:-1])
+    headings = ("model", "calls", "sends", "tokens in", "tokens out", "pictures", "US dollars", "cost unknown", "in doubt")
+    uses = [
+        (name, u.calls, u.sends, u.input_tokens, u.output_tokens, u.images, f"{u.cost:.4f}", u.unknown, f"{u.in_doubt}, up to ${u.in_doubt_usd:.4f}")
+        for name, u in summary.models.items()
+    ]
+    table("Models", headings, uses, right=headings[1:])
+
+
+def retry(path: Path, out: Path | None, *, reason: str) -> None:
+    spec = read_any(path)
+    count = put_back(_folder(spec, out), reason)
+    say(f"{count:,} samples were put back. Next: unifiedvisual generate run {path}")
+
+
+def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
+    spec = read_any(path)
+    folder = _folder(spec, out)
+    manifest = finalize(spec, folder)
+    write_atomically(folder / "report.md", report(spec, summarise(spec, folder)))
+    if as_json:
+        print_json(asdict(manifest))
+    else:
+        print_manifest(manifest, folder / PACKED)
+        say(f"The run in words: {folder / 'report.md'}")
+
+
+def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
+    spec = read_any(path)
+    folder = _folder(spec, out)
+    if sweep:
+        say(f"{Blobs(folder / 'blobs').sweep():,} half-written files were removed.")
+    found: dict[str, list[str]] = {}
+    for kind, message in problems(spec, folder):
+        found.setdefault(kind, []).append(message)
+    print_problems({kind: len(messages) for kind, messages in found.items()}, found)
+    if found:
+        raise typer.Exit(1)
+    say(f"{folder}: journals, pictures and rows are as they should be.")
+
+
+def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: bool) -> None:
+    spec = read_any(path)
+    folder = _folder(spec, out)
+    found = explain_sample(folder, id)
+    is_same = remake(spec, folder, found.sample)[1] if replay else None
+    if as_json:
+        print_json({"sample": found.sample._asdict(), "calls": found.calls, "replay_is_equal": is_same})
+    else:
+        _print_explained(found)
+        if is_same is not None:
+            say("Made again from the journal: the same row, byte for byte." if is_same else "Made again from the journal: NOT the same row.")
+    if is_same is False:
+        raise typer.Exit(1)
+
+
+def _print_explained(found: Explained) -> None:
+    sample = found.sample
+    say(
+        f"{sample.recipe}, sample {sample.idx}, {sample.id}: {sample.state}" + (f" at {sample.step}: {sample.reason}: {sample.detail}" if sample.reason else "")
+    )
+    for number, call in enumerate(found.calls, 1):
+        asked, answered = call["request"], call["response"] or {}
+        sends = ", ".join(f"{send['state']} {send['problem'] or ''} ${send['cost'] or 0:.4f}".replace("  ", " ") for send in call["sends"])
+        say(f"\n{number}. {call['step']} ({call['role']}: {call['model']}, seed {asked['seed']}): {call['state']}; sends: {sends}")
+        for name in ("system", "user"):
+            if asked[name]:
+                say(f"   {name}: {asked[name]}")
+        for role, text in asked["history"]:
+            say(f"   {role}: {text}")
+        say(f"   pictures sent: {', '.join(sha[:12] for sha in asked['images']) or 'none'}")
+        say(f"   answer: {answered.get('text') or ''} {' '.join(sha[:12] for sha, _ in answered.get('pictures', []))}".rstrip())

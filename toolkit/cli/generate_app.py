@@ -1,0 +1,104 @@
+"""Wiring of `unifiedvisual generate`: names, options and help. What a command does stands in `generate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives anything.", no_args_is_help=True)
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which comes along.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/<name of the spec>.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command("plan")
+def plan(spec: Spec, json: Json = False) -> None:
+    """What a run will take: calls, tokens, pictures and money, low and high. Asks no model.
+
+    Example: unifiedvisual generate plan spec.yaml
+    """
+    from toolkit.cli import generate
+
+    generate.plan(spec, as_json=json)
+
+
+@app.command("run")
+def run(
+    spec: Spec,
+    out: Out = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts, I from 0; each may run on another machine.")] = "0/1",
+    fork: Annotated[bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")] = False,
+    replay: Annotated[Path | None, typer.Option(metavar="RUN", help="Answer from the journals of that run; ask no model.", show_default=False)] = None,
+    json: Json = False,
+) -> None:
+    """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for the new rows.
+
+    Example: unifiedvisual generate run spec.yaml
+    """
+    from toolkit.cli import generate
+
+    generate.run(spec, out, shard=shard, fork=fork, replay=replay, as_json=json)
+
+
+@app.command("status")
+def status(spec: Spec, out: Out = None, json: Json = False) -> None:
+    """How far a run is: the funnel, the reasons, what it has cost, what is in doubt.
+
+    Example: unifiedvisual generate status spec.yaml
+    """
+    from toolkit.cli import generate
+
+    generate.status(spec, out, as_json=json)
+
+
+@app.command("retry")
+def retry(
+    spec: Spec, out: Out = None, reason: Annotated[str, typer.Option(metavar="REASON", help="Also those rejected for it; default: failed samples.")] = ""
+) -> None:
+    """Put failed samples back among those to be made.
+
+    Example: unifiedvisual generate retry spec.yaml --reason refusal
+    """
+    from toolkit.cli import generate
+
+    generate.retry(spec, out, reason=reason)
+
+
+@app.command("finalize")
+def finalize(spec: Spec, out: Out = None, json: Json = False) -> None:
+    """Pack the accepted rows to DIR/packed, and write DIR/report.md.
+
+    Example: unifiedvisual generate finalize spec.yaml
+    """
+    from toolkit.cli import generate
+
+    generate.finish(spec, out, as_json=json)
+
+
+@app.command("verify")
+def verify(spec: Spec, out: Out = None, sweep: Annotated[bool, typer.Option("--sweep", help="Remove half-written files of killed processes.")] = False) -> None:
+    """Check journals, pictures, rows and the packed dataset. Exits 1 if anything is wrong.
+
+    Example: unifiedvisual generate verify spec.yaml --sweep
+    """
+    from toolkit.cli import generate
+
+    generate.verify(spec, out, sweep=sweep)
+
+
+@app.command("explain")
+def explain(
+    spec: Spec,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Of a row or a sample.", show_default=False)],
+    out: Out = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Make the row again from the journal, and compare.")] = False,
+    json: Json = False,
+) -> None:
+    """How a row was made: every prompt, model, seed, answer and cost.
+
+    Example: unifiedvisual generate explain spec.yaml ie-proc-0123456789abcdef0123 --replay
+    """
+    from toolkit.cli import generate
+
+    generate.explain(spec, id, out, replay=replay, as_json=json)

@@ -1,0 +1,35 @@
+"""Who answers calls: one file a kind; each is built from its options and has `send`.
+
+procedural      the scene engine knows what every prompt of a recipe asks, and checks by pixels; no key, no network
+openai_chat     /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers serve
+openai_images   /images/generations and /images/edits
+folder          pictures with captions on this machine, found by their words
+replay          answers of an earlier run, from its journals
+"""
+
+from importlib import import_module
+from typing import Any
+
+from toolkit.errors import UnknownName
+from toolkit.generation.backends.base import Backend
+from toolkit.generation.spec import BackendSpec
+
+BACKENDS: dict[str, str] = {
+    "procedural": "toolkit.generation.backends.procedural:Procedural",
+    "openai_chat": "toolkit.generation.backends.openai_chat:OpenAIChat",
+    "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
+    "folder": "toolkit.generation.backends.folder:Folder",
+}
+
+
+def open_backend(spec: BackendSpec) -> Backend:
+    """
+    Raises:
+        UnknownName: no such kind. UsageError: options it does not take. MissingExtra: a package is not installed.
+    """
+    if spec.kind not in BACKENDS:
+        raise UnknownName("backend kind", spec.kind, BACKENDS)
+    module, _, name = BACKENDS[spec.kind].partition(":")
+    backend: Any = getattr(import_module(module), name)
+    opened: Backend = backend.from_options(dict(spec.options))
+    return opened

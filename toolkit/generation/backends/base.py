@@ -1,0 +1,109 @@
+"""What a backend is sent and what comes back; and the ways a call can go wrong.
+
+CallError
+|-- Transient     429, 5xx, timeout, reset, a body that cannot be read: sent again, after `retry_after_s` if the server says so
+|-- Refused       the model will not, or the request is not accepted: the sample is rejected, never sent again
+`-- Fatal         no key, no such model: the run stops
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a call used; None = the server did not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    images: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where in a run a request comes from; only the scene engine reads it, servers never see it."""
+
+    recipe: str
+    seed: int
+    index: int
+    ordinal: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call.
+
+    Attributes:
+        kind: "chat" -> text by a schema; "generate", "edit" -> a picture; "retrieve" -> pictures and their captions.
+        step: name of the prompt.
+        system, user: the rendered prompt; `user` is the prompt of a picture, or the words looked for.
+        images: encoded pictures that go with it.
+        schema: JSON schema of the reply.
+        history: earlier (role, text) turns, for a repair.
+        seed: of this call.
+    """
+
+    kind: Literal["chat", "generate", "edit", "retrieve"]
+    step: str
+    system: str = ""
+    user: str
+    images: tuple[bytes, ...] = ()
+    schema: dict[str, Any] | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    seed: int
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer.
+
+    Attributes:
+        raw: the body as received, pictures taken out.
+        text: of the answer.
+        pictures: encoded.
+    """
+
+    raw: str
+    text: str = ""
+    pictures: tuple[bytes, ...] = ()
+    usage: Usage = Usage()
+
+
+class Backend(Protocol):
+    async def send(self, request: Request) -> Reply:
+        """
+        Raises:
+            CallError: Transient, Refused or Fatal.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class CallError(Exception):
+    """A call without a usable answer.
+
+    Args:
+        problem: one word or two, under which it is counted.
+        raw: body as received.
+    """
+
+    def __init__(self, problem: str, *, detail: str = "", raw: str = "", status: int = 0, usage: Usage | None = None) -> None:
+        super().__init__(f"{problem}: {detail}" if detail else problem)
+        self.problem, self.detail, self.raw, self.status, self.usage = problem, detail, raw, status, usage
+
+
+class Transient(CallError):
+    def __init__(self, problem: str, *, retry_after_s: float | None = None, **rest: Any) -> None:
+        super().__init__(problem, **rest)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(CallError):
+    pass
+
+
+class Fatal(CallError):
+    pass

@@ -1,0 +1,38 @@
+"""Pictures of this machine found by the words of their captions, for recipes that retrieve. CLIP scores are not used here; the judge looks at the pictures.
+
+retrieve: {kind: folder, path: pictures.jsonl, top: 6}      lines are {"image": path, "caption": text}
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import SourceError, UsageError
+from toolkit.generation.backends.base import Fatal, Reply, Request
+
+
+class Folder:
+    def __init__(self, path: Path, top: int = 6) -> None:
+        self._folder, self._top = path.parent, top
+        try:
+            self._entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{path}: cannot be read as JSON Lines of image and caption: {error}") from error
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "Folder":
+        if set(options) - {"path", "top"} or "path" not in options:
+            raise UsageError(f"backends: 'folder' needs path and takes top; found {sorted(options)}")
+        return cls(Path(options["path"]), int(options.get("top", 6)))
+
+    async def send(self, request: Request) -> Reply:
+        if request.kind != "retrieve":
+            raise Fatal("wrong_kind", detail=f"'folder' finds pictures; {request.step!r} wants {request.kind}")
+        wanted = set(request.user.lower().split())
+        scored = [(-len(wanted & set(entry["caption"].lower().split())), number) for number, entry in enumerate(self._entries)]
+        best = [self._entries[number] for score, number in sorted(scored)[: self._top] if score]
+        pictures = tuple((self._folder / entry["image"]).read_bytes() for entry in best)
+        return Reply(raw="", text=json.dumps([entry["caption"] for entry in best]), pictures=pictures)
+
+    async def close(self) -> None:
+        pass

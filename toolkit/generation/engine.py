@@ -1,0 +1,266 @@
+"""One shard of a run: spec -> samples -> recipes -> journal. Killed at any moment, the same command goes on where it was.
+
+What is there is never made again: finished samples by their id, answered calls by their content. What was under way when a process was killed may be paid
+twice, at most one call per worker and kill, and is shown as in doubt.
+"""
+
+import asyncio
+import fcntl
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import RowError, RunStopped, UnifiedVisualError, UsageError
+from toolkit.generation.backends import open_backend
+from toolkit.generation.backends.base import Backend
+from toolkit.generation.blobs import Blob, Blobs
+from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
+from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
+from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
+from toolkit.generation.keys import canonical, number_of
+from toolkit.generation.plans import Planned, agree, plan
+from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
+from toolkit.generation.spec import RunSpec
+from toolkit.schema import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Told after every sample."""
+
+    recipe: str
+    state: str
+    spent_usd: float
+
+
+OnSample = Callable[[Progress], None]
+OpenBackend = Callable[[str, Mapping[str, Any]], Backend]
+
+
+def run(
+    spec: RunSpec,
+    folder: Path,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    fork: bool = False,
+    replay: Path | None = None,
+    on_sample: OnSample = lambda progress: None,
+) -> Counter[str]:
+    """Make the samples of a shard that are not there yet.
+
+    Args:
+        folder: of the run; made if it is not there.
+        shard: (i, N): samples are dealt by their id, so shards of one N share no sample.
+        fork: go on although the spec makes other rows than those that are there.
+        replay: answer every call from the journals of this run, and none from a model.
+
+    Returns:
+        How many samples ended in which state.
+
+    Raises:
+        UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again to go on.
+    """
+    planned = plan(spec)
+    agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
+    name = f"{shard[0]:03d}-of-{shard[1]:03d}"
+    with lock(folder / "shards" / name):
+        return asyncio.run(_run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample))
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """One writer per shard.
+
+    Raises:
+        UsageError: there is one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "LOCK").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"{folder}: another process is working on this shard; wait for it, or take another --shard") from error
+        yield
+
+
+def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict[str, Seat]:
+    """Role -> who plays it; a backend that plays several roles is opened once. What is replayed costs nothing."""
+    open_with = _opener(spec, replay)
+    seats: dict[str, Seat] = {}
+    opened: dict[str, Backend] = {}
+    for role in sorted({role for recipe in recipes for role in recipe.roles}):
+        backend = spec.backend(role)
+        name = canonical([backend.kind, dict(backend.options)])
+        if name not in opened:
+            opened[name] = open_with(role)
+        params = backend.options.get("params") or {}
+        seats[role] = Seat(
+            role=role,
+            identity=backend.identity(),
+            model=backend.model,
+            backend=opened[name],
+            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices),
+            max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
+            timeout_s=float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
+        )
+    return seats
+
+
+async def _run(
+    spec: RunSpec, planned: list[Planned], folder: Path, shard: tuple[int, int], path: Path, replay: Path | None, on_sample: OnSample
+) -> Counter[str]:
+    seats = seats_for(spec, [each.recipe for each in planned], replay)
+    journal, blobs = Journal(path), Blobs(folder / "blobs")
+    spent = next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"))[0]
+    share = None if spec.max_usd is None else spec.max_usd / shard[1]
+    budget = Budget(share, spent=spent)
+    calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
+    work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, on_sample=on_sample)
+    try:
+        await work.all(_pending(planned, folder, shard))
+    finally:
+        journal.close()
+        for backend in {id(seat.backend): seat.backend for seat in seats.values()}.values():
+            await backend.close()
+    return work.counts
+
+
+def _opener(spec: RunSpec, replay: Path | None) -> Callable[[str], Backend]:
+    if replay is None:
+        return lambda role: open_backend(spec.backend(role))
+    from toolkit.generation.backends.replay import Replay
+
+    return lambda role: Replay(replay, spec.backend(role).identity())
+
+
+def _pending(planned: list[Planned], folder: Path, shard: tuple[int, int]) -> Iterator[tuple[Planned, int, str]]:
+    for each in planned:
+        done = {sample.id for sample in finished(folder, each.recipe.name)}
+        for index in range(each.n):
+            if (id := each.id(index)) not in done and number_of(id, shard[1]) == shard[0]:
+                yield each, index, id
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """Workers that share one list of samples. The first RunStopped lets the others finish their sample, so that nothing under way is lost."""
+
+    spec: RunSpec
+    journal: Journal
+    blobs: Blobs
+    calls: CallSite
+    seats: dict[str, Seat]
+    budget: Budget
+    on_sample: OnSample
+
+    def __post_init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._stopped: UnifiedVisualError | None = None
+        self._failures_in_a_row = 0
+
+    async def all(self, samples: Iterator[tuple[Planned, int, str]]) -> None:
+        workers = [asyncio.create_task(self._worker(samples)) for _ in range(self.spec.concurrency)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+        if self._stopped:
+            raise self._stopped
+
+    async def _worker(self, samples: Iterator[tuple[Planned, int, str]]) -> None:
+        for planned, index, id in samples:
+            if self._stopped:
+                return
+            try:
+                sample = await self._sample(planned, index, id)
+                await self.journal.write(insert_sample(sample))
+            except OSError as error:
+                self._stopped = self._stopped or RunStopped(f"{self.blobs.root}: cannot be written: {error}; free space, then run again: nothing is lost")
+                return
+            except UnifiedVisualError as error:
+                self._stopped = self._stopped or error
+                return
+            self._count(sample)
+
+    def _count(self, sample: Finished) -> None:
+        self.counts[sample.state] += 1
+        self._failures_in_a_row = self._failures_in_a_row + 1 if sample.state == "failed" else 0
+        if self._failures_in_a_row >= self.spec.stop_after:
+            self._stopped = RunStopped(
+                f"{self._failures_in_a_row} samples failed one after another, the last with {sample.reason}: {sample.detail}; "
+                "see to the server, then: generate retry, generate run"
+            )
+        self.on_sample(Progress(recipe=sample.recipe, state=sample.state, spent_usd=self.budget.spent))
+
+    async def _sample(self, planned: Planned, index: int, id: str) -> Finished:
+        """One sample, to its end; its row is journaled with pictures by hash."""
+        name = planned.recipe.name
+        try:
+            row = await make_row(self.spec, planned, index, id, calls=self.calls, seats=self.seats, blobs=self.blobs)
+        except Rejected as error:
+            return Finished(id, name, index, "rejected", error.step, error.reason, error.detail, None)
+        except RowError as error:
+            return Finished(id, name, index, "rejected", "row", error.kind, str(error), None)
+        except StepFailed as error:
+            return Finished(id, name, index, "failed", error.step, error.error.reason, error.error.detail, None)
+        except (UnifiedVisualError, OSError):
+            raise
+        except Exception as error:  # one sample that breaks a recipe must not end a paid run; stop_after ends one that breaks them all
+            return Finished(id, name, index, "failed", "recipe", type(error).__name__, str(error)[:500], None)
+        return Finished(id, name, index, "ok", None, None, None, row_to_json(row))
+
+
+async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, calls: CallSite, seats: Mapping[str, Seat], blobs: Blobs) -> Row:
+    """
+    Raises:
+        Rejected, RowError: the sample is no good. StepFailed: it could not be finished.
+    """
+    record = await asyncio.to_thread(planned.records.read, index)
+    context = Context(
+        recipe=planned.recipe, sample=id, index=index, seed=spec.seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs
+    )
+    made: Made = await planned.recipe.make(context)
+    return to_row(context, made, is_procedural=spec.is_procedural)
+
+
+def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay: Path) -> Row:
+    """One sample, made from the journals of a run, in a folder of its own.
+
+    Raises:
+        RunStopped: an answer it needs is not there.
+    """
+
+    async def one() -> Row:
+        seats = seats_for(spec, [planned.recipe], replay)
+        journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
+        calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
+        try:
+            return await make_row(spec, planned, index, planned.id(index), calls=calls, seats=seats, blobs=blobs)
+        except (Rejected, StepFailed) as error:
+            raise RunStopped(f"{planned.recipe.name}: sample {index}: {error}") from error
+        finally:
+            journal.close()
+            for seat in seats.values():
+                await seat.backend.close()
+
+    return asyncio.run(one())
+
+
+def row_to_json(row: Row) -> str:
+    """A row as the journal holds it: pictures by their hash, in `provenance`."""
+    return canonical({**row.to_dict(), "images": [image.path for image in row.images]})
+
+
+def row_from_json(text: str, blobs: Blobs) -> Row:
+    columns = json.loads(text)
+    shas = json.loads(columns["provenance"])["images_sha256"]
+    images = []
+    for path, sha256 in zip(columns["images"], shas, strict=True):
+        suffix = path.rpartition(".")[2]
+        images.append({"path": path, "bytes": blobs.read(Blob(sha256, "" if suffix == "bin" else suffix))})
+    return Row.from_dict({**columns, "images": images})

@@ -1,0 +1,19 @@
+"""Hashes by which calls, samples and recipes are known: sha256 of canonical JSON."""
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """One spelling for equal values: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def number_of(key: str, below: int) -> int:
+    """A hex digest as a number, for shards and seeds."""
+    return int(key[:15], 16) % below

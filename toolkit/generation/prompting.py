@@ -1,0 +1,86 @@
+"""Prompts: `prompts/<name>@<version>.yaml`, never changed once released; their sha256 is part of every call and every row.
+
+role: judge                  who is asked: text, vision, judge, image, retrieve
+kind: chat                   chat | generate | edit | retrieve
+system: You compare ...      chat only
+user: "The text: {caption}"  {names} are filled in, nothing else in braces is allowed
+schema: {...}                chat only: of the reply; every property is required and no other allowed
+"""
+
+import hashlib
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import yaml
+
+from toolkit.errors import UnknownName, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    name: str  # with its version: "edit_instruction@1"
+    role: str
+    kind: Literal["chat", "generate", "edit", "retrieve"]
+    system: str
+    user: str
+    schema: dict[str, Any] | None
+    sha256: str
+
+    @property
+    def step(self) -> str:
+        """Its name without the version."""
+        return self.name.partition("@")[0]
+
+    def fill(self, values: Mapping[str, Any]) -> str:
+        """The user's text; values are put in as they are, braces in them mean nothing.
+
+        Raises:
+            UsageError: a name without a value.
+        """
+        missing = {name for _, name, _, _ in string.Formatter().parse(self.user) if name} - set(values)
+        if missing:
+            raise UsageError(f"prompt {self.name}: no value for {sorted(missing)}; given: {sorted(values)}")
+        return self.user.format(**values).strip()
+
+
+@cache
+def prompt_files() -> dict[str, bytes]:
+    """Name with version -> file."""
+    folder = files("toolkit.generation").joinpath("prompts")
+    return {path.name.removesuffix(".yaml"): path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.name) if path.name.endswith(".yaml")}
+
+
+@cache
+def prompt(name: str) -> Prompt:
+    """
+    Raises:
+        UnknownName: no such prompt.
+    """
+    found = prompt_files()
+    if name not in found:
+        raise UnknownName("prompt", name, found)
+    content = yaml.safe_load(found[name])
+    return Prompt(
+        name=name,
+        role=content["role"],
+        kind=content.get("kind", "chat"),
+        system=str(content.get("system", "")).strip(),
+        user=str(content["user"]).strip(),
+        schema=strict(content["schema"]) if "schema" in content else None,
+        sha256=hashlib.sha256(found[name]).hexdigest(),
+    )
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema as servers want it: every property required, no others."""
+    closed = dict(schema)
+    if schema["type"] == "object":
+        properties = {name: strict(value) for name, value in schema["properties"].items()}
+        closed |= {"properties": properties, "required": list(properties), "additionalProperties": False}
+    elif schema["type"] == "array":
+        closed["items"] = strict(schema["items"])
+    return closed

@@ -1,0 +1,57 @@
+"""Description -> the same with one mistake -> wrong picture -> where and what the mistake is -> corrected picture.
+
+Models that draw often ignore a counterfactual, so the wrong picture is judged too: it must not match the description.
+"""
+
+from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.checks import crop, good_box, names_one_of
+from toolkit.generation.recipes.topics import topic_and_scene
+from toolkit.schema import Region
+
+DEFECTS = ("attribute", "count", "relation", "object")
+ASKS = (
+    "This picture was meant to show the following: {} Something is off. Please find it and mend it.",
+    "The order said: {} Compare the picture with it and correct it.",
+)
+
+
+async def make(context: Context) -> Made:
+    defect = DEFECTS[context.index % len(DEFECTS)]
+    told = await context.ask("correction_description@1", defect=defect, **topic_and_scene(context))
+    description = told["description"]
+    wrong = await context.draw("draw_picture@1", caption=told["wrong_description"])
+    if (await context.ask("picture_matches@1", wrong, caption=description))["matches"]:
+        reject("picture_matches", "wrong_picture_is_right", told["wrong_description"])
+    found = await context.ask("correction_find@1", wrong, description=description)
+    names_one_of("correction_find", "defect_not_named", found["finding"], told["defect_words"])
+    box = good_box("correction_find", found["box"], context.bytes_of(wrong))
+    right = await context.draw("draw_correction@1", wrong, finding=found["finding"], remedy=found["remedy"], description=description)
+    verdict = await context.ask("picture_matches@1", right, caption=description)
+    if not verdict["matches"]:
+        reject("picture_matches", "correction_differs", verdict["problem"])
+    detail = await context.keep(crop(context.bytes_of(wrong), box))
+    instruction, mended = context.stream("ask").pick(ASKS).format(description), f"{found['finding']} {found['remedy']}"
+    return Made(
+        user=(Shown(blob=wrong, role="input", caption=told["wrong_description"]), instruction),
+        assistant=(
+            found["look"],
+            Shown(blob=detail, role="intermediate", caption="Detail of the picture"),
+            mended,
+            Shown(blob=right, role="output", caption=description),
+            "Now picture and text agree.",
+        ),
+        instruction=instruction,
+        rationale=f"{found['look']} {mended}",
+        answer="Now picture and text agree.",
+        regions=(Region(0, box, "mistake"),),
+        facts={"defect": defect},
+    )
+
+
+RECIPE = Recipe(
+    name="image_correction",
+    task="image_correction",
+    version=1,
+    prompts=("correction_description@1", "draw_picture@1", "picture_matches@1", "correction_find@1", "draw_correction@1"),
+    make=make,
+)

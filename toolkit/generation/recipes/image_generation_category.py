@@ -1,0 +1,35 @@
+"""A real picture and what it shows -> implicit request -> rationale that names it -> the picture itself as the answer.
+
+Records: `image`, `label`; `source` and `license` go into the row.
+"""
+
+from toolkit.generation.recipe import Context, Made, Recipe, Shown
+from toolkit.generation.recipes.checks import names_none_of, names_one_of
+
+
+async def make(context: Context) -> Made:
+    record, label = context.record, context.record.text("label")
+    picture = await context.keep(record.image("image"))
+    brief = await context.ask("category_brief@1", picture, label=label)
+    names_none_of("category_brief", "label_leaks", brief["instruction"], [label])
+    thought = await context.ask("picture_rationale@1", instruction=brief["instruction"], caption=brief["caption"])
+    names_one_of("picture_rationale", "label_missing", thought["rationale"], [label])
+    return Made(
+        user=(brief["instruction"],),
+        assistant=(thought["rationale"], Shown(blob=picture, role="output", caption=brief["caption"]), thought["answer"]),
+        rationale=thought["rationale"],
+        answer=thought["answer"],
+        source=record.text("source"),
+        license=record.text("license"),
+        facts={"route": "category", "label": label},
+    )
+
+
+RECIPE = Recipe(
+    name="image_generation_category",
+    task="image_generation",
+    version=1,
+    prompts=("category_brief@1", "picture_rationale@1"),
+    make=make,
+    record="drawn",
+)

@@ -1,0 +1,32 @@
+"""Topic and scene -> implicit request -> rationale -> picture, checked against its caption."""
+
+from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.checks import names_none_of
+from toolkit.generation.recipes.topics import topic_and_scene
+
+
+async def make(context: Context) -> Made:
+    topic = topic_and_scene(context)
+    brief = await context.ask("topic_brief@1", **topic)
+    names_none_of("topic_brief", "names_it_outright", brief["instruction"], brief["named"])
+    thought = await context.ask("picture_rationale@1", instruction=brief["instruction"], caption=brief["caption"])
+    picture = await context.draw("draw_picture@1", caption=brief["caption"])
+    verdict = await context.ask("picture_matches@1", picture, caption=brief["caption"])
+    if not verdict["matches"]:
+        reject("picture_matches", "picture_differs", verdict["problem"])
+    return Made(
+        user=(brief["instruction"],),
+        assistant=(thought["rationale"], Shown(blob=picture, role="output", caption=brief["caption"]), thought["answer"]),
+        rationale=thought["rationale"],
+        answer=thought["answer"],
+        facts={"route": "topic", **topic},
+    )
+
+
+RECIPE = Recipe(
+    name="image_generation_topic",
+    task="image_generation",
+    version=1,
+    prompts=("topic_brief@1", "picture_rationale@1", "draw_picture@1", "picture_matches@1"),
+    make=make,
+)

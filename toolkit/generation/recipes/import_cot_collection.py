@@ -1,0 +1,24 @@
+"""Rows of kaist-ai/CoT-Collection (`source, target, rationale, task, type`): text to text; no model is asked."""
+
+from toolkit.generation.recipe import Context, Made, Recipe, reject
+from toolkit.tasks import TASKS
+
+
+async def make(context: Context) -> Made:
+    record = context.record
+    question, rationale, answer = (record.text(name).strip() for name in ("source", "rationale", "target"))
+    missing = [name for name, text in (("source", question), ("rationale", rationale), ("target", answer)) if not text]
+    if missing:
+        reject("record", "empty_column", missing)
+    return Made(
+        user=(question,),
+        assistant=(f"{rationale}\n\n{answer}",),
+        rationale=rationale,
+        answer=answer,
+        source=TASKS["cot_collection"].source,
+        license=TASKS["cot_collection"].license,
+        facts={"task": record.text("task"), "type": record.text("type")},
+    )
+
+
+RECIPE = Recipe(name="import_cot_collection", task="cot_collection", version=1, prompts=(), make=make, record="file", imports=True)
