@@ -20,7 +20,7 @@ from toolkit.sources.layout import Source, open_source
 from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.
-_TOOLKIT: dict[str, str] = {}
+_TOOLKIT: dict[str, str] = {"RowDataset": "toolkit.streaming.indexed", "StreamingDataset": "toolkit.streaming.dataset"}
 __all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])
 
 

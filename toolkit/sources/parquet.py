@@ -12,15 +12,18 @@ from toolkit.sources.repository import Repository
 
 
 @contextmanager
-def open_parquet(repository: Repository, path: str) -> Iterator[pq.ParquetFile]:
+def open_parquet(repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
     """A Parquet file, closed at the end.
+
+    Args:
+        metadata: of this file, from an earlier opening, so that its footer is not read again.
 
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
     """
     with repository.open(path) as file:
         try:
-            with pq.ParquetFile(file, pre_buffer=True) as parquet:
+            with pq.ParquetFile(file, pre_buffer=True, metadata=metadata) as parquet:
                 yield parquet
         except (pa.ArrowException, OSError) as error:
             raise ShardError(f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again") from error
