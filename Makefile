@@ -15,6 +15,7 @@ $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 
 $(VENV)/dev: $(VENV)/core
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix $(VENV)/npm hyparquet@1 hyparquet-compressors@1; fi
 	@touch $@
 
 demo: $(VENV)/core

@@ -16,11 +16,18 @@ import datasets
 from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.schema import features as row_features
-from toolkit.sources.layout import Source, open_source
+from toolkit.sources.layout import open_source
+from toolkit.sources.packed import PackedSource
+from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.
-_TOOLKIT: dict[str, str] = {"RowDataset": "toolkit.streaming.indexed", "StreamingDataset": "toolkit.streaming.dataset"}
+_TOOLKIT = {
+    "RowDataset": "toolkit.streaming.indexed",
+    "StreamingDataset": "toolkit.streaming.dataset",
+    "convert": "conversion",
+    "get_collator": "toolkit.collate",
+}
 __all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])
 
 
@@ -59,7 +66,7 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
     def __init__(self, *, hash: str | None = None, token: str | bool | None = None, **kwargs: Any) -> None:
         settings = {name: kwargs.get(name) or getattr(UnifiedVisualConfig, name) for name in ("revision", "mapping", "on_missing", "on_bad_row")}
         tasks = tasks_of(kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME)
-        self.source: Source = open_source(kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings)
+        self.source: UpstreamSource | PackedSource = open_source(kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings)
         super().__init__(hash=self.source.fingerprint(tasks), token=token, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:

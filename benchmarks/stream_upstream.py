@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip
+from PIL import Image
 
 import unifiedvisual
 from toolkit.sources.layout import open_source
@@ -36,7 +37,7 @@ ARCHIVE = "images/Image_Editing.tar.gz"
 
 
 def make(folder: Path, gigabytes: float) -> None:
-    """A replica of image_editing whose pictures are noise of the size of real ones (noise compresses as little as JPEG does)."""
+    """A replica of image_editing whose pictures are of the size of real ones and compress as little."""
     count = int(gigabytes * 1e9 / IMAGE_BYTES / 2)
     if (folder / f"{count}.done").exists():
         return
@@ -61,10 +62,13 @@ def make(folder: Path, gigabytes: float) -> None:
 
 
 def _members(count: int) -> Iterator[tuple[str, bytes]]:
+    """Small true JPEGs, each with noise after its end to the size of a real one: readers take them for pictures."""
     noise = np.random.default_rng(0)
+    head = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(head, "JPEG")
     for side, order in (("a", range(count)), ("b", range(count - 1, -1, -1))):
         for n in order:
-            yield f"{n:06d}_{side}.jpg", noise.bytes(int(noise.integers(IMAGE_BYTES // 2, IMAGE_BYTES * 3 // 2)))
+            yield f"{n:06d}_{side}.jpg", head.getvalue() + noise.bytes(int(noise.integers(IMAGE_BYTES // 2, IMAGE_BYTES * 3 // 2)))
 
 
 def read_members(folder: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import unifiedvisual
+from conversion import FORMATS
 
 ROOT = Path(unifiedvisual.__file__).parent
 HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers"}
@@ -40,11 +41,10 @@ def test_the_record_imports_nothing_but_the_record(name):
     assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {"toolkit.errors", "toolkit.tasks"}
 
 
-@pytest.mark.parametrize("path", _sources("conversion"), ids=lambda path: path.name)
-def test_formats_do_not_import_one_another(path):
-    shared = {"conversion", "conversion.report", "conversion.shards", "conversion.convert"}
-    others = {name for name in _imports(path) if name.startswith("conversion.")} - shared
-    assert path.stem in ("__init__", "convert") or not others
+@pytest.mark.parametrize("module", sorted({target.partition(":")[0] for target in FORMATS.values()}))
+def test_formats_do_not_import_one_another(module):
+    others = {target.partition(":")[0] for target in FORMATS.values()} - {module}
+    assert not others & _imports(ROOT / f"{module.replace('.', '/')}.py")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_info_tells_configs_counts_and_licences(run):
     assert json.loads(out)["configs"] == {name: list(tasks) for name, tasks in CONFIGS.items()}
 
 
-@pytest.mark.parametrize("command", ["info", "inspect", "verify", "demo"])
+@pytest.mark.parametrize("command", ["info", "inspect", "verify", "pack", "push", "convert", "import", "stats", "card", "demo"])
 def test_help_shows_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0
@@ -201,3 +201,85 @@ def test_demo_makes_streams_and_shows_all_nine_tasks(run, tmp_path):
     assert all(f"{task.prefix}-0000" in out for task in TASKS.values())
     assert "Streamed 27 rows" in out
     assert run("verify", tmp_path / "demo/upstream", "--deep")[0] == 0
+
+
+def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_path):
+    source, out = edits(tmp_path), tmp_path / "packed"
+    code, text, _ = run("pack", source, out, "--dry-run", "--json")
+    assert (code, json.loads(text)["rows"]) == (0, {"image_editing": ROWS_PER_TASK, "cot_collection": ROWS_PER_TASK})
+    assert not out.exists()
+    code, text, _ = run("pack", source, out, "--shard-size", 200_000, "--tasks", "visual_generation,cot_collection")
+    assert code == 0
+    assert "Next: unifiedvisual verify" in text
+    assert (out / "README.md").read_text().count('load_dataset("fnlp-vision/UnifiedVisual"') == 3
+    code, text, _ = run("stats", out, "--json")
+    stats = json.loads(text)["tasks"]["image_editing"]
+    assert (stats["rows"], stats["roles"], stats["quadrants"]) == (ROWS_PER_TASK, {"input": ROWS_PER_TASK, "output": ROWS_PER_TASK}, {"mm-mm": ROWS_PER_TASK})
+    sizes = sorted(len(image.bytes) for row in truth()["image_editing"] for image in row.images)
+    assert stats["measures"]["image bytes"]["quantiles"][::4] == [sizes[0], sizes[-1]]
+    assert stats["measures"]["image bytes"]["sum"] == sum(sizes)
+    code, text, _ = run("push", out, "loopback/uv", "--dry-run")
+    assert (code, hub.repositories) == (0, {})
+    code, text, _ = run("push", out, "loopback/uv", "--token", hub.token, "--json")
+    assert (code, json.loads(text)["problems"]) == (0, {})
+    assert (out / "README.md").read_text().count('load_dataset("loopback/uv"') == 3
+    assert {"README.md", "croissant.json", "MANIFEST.json"} < set(hub.repositories["loopback/uv"].at("main").files)
+    assert run("verify", "loopback/uv", "--deep")[0] == 0
+    next(out.glob("data/*/*.parquet")).unlink()
+    code, text, _ = run("verify", out, "--json")
+    assert (code, json.loads(text)["problems"]) == (1, {"missing_shard": 1})
+    assert "expected" in run("push", out, "loopback/uv", "--token", hub.token)[2]
+
+
+def test_a_source_is_converted_with_a_report_and_imported_again(run, tmp_path):
+    source = edits(tmp_path)
+    code, text, _ = run("convert", source, "webdataset", tmp_path / "wds", "--json")
+    report = json.loads(text)
+    assert (code, report["rows_in"], report["rows_out"], report["images_dropped"]) == (0, 2 * ROWS_PER_TASK, 2 * ROWS_PER_TASK, {})
+    assert run("import", "webdataset", tmp_path / "wds", tmp_path / "back")[0] == 0
+    code, text, _ = run("verify", tmp_path / "back", "--json")
+    assert json.loads(text)["images"] == {"image_editing": 2 * ROWS_PER_TASK, "cot_collection": 0}
+
+
+def test_a_lossy_conversion_stops_until_it_is_told_what_to_drop(run, tmp_path):
+    source = edits(tmp_path)
+    code, _, err = run("convert", source, "llava", tmp_path / "llava")
+    assert code == 1
+    assert "pass output_images='context' or 'drop'" in err
+    code, text, _ = run("convert", source, "llava", tmp_path / "llava", "--output-images", "drop", "--json")
+    assert (code, json.loads(text)["rows_out"]) == (0, ROWS_PER_TASK)
+    assert sum(json.loads(text)["rows_dropped"].values()) == ROWS_PER_TASK
+
+
+def test_convert_lists_formats_and_refuses_unknown_ones_and_options(run, tmp_path):
+    code, text, _ = run("convert", "--list", "--json")
+    assert (code, {"llava", "webdataset", "emu3", "messages"} <= {entry["format"] for entry in json.loads(text)}) == (0, True)
+    assert run("convert", "--list")[0] == 0
+    source = edits(tmp_path)
+    assert run("convert", source, "webdata", tmp_path / "x")[0::2] == (
+        2,
+        "error: unknown format 'webdata'; known: anole, bagel, diffusers, emu3, emu35, llava, messages, webdataset\n",
+    )
+    assert "unknown option 'shards'" in run("convert", source, "webdataset", tmp_path / "x", "-o", "shards=3")[2]
+    assert "expected NAME=VALUE" in run("convert", source, "webdataset", tmp_path / "x", "-o", "shards")[2]
+    assert run("convert")[0] == 2
+
+
+def test_import_counts_bad_records_or_stops_at_them(run, tmp_path):
+    good = {"id": "1", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}
+    (tmp_path / "train.json").write_text(json.dumps([good, {"id": "2", "conversations": []}]))
+    code, _, err = run("import", "llava", tmp_path / "train.json", tmp_path / "a", "--task", "cot_collection")
+    assert code == 1
+    assert "record 1" in err
+    code, text, _ = run("import", "llava", tmp_path / "train.json", tmp_path / "b", "--task", "cot_collection", "--on-bad-row", "skip", "--json")
+    manifest = json.loads(text)
+    assert (code, sum(manifest["skipped"]["cot_collection"].values()), manifest["shards"][0]["rows"]) == (0, 1, 1)
+
+
+def test_a_card_that_a_person_changed_is_kept(run, hub, tmp_path):
+    source, out = edits(tmp_path), tmp_path / "packed"
+    run("pack", source, out)
+    mine = (out / "README.md").read_text() + "\nMore from me.\n"
+    (out / "README.md").write_text(mine)
+    run("push", out, "loopback/uv", "--token", hub.token)
+    assert (out / "README.md").read_text() == mine

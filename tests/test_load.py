@@ -9,6 +9,9 @@ import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
 from toolkit.demo.replica import REPLICA_SHAPES
 from toolkit.errors import RowError, SourceError, UnifiedVisualError, UnknownName, UsageError
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.sources.layout import open_source
 from toolkit.tasks import CONFIGS, TASKS
 
 UNDECODED = {"features": unifiedvisual.row_features() | {"images": datasets.List(datasets.Image(decode=False))}}
@@ -66,6 +69,14 @@ def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
     hub.fail(kind, method="GET", path=r"Image_Editing\.tar\.gz$", times=1, **({"after_bytes": 100_000} if kind == "cut" else {}))
     hub.fail("500" if kind == "cut" else kind, path=r"^/api/datasets/org/uv", times=1)
     assert_is_truth(load("org/uv", "image_editing", streaming=True), "image_editing")
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "cut", "slow"])
+def test_streaming_packed_shards_from_a_hub_survives_faults(replicas, hub, tmp_path, kind):
+    pack(open_source(replicas("columns")), tmp_path / "packed", ["image_editing"], PackOptions(row_group_bytes=200_000))
+    hub.add_folder("org/packed", tmp_path / "packed")
+    hub.fail(kind, method="GET", path=r"\.parquet$", times=2, **({"after_bytes": 20_000} if kind == "cut" else {}))
+    assert_is_truth(load("org/packed", "image_editing", streaming=True), "image_editing")
 
 
 def test_a_revision_is_read_as_it_was(replicas, hub):

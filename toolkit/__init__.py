@@ -3,6 +3,12 @@
 Rows flow one way:  source -> Row -> messages -> a format, a shard, a batch
 
 schema, tasks, errors   the record, the nine tasks, what can go wrong; nothing here imports anything above it
-images                  encoded bytes -> picture, under a policy
+images, atomic          encoded bytes -> picture, under a policy; files that are whole or not there
 sources                 where rows come from: the layout as published, or the packed one, in a folder or on the Hub
+packing                 rows -> the packed layout, verified, published
+collate                 rows -> batches for a model family; needs torch
+generation              rows that are made: so far the procedural scene engine
+report                  what is in the rows
+demo                    a small dataset that is always at hand
+cli                     the command line; the one place that may import everything
 """

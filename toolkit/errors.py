@@ -9,7 +9,8 @@ UnifiedVisualError            exit code 1: the data, or its source, is wrong
 |   |-- ArchiveError          a tar.gz is missing, truncated, corrupt or hostile
 |   `-- ShardError            a Parquet file is truncated, corrupt or of another schema
 |-- RowError                  one row is wrong; carries `kind`, the word it is counted under
-|   `-- ImageError            one picture is missing or cannot be decoded
+|   |-- ImageError            one picture is missing or cannot be decoded
+|   `-- ImageTokenMismatch    a row's image parts, pictures and placeholder tokens differ in number
 |-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
 `-- MissingExtra              a feature needs a package that is not installed (also an ImportError)
 
@@ -71,6 +72,10 @@ class RowError(UnifiedVisualError):
 
 
 class ImageError(RowError):
+    pass
+
+
+class ImageTokenMismatch(RowError):
     pass
 
 

@@ -181,13 +181,22 @@ def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255
     return picture.convert("RGB")
 
 
-def _open(data: bytes, where: str) -> Image.Image:
+def check_is_image(data: bytes, where: str) -> None:
+    """Whether the first bytes are those of a picture; costs next to nothing.
+
+    Raises:
+        ImageError: "empty" or "not_an_image".
+    """
     if not data:
         raise ImageError(f"{where}: no bytes; expected an encoded picture; fetch the file again", kind="empty")
     if not image_format(data):
         looks = next((name for name, pattern in IMPOSTORS.items() if re.match(pattern, data.lstrip(b"\xef\xbb\xbf"), re.IGNORECASE)), "unknown bytes")
         expected = "expected JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; fetch the file again"
         raise ImageError(f"{where}: {looks} beginning {data[:32]!r}; {expected}", kind="not_an_image")
+
+
+def _open(data: bytes, where: str) -> Image.Image:
+    check_is_image(data, where)
     return Image.open(io.BytesIO(data), formats=FORMATS)
 
 

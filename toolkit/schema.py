@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import RowError
@@ -156,22 +157,46 @@ def features() -> "datasets.Features":
     """`ARROW_SCHEMA` as `datasets` features, with `images` as pictures. Works on datasets 3.6 and later."""
     import datasets
 
-    # datasets 4 introduced List; before that a one-element Python list meant the same.
-    many = getattr(datasets, "List", None) or (lambda feature: [feature])
-    box = datasets.List(datasets.Value("float32"), length=4) if hasattr(datasets, "List") else datasets.Sequence(datasets.Value("float32"), length=4)
-    text = datasets.Value("string")
-    lists = {
-        "messages": many({"role": text, "content": many({"type": text, "text": text})}),
-        "images": many(datasets.Image()),
-        "image_roles": many(text),
-        "image_captions": many(text),
-        "regions": many({"image": datasets.Value("int32"), "box": box, "label": text}),
-    }
-    return datasets.Features({name: lists.get(name, text) for name in COLUMNS})
+    return datasets.Features.from_dict(_feature_dict())
+
+
+def parquet_schema() -> pa.Schema:
+    """`ARROW_SCHEMA` with the metadata by which `datasets`, any version, knows the columns and that `images` are pictures."""
+    return ARROW_SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": _feature_dict()}})})
+
+
+def _feature_dict() -> dict[str, Any]:
+    """The features in the form of dataset cards and Parquet metadata; of its two spellings of lists the one that datasets 3.6 and 5 both read."""
+    return {field.name: [{"_type": "Image"}] if field.name == "images" else _feature(field.type) for field in ARROW_SCHEMA}
+
+
+def _feature(kind: pa.DataType) -> Any:
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _feature(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    return {"dtype": {pa.float32(): "float32"}.get(kind, str(kind)), "_type": "Value"}
 
 
 def rows_to_table(rows: Iterable[Row]) -> pa.Table:
-    return pa.Table.from_pylist([row.to_dict() for row in rows], schema=ARROW_SCHEMA)
+    rows = list(rows)
+    texts = pa.Table.from_pylist([{**row.to_dict(), "images": []} for row in rows], schema=ARROW_SCHEMA)
+    return texts.set_column(COLUMNS.index("images"), ARROW_SCHEMA.field("images"), _image_column(rows))
+
+
+def _image_column(rows: list[Row]) -> pa.Array:
+    """The `images` column, its bytes copied once; Arrow's own conversion copies them again whenever its buffer grows."""
+    images = [image for row in rows for image in row.images]
+    ends = np.cumsum([0, *(len(image.bytes) for image in images)], dtype=np.int64)
+    if ends[-1] > np.iinfo(np.int32).max:
+        raise OverflowError(f"{ends[-1]:,} bytes of images in one table; at most 2 GiB fit, make tables of fewer rows")
+    data = pa.Array.from_buffers(pa.binary(), len(images), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(image.bytes for image in images))])
+    kind = ARROW_SCHEMA.field("images").type
+    structs = pa.StructArray.from_arrays([data, pa.array([image.path for image in images], _TEXT)], fields=list(kind.value_type))
+    firsts = np.cumsum([0, *(len(row.images) for row in rows)], dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(firsts), structs, type=kind)
 
 
 def table_to_rows(table: pa.Table) -> Iterator[Row]:

@@ -17,12 +17,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Src = Annotated[
-    str, typer.Argument(metavar="SRC", help="A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder].", show_default=False)
-]
+SRC_HELP = "A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder]."
+Src = Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 MappingFile = Annotated[str | None, typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where our guess is wrong.")]
 Revision = Annotated[str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes; each takes a task or a shard.")]
+OnBad = Annotated[str, typer.Option(metavar="raise|skip", help="Stop at such a row, or count it and go on.")]
+Tasks = Annotated[str, typer.Option("--tasks", metavar="NAMES", help="Configs or tasks, comma-separated.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
 Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False)]
 
 
@@ -61,6 +64,7 @@ def inspect(
 def verify(
     source: Src,
     deep: Annotated[bool, typer.Option("--deep", help="Also decode every picture.")] = False,
+    workers: Workers = 1,
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
@@ -72,7 +76,149 @@ def verify(
     """
     from toolkit.cli.verify import run
 
-    run(source, deep=deep, mapping=mapping, revision=revision, token=token, as_json=json)
+    run(source, deep=deep, workers=workers, mapping=mapping, revision=revision, token=token, as_json=json)
+
+
+@app.command()
+def pack(
+    source: Src,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False)],
+    tasks: Tasks = "all",
+    shard_size: Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")] = 500_000_000,
+    row_group_bytes: Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")] = 20_000_000,
+    workers: Workers = 1,
+    on_missing: OnBad = "raise",
+    on_bad_row: OnBad = "raise",
+    on_bad_image: OnBad = "raise",
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)] = None,
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Turn a source into a dataset that streams for everyone: sharded Parquet with the pictures inside, a manifest, a card.
+
+    Killed at any moment, the same command goes on where it was. The same source and options give the same bytes.
+
+    Example: unifiedvisual pack fnlp-vision/UnifiedVisual-240K packed --workers 2
+    """
+    from toolkit.cli.pack import run
+    from toolkit.packing.stage import PackOptions
+
+    policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
+    options = PackOptions(shard_bytes=shard_size, row_group_bytes=row_group_bytes, limit=limit, **policies)
+    run(source, out, tasks, options, workers=workers, mapping=mapping, revision=revision, token=token, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="A packed dataset.", show_default=False)],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="Hub dataset, org/name; made if it is not there.", show_default=False)],
+    private: Annotated[bool, typer.Option("--private", help="Make it private, if it is made.")] = False,
+    revision: Annotated[str | None, typer.Option("--revision", metavar="BRANCH", help="Branch; made if it is not there. Default: main.")] = None,
+    token: Token = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Upload a packed dataset, then read it back from the Hub and verify it. Repeat the command to go on after a failure.
+
+    Example: unifiedvisual push packed my-org/UnifiedVisual --private
+    """
+    from toolkit.cli.push import run
+
+    run(folder, repository, private=private, revision=revision, token=token, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)] = "",
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="One of `convert --list`.", show_default=False)] = "",
+    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)] = None,
+    profile: Annotated[str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)] = "",
+    output_images: Annotated[str, typer.Option(metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False)] = "",
+    option: Annotated[list[str], typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False)] = [],  # noqa: B006
+    on_unfit: Annotated[str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")] = "error",
+    tasks: Tasks = "all",
+    workers: Workers = 1,
+    on_missing: OnBad = "raise",
+    on_bad_row: OnBad = "raise",
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    list_formats: Annotated[bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")] = False,
+    json: Json = False,
+) -> None:
+    """Convert a source to the format a trainer reads, and report everything kept, moved, dropped and why.
+
+    Nothing is lost in silence: what a format cannot hold stops the conversion, unless an option says to drop and count it.
+
+    Example: unifiedvisual convert packed webdataset shards --workers 2
+    """
+    from toolkit.cli import convert as command
+
+    if list_formats:
+        command.list_formats(as_json=json)
+        return
+    if not (source and format and out):
+        raise typer.BadParameter("SRC, FORMAT and OUT are needed, or --list")
+    given = {"profile": profile, "output_images": output_images}
+    options = command.parse_options(option) | {name: value for name, value in given.items() if value}
+    policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
+    command.run(source, format, out, tasks, options, workers=workers, mapping=mapping, revision=revision, token=token, as_json=json, **policies)
+
+
+@app.command("import")
+def import_(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="llava, messages or webdataset.", show_default=False)],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
+    task: Annotated[str, typer.Option(metavar="NAME", help="Task of rows that name none.", show_default=False)] = "",
+    image_folder: Annotated[str, typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False)] = "",
+    on_bad_row: OnBad = "raise",
+    json: Json = False,
+) -> None:
+    """The way back: rows in a training format -> the packed layout.
+
+    Example: unifiedvisual import llava train.json packed --task llava_cot --image-folder images
+    """
+    from toolkit.cli.import_rows import run
+    from toolkit.packing.stage import PackOptions
+
+    policy: Any = on_bad_row
+    options = PackOptions(on_bad_row=policy, on_missing=policy, on_bad_image=policy)
+    run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json)
+
+
+@app.command()
+def stats(source: Src, tasks: Tasks = "all", mapping: MappingFile = None, revision: Revision = None, token: Token = None, json: Json = False) -> None:
+    """Count what a source holds: rows, pictures by role, resolutions, bytes, text lengths, quadrants, licences.
+
+    Example: unifiedvisual stats packed --tasks image_editing,llava_cot
+    """
+    from toolkit.cli.stats import run
+
+    run(source, tasks, mapping=mapping, revision=revision, token=token, as_json=json)
+
+
+@app.command()
+def card(
+    source: Src,
+    croissant: Annotated[bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")] = False,
+    repo_id: Annotated[
+        str | None,
+        typer.Option("--repo-id", metavar="ORG/NAME", help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual."),
+    ] = None,
+    revision: Revision = None,
+    token: Token = None,
+) -> None:
+    """Print the dataset card of a packed dataset: README.md with all counts computed from its manifest.
+
+    Example: unifiedvisual card ./packed > ./packed/README.md
+    """
+    from toolkit.cli.card import run
+
+    run(source, as_croissant=croissant, repo_id=repo_id, revision=revision, token=token)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from toolkit.cli.terminal import print_json, problems, say, stages, table
+from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.errors import UsageError, shorten
 from toolkit.sources.packed import find_shards
 from toolkit.sources.repository import open_repository
@@ -40,7 +40,7 @@ def _print(found: Inspection, written: Path | None) -> None:
         say("\n".join([shorten(paths), *(f"  {reason}" for reason in reasons)]))
     rows = [(name, found.rows.get(name, 0), task.published_rows, _archive(found, name)) for name, task in TASKS.items()]
     table("\nRows", ("task", "found", "published", "archive"), rows, right=("found", "published"))
-    problems(found.counts, found.problems)
+    print_problems(found.counts, found.problems)
     say(f"{len(found.counts)} kinds of problem" if found.counts else "No problems found. `unifiedvisual verify` reads every picture as well.")
     if written:
         say(f"Wrote what was guessed to {written}; change it and pass it as --mapping.")

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -33,15 +34,47 @@ def say(text: str) -> None:
     console.print(Text(text))
 
 
-def problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[str]], shown: int = 5) -> None:
-    """Every kind of problem with how often it occurred and a few examples."""
+def print_problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> None:
+    """Every kind of problem, how often it occurred, and all the messages there are of it."""
     for kind, count in sorted(counts.items()):
         console.print(Text(f"{kind}: {count:,}", style="bold red"))
-        for message in examples.get(kind, ())[:shown]:
+        for message in examples.get(kind, ()):
             console.print(Text(f"  {message}"), soft_wrap=True)
 
 
-def byte_progress() -> Progress:
-    """A bar per file with rate and time left; silent when standard error is not a terminal."""
+@contextmanager
+def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
+    """A bar for each file once it is read from, with rate and time left; silent when standard error is not a terminal.
+
+    Args:
+        sizes: path -> bytes.
+
+    Yields:
+        To be called with (path, bytes just read).
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=stages, disable=not sys.stderr.isatty())
+    with Progress(*columns, console=stages, disable=not sys.stderr.isatty()) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def on_read(path: str, size: int) -> None:
+            if path not in bars:
+                bars[path] = progress.add_task(path, total=sizes.get(path))
+            progress.advance(bars[path], size)
+
+        yield on_read
+
+
+@contextmanager
+def file_progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """One bar over files; the function it yields is called after each."""
+    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda: progress.advance(bar)
+
+
+@contextmanager
+def shard_progress() -> Iterator[Callable[[int, int], None]]:
+    """One bar; the function it yields is called with (finished, all)."""
+    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task("shards", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

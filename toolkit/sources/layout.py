@@ -4,14 +4,16 @@ import os
 
 from toolkit.errors import UsageError
 from toolkit.schema import COLUMNS
+from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import open_repository
+from toolkit.sources.repository import Repository, open_repository
+from toolkit.sources.rows import RowsSource
 from toolkit.sources.skips import OnBad
 from toolkit.sources.upstream.mapping import read_mapping
 from toolkit.sources.upstream.source import UpstreamSource, open_upstream
 
-Source = UpstreamSource | PackedSource
+Source = UpstreamSource | PackedSource | RowsSource
 
 
 def open_source(
@@ -22,7 +24,7 @@ def open_source(
     mapping: str | None = None,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
-) -> Source:
+) -> UpstreamSource | PackedSource:
     """Rows of a folder or Hub repository in either layout.
 
     Args:
@@ -38,11 +40,14 @@ def open_source(
     repository = open_repository(source, revision=revision, token=token)
     files = repository.list_files()
     if shards := find_shards(files):
-        first = next(iter(shards.values()))[0]
-        with open_parquet(repository, first) as parquet:
-            is_packed = set(parquet.schema_arrow.names) == set(COLUMNS)
+        is_packed = MANIFEST in files or _has_our_columns(repository, next(iter(shards.values()))[0])
         if is_packed and overrides is not None:
             raise UsageError(f"{repository.name} is packed and needs no mapping")
         if is_packed:
             return PackedSource(repository=repository, paths=shards)
     return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
+
+
+def _has_our_columns(repository: Repository, path: str) -> bool:
+    with open_parquet(repository, path) as parquet:
+        return set(parquet.schema_arrow.names) == set(COLUMNS)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from toolkit.errors import ShardError
-from toolkit.schema import ARROW_SCHEMA, COLUMNS
+from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import Repository, downloaded
+from toolkit.sources.repository import OnRead, Repository, downloaded
+from toolkit.sources.skips import Skips
 from toolkit.tasks import TASKS
 
 
@@ -37,6 +38,24 @@ class PackedSource:
         """The same rows, from shards that are downloaded when they are first opened."""
         return replace(self, repository=downloaded(self.repository))
 
+    def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
+        """Bytes that a copy takes."""
+        sizes = self.repository.list_files()
+        return {"output": int(1.05 * sum(sizes[shard] for shard in self.shards(tasks))), "temporary": 0}
+
+    def read(self, task: str, skips: Skips | None = None, *, in_order: bool = True, owns_unknown: bool = True, on_read: OnRead | None = None) -> Iterator[Row]:
+        """Rows of one task, in order. They were checked when they were packed.
+
+        Args:
+            on_read: told (shard, its bytes) after each.
+        """
+        sizes = self.repository.list_files() if on_read else {}
+        for shard in self.shards([task]):
+            for table in self.read_tables(shard):
+                yield from table_to_rows(table)
+            if on_read:
+                on_read(shard, sizes[shard])
+
     def read_tables(self, shard: str, owns_unknown: bool = True) -> Iterator[pa.Table]:
         """A table a row group, in order.
 
@@ -45,7 +64,7 @@ class PackedSource:
         """
         with open_parquet(self.repository, shard) as parquet:
             for number in range(parquet.num_row_groups):
-                table = parquet.read_row_group(number)
+                table = parquet.read_row_group(number, use_threads=False)
                 if set(table.column_names) != set(COLUMNS):
                     raise ShardError(f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}")
                 yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)

@@ -25,6 +25,7 @@ HUB_URL = re.compile(r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[
 RANDOM_ACCESS_BLOCK_BYTES = 1 << 20
 
 T = TypeVar("T")
+OnRead = Callable[[str, int], None]  # path of an archive or a shard, bytes just read
 
 
 class Repository(Protocol):

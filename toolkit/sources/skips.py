@@ -14,19 +14,30 @@ class Skips:
 
     Args:
         on_missing: for rows whose picture is not in its archive (kind "missing_image").
+        on_bad_image: for rows with a picture that is none (kind "bad_image").
         on_bad_row: for every other fault of a single row.
+        num_examples: messages kept of each kind.
         max_in_a_row: so many bad rows without a good one between stop the reading all the same.
 
     Raises:
         UsageError: a policy other than "raise" or "skip".
     """
 
-    def __init__(self, *, on_missing: OnBad = "raise", on_bad_row: OnBad = "raise", max_in_a_row: int = MAX_IN_A_ROW) -> None:
-        for name, policy in (("on_missing", on_missing), ("on_bad_row", on_bad_row)):
+    def __init__(
+        self,
+        *,
+        on_missing: OnBad = "raise",
+        on_bad_row: OnBad = "raise",
+        on_bad_image: OnBad = "raise",
+        num_examples: int = SHOWN,
+        max_in_a_row: int = MAX_IN_A_ROW,
+    ) -> None:
+        self._policies: dict[str, OnBad] = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
+        for name, policy in self._policies.items():
             if policy not in get_args(OnBad):
                 raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
-        self._on_missing, self._on_bad_row = on_missing, on_bad_row
         self._in_a_row, self._max_in_a_row = 0, max_in_a_row
+        self._num_examples = num_examples
         self.counts: Counter[str] = Counter()
         self.examples: defaultdict[str, list[str]] = defaultdict(list)
 
@@ -40,8 +51,8 @@ class Skips:
             RowError: the same, where the policy is "raise".
             TooManyBadRows: `max_in_a_row` without a good one between; then it is the data or the mapping, not a row.
         """
-        option, policy = ("on_missing", self._on_missing) if error.kind == "missing_image" else ("on_bad_row", self._on_bad_row)
-        if policy == "raise":
+        option = {"missing_image": "on_missing", "bad_image": "on_bad_image"}.get(error.kind, "on_bad_row")
+        if self._policies[option] == "raise":
             raise type(error)(f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind) from error
         self.note(error.kind, str(error))
         self._in_a_row += 1
@@ -51,7 +62,7 @@ class Skips:
     def note(self, kind: str, message: str) -> None:
         """Count something that costs no row (a refused archive member, a renamed id)."""
         self.counts[kind] += 1
-        if len(self.examples[kind]) < SHOWN:
+        if len(self.examples[kind]) < self._num_examples:
             self.examples[kind].append(message)
 
     def summary(self) -> str:

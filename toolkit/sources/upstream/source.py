@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from toolkit.errors import LayoutError, shorten
 from toolkit.schema import Row, rows_to_table
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import Repository, downloaded
+from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import OnBad, Skips
 from toolkit.sources.upstream.join import MEMORY_BYTES, join
 from toolkit.sources.upstream.look import look, task_named_in
@@ -57,6 +57,13 @@ class UpstreamSource:
         """The same rows, from files that are downloaded when they are first opened."""
         return replace(self, repository=downloaded(self.repository))
 
+    def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
+        """Bytes that packing takes: about as much as is read, and at worst the largest archive for pictures that wait."""
+        sizes = self.repository.list_files()
+        archives = [sizes[self.archives[task]] for task in tasks if task in self.archives]
+        texts = sum(sizes[plan.path] for plan in self.plans)
+        return {"output": int(1.05 * sum(archives)) + 5 * texts, "temporary": max(archives, default=0)}
+
     def shards(self, tasks: Iterable[str]) -> list[str]:
         """What can be read independently of each other: one task, one archive."""
         return [task for task in tasks if task in self.tasks]
@@ -72,7 +79,7 @@ class UpstreamSource:
         *,
         in_order: bool = False,
         owns_unknown: bool = True,
-        on_read: Callable[[str, int], None] | None = None,
+        on_read: OnRead | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> Iterator[Row]:
         """Rows of a task with their pictures; see join().
@@ -152,6 +159,6 @@ def _tasks_of(repository: Repository, plan: FilePlan, archives: dict[str, str]) 
     if not plan.task_column:
         return archives
     with open_parquet(repository, plan.path) as parquet:
-        column = parquet.read([plan.task_column]).column(0)
+        column = parquet.read([plan.task_column], use_threads=False).column(0)
     values = pc.unique(column).to_pylist()
     return {plan.task_values.get(str(value)) or task_named_in(str(value)) for value in values}

@@ -1,0 +1,158 @@
+"""BAGEL's three stock readers. None of them trains interleaved answers; for those use the format messages, profile lmms-engine.
+
+    t2i   t2i-*.parquet: `image` bytes and `captions`, a JSON object as a string; one record per output picture
+    edit  edit-*.parquet: `image_list` and `instruction_list` (a list of paraphrases per step), and parquet_info.json
+    vlm   vlm.jsonl: a LLaVA row with pictures in the user's turns only
+
+bagel_dataset_info.json holds the entry for data/dataset_info.py.
+Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from conversion.formats import Format, Holds, Writer, choose
+from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
+from conversion.parquet import ParquetShard
+from conversion.report import Report
+from conversion.shard import Notes, ShardFolder, write_whole
+from conversion.text import fold_system, has_literal, has_neighbours, turn_text
+from toolkit.errors import ImageError
+from toolkit.images import image_size
+from toolkit.schema import Row
+
+# t2i_dataset.py sets Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
+MAX_IMAGE_PIXELS = 20_000_000
+SCHEMAS = {
+    "t2i": pa.schema([("id", pa.string()), ("image", pa.binary()), ("captions", pa.string())]),
+    "edit": pa.schema([("id", pa.string()), ("image_list", pa.list_(pa.binary())), ("instruction_list", pa.list_(pa.list_(pa.string())))]),
+}
+REGISTRY = {"t2i": "t2i_pretrain", "edit": "unified_edit", "vlm": "vlm_sft"}  # Source: data/dataset_info.py#L9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """
+    Attributes:
+        profile: "t2i", "edit" or "vlm".
+        text: profile t2i: "instruction" or "caption".
+        input_images: profile t2i: "error" or "drop", for pictures in the prompt.
+        root: the folder as the trainer will see it; "" = where it is written. BAGEL compares paths letter by letter.
+    """
+
+    profile: str = "t2i"
+    text: str = "instruction"
+    input_images: str = "error"
+    root: str = ""
+
+    def __post_init__(self) -> None:
+        choose("profile", self.profile, PROFILES)
+        check_pair_options(self, "t2i")
+
+
+_WORKERS = "num_used_data in the training mixture must be at least GPUs x workers"
+PROFILES = {
+    "t2i": Holds(consumers="BAGEL t2i_pretrain", prompt_images="none", answer_images="one a record", trains_output_images=True,
+                 columns=("id", "instruction", "images"), notes=(_WORKERS, "pictures above 40 million pixels are skipped by the reader, so refused here")),
+    "edit": Holds(consumers="BAGEL unified_edit", prompt_images="exactly one, in the first turn", answer_images="one output a turn",
+                  trains_output_images=True, columns=("id", "instruction", "images"),
+                  notes=(_WORKERS, "the reader trains on random pieces of a chain, two steps at most")),
+    "vlm": Holds(consumers="BAGEL vlm_sft", prompt_images="any number, in user turns", answer_images="none", trains_output_images=False,
+                 columns=("id", "messages", "images"), notes=(_WORKERS,)),
+}  # fmt: skip
+
+
+class ParquetWriter:
+    def __init__(self, shard: ShardFolder, options: Options) -> None:
+        self.shard, self.options = shard, options
+        self.parquet = ParquetShard(shard, options.profile, SCHEMAS[options.profile])
+
+    def write(self, row: Row) -> None:
+        records = self._pairs(row) if self.options.profile == "t2i" else [self._edit(row)]
+        for record, num_bytes in records:
+            self.parquet.write(record, num_bytes)
+
+    def close(self) -> Notes:
+        self.parquet.close()
+        return {"file": self.parquet.name, "row_groups": self.parquet.row_groups}
+
+    def _pairs(self, row: Row) -> list[tuple[dict[str, Any], int]]:
+        pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
+        for pair in pairs:
+            _check_size(row, pair.image)
+        count_pairs(self.shard.tally, row, pairs)
+        self.shard.tally.images_out += len(pairs)
+        images = [row.images[pair.image].bytes for pair in pairs]
+        captions = [json.dumps({self.options.text: pair.text}) for pair in pairs]
+        return [
+            ({"id": f"{row.id}-{pair.image}", "image": image, "captions": caption}, len(image))
+            for pair, image, caption in zip(pairs, images, captions, strict=True)
+        ]
+
+    def _edit(self, row: Row) -> tuple[dict[str, Any], int]:
+        steps = edit_steps(row)
+        used = [steps[0].before, *(step.after for step in steps)]
+        count_left_out(self.shard.tally, row, set(used))
+        self.shard.tally.images_out += len(used)
+        images = [row.images[number].bytes for number in used]
+        # Lists of paraphrases: from a plain list of strings the reader would train on one random character.
+        return {"id": row.id, "image_list": images, "instruction_list": [[step.instruction] for step in steps]}, sum(map(len, images))
+
+
+def _check_size(row: Row, number: int) -> None:
+    try:
+        width, height = image_size(row.images[number].bytes)
+    except ImageError as error:
+        raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
+    if width * height > 2 * MAX_IMAGE_PIXELS:
+        raise refuse(row, "picture_too_large", f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * MAX_IMAGE_PIXELS} pixels")
+
+
+class VlmWriter:
+    def __init__(self, shard: ShardFolder, options: Options) -> None:
+        self.shard = shard
+
+    def write(self, row: Row) -> None:
+        if set(row.image_roles) - {"input"}:
+            raise refuse(row, "output_image", "its answer has pictures; BAGEL's vlm reader loads them but gives them no place")
+        messages = fold_system(row)
+        tally = self.shard.tally
+        tally.count("flattened", "literal_tag", row.id, has_literal(row))
+        tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
+        tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        record: dict[str, Any] = {"id": row.id}
+        if names := [self.shard.image(row, number) for number in range(len(row.images))]:
+            record["image"] = names
+        record["conversations"] = [{"from": "human" if m.role == "user" else "gpt", "value": turn_text(m.content)} for m in messages]
+        self.shard.line("vlm.jsonl", record)
+
+    def close(self) -> Notes:
+        return {}
+
+
+def writer(shard: ShardFolder, options: Options) -> Writer:
+    return VlmWriter(shard, options) if options.profile == "vlm" else ParquetWriter(shard, options)
+
+
+def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
+    root = Path(options.root) if options.root else out.absolute()
+    entry: dict[str, Any] = {"data_dir": str(root), "num_total_samples": report.records_out}
+    if options.profile == "vlm":
+        entry["jsonl_path"] = str(root / "vlm.jsonl")
+    else:
+        entry["num_files"] = sum(note["row_groups"] > 0 for note in notes)
+    if options.profile == "edit":
+        entry["parquet_info_path"] = str(root / "parquet_info.json")
+        # Keys must equal os.path.join(data_dir, name) exactly; a file without an entry is skipped in silence.
+        info = {str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]}
+        write_whole(out / "parquet_info.json", [json.dumps(info, indent=2).encode() + b"\n"])
+    registry = {REGISTRY[options.profile]: {"unifiedvisual": entry}}
+    write_whole(out / "bagel_dataset_info.json", [json.dumps(registry, indent=2).encode() + b"\n"])
+
+
+FORMAT = Format(name="bagel", options=Options, profiles=PROFILES, writer=writer, finish=finish)

@@ -1,0 +1,131 @@
+"""Emu3: a text, then the one picture to draw. Emu1 and Emu2 published no training code and no training format; Emu3 is the first that did.
+
+    raw     emu3.json, the list that emu3/train/prepare_data.py tokenises: {"name", "text", "image"}; one entry per output picture
+    tokens  feature/<name>.pth and list/train.json, what prepare_data.py would write, by an encoder the caller brings
+
+Its reader adds no template: the text is the whole prompt, and is tokenised with special tokens on.
+Source: https://github.com/baaivision/Emu3@f6ea9aa emu3/train/prepare_data.py#L51, emu3/train/datasets.py#L15
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from conversion.formats import Format, Holds, choose
+from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
+from conversion.plugins import load_plugin
+from conversion.shard import Notes, ShardFolder
+from toolkit.errors import MissingExtra, UsageError
+from toolkit.schema import Row
+
+SPECIAL_TOKEN = re.compile(r"<\|[^|<>]+\|>")
+CODEBOOK_SIZE = 32768  # Source: emu3/train/train.py, visual tokens 0..32767
+
+
+class Encoder(Protocol):
+    """A VQ model that turns a picture into codes."""
+
+    def __call__(self, image: bytes, /) -> Any:
+        """Codes of an encoded picture: integers (H/8, W/8), each 0..32767; anything numpy.asarray takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """
+    Attributes:
+        profile: "raw" or "tokens".
+        text: "instruction" or "caption".
+        input_images: "error" or "drop", for pictures in the prompt.
+        root: put before paths, which Emu3 opens as they stand: run from the output folder, or name that folder here.
+        encoder: profile tokens: "module:factory" of an `Encoder`.
+    """
+
+    profile: str = "raw"
+    text: str = "instruction"
+    input_images: str = "error"
+    root: str = ""
+    encoder: str = ""
+
+    def __post_init__(self) -> None:
+        choose("profile", self.profile, PROFILES)
+        check_pair_options(self, self.profile)
+        if (self.profile == "tokens") != bool(self.encoder):
+            raise UsageError(f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder {self.encoder!r}")
+
+
+_HOLDS: dict[str, Any] = {
+    "prompt_images": "none",
+    "answer_images": "one an entry",
+    "trains_output_images": True,
+    "columns": ("id", "instruction", "images"),
+}
+PROFILES = {
+    "raw": Holds(
+        consumers="Emu3, emu3/train/prepare_data.py",
+        notes=(
+            "Emu1 and Emu2 published no training format",
+            "paths are relative to the output folder: run there, or pass root",
+        ),
+        **_HOLDS,
+    ),
+    "tokens": Holds(consumers="Emu3, emu3/train/train.py", notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",), **_HOLDS),
+}
+
+
+class Emu3Writer:
+    def __init__(self, shard: ShardFolder, options: Options) -> None:
+        self.shard, self.options = shard, options
+        self.encoder: Encoder | None = load_plugin(options.encoder) if options.encoder else None
+
+    def write(self, row: Row) -> None:
+        pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
+        for pair in pairs:
+            if found := SPECIAL_TOKEN.search(pair.text):
+                raise refuse(row, "special_token", f"its text holds {found[0]!r}, which Emu3 would read as a special token")
+        codes = [codes_of(self.encoder, row, pair.image) for pair in pairs] if self.encoder else []
+        count_pairs(self.shard.tally, row, pairs)
+        for number, pair in enumerate(pairs):
+            name = f"{row.id}-{pair.image}"
+            if self.encoder:
+                self._save(name, pair.text, codes[number])
+            else:
+                image = str(Path(self.options.root, self.shard.image(row, pair.image)))
+                self.shard.line("emu3.json", {"name": name, "text": pair.text, "image": image})
+
+    def close(self) -> Notes:
+        return {}
+
+    def _save(self, name: str, text: str, codes: Any) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra("torch", "train") from error
+        file = f"{self.shard.number:05d}/{name}.pth"
+        # A tensor: torch.load refuses the numpy array that prepare_data.py writes since it reads weights only (torch 2.6).
+        entry = {"name": name, "images": torch.tensor(codes, dtype=torch.int64), "texts": text}
+        torch.save(entry, self.shard.path(f"feature/{file}"))
+        self.shard.line("list/train.json", file)
+        self.shard.tally.images_out += 1
+
+
+def codes_of(encoder: Encoder, row: Row, number: int) -> "np.ndarray[Any, Any]":
+    """Codes of `row.images[number]`. Raises UsageError when the encoder gives anything but codes."""
+    codes = np.asarray(encoder(row.images[number].bytes))
+    if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer) or codes.size == 0 or codes.min() < 0 or codes.max() >= CODEBOOK_SIZE:
+        found = f"{codes.dtype} {codes.shape}"
+        raise UsageError(f"the encoder gave {found} for picture {number} of row {row.id!r}; expected integers (h, w) from 0 to {CODEBOOK_SIZE - 1}")
+    return codes
+
+
+def wraps(options: Options) -> dict[str, tuple[str, str]]:
+    if options.profile == "raw":
+        return {"emu3.json": ("[\n", "\n]\n")}
+    prefix = json.dumps(str(Path(options.root, "feature")))
+    return {"list/train.json": (f'{{"prefix": {prefix}, "path_list": [\n', "\n]}\n")}
+
+
+FORMAT = Format(name="emu3", options=Options, profiles=PROFILES, writer=Emu3Writer, wraps=wraps)

@@ -1,0 +1,153 @@
+"""The table of formats, and what each entry must say about itself."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from conversion.report import Report
+from conversion.shard import Notes, ShardFolder
+from toolkit.errors import RowError, UnknownName, UsageError
+from toolkit.schema import COLUMNS, Row
+
+# A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told to skip.
+# Must pickle to be read in another process.
+Shard = Callable[[], Iterable[Row | RowError]]
+OnBadRecord = Callable[[RowError], None]
+
+# To add a format: one file with a FORMAT, and its line here. tests/test_conversion_contract.py runs over every entry.
+FORMATS: dict[str, str] = {
+    "anole": "conversion.anole:FORMAT",
+    "bagel": "conversion.bagel:FORMAT",
+    "diffusers": "conversion.diffusers:FORMAT",
+    "emu3": "conversion.emu3:FORMAT",
+    "emu35": "conversion.emu35:FORMAT",
+    "llava": "conversion.llava:FORMAT",
+    "messages": "conversion.messages:FORMAT",
+    "webdataset": "conversion.webdataset:FORMAT",
+}
+
+
+class LeftOut(RowError):
+    """A row which an option of the format says to leave out: always counted, never an error."""
+
+
+class Writer(Protocol):
+    """Writes the rows of one shard."""
+
+    def write(self, row: Row) -> None:
+        """Writes one row. A row it cannot hold is refused with RowError before anything is written or counted."""
+
+    def close(self) -> Notes:
+        """Ends the shard; the notes of all shards reach `Format.finish`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holds:
+    """What one profile of a format can hold, for `convert --list`.
+
+    Attributes:
+        consumers: who reads it.
+        lossless: whether convert and import give the same rows back, to the byte.
+        prompt_images: pictures in a prompt.
+        answer_images: pictures in an answer.
+        trains_output_images: whether the consumers put a loss on them.
+        columns: columns of the row that are kept.
+        notes: traps of the consumers, one sentence each.
+    """
+
+    consumers: str
+    lossless: bool = False
+    prompt_images: str
+    answer_images: str
+    trains_output_images: bool
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+ALL_COLUMNS = tuple(COLUMNS)
+
+
+def nothing(out: Path, notes: Sequence[Notes], options: Any, report: Report) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One training format.
+
+    Attributes:
+        name: key in FORMATS.
+        options: frozen dataclass of simple values; has a `profile` and checks itself in `__post_init__`.
+        profiles: profile -> what it can hold; the first is the default.
+        writer: (shard folder, options) -> a writer for one shard.
+        wraps: options -> files that are one JSON value: name -> (head, tail) around the records.
+        finish: writes top-level files once all shards are in place; may run twice.
+        read: (folder or file, options, what to do with a bad record) -> shards; None when there is no way back.
+        read_options: frozen dataclass of the way back.
+    """
+
+    name: str
+    options: type[Any]
+    profiles: Mapping[str, Holds]
+    writer: Callable[[ShardFolder, Any], Writer]
+    wraps: Callable[[Any], Mapping[str, tuple[str, str]]] = lambda options: {}
+    finish: Callable[[Path, Sequence[Notes], Any, Report], None] = nothing
+    read: Callable[[Path, Any, OnBadRecord], list[Shard]] | None = None
+    read_options: type[Any] = field(default=type(None))
+
+
+def get_format(name: str) -> Format:
+    if name not in FORMATS:
+        raise UnknownName("format", name, FORMATS)
+    module, _, attribute = FORMATS[name].partition(":")
+    found: Format = getattr(import_module(module), attribute)
+    return found
+
+
+def make_options(kind: type[Any], given: Mapping[str, object]) -> Any:
+    """Options from keyword values. Raises UsageError for a name the format does not have."""
+    known = [option.name for option in fields(kind)]
+    for name in given:
+        if name not in known:
+            raise UnknownName("option", name, known)
+    return kind(**given)
+
+
+def choose(what: str, value: object, known: Iterable[str]) -> None:
+    """Raises UsageError unless `value` is one of the known words."""
+    words = tuple(known)
+    if value not in words:
+        raise UsageError(f"{what} must be one of {', '.join(map(repr, words))}, not {value!r}")
+
+
+def belongs_to(options: Any, name: str, *profiles: str) -> None:
+    """Raises UsageError when an option was given that the chosen profile does not look at."""
+    default = next(option.default for option in fields(options) if option.name == name)
+    if getattr(options, name) != default and options.profile not in profiles:
+        raise UsageError(f"option {name!r} belongs to {', '.join(map(repr, profiles))} and has no effect on profile {options.profile!r}")
+
+
+def columns_lost(form: Format, options: Any) -> tuple[str, ...]:
+    """Columns of the row which the output does not hold."""
+    kept = form.profiles[options.profile].columns
+    if getattr(options, "text", "") == "caption":  # pairs hold one of the two
+        kept = tuple("image_captions" if column == "instruction" else column for column in kept)
+    return tuple(column for column in COLUMNS if column not in kept)
+
+
+def describe() -> list[dict[str, Any]]:
+    """One entry per format and profile: what `convert --list` shows."""
+    return [
+        {
+            "format": name,
+            "profile": profile,
+            **vars(holds),
+            "options": {option.name: option.default for option in fields(form.options)},
+            "imports": form.read is not None,
+        }
+        for name in FORMATS
+        for form in (get_format(name),)
+        for profile, holds in form.profiles.items()
+    ]

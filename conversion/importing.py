@@ -1,0 +1,125 @@
+"""The way back: what every reader of foreign records needs to make rows of them."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from conversion.formats import OnBadRecord, Shard
+from conversion.records import read_records
+from conversion.report import REPORT_NAME
+from toolkit.errors import ImageError, RowError, SourceError, UnknownName
+from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, check_row, quadrant_of, text_of
+from toolkit.tasks import TASKS
+
+RecordReader = Callable[[dict[str, Any], Path, str], Row]  # (record, folder of the pictures, a name for a record without id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """
+    Attributes:
+        task: task of records that name none.
+        image_folder: where relative picture paths start; "" = the folder of the file.
+    """
+
+    task: str = ""
+    image_folder: str = ""
+
+    def __post_init__(self) -> None:
+        if self.task and self.task not in TASKS:
+            raise UnknownName("task", self.task, TASKS)
+
+
+def raise_it(error: RowError) -> None:
+    raise error
+
+
+def record_shards(src: Path, options: ReadOptions, on_bad: OnBadRecord, patterns: Sequence[str], reader: RecordReader) -> list[Shard]:
+    """One shard per file: `src` itself, or the files in it that match a pattern."""
+    files = [src] if src.is_file() else sorted({path for pattern in patterns for path in src.glob(pattern) if path.name != REPORT_NAME})
+    if not files:
+        raise SourceError(f"{src} is no file, and no folder with {' or '.join(patterns)}")
+    return [partial(_rows_of, path, Path(options.image_folder or path.parent), on_bad, reader) for path in files]
+
+
+def _rows_of(path: Path, folder: Path, on_bad: OnBadRecord, reader: RecordReader) -> Iterator[Row]:
+    for number, record in read_records(path):
+        try:
+            row = checked(reader, record, folder, f"{path.stem}-{number:08d}")
+        except RowError as error:
+            on_bad(RowError(f"{path}, record {number}: {error}", kind=error.kind))
+        else:
+            yield row
+
+
+def checked(reader: RecordReader, record: Any, folder: Path, name: str) -> Row:
+    """A row by the rules of the record, or RowError."""
+    try:
+        row = reader(record, folder, name)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        shown = sorted(record) if isinstance(record, dict) else type(record).__name__
+        raise RowError(f"not a record of this format ({type(error).__name__}: {error}); found {shown}", kind="bad_record") from error
+    check_row(row)
+    return row
+
+
+def legal_id(original: object, otherwise: str) -> str:
+    """`original` if it is a legal id, else one made of it and a hash of it, so that different ids stay different."""
+    text = str(otherwise if original in (None, "") else original)
+    if ID_PATTERN.fullmatch(text):
+        return text
+    plain = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-")[:100]
+    return f"{plain}-{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
+
+
+def read_image(folder: Path, name: str) -> EncodedImage:
+    """The bytes of a picture below a folder.
+
+    Raises:
+        ImageError: kinds "remote_image", "image_outside", "missing_image".
+    """
+    if "://" in name:
+        raise ImageError(f"picture {name!r} is on the network; download it and name the file", kind="remote_image")
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(os.path.normpath(folder)):
+        raise ImageError(f"picture {name!r} lies outside {folder}; pass image_folder= with the folder that holds all pictures", kind="image_outside")
+    try:
+        return EncodedImage(path.read_bytes(), name)
+    except OSError as error:
+        raise ImageError(f"picture {name!r} cannot be read from {folder}: {error.strerror}", kind="missing_image") from error
+
+
+def foreign_row(record: dict[str, Any], messages: Sequence[Message], images: Sequence[EncodedImage], task: str, name: str, kind: str) -> Row:
+    """A row from a record that holds messages and pictures only; the roles of pictures follow the task.
+
+    Raises:
+        RowError: kind "no_task".
+    """
+    if task not in TASKS:
+        raise RowError(f"the record names no task we know ({task!r}); pass task= with one of {', '.join(TASKS)}", kind="no_task")
+    row_id = legal_id(record.get("id"), name)
+    sides = [message.role for message in messages for part in message.content if part.type == "image"]
+    return Row(
+        id=row_id,
+        task=task,
+        quadrant=quadrant_of(messages),
+        messages=tuple(messages),
+        images=tuple(images),
+        image_roles=_image_roles(sides, TASKS[task].outputs),
+        image_captions=("",) * len(images),
+        instruction=text_of(messages, "user"),
+        answer=text_of(messages, "assistant"),
+        provenance=json.dumps({"imported_from": kind, "record": name, "id": str(record.get("id", ""))}),
+    )
+
+
+def _image_roles(sides: Sequence[str], outputs: str) -> tuple[str, ...]:
+    last = max((number for number, side in enumerate(sides) if side == "assistant"), default=-1)
+    targets = {"all": set(range(len(sides))), "last": {last}, "none": set()}[outputs]
+    return tuple(("output" if number in targets else "intermediate") if side == "assistant" else "input" for number, side in enumerate(sides))

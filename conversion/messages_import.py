@@ -1,0 +1,70 @@
+"""Messages back to rows: our lossless file exactly; any other file of OpenAI blocks, or of strings with <image>, as far as it goes."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conversion.formats import OnBadRecord, Shard
+from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
+from conversion.text import turn_parts
+from toolkit.errors import ImageError, RowError
+from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row, table_to_rows
+
+
+def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
+    if tables := [src] if src.suffix == ".parquet" else sorted(src.glob("*.parquet")):
+        return [partial(_table_rows, table) for table in tables]
+    return record_shards(src, options, on_bad, ("*.jsonl",), partial(record_to_row, task=options.task))
+
+
+def _table_rows(path: Path) -> Iterator[Row]:
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=16, columns=list(COLUMNS)):
+            yield from table_to_rows(pa.Table.from_batches([batch]))
+
+
+def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str) -> Row:
+    """
+    Raises:
+        RowError: kinds "bad_part", "count_mismatch", "no_task", "bad_image_url", and those of `read_image`.
+    """
+    urls: list[str] = []
+    messages = [Message(message["role"], _parts(message["content"], urls)) for message in record["messages"]]
+    # strings name their pictures in a list beside the messages
+    images = [_image(folder, url) for url in urls or record.get("images") or []]
+    if "image_names" not in record:
+        return foreign_row(record, messages, images, record.get("task") or task, name, "messages")
+    columns = {column: value for column, value in record.items() if column in COLUMNS}
+    columns["messages"] = [{"role": m.role, "content": [p._asdict() for p in m.content]} for m in messages]
+    columns["images"] = [{"bytes": image.bytes, "path": path} for image, path in zip(images, record["image_names"], strict=False)]
+    return Row.from_dict(columns)
+
+
+def _parts(content: str | list[dict[str, Any]], urls: list[str]) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return turn_parts(content)
+    parts: list[Part] = []
+    for block in content:
+        if block["type"] == "image_url":
+            urls.append(block["image_url"]["url"])
+            parts.append(IMAGE_PART)
+        elif block["type"] == "text":
+            parts.append(Part("text", block["text"]))
+        else:
+            raise RowError(f"a block has type {block['type']!r}; expected 'text' or 'image_url'", kind="bad_part")
+    return tuple(parts)
+
+
+def _image(folder: Path, url: str) -> EncodedImage:
+    if not url.startswith("data:"):
+        return read_image(folder, url)
+    try:
+        return EncodedImage(base64.b64decode(url.split(",", 1)[1], validate=True))
+    except (IndexError, binascii.Error) as error:
+        raise ImageError(f"a data: URL is not base64: {url[:40]!r}", kind="bad_image_url") from error

@@ -1,0 +1,204 @@
+"""The folder one shard writes into, and how finished folders become the output.
+
+<out>/.parts/00003.tmp/    being written; thrown away by the next run
+<out>/.parts/00003/        finished, with its counters in part.json:
+    files/...              moved into <out> as they are
+    lines/<name>           joined in shard order into <out>/<name>
+    ids.txt                ids of the rows kept, to find one that two shards share
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from conversion.report import Tally
+from toolkit.errors import RowError, shorten
+from toolkit.images import image_format
+from toolkit.schema import EncodedImage, Row
+
+PARTS = ".parts"
+MARKER = "part.json"
+FEW = 64  # up to so many files are flushed one by one, more with one call for the whole disk
+
+Notes = dict[str, Any]  # what a format wants to remember of a shard for its top-level files; JSON
+
+
+def suffix_of(image: EncodedImage) -> str:
+    """Suffix by content, never by name; "bin" where the content is of no format we know."""
+    return image_format(image.bytes) or "bin"
+
+
+def json_line(value: object) -> bytes:
+    """One line of ASCII JSON: several trainers open their files in the encoding of the machine."""
+    return json.dumps(value, separators=(", ", ": ")).encode("ascii") + b"\n"
+
+
+class ShardFolder:
+    """Where a format's writer puts the files of one shard.
+
+    Attributes:
+        number: of the shard, counted from 0.
+        tally: counters of the shard.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        self.tally = Tally()
+        self._folder = folder
+        self._files = ExitStack()
+        self._lines: dict[str, BinaryIO] = {}
+        self._ids: set[str] = set()
+        (folder / "files").mkdir(parents=True)
+        (folder / "lines").mkdir()
+
+    def __enter__(self) -> "ShardFolder":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._files.close()
+
+    def open(self, path: Path) -> BinaryIO:
+        """A file to write, closed with the shard if not before."""
+        return self._files.enter_context(path.open("wb", buffering=1 << 20))
+
+    def path(self, name: str) -> Path:
+        """Place of a file that ends up as `<out>/<name>`."""
+        path = self._folder / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def line(self, name: str, value: object) -> None:
+        """Adds a line to this shard's piece of `<out>/<name>` and counts a record."""
+        if name not in self._lines:
+            self._lines[name] = self.open(self._folder / "lines" / name.replace("/", "%"))
+        self._lines[name].write(json_line(value))
+        self.tally.records_out += 1
+
+    def image(self, row: Row, number: int, folder: str = "images") -> str:
+        """Writes `row.images[number]` and returns its name under `<out>`."""
+        name = f"{folder}/{self.number:05d}/{row.id}-{number}.{suffix_of(row.images[number])}"
+        self.path(name).write_bytes(row.images[number].bytes)
+        self.tally.images_out += 1
+        return name
+
+    def claim(self, row_id: str) -> bool:
+        """Whether no earlier row of the shard has this id."""
+        known = row_id in self._ids
+        self._ids.add(row_id)
+        return not known
+
+    def finish(self, notes: Notes) -> None:
+        """Everything is written: adds the ids and the marker, and brings it all to the disk."""
+        self._files.close()
+        (self._folder / "ids.txt").write_text("".join(f"{row_id}\n" for row_id in sorted(self._ids)), encoding="ascii")
+        (self._folder / MARKER).write_text(json.dumps({"tally": asdict(self.tally), "notes": notes}, sort_keys=True))
+        flush_tree(self._folder)
+
+
+def read_marker(folder: Path) -> tuple[Tally, Notes]:
+    part = json.loads((folder / MARKER).read_bytes())
+    return Tally(**part["tally"]), part["notes"]
+
+
+def run_shard(folder: Path, write: Callable[[Path], None]) -> None:
+    """Runs `write` on a temporary folder which becomes `folder` only when it is whole and on disk."""
+    if folder.exists():
+        return
+    unfinished = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    write(unfinished)
+    unfinished.rename(folder)
+    flush(folder.parent)
+
+
+def flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_tree(folder: Path) -> None:
+    paths = [folder, *folder.rglob("*")]
+    if len(paths) > FEW and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in paths:
+        flush(path)
+
+
+def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
+    """Writes a file so that the name never stands for a part of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    with unfinished.open("wb") as file:
+        file.writelines(pieces)
+    flush(unfinished)
+    unfinished.replace(path)
+
+
+def join_lines(parts: Sequence[Path], out: Path, wraps: Mapping[str, tuple[str, str]]) -> None:
+    """Joins the shards' pieces of every file in shard order, in one pass.
+
+    Args:
+        wraps: name -> head and tail; the lines between them are separated by commas. Any other file is JSON Lines.
+    """
+    names = {piece.name.replace("%", "/") for part in parts for piece in (part / "lines").iterdir()}
+    for name in sorted(names | set(wraps)):
+        pieces = [piece for part in parts if (piece := part / "lines" / name.replace("/", "%")).exists()]
+        write_whole(out / name, _wrapped(_lines(pieces), *wraps[name]) if name in wraps else _lines(pieces))
+
+
+def _lines(pieces: Iterable[Path]) -> Iterator[bytes]:
+    for piece in pieces:
+        with piece.open("rb") as file:
+            yield from file
+
+
+def _wrapped(lines: Iterator[bytes], head: str, tail: str) -> Iterator[bytes]:
+    yield head.encode()
+    separator = b""
+    for line in lines:
+        yield separator + line.rstrip(b"\n")
+        separator = b",\n"
+    yield tail.encode()
+
+
+def move_files(parts: Sequence[Path], out: Path) -> None:
+    """Moves `files/` of every part into `out`; a second call moves what the first left."""
+    for part in parts:
+        _move_into(part / "files", out)
+
+
+def _move_into(source: Path, target: Path) -> None:
+    for entry in sorted(source.iterdir()):
+        place = target / entry.name
+        if entry.is_dir() and place.is_dir():
+            _move_into(entry, place)
+        else:
+            entry.replace(place)
+
+
+def check_ids(parts: Sequence[Path]) -> None:
+    """Raises RowError when two shards hold rows of the same id. Holds 8 bytes per row."""
+    digests = [np.fromiter((_digest(line) for line in _lines([part / "ids.txt"])), dtype=np.uint64) for part in parts]
+    values, counts = np.unique(np.concatenate(digests), return_counts=True) if digests else (np.array([]), np.array([]))
+    suspects = set(values[counts > 1].tolist())
+    if suspects:
+        found = [line.decode().strip() for line in _lines([part / "ids.txt" for part in parts]) if _digest(line) in suspects]
+        twice = [row_id for row_id, count in Counter(found).items() if count > 1]
+        raise RowError(f"ids occur in more than one shard: {shorten(twice)}; ids must be unique, for they name files and samples", kind="duplicate_id")
+
+
+def _digest(line: bytes) -> int:
+    return int.from_bytes(blake2b(line, digest_size=8).digest(), "little")

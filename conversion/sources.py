@@ -1,0 +1,110 @@
+"""A folder or Hub repository, in either layout -> shards, and the whole way from there to a training format."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from conversion.driver import convert_shards
+from conversion.formats import Shard
+from conversion.report import Report
+from toolkit.errors import RowError, UnifiedVisualError
+from toolkit.schema import Row, table_to_rows
+from toolkit.sources.layout import open_source
+from toolkit.sources.packed import PackedSource
+from toolkit.sources.skips import OnBad, Skips
+from toolkit.sources.upstream.source import UpstreamSource
+from toolkit.tasks import TASKS
+
+
+def convert(
+    source: str | os.PathLike[str],
+    to: str,
+    out: str | os.PathLike[str],
+    *,
+    tasks: Iterable[str] = tuple(TASKS),
+    workers: int = 1,
+    on_bad_row: OnBad = "raise",
+    on_missing: OnBad = "raise",
+    on_unfit: str = "error",
+    mapping: str | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: object,
+) -> Report:
+    """Convert a dataset to the format a trainer reads. Run it again after an interruption: finished shards are kept.
+
+        convert("packed", "webdataset", "shards")
+        convert("packed", "llava", "llava", tasks=["llava_cot"], profile="next")
+
+    Args:
+        source: a folder, `org/name` or an hf:// URL, in either layout.
+        to: name of a format; `conversion.describe()` lists them with what each can hold.
+        out: a folder; made if it is not there.
+        tasks: that are converted.
+        workers: processes; each takes a shard of the packed layout, or a task of the one as published.
+        on_bad_row, on_missing: "raise" or "skip", counted.
+        on_unfit: good rows which the format cannot hold: "error" or "drop", counted.
+        progress: called with (finished shards, all shards).
+        options: of the format, such as profile=.
+
+    Returns:
+        What was kept, moved, dropped and why; also written as conversion_report.json.
+
+    Raises:
+        UsageError: wrong options, or `out` holds something else. SourceError: the source cannot be read.
+        RowError: a bad row, or one that does not fit, unless skipped or dropped.
+    """
+    tasks = tuple(tasks)
+    opened = open_source(source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row)
+    return convert_shards(
+        shards_of(opened, tasks),
+        Path(out),
+        to=to,
+        options=options,
+        workers=workers,
+        on_bad_row=on_bad_row,
+        on_unfit=on_unfit,
+        identity=opened.fingerprint(tasks),
+        progress=progress,
+    )
+
+
+def shards_of(source: UpstreamSource | PackedSource, tasks: Iterable[str]) -> list[Shard]:
+    """One shard per Parquet file of the packed layout, or per task of the layout as published.
+
+    Bad rows which `source` was told to skip come as RowError between the rows, so that the report counts them too.
+
+    Raises:
+        UnifiedVisualError: the source has no rows of these tasks.
+    """
+    names = source.shards(tuple(tasks))
+    if not names:
+        raise UnifiedVisualError(f"{source.repository.name} has no rows of these tasks; it has: {', '.join(source.tasks)}")
+    return [partial(_rows_of, source, name, owns_unknown=number == 0) for number, name in enumerate(names)]
+
+
+class _Collected(Skips):
+    """Keeps the errors of rows that are left out."""
+
+    def __init__(self, source_policies: dict[str, str]) -> None:
+        super().__init__(**source_policies)  # type: ignore[arg-type]
+        self.errors: list[RowError] = []
+
+    def bad(self, error: RowError) -> None:
+        super().bad(error)
+        self.errors.append(error)
+
+
+def _rows_of(source: UpstreamSource | PackedSource, name: str, *, owns_unknown: bool) -> Iterator[Row | RowError]:
+    if isinstance(source, PackedSource):
+        for table in source.read_tables(name):
+            yield from table_to_rows(table)
+        return
+    skips = _Collected({"on_missing": source.on_missing, "on_bad_row": source.on_bad_row})
+    for row in source.read(name, skips, owns_unknown=owns_unknown):
+        yield row
+        yield from skips.errors
+        skips.errors.clear()
+    yield from skips.errors

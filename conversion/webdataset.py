@@ -1,0 +1,204 @@
+"""WebDataset: tar files whose members of one key make a sample.
+
+    rows   <id>.json, <id>.0.jpg, <id>.1.png ...   lossless: the JSON holds every column, its picture parts name their members
+    pairs  <id>-<n>.jpg, <id>-<n>.txt              a picture and its text, for text-to-image trainers; one sample per output picture
+
+Keys hold no dot, for readers cut a member's name at the first. features.json names every member that occurs, because
+`datasets` would otherwise guess from five samples and drop what those lack.
+
+Source: https://github.com/webdataset/webdataset src/webdataset/tariterators.py#L25; datasets 5.2 packaged_modules/webdataset/webdataset.py#L79
+"""
+
+import json
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+from conversion.energon import COOKER, DATASET_YAML, split_yaml
+from conversion.formats import ALL_COLUMNS, Format, Holds, choose
+from conversion.importing import ReadOptions
+from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
+from conversion.report import Report
+from conversion.shard import Notes, ShardFolder, json_line, suffix_of, write_whole
+from conversion.webdataset_import import read
+from toolkit.errors import UsageError
+from toolkit.schema import Row
+
+PAIR_SUFFIXES = ("jpg", "png", "webp")  # Source: https://github.com/showlab/Show-o@45a5a2d training/data.py#L185
+WRITE_BACK = 32 << 20  # bytes after which the disk is told to start; the flush at the end then finds little left to wait for
+END = b"\0" * 1024  # two empty blocks end a tar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """
+    Attributes:
+        profile: "rows" or "pairs".
+        shard_mb: a tar is ended once it is larger than this, in MB.
+        text: profile pairs: "instruction" or "caption".
+        input_images: profile pairs: "error" or "drop", for pictures in the prompt.
+    """
+
+    profile: str = "rows"
+    shard_mb: int = 500
+    text: str = "instruction"
+    input_images: str = "error"
+
+    def __post_init__(self) -> None:
+        choose("profile", self.profile, PROFILES)
+        check_pair_options(self, "pairs")
+        if self.shard_mb < 1:
+            raise UsageError(f"shard_mb must be 1 or more, not {self.shard_mb!r}")
+
+
+PROFILES = {
+    "rows": Holds(
+        consumers="webdataset, datasets (with features.json), Megatron-Energon (with the cooker beside the tars)",
+        lossless=True,
+        prompt_images="any number, anywhere",
+        answer_images="any number, anywhere",
+        trains_output_images=True,
+        columns=ALL_COLUMNS,
+        notes=("what is trained is the consumer's choice", "load_dataset('webdataset') without features=... fails or silently drops pictures"),
+    ),
+    "pairs": Holds(
+        consumers="text-to-image trainers: BLIP3o, Show-o",
+        prompt_images="none",
+        answer_images="one a sample",
+        trains_output_images=True,
+        columns=("id", "instruction", "images"),
+        notes=("BLIP3o reads members named jpg only; other suffixes are counted under warned",),
+    ),
+}
+
+
+class TarShards:
+    """Numbered tars with members of one date and owner, so that the same rows give the same bytes."""
+
+    def __init__(self, shard: ShardFolder, max_bytes: int) -> None:
+        self.names: list[str] = []
+        self._shard, self._max_bytes, self._size = shard, max_bytes, 0
+        self._file: BinaryIO | None = None
+
+    def write(self, members: Sequence[tuple[str, bytes]]) -> None:
+        """Adds the members of one sample to one tar, side by side."""
+        file = self._file if self._file and self._size < self._max_bytes else self._next()
+        before = self._size
+        for name, content in members:
+            self._size += _write_member(file, name, content)
+        if self._size // WRITE_BACK > before // WRITE_BACK and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.write(END)
+            self._file.close()
+
+    def _next(self) -> BinaryIO:
+        self.close()
+        self.names.append(f"train-{self._shard.number:05d}-{len(self.names):03d}.tar")
+        self._file, self._size = self._shard.open(self._shard.path(self.names[-1])), 0
+        return self._file
+
+
+def _write_member(file: BinaryIO, name: str, content: bytes) -> int:
+    """Bytes written."""
+    info = tarfile.TarInfo(name)  # date 0, no owner
+    info.size = len(content)
+    pieces = (info.tobuf(tarfile.PAX_FORMAT), content, b"\0" * (-len(content) % tarfile.BLOCKSIZE))
+    file.writelines(pieces)
+    return sum(map(len, pieces))
+
+
+class WebDatasetWriter:
+    def __init__(self, shard: ShardFolder, options: Options) -> None:
+        self.shard, self.options = shard, options
+        self.tars = TarShards(shard, options.shard_mb * 1_000_000)
+        self.fields: set[str] = set()
+
+    def write(self, row: Row) -> None:
+        samples = [self._row_sample(row)] if self.options.profile == "rows" else self._pair_samples(row)
+        for sample in samples:
+            self.tars.write(sample)
+            self.fields.update(name.split(".", 1)[1] for name, _ in sample)
+        self.shard.tally.records_out += len(samples)
+
+    def close(self) -> Notes:
+        self.tars.close()
+        return {"fields": sorted(self.fields), "tars": self.tars.names}
+
+    def _row_sample(self, row: Row) -> list[tuple[str, bytes]]:
+        members = [(f"{number}.{suffix_of(image)}", image.bytes) for number, image in enumerate(row.images)]
+        self.shard.tally.images_out += len(members)
+        record = sample_record(row, [name for name, _ in members])
+        return [(f"{row.id}.json", json_line(record)), *((f"{row.id}.{name}", content) for name, content in members)]
+
+    def _pair_samples(self, row: Row) -> list[list[tuple[str, bytes]]]:
+        pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
+        suffixes = [suffix_of(row.images[pair.image]) for pair in pairs]
+        if strange := set(suffixes) - set(PAIR_SUFFIXES):
+            raise refuse(row, "picture_format", f"an output picture is {strange.pop()!r}; text-to-image trainers read {', '.join(PAIR_SUFFIXES)}")
+        count_pairs(self.shard.tally, row, pairs)
+        self.shard.tally.images_out += len(pairs)
+        self.shard.tally.count("warned", "not_jpg", row.id, any(suffix != "jpg" for suffix in suffixes))
+        keys = [f"{row.id}-{pair.image}" for pair in pairs]
+        return [
+            [(f"{key}.{suffix}", row.images[pair.image].bytes), (f"{key}.txt", pair.text.encode())]
+            for key, suffix, pair in zip(keys, suffixes, pairs, strict=True)
+        ]
+
+
+def sample_record(row: Row, members: Sequence[str]) -> dict[str, Any]:
+    """Every column of the row; its picture parts name the members that hold them: {"type": "image", "image": "0.jpg"}."""
+    columns = row.to_dict()
+    names = iter(members)
+    for message in columns["messages"]:
+        message["content"] = [part if part["type"] == "text" else {"type": "image", "image": next(names)} for part in message["content"]]
+    columns["image_names"] = [image["path"] for image in columns.pop("images")]
+    return columns
+
+
+def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
+    fields = sorted({field for note in notes for field in note["fields"]}, key=lambda name: ("." in name, len(name), name))
+    write_whole(out / "features.json", [json.dumps(hf_features(fields), indent=2).encode() + b"\n"])
+    write_whole(out / "README.md", [hf_readme(fields).encode()])
+    if options.profile == "rows":
+        write_whole(out / ".nv-meta" / "dataset.yaml", [DATASET_YAML.encode()])
+        write_whole(out / ".nv-meta" / "split.yaml", [split_yaml([name for note in notes for name in note["tars"]]).encode()])
+        write_whole(out / "cooker.py", [COOKER.encode()])
+
+
+# Suffix -> the feature `datasets` reads it with; any other is a picture.
+_FEATURES = {"json": {"_type": "Json"}, "txt": {"dtype": "string", "_type": "Value"}, "bin": {"dtype": "binary", "_type": "Value"}}
+_KEYS = ("__key__", "__url__")
+
+
+def hf_features(fields: Sequence[str]) -> dict[str, Any]:
+    """For load_dataset("webdataset", data_files=..., features=Features.from_dict(json.load(...)))."""
+    columns = {name: _FEATURES.get(name.rsplit(".", 1)[-1], {"_type": "Image"}) for name in fields}
+    return {**columns, **dict.fromkeys(_KEYS, _FEATURES["txt"])}
+
+
+def hf_readme(fields: Sequence[str]) -> str:
+    """The same for load_dataset(<this folder, or a Hub repository that holds it>)."""
+    kinds = {name: feature.get("dtype") or feature["_type"].lower() for name, feature in hf_features(fields).items()}
+    header = {
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
+        "dataset_info": {"features": [{"name": name, "dtype": kind} for name, kind in kinds.items()]},
+    }
+    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{_README}"
+
+
+_README = """\
+WebDataset shards written by UnifiedVisual; `conversion_report.json` says what they hold and what they do not.
+
+- `datasets.load_dataset(<this folder>)` reads the features above. Without them it would guess from five samples and drop pictures.
+- `webdataset.WebDataset(<tars>)` reads the tars as they are. Members are named in the JSON; do not rely on their order.
+"""
+
+FORMAT = Format(name="webdataset", options=Options, profiles=PROFILES, writer=WebDatasetWriter, finish=finish, read=read, read_options=ReadOptions)

@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import pytest
+
+from toolkit.collate import COLLATORS, get_collator
+from toolkit.errors import MissingExtra, UnknownName
+
+
+def test_get_collator_lists_the_known_names_when_unknown():
+    with pytest.raises(UnknownName, match="'bagel'; known: chameleon, emu3, janus, understanding"):
+        get_collator("bagel")
+
+
+def test_get_collator_names_the_extra_when_torch_is_missing(monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("toolkit.collate.")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtra, match=r"torch is not installed; run: pip install 'unifiedvisual\[train\]'"):
+        get_collator("emu3")
+
+
+def test_importing_the_room_loads_no_torch():
+    code = "import sys, toolkit.collate; assert not {'torch', 'transformers'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", COLLATORS)
+def test_every_entry_loads_and_says_what_goes_in_and_out(name):
+    pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
+    from importlib import import_module
+
+    module, _, attribute = COLLATORS[name].partition(":")
+    docstring = getattr(import_module(module), attribute).__doc__
+    assert "Rows in, tensors out" in docstring
+    assert "input_ids" in docstring
+    assert "int64 (B, L)" in docstring

@@ -1,0 +1,227 @@
+"""One contract for every format and profile, so that a new one is tested by its line in the table."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pytest
+
+from conversion import FORMATS, convert_shards, describe, import_rows
+from conversion.formats import get_format
+from conversion.report import REASONS, Report
+from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
+from toolkit.errors import RowError, TooManyBadRows, UnknownName, UsageError
+from toolkit.schema import COLUMNS, EncodedImage, Message, Part
+
+PROFILES = [(name, profile) for name in FORMATS for profile in get_format(name).profiles]
+LOSSLESS = [(name, profile) for name, profile in PROFILES if get_format(name).profiles[profile].lossless]
+PLUGINS = """
+def encoder():
+    return lambda image: [[len(image) % 32768, 1], [2, 3]]
+
+class tokenizer:
+    def row(self, parts):
+        return [len(content) for _, content in parts] or [0]
+"""
+
+
+@pytest.fixture
+def options_for(tmp_path, monkeypatch):
+    """The options a profile needs, with plugins where it wants them."""
+    (tmp_path / "uv_test_plugins.py").write_text(PLUGINS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def options(name, profile):
+        needs = {("emu3", "tokens"): {"encoder": "uv_test_plugins:encoder"}, ("anole", "tokens"): {"tokenizer": "uv_test_plugins:tokenizer"}}
+        return {"profile": profile, **needs.get((name, profile), {})}
+
+    return options
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, options_for):
+    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options=options_for(name, profile), on_unfit="drop")
+    assert report.rows_in == len(ROWS) == report.rows_out + sum(report.rows_dropped.values())
+    assert report.images_in == sum(len(row.images) for row in ROWS) == report.images_out + sum(report.images_dropped.values())
+    assert report.rows_out > 0
+    assert report.records_out >= report.rows_out
+    # what is told to be kept in JSON is what the caller was told
+    assert Report.read(tmp_path / "out" / "conversion_report.json") == report
+    for counter in REASONS:
+        for reason in getattr(report, counter):
+            assert report.examples[f"{counter}.{reason}"]
+    assert not (tmp_path / "out" / ".parts").exists()
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_output_does_not_depend_on_workers(name, profile, tmp_path, options_for):
+    shards = [RowShard(*ROWS[:5]), RowShard(), RowShard(*ROWS[5:])]
+    # bagel writes the path of its output down
+    options = options_for(name, profile) | ({"root": "/x"} if name == "bagel" else {})
+    for folder, workers in (("one", 1), ("two", 2)):
+        convert_shards(shards, tmp_path / folder, to=name, options=options, on_unfit="drop", workers=workers)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+@pytest.mark.parametrize(("name", "profile"), LOSSLESS)
+def test_lossless_formats_give_the_same_rows_back(name, profile, tmp_path):
+    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options={"profile": profile})
+    back = [row for shard in import_rows(name, tmp_path / "out") for row in shard()]
+    assert [to_float32(row) for row in back] == [to_float32(row) for row in ROWS]
+    assert not any(getattr(report, counter) for counter in REASONS if counter not in ("images_without_loss", "warned"))
+
+
+def to_float32(row):
+    """Arrow keeps boxes as float32; so does every row that was ever packed."""
+    return row.to_dict() | {"regions": [(r.image, tuple(round(x, 6) for x in r.box), r.label) for r in row.regions]}
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_no_rows_are_an_output_too(name, profile, tmp_path, options_for):
+    report = convert_shards([RowShard()], tmp_path / "out", to=name, options=options_for(name, profile))
+    assert (report.rows_in, report.rows_out) == (0, 0)
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_options_are_simple_words_and_say_what_they_are(name, profile):
+    form = get_format(name)
+    assert form.name == name
+    assert next(iter(form.profiles)) == form.options().profile
+    for option in fields(form.options):
+        assert option.type in (str, int, "str", "int"), option.name
+        assert f"{option.name}: " in inspect.getdoc(form.options)
+    assert set(form.profiles[profile].columns) <= set(COLUMNS)
+    with pytest.raises(UsageError, match="profile must be one of"):
+        form.options(profile="painting")
+
+
+def test_describe_names_every_profile_and_what_it_cannot_hold():
+    rows = describe()
+    assert [(row["format"], row["profile"]) for row in rows] == PROFILES
+    assert {row["format"] for row in rows if row["imports"]} == {"llava", "messages", "webdataset"}
+    json.dumps(rows)
+
+
+def test_unknown_names_list_the_known(tmp_path):
+    with pytest.raises(UnknownName, match="anole, bagel, diffusers"):
+        convert_shards([], tmp_path, to="painting")
+    with pytest.raises(UnknownName, match="known: output_images, profile, root"):
+        convert_shards([], tmp_path, to="llava", options={"colour": "red"})
+    with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
+        convert_shards([], tmp_path, to="llava", on_unfit="ignore")
+    with pytest.raises(UsageError, match="no way back; import knows llava, messages, webdataset"):
+        import_rows("bagel", tmp_path)
+
+
+# Hostile rows: what is wrong with each, and the word it is counted under.
+LONE = "\ud800"
+HOSTILE = {
+    "bad_id": [replace(TEXT, id="a/b"), replace(TEXT, id="img.v1.5_001"), replace(TEXT, id="../x"), replace(TEXT, id="UPPER")],
+    "long_id": [replace(TEXT, id="x" * 201)],
+    "empty_image": [replace(UNDERSTAND, images=(EncodedImage(b"", "x.jpg"),))],
+    "bad_turns": [replace(TEXT, messages=(Message("human", TEXT.messages[0].content), TEXT.messages[1]))],
+    "count_mismatch": [replace(UNDERSTAND, images=())],
+    "bad_text": [replace(TEXT, messages=(TEXT.messages[0], Message("assistant", (Part("text", LONE),))))],
+    "bad_quadrant": [replace(TEXT, quadrant="mm-mm")],
+}
+
+
+@pytest.mark.parametrize(("name", "profile"), [("webdataset", "rows"), ("llava", "next"), ("messages", "openai")])
+def test_hostile_rows_are_counted_by_name(name, profile, tmp_path):
+    bad = [row for rows in HOSTILE.values() for row in rows]
+    options = {"profile": profile}
+    report = convert_shards([RowShard(*bad, TEXT, UNDERSTAND, TEXT)], tmp_path / "out", to=name, options=options, on_bad_row="skip")
+    assert report.rows_dropped == {**{kind: len(rows) for kind, rows in HOSTILE.items()}, "duplicate_id": 1}
+    assert report.examples["rows_dropped.bad_id"] == ("a/b", "img.v1.5_001", "../x")
+    assert report.rows_out == 2
+    assert {path.parent for path in tmp_path.iterdir()} == {tmp_path}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_rows_stop_by_default(kind, tmp_path):
+    with pytest.raises(RowError) as caught:
+        convert_shards([RowShard(HOSTILE[kind][0])], tmp_path / "out", to="webdataset")
+    assert caught.value.kind == kind
+    assert not (tmp_path / "out" / "conversion_report.json").exists()
+
+
+def test_a_hundred_bad_rows_in_a_row_stop_whatever_the_policy(tmp_path):
+    with pytest.raises(TooManyBadRows, match="100 bad rows in a row"):
+        convert_shards([RowShard(*[replace(TEXT, id="a/b")] * 100)], tmp_path / "out", to="webdataset", on_bad_row="skip")
+    shard = RowShard(*[replace(TEXT, id="a/b")] * 99, TEXT, *[replace(TEXT, id="a/b")] * 99)
+    assert convert_shards([shard], tmp_path / "two", to="webdataset", on_bad_row="skip").rows_dropped == {"bad_id": 198}
+
+
+def test_an_id_in_two_shards_stops_for_energon_and_files_need_it_once(tmp_path):
+    with pytest.raises(RowError, match="more than one shard: 'cc-00000001'") as caught:
+        convert_shards([RowShard(TEXT), RowShard(UNDERSTAND), RowShard(TEXT)], tmp_path / "out", to="webdataset")
+    assert caught.value.kind == "duplicate_id"
+
+
+def test_rows_that_do_not_fit_stop_by_default_and_say_what_to_do(tmp_path):
+    with pytest.raises(RowError, match=r"'cc-00000001': has no output picture.*on_unfit='drop'") as caught:
+        convert_shards([RowShard(TEXT)], tmp_path / "out", to="emu3")
+    assert caught.value.kind == "no_output_image"
+
+
+def test_columns_that_are_lost_are_counted_by_name(tmp_path):
+    report = convert_shards([RowShard(EDIT, GENERATE, WEB)], tmp_path / "out", to="messages", options={"profile": "ms-swift"})
+    assert report.columns_lost["regions"] == 1
+    assert report.columns_lost["provenance"] == 1
+    assert report.columns_lost["image_roles"] == 3
+
+
+def test_all_is_sorted_and_equals_what_is_public():
+    import conversion
+
+    assert conversion.__all__ == sorted(conversion.__all__)
+    assert all(hasattr(conversion, name) for name in conversion.__all__)
+
+
+def test_importing_conversion_and_every_format_loads_no_trainer():
+    heavy = "{'torch', 'webdataset', 'datasets', 'transformers', 'google.protobuf'}"
+    code = f"import sys, conversion; conversion.describe(); print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_suffix_and_member_order_hold_beyond_ten_pictures(tmp_path):
+    from tests.conversion_rows import COLORS, make
+
+    names = " ".join([*COLORS, "red", "green", "blue"])
+    row = make("mrm-00000012", "mm_reasoning_mm", ("user", "|".join("*" * 12)), ("assistant", "Twelve."), pictures=names, roles="i" * 12)
+    for name in ("webdataset", "messages"):
+        convert_shards([RowShard(row)], tmp_path / name, to=name)
+        assert list(import_rows(name, tmp_path / name)[0]()) == [row]
+
+
+def test_benchmark_runs(tmp_path):
+    command = [sys.executable, "benchmarks/convert.py", "--rows", "40", "--image-kb", "10", "--repeats", "1", "--folder", str(tmp_path / "bench")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
+    assert "of the speed of tarfile" in done.stdout
+    assert "peak memory at 4x" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("llava", {"root": "/x"}),
+        ("messages", {"root": "/x", "profile": "trl"}),
+        ("webdataset", {"text": "caption"}),
+        ("bagel", {"profile": "edit", "input_images": "drop"}),
+        ("diffusers", {"profile": "edit", "text": "caption"}),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(name, options):
+    with pytest.raises(UsageError, match="has no effect on profile"):
+        get_format(name).options(**options)
+
+
+def test_columns_lost_follow_the_text_that_pairs_hold(tmp_path):
+    lost = {text: convert_shards([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost for text in ("instruction", "caption")}
+    assert "image_captions" in lost["instruction"]
+    assert "instruction" not in lost["instruction"]
+    assert "image_captions" not in lost["caption"]
+    assert "instruction" in lost["caption"]

@@ -1,0 +1,231 @@
+"""Packing: the same rows in the same order, the same bytes on every run, nothing half-written under a final name."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+
+import unifiedvisual
+from tests.replicas import ROWS_PER_TASK, essence, replica, truth
+from toolkit.demo.replica import file_name, write_archive
+from toolkit.errors import RowError, SourceError, UsageError
+from toolkit.packing import pack as pack_module
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.schema import ARROW_SCHEMA, table_to_rows
+from toolkit.sources import repository
+from toolkit.sources.layout import open_source
+from toolkit.sources.manifest import read_manifest
+from toolkit.sources.repository import LocalFolder
+from toolkit.tasks import CONFIGS, TASKS
+
+SMALL = PackOptions(shard_bytes=200_000, row_group_bytes=60_000)
+ROOT = Path(unifiedvisual.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return replica(tmp_path_factory.mktemp("source") / "r", "columns")
+
+
+@pytest.fixture(scope="module")
+def packed(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("packed") / "p"
+    pack(open_source(source), out, TASKS, SMALL)
+    return out
+
+
+def content(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_rows_keep_the_order_and_the_content_of_the_source(packed):
+    for task, expected in truth().items():
+        paths = sorted((packed / "data" / task).glob("*.parquet"))
+        rows = [row for path in paths for row in table_to_rows(pq.read_table(path))]
+        assert [essence(row) for row in rows] == [essence(row) for row in expected]
+        assert [path.name for path in paths] == [f"train-{n:05d}-of-{len(paths):05d}.parquet" for n in range(len(paths))]
+
+
+def test_the_manifest_says_what_is_there(packed):
+    manifest = read_manifest(LocalFolder(packed))
+    assert {shard.path for shard in manifest.shards} == {path for path in content(packed) if path.endswith(".parquet")}
+    assert len(manifest.tasks["image_editing"]) > 1
+    for shard in manifest.shards:
+        parquet = pq.ParquetFile(packed / shard.path)
+        assert tuple(parquet.metadata.row_group(n).num_rows for n in range(parquet.num_row_groups)) == shard.row_groups
+        assert shard.bytes == (packed / shard.path).stat().st_size
+    assert manifest.total("rows") == ROWS_PER_TASK * len(TASKS)
+    assert manifest.quadrants("image_editing") == {"mm-mm": ROWS_PER_TASK}
+    assert not (packed / ".packing").exists()
+
+
+def test_parquet_has_image_features_page_index_and_statistics_only_where_they_help(packed):
+    parquet = pq.ParquetFile(next((packed / "data/image_editing").glob("*.parquet")))
+    assert parquet.schema_arrow.equals(ARROW_SCHEMA)
+    assert json.loads(parquet.schema_arrow.metadata[b"huggingface"])["info"]["features"]["images"] == [{"_type": "Image"}]
+    columns = {(column := parquet.metadata.row_group(0).column(n)).path_in_schema: column for n in range(parquet.metadata.num_columns)}
+    assert {name for name, column in columns.items() if column.is_stats_set} == {"id", "task", "quadrant"}
+    assert {name for name, column in columns.items() if column.compression == "UNCOMPRESSED"} == {"images.list.element.bytes", "images.list.element.path"}
+    assert all(column.has_offset_index for column in columns.values())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bytes_are_the_same_on_every_run_and_for_any_number_of_workers(source, packed, tmp_path, workers):
+    pack(open_source(source), tmp_path / "again", TASKS, SMALL, workers=workers)
+    assert content(tmp_path / "again") == content(packed)
+
+
+def test_packing_what_is_packed_keeps_rows(packed, tmp_path):
+    pack(open_source(packed), tmp_path / "again", ["mm_internet"], SMALL)
+    assert content(tmp_path / "again" / "data") == {path.removeprefix("data/"): data for path, data in content(packed).items() if "mm_internet" in path}
+
+
+def test_a_source_on_a_hub_is_packed_to_the_same_shards(source, packed, hub, tmp_path):
+    commit = hub.add_folder("org/uv", source)
+    manifest = pack(open_source("org/uv"), tmp_path / "out", TASKS, SMALL)
+    assert manifest.source == {"repository": "org/uv", "revision": commit}
+    assert content(tmp_path / "out" / "data") == content(packed / "data")
+
+
+def test_a_finished_folder_is_left_alone_and_another_work_refused(source, packed):
+    before = content(packed)
+    pack(open_source(source), packed, TASKS, SMALL)
+    assert content(packed) == before
+    with pytest.raises(UsageError, match="holds a dataset packed from"):
+        pack(open_source(source), packed, TASKS, PackOptions(limit=1))
+
+
+def test_an_unfinished_folder_of_other_options_is_refused(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_module, "_publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        pack(open_source(source), tmp_path / "out", ["llava_cot"], SMALL)
+    with pytest.raises(UsageError, match="holds an unfinished pack of another source, tasks or options"):
+        pack(open_source(source), tmp_path / "out", ["llava_cot"], PackOptions())
+
+
+def test_limit_takes_the_first_rows_of_each_task(source, tmp_path):
+    manifest = pack(open_source(source), tmp_path / "out", TASKS, PackOptions(limit=2))
+    assert {task: manifest.total("rows", [task]) for task in TASKS} == dict.fromkeys(TASKS, 2)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.sources import repository
+from toolkit.sources.layout import open_source
+from toolkit.tasks import TASKS
+if __name__ == "__main__":
+    pack(open_source(sys.argv[1]), Path(sys.argv[2]), TASKS, PackOptions(shard_bytes=200_000, row_group_bytes=60_000), workers=int(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(source, packed, tmp_path, workers):
+    script, out = tmp_path / "run.py", tmp_path / "out"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(source), str(out), str(workers)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    chance = random.Random(workers)
+    for _ in range(4):
+        process = subprocess.Popen(command, env=environment)
+        time.sleep(chance.uniform(0.3, 2.0))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if out.exists():
+            assert all(pq.ParquetFile(path) for path in (out / "data").rglob("*.parquet"))  # whatever has its name is whole
+    subprocess.run(command, env=environment, check=True)
+    assert content(out) == content(packed)
+
+
+def test_finished_shards_are_not_written_again(source, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(pack_module, "_publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        pack(open_source(source), out, ["image_editing"], SMALL)
+    monkeypatch.undo()
+    staged = out / ".packing/image_editing"
+    (staged / "done.json").unlink()
+    last = max(staged.glob("*.parquet"))
+    last.with_suffix(".json").unlink()
+    times = {path.name: path.stat().st_mtime_ns for path in staged.glob("*.parquet")}
+    written: list[str] = []
+    real = pack_module._publish
+
+    def watch(out, folder, task):
+        written.extend(path.name for path in folder.glob("*.parquet") if path.stat().st_mtime_ns != times[path.name])
+        return real(out, folder, task)
+
+    monkeypatch.setattr(pack_module, "_publish", watch)
+    pack(open_source(source), out, ["image_editing"], SMALL)
+    assert written == [last.name]
+
+
+def test_a_full_disk_is_told_before_anything_is_written(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
+    with pytest.raises(SourceError, match=r"0\.0 GB free; about .* GB needed; free space, or choose another disk"):
+        pack(open_source(source), tmp_path / "out", TASKS, SMALL)
+
+
+def edit_archive(source, change):
+    rows = truth()["image_editing"]
+    members = [(f"Image_Editing/pictures/{file_name(row, n, image)}", image.bytes) for row in rows for n, image in enumerate(row.images)]
+    write_archive(source / "images/Image_Editing.tar.gz", change(members))
+
+
+def test_missing_and_bad_pictures_stop_or_are_counted_in_the_manifest(tmp_path):
+    source = replica(tmp_path / "source", "columns", tasks=("image_editing", "cot_collection"))
+    edit_archive(source, lambda members: [(name, b"<html>" if "0003_1" in name else data) for name, data in members[1:]])
+    with pytest.raises(RowError, match=r"is not in 'images/Image_Editing.tar.gz'.*on_missing"):
+        pack(open_source(source), tmp_path / "out", TASKS, SMALL)
+    options = {**asdict(SMALL), "on_missing": "skip"}
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(RowError, match=r"row 'ie-0003': images\[1\]: an HTML page.*on_bad_image"):
+        pack(open_source(source), tmp_path / "out", TASKS, PackOptions(**options))
+    shutil.rmtree(tmp_path / "out")
+    manifest = pack(open_source(source), tmp_path / "out", TASKS, PackOptions(**options | {"on_bad_image": "skip"}))
+    assert manifest.skipped == {"image_editing": {"missing_image": 1, "bad_image": 1}}
+    assert manifest.total("rows", ["image_editing"]) == ROWS_PER_TASK - 2
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_config_of_the_packed_layout_loads_as_it_does_from_the_replica(packed, config):
+    features = datasets.Features(unifiedvisual.row_features() | {"images": datasets.List(datasets.Image(decode=False))})
+    expected = {row.id: essence(row) for task in CONFIGS[config] for row in truth()[task]}
+    for streaming in (True, False):
+        rows = unifiedvisual.load_dataset(str(packed), config, split="train", streaming=streaming, features=features)
+        assert {row["id"]: essence(row) for row in rows} == expected
+
+
+def test_reading_one_config_from_a_hub_asks_for_no_other_configs_bytes(packed, hub):
+    hub.add_folder("org/packed", packed)
+    rows = unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)
+    next(iter(rows))
+    asked = {request.path.split("/data/")[1] for request in hub.requests if request.path.endswith(".parquet")}
+    assert {path.split("/")[0] for path in asked} == {"image_editing"}
+    assert len({path.rpartition("/")[2] for path in asked}) == 1  # the first row comes from the first shard alone
+
+
+def test_the_first_row_from_a_hub_comes_after_at_most_one_row_group(source, hub, tmp_path, monkeypatch):
+    read_ahead_bytes = 10_000
+    monkeypatch.setattr(repository, "RANDOM_ACCESS_BLOCK_BYTES", read_ahead_bytes)
+    pack(open_source(source), tmp_path / "out", ["image_editing"], PackOptions(row_group_bytes=1))  # a row group a row, all in one shard
+    hub.add_folder("org/packed", tmp_path / "out")
+    shard = next((tmp_path / "out/data").rglob("*.parquet"))
+    rows = unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)
+    next(iter(rows))
+    sent = sum(request.sent for request in hub.requests if request.path.endswith(shard.name) and request.status in (200, 206))
+    largest = max(pq.ParquetFile(shard).metadata.row_group(n).total_byte_size for n in range(ROWS_PER_TASK))
+    assert sent <= largest + 3 * read_ahead_bytes

@@ -1,0 +1,213 @@
+"""Questions, edits, counterfactuals, told problems, documents and rows."""
+
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from toolkit.errors import UnknownName
+from toolkit.generation.scene.briefs import sample_brief
+from toolkit.generation.scene.colours import COLOURS
+from toolkit.generation.scene.defects import DEFECTS, sample_defect
+from toolkit.generation.scene.documents import DEFECT_KINDS, sample_document
+from toolkit.generation.scene.edits import EDITS, changed, changed_mask, sample_edit
+from toolkit.generation.scene.gates import flaws
+from toolkit.generation.scene.graph import Scene, said
+from toolkit.generation.scene.questions import KINDS, ask
+from toolkit.generation.scene.render import digest, render
+from toolkit.generation.scene.retrieval import sample_retrieval
+from toolkit.generation.scene.samples import SAMPLERS, sample
+from toolkit.generation.scene.shapes import SHAPES
+from toolkit.generation.scene.streams import Stream
+from toolkit.generation.scene.styles import STYLES
+from toolkit.generation.scene.told import PROBLEMS, sample_problem
+from toolkit.generation.scene.told.chart import DAYS
+from toolkit.generation.scene.verify.documents import find_defects
+from toolkit.generation.scene.verify.figures import read_board, read_chart, read_clock, read_row
+from toolkit.generation.scene.verify.locality import change
+from toolkit.generation.scene.verify.pixels import read_picture
+from toolkit.schema import check_row
+
+
+def told(scene):
+    return sorted(tuple(said(scene, thing)) for thing in scene.things)
+
+
+def seen(scene):
+    return sorted(tuple(thing) for thing in read_picture(render(scene)).things)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_are_balanced_and_right(kind):
+    targets = Counter()
+    for index in range(150):
+        _, question, outcome = ask(Stream("ask", index), kind)
+        assert outcome.answer == question.choices[question.target]
+        assert outcome.steps[-1].text.endswith(".")
+        targets[question.target] += 1
+    assert max(targets.values()) / 150 < 1 / len(question.choices) + 0.12
+
+
+def test_count_agrees_with_the_picture():
+    for index in range(20):
+        scene, question, outcome = ask(Stream("count", index), "count")
+        wanted = question.program[0][1].named()
+        found = [thing for thing in read_picture(render(scene)).things if all(getattr(thing, name) == value for name, value in wanted.items())]
+        assert outcome.answer == str(len(found))
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_edits_change_only_what_their_mask_covers(kind):
+    for index in range(6):
+        edit = sample_edit(Stream("edit", index), kind)
+        found = change(render(edit.before), render(edit.after), changed_mask(edit.before, edit.after, 512))
+        assert found.outside == 0 < found.inside
+        assert not list(flaws(edit.after))
+        assert changed(edit.before, edit.after)
+        assert edit.simple.rstrip(".").lower() not in edit.nuanced.lower()
+
+
+def test_locality_counts_pixels_on_either_side():
+    before, after = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    after[0, 0], after[1, 1, 2] = 9, 1
+    assert change(before, after, np.array([[True, False], [False, False]])) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", DEFECTS)
+def test_spoilt_pictures_show_the_wrong_graph(kind):
+    for index in range(4):
+        defect = sample_defect(Stream("defect", index), kind)
+        assert seen(defect.wrong) == told(defect.wrong) != told(defect.right)
+
+
+def test_briefs_name_no_shape_colour_or_style():
+    for index in range(100):
+        words = set(sample_brief(Stream("brief", index)).instruction.lower().replace(",", " ").replace(".", " ").split())
+        assert not words & {*SHAPES, *COLOURS, *STYLES}
+
+
+def test_retrieval_has_one_match():
+    for index in range(10):
+        found = sample_retrieval(Stream("retrieval", index))
+        labels = [candidate.has_style and candidate.has_keyword for candidate in found.pool]
+        assert labels.count(True) == 1
+        for candidate in found.pool[:3]:
+            read = read_picture(render(candidate.scene))
+            assert candidate.has_style == (read.style == found.query.style)
+            assert candidate.has_keyword == any(thing.shape == found.keyword for thing in read.things)
+
+
+def test_row_clues_leave_one_order():
+    for index in range(30):
+        problem = sample_problem(Stream("row", index), "row")
+        head, *clues = problem.question.split(". ")
+        names = [item.split()[-1] for item in head.split(": ")[1].replace(" and ", ", ").split(", ")]
+        fits = [order for order in permutations(names) if all(_clue_holds(clue, order) for clue in clues[:-1])]
+        assert fits == [tuple(problem.facts["order"])]
+
+
+def _clue_holds(clue, order):
+    at = [order.index(word.strip(".")) for word in clue.split() if word.strip(".") in order]
+    if "directly" in clue:
+        return at[1] - at[0] == 1
+    if "somewhere" in clue:
+        return at[1] > at[0]
+    return abs(at[1] - at[0]) > 1 if "not next" in clue else at[0] in (0, 3)
+
+
+def test_path_ends_where_the_words_lead():
+    ways, numbers = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}, {"one": 1, "two": 2, "three": 3}
+    for index in range(30):
+        problem = sample_problem(Stream("path", index), "path")
+        start = problem.question.split("square ")[1][:2]
+        column, row = "ABCDE".index(start[0]), int(start[1])
+        words = problem.question.split("It moves ")[1].split(". On")[0].replace(",", "").split()
+        for number, way in zip([w for w in words if w in numbers], [w for w in words if w in ways], strict=True):
+            column, row = column + numbers[number] * ways[way][0], row + numbers[number] * ways[way][1]
+        assert problem.answer == f"{'ABCDE'[column]}{row}"
+
+
+def test_clock_adds_up():
+    for index in range(30):
+        problem = sample_problem(Stream("clock", index), "clock")
+        start, _, end = problem.facts["minutes"]
+        words = problem.question.split("?")[0].replace(".", "").split()
+        hours, minutes = ([int(word) for word, unit in pairwise(words) if unit.startswith(name)] for name in ("hour", "minute"))
+        assert (start + 60 * sum(hours) + sum(minutes)) % 720 == end
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_told_problems_have_drawings_in_their_rationale(kind):
+    problem = sample_problem(Stream("told"), kind)
+    pictures = [thought.drawing.draw() for thought in problem.thoughts if thought.drawing]
+    assert pictures
+    assert all(picture.shape == (512, 512, 3) and picture.std() > 5 for picture in pictures)
+
+
+@pytest.mark.parametrize("planted", ["", *DEFECT_KINDS])
+def test_planted_document_defects_are_found_and_no_others(planted):
+    for index in range(4):
+        document = sample_document(Stream("document", index), planted)
+        assert document.defect == planted
+        assert find_defects(document.question, [(p.text, render(p.scene) if p.scene else None) for p in document.passages]) == ({planted} if planted else set())
+
+
+@pytest.mark.parametrize("task", SAMPLERS)
+def test_rows_keep_the_rules_and_say_how_they_were_made(task):
+    for index in range(10):
+        row = sample(task, seed=3, index=index)
+        check_row(row)
+        made = json.loads(row.provenance)
+        assert (row.origin, made["recipe"], made["seed"], made["index"]) == ("procedural", f"scene/{task}", 3, index)
+        assert [digest(np.asarray(Image.open(io.BytesIO(image.bytes)))) for image in row.images] == made["pixels_sha256"]
+        assert row.instruction
+        assert row.answer
+        assert all(row.image_captions)
+
+
+@pytest.mark.parametrize("task", SAMPLERS)
+def test_rows_are_a_function_of_seed_and_index(task):
+    one = sample(task, seed=0, index=5)
+    assert one == sample(task, seed=0, index=5)
+    assert one.id != sample(task, seed=1, index=5).id
+    assert replace(one, id="", images=(), provenance="{}") != replace(sample(task, seed=1, index=5), id="", images=(), provenance="{}")
+
+
+def test_rows_can_be_redrawn_from_their_provenance():
+    row = sample("image_editing", seed=0, index=2)
+    made = json.loads(row.provenance)
+    assert [digest(render(Scene.from_dict(made[key]))) for key in ("before", "after")] == made["pixels_sha256"]
+
+
+def test_close_ups_are_cut_from_the_input():
+    row = sample("mm_reasoning_o", seed=0, index=1)
+    whole, detail = (np.asarray(Image.open(io.BytesIO(image.bytes))) for image in row.images[:2])
+    height, width = detail.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (height, width))
+    corners = np.argwhere((windows[:, :, :: height - 1, :: width - 1] == detail[:: height - 1, :: width - 1, 0]).all(axis=(2, 3)))
+    assert any((whole[y : y + height, x : x + width] == detail).all() for y, x in corners)
+
+
+def test_unknown_task_lists_the_known():
+    with pytest.raises(UnknownName, match="mm_reasoning_t"):
+        sample("llava_cot", seed=0, index=0)
+
+
+def last_drawing(problem):
+    return [thought.drawing for thought in problem.thoughts if thought.drawing][-1].draw()
+
+
+def test_drawings_of_told_problems_read_back():
+    for index in range(6):
+        row, chart, clock, path = (sample_problem(Stream("drawing", index), kind) for kind in ("row", "chart", "clock", "path"))
+        assert read_row(last_drawing(row)) == row.facts["order"]
+        assert read_chart(last_drawing(chart)) == (chart.facts["amounts"], DAYS.index(chart.answer))
+        assert read_clock(last_drawing(clock)) == clock.facts["minutes"][-1]
+        start, way = read_board(last_drawing(path))
+        assert start == path.facts["stops"][0]
+        assert set(path.facts["stops"][1:]) <= way

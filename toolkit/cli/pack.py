@@ -1,0 +1,88 @@
+"""`unifiedvisual pack`: a source -> the packed layout, with its card."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from toolkit.cli.card import write_card
+from toolkit.cli.terminal import byte_progress, print_json, say, table
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.sources.layout import Source, open_source
+from toolkit.sources.manifest import Manifest
+from toolkit.sources.skips import Skips
+from toolkit.sources.upstream.source import UpstreamSource
+from toolkit.tasks import TASKS, tasks_of
+
+
+def parse_tasks(names: str) -> list[str]:
+    """Tasks of a comma-separated list of configs, in table order.
+
+    Raises:
+        UnknownName: one is no config.
+    """
+    wanted = {task for name in names.split(",") for task in tasks_of(name.strip())}
+    return [task for task in TASKS if task in wanted]
+
+
+def run(
+    source: str,
+    out: Path,
+    tasks: str,
+    options: PackOptions,
+    *,
+    workers: int,
+    mapping: str | None,
+    revision: str | None,
+    token: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    wanted = parse_tasks(tasks)
+    opened = open_source(source, revision=revision, token=token, mapping=mapping, on_missing=options.on_missing, on_bad_row=options.on_bad_row)
+    if dry_run:
+        _print_plan(opened, [task for task in wanted if task in opened.tasks], options, out, as_json=as_json)
+        return
+    with byte_progress(opened.repository.list_files()) as on_read:
+        manifest = pack(opened, out, wanted, options, workers=workers, on_read=on_read)
+    write_card(out)
+    if as_json:
+        print_json(asdict(manifest))
+    else:
+        print_manifest(manifest, out)
+
+
+def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Path, *, as_json: bool) -> None:
+    rows = _count_rows(source, tasks) if isinstance(source, UpstreamSource) else {}
+    sizes = {task: source.disk_needed([task]) for task in tasks}
+    whole = source.disk_needed(tasks)
+    if as_json:
+        print_json({"out": str(out), "rows": rows, "disk_bytes": whole, "options": asdict(options)})
+        return
+    columns = ("task", "rows", "published", "MB to write, about")
+    cells = [(task, rows.get(task, "-"), TASKS[task].published_rows, f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks]
+    table(f"Would pack {source.repository.name} to {out}", columns, cells, right=columns[1:])
+    say(f"Disk: about {whole['output'] / 1e9:,.2f} GB in {out}, at worst {whole['temporary'] / 1e9:,.2f} GB in {tempfile.gettempdir()}. Nothing was written.")
+
+
+def _count_rows(source: UpstreamSource, tasks: Iterable[str]) -> dict[str, int]:
+    return {task: sum(1 for _ in source.sketches(task, Skips(on_missing="skip", on_bad_row="skip"))) for task in tasks}
+
+
+def print_manifest(manifest: Manifest, out: Path) -> None:
+    columns = ("task", "rows", "published", "pictures", "MB", "shards", "left out")
+    rows = [
+        (
+            task,
+            manifest.total("rows", [task]),
+            TASKS[task].published_rows,
+            manifest.total("images", [task]),
+            f"{manifest.total('bytes', [task]) / 1e6:,.1f}",
+            len(shards),
+            ", ".join(f"{count:,} {kind}" for kind, count in manifest.skipped.get(task, {}).items()) or "-",
+        )
+        for task, shards in manifest.tasks.items()
+    ]
+    table(f"Packed to {out}", columns, rows, right=columns[1:-1])
+    say(f"Next: unifiedvisual verify {out} --deep, then unifiedvisual push {out} ORG/NAME")

@@ -1,0 +1,28 @@
+"""`unifiedvisual push`: a packed dataset -> the Hub, verified there."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from toolkit.cli.card import write_card
+from toolkit.cli.terminal import print_json, say, stages, table
+from toolkit.cli.verify import report
+from toolkit.packing.push import plan_push, push
+
+
+def run(folder: Path, repo_id: str, *, private: bool, revision: str | None, token: str | None, dry_run: bool, as_json: bool) -> None:
+    plan_push(folder, repo_id)  # first of all: is it a packed dataset?
+    if not dry_run:
+        write_card(folder, repo_id)
+    plan = plan_push(folder, repo_id)
+    if dry_run:
+        if as_json:
+            print_json(plan)
+        else:
+            table(f"Would upload to {repo_id}", ("file", "bytes"), plan.files.items(), right=("bytes",))
+            say(f"{len(plan.files)} files, {sum(plan.files.values()) / 1e6:,.1f} MB. Nothing was sent.")
+        return
+    found = push(folder, repo_id, private=private, revision=revision, token=token, on_retry=stages.print)
+    problems: dict[str, list[str]] = defaultdict(list)
+    for kind, message in found.problems:
+        problems[kind].append(message)
+    report(repo_id, found, {kind: len(messages) for kind, messages in problems.items()}, problems, deep=False, as_json=as_json)

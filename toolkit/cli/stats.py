@@ -1,0 +1,55 @@
+"""`unifiedvisual stats`: what a source holds, per task."""
+
+from collections import Counter
+from typing import Any
+
+from toolkit.cli.pack import parse_tasks
+from toolkit.cli.terminal import byte_progress, print_json, say, table
+from toolkit.report.stats import TaskStats, collect
+from toolkit.schema import IMAGE_ROLES
+from toolkit.sources.layout import open_source
+from toolkit.sources.skips import Skips
+from toolkit.tasks import QUADRANTS
+
+
+def run(source: str, tasks: str, *, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+    opened = open_source(source, revision=revision, token=token, mapping=mapping)
+    wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
+    skips = Skips(on_missing="skip", on_bad_row="skip")
+    with byte_progress(opened.repository.list_files()) as on_read:
+        found = collect(row for task in wanted for row in opened.read(task, skips, on_read=on_read))
+    if as_json:
+        print_json({"source": opened.repository.name, "tasks": {task: _as_dict(each) for task, each in found.items()}, "left_out": skips.counts})
+        return
+    _print(found)
+    if skips.counts:
+        say(f"Left out: {skips.summary()}")
+
+
+def _as_dict(stats: TaskStats) -> dict[str, Any]:
+    counters = {name: dict(value) for name, value in vars(stats).items() if isinstance(value, Counter)}
+    measures = {name: {"count": each.count, "sum": each.sum, "quantiles": each.quantiles()} for name, each in stats.measures.items()}
+    return {"rows": stats.rows, "unreadable_images": stats.unreadable_images, **counters, "measures": measures}
+
+
+def _print(found: dict[str, TaskStats]) -> None:
+    columns = ("task", "rows", *QUADRANTS, *IMAGE_ROLES, "pictures a row", "MB", "formats")
+    rows = [
+        (
+            task,
+            each.rows,
+            *(each.quadrants[quadrant] for quadrant in QUADRANTS),
+            *(each.roles[role] for role in IMAGE_ROLES),
+            f"{min(each.images_per_row)} to {max(each.images_per_row)}",
+            f"{each.measures['image bytes'].sum / 1e6:,.1f}",
+            ", ".join(f"{name} {count:,}" for name, count in each.formats.most_common()) or "-",
+        )
+        for task, each in found.items()
+    ]
+    table("Rows by quadrant, pictures by role", columns, rows, right=columns[1:-1])
+    sizes = ("least", "25 %", "median", "75 %", "largest")
+    samples = [(task, name, sample) for task, each in found.items() for name, sample in each.measures.items()]
+    measures = [(task, name, *(f"{value:,.0f}" for value in sample.quantiles())) for task, name, sample in samples]
+    table("Sizes (quantiles)", ("task", "measure", *sizes), measures, right=sizes)
+    sources = [(task, name, count) for task, each in found.items() for name, count in each.licenses.items()]
+    table("Sources and their licences", ("task", "source: licence", "rows"), sources, right=("rows",))

@@ -1,0 +1,57 @@
+"""Rows in, batches for one model family out.
+
+    row -> template (which text, which tokens are answer) -> pictures spliced in -> length budget -> padded tensors
+
+template        a row through a chat template: token ids and which of them the model has to write
+tokens          pictures as VQ ids: the model's own frozen tokenizer, or ids computed beforehand and kept in Parquet
+common          what every family shares: decoding, splicing, padding, the length budget, counted skips
+understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
+loss            losses that the stock models cannot give
+
+    collate = get_collator("emu3", processor=processor, image_tokens=emu3_tokenizer(model, processor))
+    Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate, train_dataset=rows).train()
+
+Every picture in an assistant turn is answer, whether its role is `intermediate` or `output`: the models that draw are trained on both.
+A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokenize` once and pass `StoredTokens`. Only the files here import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import MissingExtra, UnknownName
+
+if TYPE_CHECKING:
+    from toolkit.collate.common import Collator
+
+__all__ = ["COLLATORS", "get_collator"]
+
+# Adding a family is one file and one line here.
+COLLATORS = {
+    "chameleon": "toolkit.collate.chameleon:ChameleonCollator",
+    "emu3": "toolkit.collate.emu3:Emu3Collator",
+    "janus": "toolkit.collate.janus:JanusCollator",
+    "understanding": "toolkit.collate.understanding:UnderstandingCollator",
+}
+
+
+def get_collator(name: str, **options: Any) -> "Collator":
+    """The collator of a model family, to be passed as `collate_fn` or `data_collator`.
+
+    Args:
+        name: a key of `COLLATORS`.
+        options: arguments of that collator; `processor` in every case, `image_tokens` where pictures become ids.
+
+    Raises:
+        UnknownName: no such family; lists the known.
+        MissingExtra: torch is not installed.
+    """
+    if name not in COLLATORS:
+        raise UnknownName("collator", name, COLLATORS)
+    module, _, attribute = COLLATORS[name].partition(":")
+    try:
+        collator: Collator = getattr(import_module(module), attribute)(**options)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra("torch", "train") from error
+    return collator

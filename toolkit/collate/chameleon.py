@@ -1,0 +1,94 @@
+"""Chameleon and Anole: pictures are ids of the text vocabulary, a fixed number each.
+
+    bos  prompt text and pictures  sep  answer text and pictures  eos          a picture: boi, image_seq_length ids, eoi
+
+The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `chameleon_loss`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
+from toolkit.collate.template import ChatEncoder, token_id
+from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
+from toolkit.errors import ImageTokenMismatch
+
+# The turn separator ends a prompt, eos an answer; parts follow one another without a blank.
+# Source: facebookresearch/chameleon, chameleon/inference/chameleon.py, TokenManager.tokens_from_ui ("<END-OF-TURN>"), and the sep_token
+# that transformers' ChameleonProcessor adds to a prompt. A system text, which they do not have, stands before the prompt.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% if message['role'] == 'system' %}{{ '\n' }}"
+    "{% elif message['role'] == 'assistant' %}{{ eos_token }}"
+    "{% else %}{{ sep_token }}{% endif %}"
+    "{% endfor %}"
+)
+
+
+class ChameleonCollator(Collator):
+    """Batches for `ChameleonForConditionalGeneration` and Anole, all quadrants.
+
+    Rows in, tensors out, for a prompt "Draw a cat" and an answer "Here:" with one picture of 3 ids (real: 1024):
+
+        input_ids   <s> D r a w   a   c a t <sep> H e r e : <boi> i1 i2 i3 <eoi> </s>
+        labels       -  - - - - - - - - - -   -   H e r e : <boi> i1 i2 i3 <eoi> </s>
+
+    Args:
+        processor: ChameleonProcessor.
+        image_tokens: `chameleon_tokenizer(model, processor)`, or `StoredTokens` of it.
+        chat_template: another template; must write the processor's image token once per picture.
+        max_length: tokens; longer rows are bad rows, never cut.
+        on_bad_row: "raise", or "skip" and count under `skipped`.
+
+    Returns:
+        input_ids: int64 (B, L), L = longest row, tokens; pictures as ids of the text vocabulary.
+        attention_mask: int64 (B, L).
+        labels: int64 (B, L); answer text, answer pictures with boi and eoi, and eos; IGNORE_INDEX on prompts and padding.
+
+    Raises:
+        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the counts.
+        RowError: a row is bad or too long, with on_bad_row="raise".
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        image_tokens: ImageTokenizer | StoredTokens,
+        chat_template: str | None = None,
+        max_length: int | None = None,
+        on_bad_row: Literal["raise", "skip"] = "raise",
+    ) -> None:
+        super().__init__(pad_id=pad_id_of(processor.tokenizer), max_length=max_length, on_bad_row=on_bad_row)
+        template = chat_template or CHAT_TEMPLATE.replace("<image>", processor.image_token)
+        self.encoder = ChatEncoder(processor, image_token=processor.image_token, chat_template=template)
+        self.image_tokens = image_tokens
+        self.num_ids: int = processor.image_seq_length
+        self.boi = token_id(processor.tokenizer, processor.image_start_token)
+        self.eoi = token_id(processor.tokenizer, processor.image_end_token)
+
+    def encode(self, row: Mapping[str, Any]) -> Sample:
+        encoded = self.encoder.encode(row)
+        pictures = [self._picture(ids.tolist(), row["id"]) for ids in image_ids(row["images"] or (), self.image_tokens, row_id=row["id"])]
+        return Sample(columns=splice(encoded, self.encoder.image_id, pictures, row_id=row["id"]))
+
+    def _picture(self, ids: list[int], row_id: str) -> Columns:
+        if len(ids) != self.num_ids:
+            raise ImageTokenMismatch(
+                f"row {row_id!r}: a picture has {len(ids)} ids; expected {self.num_ids}, the processor's image_seq_length", kind="image_token_mismatch"
+            )
+        framed = [self.boi, *ids, self.eoi]
+        return {"input_ids": framed, "labels": framed}
+
+
+def chameleon_tokenizer(model: Any, processor: Any) -> VQTokenizer:
+    """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary."""
+    inner, image_processor = model.model, processor.image_processor
+    weight = next(inner.vqmodel.parameters())
+
+    def encode_one(image: Any) -> Any:
+        pixels = image_processor(image, return_tensors="pt")["pixel_values"]
+        return inner.get_image_tokens(pixels.to(weight.device, weight.dtype))
+
+    return VQTokenizer(inner.vqmodel, encode_one, settings=image_processor.to_json_string())

@@ -1,0 +1,175 @@
+"""What every collator shares: decoding, splicing pictures into text, padding, the length budget, counted skips."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from toolkit.collate.template import Encoded
+from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows, UsageError
+from toolkit.images import decode_image, to_rgb
+
+IGNORE_INDEX = -100  # what torch's cross entropy leaves out
+BAD_IN_A_ROW = 100  # more than this is no accident of single rows
+
+# Per-token values of a row by name: "input_ids", "labels" and what a family adds; all of one length.
+Columns = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One row, ready to be padded.
+
+    Attributes:
+        columns: per-token values.
+        tensors: per-picture values, each (pictures, ...).
+    """
+
+    columns: Columns
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.columns["input_ids"])
+
+
+class Collator(ABC):
+    """Rows in, tensors out; the state is the count of rows left out.
+
+    Attributes:
+        skipped: rows left out so far, by kind of error. A DataLoader worker counts its own copy.
+    """
+
+    def __init__(self, *, pad_id: int, max_length: int | None, on_bad_row: Literal["raise", "skip"]) -> None:
+        if on_bad_row not in ("raise", "skip"):
+            raise UsageError(f"on_bad_row is {on_bad_row!r}; expected 'raise' or 'skip'")
+        self.pad_id, self.max_length, self.on_bad_row = pad_id, max_length, on_bad_row
+        self.skipped: Counter[str] = Counter()
+        self._bad_in_a_row = 0
+
+    @abstractmethod
+    def encode(self, row: Mapping[str, Any]) -> Sample:
+        """One row as tokens and picture tensors. Pure: rows do not see one another, so a batch cannot change them."""
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether the row can be collated: `rows.filter(collator.fits)` leaves bad and long rows out before batching, counted."""
+        return self._encode(row) is not None
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+        samples = [sample for row in rows if (sample := self._encode(row)) is not None]
+        if not samples:
+            raise TooManyBadRows(
+                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; filter with collator.fits before batching"
+            )
+        return self.batch(samples)
+
+    def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        padded = pad([sample.columns for sample in samples], {"input_ids": self.pad_id, "labels": IGNORE_INDEX})
+        return {**padded, **join([sample.tensors for sample in samples])}
+
+    def _encode(self, row: Mapping[str, Any]) -> Sample | None:
+        try:
+            sample = self.encode(row)
+            if self.max_length is not None and sample.num_tokens > self.max_length:
+                raise RowError(
+                    f"row {row['id']!r}: {sample.num_tokens} tokens, more than max_length={self.max_length}; rows are never cut, "
+                    "because a cut inside a picture breaks it: raise max_length or pass on_bad_row='skip'",
+                    kind="too_long",
+                )
+        except RowError as error:
+            if self.on_bad_row == "raise":
+                raise
+            self._count(error)
+            return None
+        self._bad_in_a_row = 0
+        return sample
+
+    def _count(self, error: RowError) -> None:
+        self.skipped[error.kind] += 1
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row >= BAD_IN_A_ROW:
+            raise TooManyBadRows(f"{BAD_IN_A_ROW} bad rows in a row ({dict(self.skipped)}), the last: {error}") from error
+
+
+def open_image(image: Any, *, row_id: str = "") -> Image.Image:
+    """A picture of a row as RGB, transparent parts on white: `{"bytes", "path"}`, turned upright, or an already decoded one.
+
+    Raises:
+        ImageError: the bytes are no picture; `kind` says why.
+    """
+    return to_rgb(image) if isinstance(image, Image.Image) else decode_image(image["bytes"] or b"", f"row {row_id!r}: {image['path'] or 'picture'}")
+
+
+def image_flags(encoded: Encoded, image_id: int) -> list[bool]:
+    """For each picture, in reading order, whether it is part of an answer."""
+    return [is_answer for token_id, is_answer in zip(encoded.ids, encoded.is_answer, strict=True) if token_id == image_id]
+
+
+def splice(encoded: Encoded, image_id: int, pictures: Sequence[Columns], *, row_id: str) -> Columns:
+    """Puts each picture's tokens in the place of its image token, and masks everything that is not answer.
+
+    Args:
+        encoded: a row with one image token per picture.
+        image_id: id of that token.
+        pictures: per picture its per-token values, "input_ids" and "labels" among them; other names are 0 on text.
+        row_id: for the error.
+
+    Returns:
+        input_ids: token ids, pictures spliced in.
+        labels: `input_ids` where the token is answer text, the picture's own labels where it is an answer picture, else IGNORE_INDEX.
+
+    Raises:
+        ImageTokenMismatch: the row has more or fewer image tokens than `pictures`.
+    """
+    if (num_tokens := encoded.ids.count(image_id)) != len(pictures):
+        raise ImageTokenMismatch(f"row {row_id!r}: {num_tokens} image tokens and {len(pictures)} images; expected equal", kind="image_token_mismatch")
+    names = {"input_ids", "labels"}.union(*pictures)
+    columns: Columns = {name: [] for name in sorted(names)}
+    remaining = iter(pictures)
+    for token_id, is_answer in zip(encoded.ids, encoded.is_answer, strict=True):
+        picture = next(remaining) if token_id == image_id else {"input_ids": [token_id], "labels": [token_id]}
+        length = len(picture["input_ids"])
+        for name, values in columns.items():
+            hidden = name == "labels" and not is_answer
+            values.extend([IGNORE_INDEX] * length if hidden else picture.get(name, [0] * length))
+    return columns
+
+
+def pad(rows: Sequence[Columns], fill: Mapping[str, int]) -> dict[str, Tensor]:
+    """Pads on the right to the longest row.
+
+    Returns:
+        attention_mask: int64 (B, L); 1 on tokens, 0 on padding.
+        every name of a row: int64 (B, L); padding holds `fill[name]`, else 0. A row that lacks a name has 0 throughout.
+    """
+    longest = max(len(row["input_ids"]) for row in rows)
+    columns = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
+    names = sorted({name for row in columns for name in row})
+    return {name: torch.tensor([row.get(name, []) + [fill.get(name, 0)] * (longest - len(row.get(name, []))) for row in columns]) for name in names}
+
+
+def join(rows: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Puts picture tensors of all rows behind one another, (pictures of the batch, ...); smaller ones are padded with zeros at the end."""
+    rows = list(rows)
+    joined = {}
+    for name in sorted({name for row in rows for name in row}):
+        tensors = [row[name] for row in rows if name in row]
+        sizes = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+        joined[name] = torch.cat([_grow(tensor, sizes) for tensor in tensors])
+    return joined
+
+
+def _grow(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
+    missing = [size - have for size, have in zip(sizes, tensor.shape[1:], strict=True)]
+    return torch.nn.functional.pad(tensor, [n for size in reversed(missing) for n in (0, size)]) if any(missing) else tensor
+
+
+def pad_id_of(tokenizer: Any) -> int:
+    """Id that fills rows up; any will do, since padding is neither attended to nor supervised."""
+    known = [token_id for token_id in (tokenizer.pad_token_id, tokenizer.eos_token_id) if token_id is not None]
+    return int(known[0]) if known else 0

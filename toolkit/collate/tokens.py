@@ -1,0 +1,225 @@
+"""Pictures as VQ ids: from the model's own frozen tokenizer, or computed beforehand and kept in Parquet.
+
+    images -> VQTokenizer -> ids                     in the training loop
+    rows -> tokenize() -> folder -> StoredTokens     once, then no VQ model and no decoding while training
+
+Ids are kept under the sha256 of the encoded picture and the revision of the tokenizer, so one folder serves any order, mixture or
+subset of rows, and ids of another checkpoint are never taken by mistake.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from torch import Tensor
+
+from toolkit.collate.common import open_image
+from toolkit.errors import ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
+
+SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
+ROW_GROUP = 64  # pictures; what one look-up has to read
+
+
+class ImageTokenizer(Protocol):
+    """Turns pictures into ids. `revision` changes whenever the ids of the same picture may."""
+
+    @property
+    def revision(self) -> str: ...
+
+    def encode(self, images: list[Image.Image]) -> list[Tensor]:
+        """Per picture its ids, int64 (N,)."""
+        ...
+
+
+class VQTokenizer:
+    """The VQ encoder of a model: frozen, always in eval mode, one picture at a time.
+
+    Trainers call `model.train()` on every step. Emu3's encoder has batch norms: in train mode its ids depend on the batch and its
+    statistics drift for good. So `encode` sets eval mode itself, whatever was set before. One picture at a time, because pictures
+    of different sizes would be padded and the padding changes ids near the edge.
+
+    Args:
+        module: the VQ part of the model; its parameters are frozen.
+        encode_one: one RGB picture -> ids (N,) or (1, N).
+        settings: what else decides about ids, as text: the image processor's configuration.
+    """
+
+    def __init__(self, module: torch.nn.Module, encode_one: Callable[[Image.Image], Tensor], *, settings: str) -> None:
+        self.module, self._encode_one, self._settings = module, encode_one, settings
+        module.eval().requires_grad_(False)
+
+    @cached_property
+    def revision(self) -> str:
+        """sha256 over the weights, the statistics and the image processor's settings."""
+        digest = hashlib.sha256(self._settings.encode())
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def encode(self, images: list[Image.Image]) -> list[Tensor]:
+        self.module.eval()
+        with torch.no_grad():
+            return [self._encode_one(image).flatten().to("cpu", torch.int64) for image in images]
+
+
+class _Place(NamedTuple):
+    path: str
+    row_group: int
+    row: int
+
+
+class StoredTokens:
+    """Ids that `tokenize` wrote, found by the bytes of a picture. Only keys are held in memory (about 200 bytes a picture).
+
+    Args:
+        folder: what `tokenize` wrote to.
+        revision: whose ids to take; None = the only one there. Passing `VQTokenizer.revision` of the model makes sure they are its own.
+
+    Raises:
+        SourceError: nothing there, or ids of several tokenizers and no `revision`.
+    """
+
+    def __init__(self, folder: str | Path, *, revision: str | None = None) -> None:
+        self.folder = Path(folder)
+        places = dict(_keys(self.folder))
+        found = {key[1] for key in places}
+        if not found or (revision is None and len(found) > 1) or (revision is not None and revision not in found):
+            raise SourceError(f"{self.folder}: holds ids of tokenizers {shorten(found)}; expected {revision or 'exactly one'!r}; run tokenize first")
+        self.revision = revision or found.pop()
+        self._places = {sha256: place for (sha256, tokenizer), place in places.items() if tokenizer == self.revision}
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def find(self, image: Any, *, row_id: str = "") -> Tensor:
+        """The ids of an encoded picture, int64 (N,).
+
+        Raises:
+            UsageError: the picture is already decoded.
+            RowError: it was never tokenized.
+        """
+        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
+        if sha256 not in self._places:
+            raise RowError(f"row {row_id!r}: picture sha256={sha256} is not in {self.folder}; run tokenize on these rows", kind="missing_tokens")
+        place = self._places[sha256]
+        ids = _open(place.path).read_row_group(place.row_group, columns=["ids"])["ids"][place.row]
+        return torch.tensor(ids.as_py(), dtype=torch.int64)
+
+
+def image_ids(images: Sequence[Any], source: ImageTokenizer | StoredTokens, *, row_id: str = "") -> list[Tensor]:
+    """Per picture its ids, int64 (N,), looked up or computed."""
+    if isinstance(source, StoredTokens):
+        return [source.find(image, row_id=row_id) for image in images]
+    return source.encode([open_image(image, row_id=row_id) for image in images])
+
+
+def tokenize(
+    rows: Iterable[Mapping[str, Any]],
+    tokenizer: ImageTokenizer,
+    folder: str | Path,
+    *,
+    answers_only: bool = False,
+    images_per_file: int = 4096,
+    on_bad_row: Literal["raise", "skip"] = "raise",
+) -> Counter[str]:
+    """Writes the ids of all pictures of some rows to a folder of Parquet files.
+
+    Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after a stop,
+    it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several processes may write to
+    one folder, each with its share of the rows.
+
+    Args:
+        rows: with undecoded images.
+        tokenizer: computes the ids.
+        folder: made if need be; may hold ids of other tokenizers too.
+        answers_only: only pictures in assistant turns (all that Janus needs).
+        images_per_file: pictures per file; what a stop can lose.
+        on_bad_row: "raise", or "skip" a row from its first bad picture on and count it.
+
+    Returns:
+        encoded: pictures that are new; known: pictures that were there; then one count per kind of bad row.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = {sha256 for (sha256, revision), _ in _keys(folder) if revision == tokenizer.revision}
+    counts: Counter[str] = Counter(encoded=0, known=0)
+    ready: list[dict[str, Any]] = []
+    for row in rows:
+        try:
+            for sha256, ids in _new_ids(row, tokenizer, done, answers_only=answers_only):
+                counts["known" if ids is None else "encoded"] += 1
+                if ids is not None:
+                    ready.append({"sha256": sha256, "tokenizer": tokenizer.revision, "ids": ids})
+        except RowError as error:
+            if on_bad_row == "raise":
+                raise
+            counts[error.kind] += 1
+        while len(ready) >= images_per_file:
+            _write(folder, ready[:images_per_file])
+            ready = ready[images_per_file:]
+    if ready:
+        _write(folder, ready)
+    return counts
+
+
+def _new_ids(row: Mapping[str, Any], tokenizer: ImageTokenizer, done: set[str], *, answers_only: bool) -> Iterator[tuple[str, list[int] | None]]:
+    """Key and ids of the row's pictures; None for ids that are kept already."""
+    roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
+    images = row["images"] or ()
+    if len(roles) != len(images):
+        raise ImageTokenMismatch(f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal", kind="image_token_mismatch")
+    for role, image in zip(roles, images, strict=True):
+        if answers_only and role != "assistant":
+            continue
+        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
+        if sha256 in done:
+            yield sha256, None
+            continue
+        ids = tokenizer.encode([open_image(image, row_id=row["id"])])[0].tolist()
+        done.add(sha256)
+        yield sha256, ids
+
+
+def _bytes_of(image: Any) -> bytes:
+    if not isinstance(image, Mapping) or not image.get("bytes"):
+        raise UsageError(
+            f"ids are kept by the bytes of a picture, found a decoded {type(image).__name__}; "
+            "read rows with decode=False (datasets: cast_column('images', List(Image(decode=False))))"
+        )
+    content: bytes = image["bytes"]
+    return content
+
+
+def _write(folder: Path, ready: list[dict[str, Any]]) -> None:
+    # Named by content: processes that share a folder cannot overwrite one another.
+    name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[:16]
+    path = folder / f"tokens-{name}.parquet"
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(ready, schema=SCHEMA), partial, row_group_size=ROW_GROUP, compression="zstd")
+    partial.replace(path)
+
+
+def _keys(folder: Path) -> Iterator[tuple[tuple[str, str], _Place]]:
+    for path in sorted(folder.glob("tokens-*.parquet")):
+        try:
+            file = pq.ParquetFile(path)
+            for group in range(file.num_row_groups):
+                keys = file.read_row_group(group, columns=["sha256", "tokenizer"])
+                for row, key in enumerate(zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)):
+                    yield key, _Place(str(path), group, row)
+        except (OSError, KeyError, pa.ArrowInvalid) as error:
+            raise ShardError(f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again") from error
+
+
+@lru_cache(maxsize=16)
+def _open(path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(path, memory_map=True)

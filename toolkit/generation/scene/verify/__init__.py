@@ -1,0 +1,10 @@
+"""A second opinion: reads texts and pixels back, with no code of the engine it checks.
+
+text         caption -> graph
+pixels       picture -> things
+regions      connected regions of a mask
+silhouettes  what each shape looks like, drawn by hand as 12 x 12 characters
+locality     where two pictures differ
+figures      drawings of told problems -> amounts, times, squares, orders
+documents    which planted defects an interleaved document shows
+"""

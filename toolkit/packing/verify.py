@@ -1,0 +1,159 @@
+"""A packed dataset against its manifest and the record's rules: every problem, none hidden behind the first.
+
+Each shard is read once: its bytes are hashed, its rows checked, with `deep` its pictures decoded. On the Hub the same is done over the wire.
+"""
+
+import hashlib
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolkit.errors import ImageError, RowError, SourceError
+from toolkit.images import decode_image
+from toolkit.schema import ARROW_SCHEMA, Row, check_row, table_to_rows
+from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
+from toolkit.sources.packed import find_shards
+from toolkit.sources.repository import LocalFolder, Repository
+
+Problem = tuple[str, str]  # kind, message
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFindings:
+    """What one shard holds, and what is wrong with it."""
+
+    path: str
+    task: str
+    ids: tuple[str, ...] = ()
+    images: int = 0
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    rows: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+
+def verify_packed(repository: Repository, *, deep: bool = False, workers: int = 1, on_shard: Callable[[str], None] = lambda path: None) -> Findings:
+    """Check a packed dataset.
+
+    Args:
+        deep: also decode every picture.
+        workers: shards checked at the same time, a process each.
+        on_shard: told the path of each shard when it is done.
+    """
+    try:
+        manifest = read_manifest(repository)
+    except SourceError as error:
+        return Findings(problems=(("no_manifest", str(error)),))
+    files = repository.list_files()
+    problems = list(_file_problems(manifest, files))
+    present = [shard for shard in manifest.shards if shard.path in files]
+    found: dict[str, ShardFindings] = {}
+    for findings in _check_all(repository, present, deep=deep, workers=workers):
+        found[findings.path] = findings
+        on_shard(findings.path)
+    ordered = [found[shard.path] for shard in present]
+    problems += [problem for findings in ordered for problem in findings.problems]
+    problems += _duplicates(ordered)
+    rows = {task: sum(len(each.ids) for each in ordered if each.task == task) for task in manifest.tasks}
+    images = {task: sum(each.images for each in ordered if each.task == task) for task in manifest.tasks}
+    return Findings(rows=rows, images=images, problems=tuple(problems))
+
+
+def _file_problems(manifest: Manifest, files: dict[str, int]) -> Iterator[Problem]:
+    listed = {shard.path for shard in manifest.shards}
+    for shard in manifest.shards:
+        if shard.path not in files:
+            yield "missing_shard", f"{shard.path}: in {MANIFEST}, but not there"
+    for path in (path for paths in find_shards(files).values() for path in paths):
+        if path not in listed:
+            yield "extra_shard", f"{path}: there, but not in {MANIFEST}"
+
+
+def _check_all(repository: Repository, shards: list[Shard], *, deep: bool, workers: int) -> Iterator[ShardFindings]:
+    if workers <= 1:
+        yield from (check_shard(repository, shard, deep) for shard in shards)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for job in as_completed([pool.submit(check_shard, repository, shard, deep) for shard in shards]):
+            yield job.result()
+
+
+def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindings:
+    """Everything about one shard that needs no other."""
+    problems: list[Problem] = []
+    ids: list[str] = []
+    images = 0
+    try:
+        with _hashed_copy(repository, shard.path) as (file, sha256), pq.ParquetFile(file) as parquet:
+            if sha256 != shard.sha256:
+                problems.append(("wrong_hash", f"{shard.path}: sha256 is {sha256[:12]}...; expected {shard.sha256[:12]}...; download it again"))
+            problems += _layout_problems(parquet, shard)
+            for number in range(parquet.num_row_groups):
+                for row in table_to_rows(parquet.read_row_group(number, use_threads=False)):
+                    ids.append(row.id)
+                    images += len(row.images)
+                    problems += _row_problems(row, shard, deep)
+    except (SourceError, pa.ArrowException, OSError, KeyError, TypeError) as error:
+        problems.append(("unreadable_shard", f"{shard.path}: {str(error).splitlines()[0]}; download it again"))
+    else:
+        if (len(ids), images) != (shard.rows, shard.images):
+            problems.append(("wrong_count", f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}"))
+    return ShardFindings(path=shard.path, task=shard.task, ids=tuple(ids), images=images, problems=tuple(problems))
+
+
+@contextmanager
+def _hashed_copy(repository: Repository, path: str) -> Iterator[tuple[BinaryIO, str]]:
+    """A seekable file and its sha256; what comes over the wire is kept in a temporary file, so that it comes once."""
+    digest = hashlib.sha256()
+    with ExitStack() as stack:
+        source = stack.enter_context(repository.stream(path))
+        copy = None if isinstance(repository, LocalFolder) else stack.enter_context(tempfile.TemporaryFile())
+        while data := source.read(8 << 20):
+            digest.update(data)
+            if copy:
+                copy.write(data)
+        file = copy or source
+        file.seek(0)
+        yield file, digest.hexdigest()
+
+
+def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
+    if not parquet.schema_arrow.equals(ARROW_SCHEMA, check_metadata=False):
+        yield "wrong_schema", f"{shard.path}: columns {parquet.schema_arrow.names}; expected {ARROW_SCHEMA.names} of our types"
+    found = tuple(parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups))
+    if found != shard.row_groups:
+        yield "wrong_row_groups", f"{shard.path}: {len(found)} row groups of {sum(found)} rows; expected {len(shard.row_groups)} of {sum(shard.row_groups)}"
+
+
+def _row_problems(row: Row, shard: Shard, deep: bool) -> Iterator[Problem]:
+    try:
+        check_row(row)
+    except RowError as error:
+        yield error.kind, f"{shard.path}: {error}"
+    if row.task != shard.task:
+        yield "wrong_task", f"{shard.path}: row {row.id!r} is of task {row.task!r}; expected {shard.task!r}"
+    for number, image in enumerate(row.images if deep else ()):
+        try:
+            decode_image(image.bytes, f"{shard.path}: row {row.id!r}: images[{number}]")
+        except ImageError as error:
+            yield f"image_{error.kind}", str(error)
+
+
+def _duplicates(findings: Iterable[ShardFindings]) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for each in findings:
+        for identifier in each.ids:
+            if identifier in first:
+                yield "duplicate_id", f"{each.path}: row {identifier!r} is also in {first[identifier]}"
+            first.setdefault(identifier, each.path)

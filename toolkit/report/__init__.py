@@ -1,0 +1,4 @@
+"""Looking at rows before training on them.
+
+stats    rows -> counts and distributions
+"""

@@ -1,0 +1,46 @@
+"""Rows from anywhere (an importer, a generator) as a source, so that they are packed like any other."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from toolkit.errors import RowError
+from toolkit.schema import Row
+from toolkit.sources.repository import LocalFolder
+from toolkit.sources.skips import Skips
+from toolkit.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSource:
+    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every task.
+
+    Attributes:
+        repository: the folder the rows come from, for names and sizes.
+        pieces: must pickle to be packed by several workers. A RowError among the rows is a row that was left out.
+    """
+
+    repository: LocalFolder
+    pieces: Sequence[Callable[[], Iterable[Row | RowError]]]
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        found = {row.task for piece in self.pieces for row in piece() if isinstance(row, Row)}
+        return tuple(task for task in TASKS if task in found)
+
+    def fingerprint(self, tasks: Iterable[str]) -> str:
+        return self.repository.fingerprint(self.repository.list_files())
+
+    def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
+        return {"output": int(1.05 * sum(self.repository.list_files().values())), "temporary": 0}
+
+    def read(self, task: str, skips: Skips, *, owns_unknown: bool = True, **_: Any) -> Iterator[Row]:
+        """Rows of one task, in order."""
+        for piece in self.pieces:
+            for row in piece():
+                if isinstance(row, Row) and row.task == task:
+                    skips.good()
+                    yield row
+                elif isinstance(row, RowError) and owns_unknown:
+                    skips.bad(row)
