@@ -22,7 +22,7 @@ from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
 from toolkit.streaming.order import Layout, Order, Place, RowGroup
-from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed
+from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
 from toolkit.streaming.share import Share, Tail
 
 
@@ -73,7 +73,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         number %= len(self)
         index = bisect_right(self._starts, number) - 1
         place = Place(self._groups[index], number - self._starts[index])
-        row: Encoded = self._read(place.group)[place.row]
+        row: Encoded = with_bytes(self._read(place.group)[place.row])
         # Never None: a policy that skips is refused.
         return self._decoder.decode(row, lambda: self._reader.where(place)) or {} if self._decoder else dict(row)
 

@@ -5,8 +5,9 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
@@ -17,6 +18,7 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.order import Place, RowGroup, row_groups
+from toolkit.streaming.slices import ImageSlice, OpenFile, image_slices
 from toolkit.tasks import tasks_of
 
 Encoded = dict[str, Any]  # a row as plain values, pictures as {"bytes", "path"}
@@ -70,23 +72,34 @@ class RowGroups:
         self._footers: dict[tuple[int, int], pq.FileMetaData] = {}
 
     def read(self, group: RowGroup) -> list[Encoded]:
-        """Rows of a row group.
+        """Rows of a row group; pictures may be ImageSlices, for `with_bytes`.
 
         Raises:
             ShardError: the shard is damaged, or is not the one that the manifest tells of. SourceError: it cannot be read.
         """
         packed = self._sources[group.source]
-        path, table = packed.shards[group.shard].path, None
+        path, rows = packed.shards[group.shard].path, None
         with open_parquet(packed.repository, path, metadata=self._footers.get(group[:2])) as parquet:
             if group.number < parquet.num_row_groups:
-                table = parquet.read_row_group(group.number, columns=self._columns, use_threads=False)
+                rows = self._rows(packed.repository, path, parquet, group.number)
             self._keep(group[:2], parquet.metadata)
-        if table is None or table.num_rows != group.rows:
-            found = "no such row group" if table is None else f"{table.num_rows} rows"
+        if rows is None or len(rows) != group.rows:
+            found = "no such row group" if rows is None else f"{len(rows)} rows"
             where = f"{packed.repository.name}: {path}: row group {group.number}"
             raise ShardError(f"{where}: {found}; the manifest says {group.rows} rows; download it again, or pack again")
-        rows: list[Encoded] = table.to_pylist()
         return rows
+
+    def _rows(self, repository: Repository, path: str, parquet: pq.ParquetFile, number: int) -> list[Encoded]:
+        table = parquet.read_row_group(number, columns=self._columns, use_threads=False)
+        slices = None
+        if "images" in table.column_names and isinstance(repository, LocalFolder):
+            slices = image_slices(OpenFile(repository.root / path), parquet, number, table["images"])
+        if slices is None:
+            return cast(list[Encoded], table.to_pylist())
+        rows: list[Encoded] = table.drop_columns(["images"]).to_pylist() if table.num_columns > 1 else [{} for _ in slices]
+        del table
+        pa.default_memory_pool().release_unused()  # the pictures are let go for good
+        return [{column: row[column] if column != "images" else images for column in self._columns} for row, images in zip(rows, slices, strict=True)]
 
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""
@@ -102,6 +115,12 @@ class RowGroups:
         if len(self._footers) >= FOOTERS_KEPT:
             self._footers.clear()
         self._footers[key] = footer
+
+
+def with_bytes(row: Encoded) -> Encoded:
+    """The row with the bytes of its pictures."""
+    images = row.get("images", ())
+    return {**row, "images": [image.read() for image in images]} if images and isinstance(images[0], ImageSlice) else row
 
 
 def read_rows(places: Iterable[Place], groups: RowGroups, *, ahead: int, held: int) -> Generator[tuple[Place, Encoded], None, None]:
@@ -136,7 +155,7 @@ def read_rows(places: Iterable[Place], groups: RowGroups, *, ahead: int, held: i
             place, future = waiting.popleft()
             rows = future.result()
             row, rows[place.row] = rows[place.row], TAKEN
-            yield place, row if row is not TAKEN else groups.read(place.group)[place.row]  # padding and mixtures may repeat a row
+            yield place, with_bytes(row if row is not TAKEN else groups.read(place.group)[place.row])  # padding and mixtures may repeat a row
             for place in islice(remaining, 1):
                 ask(place)
     finally:
