@@ -22,7 +22,12 @@ from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.
-_TOOLKIT = {"convert": "conversion", "get_collator": "toolkit.collate"}
+_TOOLKIT = {
+    "RowDataset": "toolkit.streaming.indexed",
+    "StreamingDataset": "toolkit.streaming.dataset",
+    "convert": "conversion",
+    "get_collator": "toolkit.collate",
+}
 __all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])
 
 

@@ -154,6 +154,14 @@ def image_size(data: bytes, where: str = "picture") -> tuple[int, int]:
     return picture.size if _orientation(picture) < 5 else picture.size[::-1]
 
 
+def is_upright(data: bytes) -> bool:
+    """Whether a picture is shown as it is stored; True also where the header cannot be read."""
+    try:
+        return _orientation(Image.open(io.BytesIO(data), formats=FORMATS)) not in UPRIGHT
+    except Exception:  # whoever decodes it will say what is wrong
+        return True
+
+
 def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     """Any mode as RGB, with transparency composited on the background.
 

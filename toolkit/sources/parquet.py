@@ -16,8 +16,11 @@ from toolkit.sources.repository import Repository
 
 
 @contextmanager
-def open_parquet(repository: Repository, path: str) -> Iterator[pq.ParquetFile]:
+def open_parquet(repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
     """A Parquet file, closed at the end.
+
+    Args:
+        metadata: of this file, from an earlier opening, so that its footer is not read again.
 
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
@@ -25,7 +28,7 @@ def open_parquet(repository: Repository, path: str) -> Iterator[pq.ParquetFile]:
     broken = (pa.ArrowException, OSError)  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
-            with pq.ParquetFile(file, pre_buffer=False) as parquet:
+            with pq.ParquetFile(file, pre_buffer=False, metadata=metadata) as parquet:
                 yield parquet
         except broken as error:
             raise ShardError(f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again") from error

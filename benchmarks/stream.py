@@ -1,0 +1,268 @@
+"""Decode, resize to 256, collate: ours beside the decoder alone and other streaming loaders, in one table.
+
+    python benchmarks/stream.py --folder /tmp/stream-benchmark
+
+Rows hold 1 to 4 JPEGs of 512 to 1024 pixels. Each cell is a process of its own, cells take turns, and the median counts. Peers run twice: with the recipe
+their users write (Pillow: shorter side to 256, crop), and with our "fused" decoder put in, for most of a difference is the recipe, not the container.
+
+    CPU-ms/image   of the process and its workers, without imports; the robust column
+    first batch s  from opening the dataset
+    memory MB      peak of the process and its workers, anonymous and shared, beyond the process after its imports
+    resume s       to the first batch after half an epoch, in a process without workers; "-" where there is nothing to resume from
+
+Peers that are not installed are left out, by name: pip install webdataset litdata mosaicml-streaming (the last needs torchvision).
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+from stream_peers import PEERS
+from torch.utils.data import DataLoader
+
+from toolkit.demo.rows import photos
+from toolkit.schema import ARROW_SCHEMA, IMAGE_PART, EncodedImage, Message, Part, Row, rows_to_table
+from toolkit.sources.manifest import Manifest, Shard
+from toolkit.streaming.batch import collate_images
+from toolkit.streaming.dataset import StreamingDataset
+from toolkit.streaming.decode import PictureDecoder, Target
+
+BATCH, WORKERS, SIZE = 8, 2, 256
+PER_GROUP, PER_SHARD = 50, 250
+READY, MEASURED = "-- ready --", "-- measured --"
+MODES = ("exact", "fused", "scaled")
+
+
+def samples(count: int) -> Iterator[tuple[str, list[bytes]]]:
+    """Photographs of 512 to 1024 pixels with some grain, about 100 kB each."""
+    chance = np.random.default_rng(0)
+    with contextlib.ExitStack() as stack:
+        pictures = [Image.open(stack.enter_context(files("toolkit.demo").joinpath("photos", photo.file).open("rb"))).convert("RGB") for photo in photos()]
+    for number in range(count):
+        yield f"r-{number:06d}", [_jpeg(pictures[int(chance.integers(len(pictures)))], chance) for _ in range(int(chance.integers(1, 5)))]
+
+
+def _jpeg(picture: Image.Image, chance: np.random.Generator) -> bytes:
+    side = int(chance.integers(512, 1025))
+    scale = side / max(picture.size)
+    pixels = np.asarray(picture.resize((round(picture.width * scale), round(picture.height * scale))), np.int16)
+    pixels = pixels + chance.normal(0, 6, (*pixels.shape[:2], 1)).astype(np.int16)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def write_packed(folder: Path, count: int) -> None:
+    (folder / "data" / "llava_cot").mkdir(parents=True)
+    source, shards = samples(count), []
+    for start in range(0, count, PER_SHARD):
+        path = folder / "data" / "llava_cot" / f"train-{start // PER_SHARD:05d}.parquet"
+        groups = [min(PER_GROUP, count - first) for first in range(start, min(start + PER_SHARD, count), PER_GROUP)]
+        with pq.ParquetWriter(path, ARROW_SCHEMA, compression="none", use_dictionary=False) as writer:
+            for rows in groups:
+                writer.write_table(rows_to_table([_row(*next(source)) for _ in range(rows)]))
+        numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
+        name = path.relative_to(folder).as_posix()
+        shards.append(Shard(path=name, task="llava_cot", sha256="", row_groups=tuple(groups), quadrants={}, **numbers))
+    (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
+
+
+def _row(id_: str, images: list[bytes]) -> Row:
+    prompt = Message("user", (*[IMAGE_PART] * len(images), Part("text", "What is this?")))
+    pictures = tuple(EncodedImage(data, f"{number}.jpg") for number, data in enumerate(images))
+    roles = ("input",) * len(images)
+    captions = ("",) * len(images)
+    messages = (prompt, Message("assistant", (Part("text", "A place."),)))
+    return Row(id=id_, task="llava_cot", quadrant="mm-text", messages=messages, images=pictures, image_roles=roles, image_captions=captions)
+
+
+def pillow_recipe(images: list[bytes]) -> torch.Tensor:
+    """What users write with Pillow alone; torchvision's Resize and CenterCrop do the same on PIL pictures."""
+    made = []
+    for data in images:
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        scale = SIZE / min(picture.size)
+        picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR)
+        left, top = (picture.width - SIZE) // 2, (picture.height - SIZE) // 2
+        made.append(torch.from_numpy(np.array(picture.crop((left, top, left + SIZE, top + SIZE)))).permute(2, 0, 1))
+    return torch.stack(made)
+
+
+def our_recipe(mode: str) -> Callable[[list[bytes]], torch.Tensor]:
+    decoder = PictureDecoder(mode, Target(size=(SIZE, SIZE)))  # type: ignore[arg-type]
+    return lambda images: torch.stack([decoder.decode(data, "").permute(1, 2, 0) for data in images]).permute(0, 3, 1, 2)
+
+
+def limit_cell(folder: Path, mode: str) -> dict[str, float]:
+    """The decoder alone: encoded pictures lie in memory, batches are put together, nothing else."""
+    encoded = [row["images"] for path in sorted(folder.rglob("*.parquet")) for row in pq.read_table(path, columns=["images"]).to_pylist()]
+    images = [image["bytes"] for row in encoded for image in row]
+    recipe = pillow_recipe if mode == "Pillow" else our_recipe(mode)
+    started = time.process_time()
+    for start in range(0, len(images), 20):
+        recipe(images[start : start + 20])
+    return {"cpu_ms": (time.process_time() - started) * 1e3 / len(images)}
+
+
+def loader_cell(make: Callable[[Any, int], Any], state: Callable[[int], Any] | None) -> dict[str, float]:
+    """An epoch with workers; then, without, half an epoch, its state, and the first batch after it."""
+    before, opened = _cpu_s(), time.perf_counter()
+    images, first, batches = 0, 0.0, 0
+    for batch in make(None, WORKERS):
+        first = first or time.perf_counter() - opened
+        images += len(batch["pixel_values"])
+        batches += 1
+    found = {"cpu_ms": (_cpu_s() - before) * 1e3 / images, "first_s": first, "images": images}
+    if state is None:
+        return found
+    print(MEASURED, flush=True)  # memory is that of the epoch with workers
+    stopped = iter(make(None, 0))
+    for _ in range(batches // 2):
+        next(stopped)
+    saved = state(batches // 2)
+    opened = time.perf_counter()
+    next(iter(make(saved, 0)))
+    return {**found, "resume_s": time.perf_counter() - opened}
+
+
+def _cpu_s() -> float:
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
+    torch.set_num_threads(1)
+    if way == "limit":
+        return limit_cell(folder / "packed", recipe)
+    made: dict[str, Any] = {}
+
+    def ours(saved: Any, workers: int) -> Any:
+        made["dataset"] = dataset = StreamingDataset(folder / "packed", decode=recipe, image_size=SIZE, batch_size=BATCH, columns=["id", "images"])  # type: ignore[arg-type]
+        if saved:
+            dataset.load_state_dict(saved)
+        return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate_images)
+
+    if way == "ours":
+        return loader_cell(ours, lambda batches: made["dataset"].state_dict())
+    peer = PEERS[way]()
+    importlib.import_module(peer.package)
+    transform = pillow_recipe if recipe == "Pillow" else our_recipe(recipe)
+    state = getattr(peer, "state", None)
+
+    def theirs(saved: Any, workers: int) -> Any:
+        return peer.loader(folder / way, transform, batch=BATCH, workers=workers, state=saved)
+
+    return loader_cell(theirs, state and (lambda batches: state(batches, BATCH)))
+
+
+def memory_mb(pid: int) -> float:
+    """Anonymous and shared memory of a process and all below it, each page counted once."""
+    total = 0
+    for each in [pid, *_children(pid)]:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
+    return total / 1024
+
+
+def _children(pid: int) -> list[int]:
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [pid]
+    for above in found:
+        found += [child for child, parent in parents.items() if parent == above]
+    return found[1:]
+
+
+def measure(folder: Path, way: str, recipe: str) -> dict[str, float]:
+    """Run a cell in a process of its own and watch its memory."""
+    command = [sys.executable, "-W", "ignore", __file__, "--folder", str(folder), "--cell", way, recipe]
+    with (
+        tempfile.TemporaryDirectory() as folder_,
+        (output := Path(folder_, "output")).open("w") as file,
+        subprocess.Popen(command, stdout=file, stderr=file) as cell,
+    ):
+        peak, bare = 0.0, 0.0
+        while cell.poll() is None:
+            text = output.read_text()
+            if READY in text and not bare:
+                bare = memory_mb(cell.pid)
+            if READY in text and MEASURED not in text:
+                peak = max(peak, memory_mb(cell.pid))
+            time.sleep(0.1)
+        lines = [line for line in output.read_text().splitlines() if line.startswith("{")]
+        if not lines:
+            raise SystemExit(f"{way} ({recipe}) failed:\n{output.read_text()[-3000:]}")
+    return {**json.loads(lines[-1]), "memory_mb": peak - bare}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="ways to run, of: limit, ours, " + ", ".join(PEERS))
+    parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.cell:
+        if arguments.cell[0] in PEERS:
+            importlib.import_module(PEERS[arguments.cell[0]].package)
+        print(READY, flush=True)
+        time.sleep(0.3)  # its bare memory is read
+        print(json.dumps(run_cell(arguments.folder, *arguments.cell)), flush=True)
+        os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
+    peers = [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)]
+    print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
+    write_all(arguments.folder, arguments.rows, peers)
+    cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("ours", mode) for mode in MODES)]
+    cells += [(peer, recipe) for recipe in ("Pillow", "fused") for peer in peers]
+    if arguments.only:
+        cells = [cell for cell in cells if cell[0] in arguments.only]
+    found: dict[tuple[str, str], list[dict[str, float]]] = {cell: [] for cell in cells}
+    for _ in range(arguments.repeats):
+        for cell in cells:
+            found[cell].append(measure(arguments.folder, *cell))
+    report(found)
+
+
+def write_all(folder: Path, count: int, peers: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "packed" / "MANIFEST.json").exists():
+        write_packed(folder / "packed", count)
+    for name in peers:
+        if not (folder / name).exists():
+            PEERS[name]().write(samples(count), folder / name)
+
+
+def report(found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
+    print(f"{'way':20} {'decoder':8} {'CPU-ms/image':>14} {'range':>12} {'first batch s':>14} {'memory MB':>10} {'resume s':>9}")
+    for (way, recipe), runs in found.items():
+        median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        spread = f"{min(run['cpu_ms'] for run in runs):.2f}-{max(run['cpu_ms'] for run in runs):.2f}"
+        rest = f"{median['first_s']:14.2f} {median['memory_mb']:10.0f}" if way != "limit" else " " * 25
+        resume = f"{median['resume_s']:9.2f}" if "resume_s" in median else " " * 8 + "-"
+        print(f"{way:20} {recipe:8} {median['cpu_ms']:14.2f} {spread:>12} {rest} {resume if way != 'limit' else ''}")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()

@@ -1,0 +1,30 @@
+"""Rows -> a batch, assembled in the worker that decoded them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from toolkit.errors import UsageError
+
+
+def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows whose pictures are tensors of one size, as one tensor; every other column as a list. Normalise it on the device.
+
+    Returns:
+        pixel_values: of the type of the pictures, (M, 3, H, W) in channels-last memory format, M = pictures in the batch, in reading order.
+        num_images: int64 (B,), pictures of each row.
+
+    Raises:
+        UsageError: pictures are not tensors of one size.
+    """
+    pictures = [picture for row in rows for picture in row["images"]]
+    shapes = {tuple(getattr(picture, "shape", ())) for picture in pictures}
+    if len(shapes) > 1 or () in shapes:
+        raise UsageError(f"pictures have shapes {sorted(shapes)}; expected tensors of one size: pass image_size, and no image_type='pil'")
+    planes = [picture.permute(1, 2, 0) for picture in pictures]
+    return {
+        "pixel_values": torch.stack(planes).permute(0, 3, 1, 2) if planes else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
+        "num_images": torch.tensor([len(row["images"]) for row in rows]),
+        **{column: [row[column] for row in rows] for column in rows[0] if column != "images"},
+    }

@@ -1,0 +1,84 @@
+"""Where a dataset stands, across the process of the loop and its workers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch.utils.data import get_worker_info
+
+from toolkit.errors import UsageError
+from toolkit.streaming.share import Progress, resume_position
+
+MAX_WORKERS = 1024
+
+
+def this_worker() -> tuple[int, int]:
+    """Number of this worker process and of all of its loader; 0 of 1 in the process of the loop."""
+    info = get_worker_info()
+    return (info.id, info.num_workers) if info else (0, 1)
+
+
+class Cursor:
+    """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state once."""
+
+    def __init__(self) -> None:
+        self.reading: Progress | None = None  # of the iteration in this process
+        self._loaded: Sequence[Progress] = ()
+        self._loads = 0
+        self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # epoch, loads in the process of the loop
+        self._began = torch.zeros(MAX_WORKERS, dtype=torch.bool).share_memory_()  # type: ignore[no-untyped-call]  # since the last load, by worker
+
+    @property
+    def epoch(self) -> int:
+        return int(self._shared[0])
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._shared[0] = epoch
+
+    def load(self, states: Sequence[Progress]) -> None:
+        self._loaded, self.reading = states, None
+        self.epoch = states[0].epoch
+        if get_worker_info() is None:
+            self._shared[1] += 1
+            self._loads = int(self._shared[1])
+            self._began[:] = False
+        else:
+            self._began[this_worker()[0]] = False
+
+    def begin(self, now: Progress) -> Progress:
+        """Where an iteration of this epoch begins; `now` says who reads.
+
+        Raises:
+            UsageError: the loaded state does not fit this loader, or was loaded when its workers already ran.
+        """
+        if self._loads != int(self._shared[1]):
+            raise UsageError(
+                "a state was loaded after the workers of this loader had started; load it before the loader is first iterated, or make a new loader"
+            )
+        self.reading = now if self._began[now.worker] else self.standing(now)
+        self._began[now.worker] = True
+        if now.num_workers == 1 or get_worker_info() is not None:
+            self._loaded = ()
+        return self.reading
+
+    def standing(self, now: Progress) -> Progress:
+        """Where reading is, or would begin."""
+        if self.reading is not None and self.reading.epoch == now.epoch:
+            return self.reading
+        if not self._loaded or self._loaded[0].epoch != now.epoch:
+            return now
+        mine = next((state for state in self._loaded if state.worker == now.worker and state.same_run(replace(now, start=state.start))), None)
+        if mine and len(self._loaded) == 1:
+            return mine
+        try:
+            return replace(now, start=resume_position(self._loaded))
+        except UsageError:
+            if mine is None:
+                raise
+            return mine
+
+    @property
+    def workers_read(self) -> bool:
+        """Whether workers have begun to read, of whose progress this process cannot know."""
+        return self.reading is None and get_worker_info() is None and bool(self._began.any())

@@ -1,0 +1,254 @@
+"""A packed dataset as a torch IterableDataset: seeded order, decoded pictures, exact resume.
+
+dataset = StreamingDataset("folder-or-org/name", "image_editing", image_size=256, batch_size=8)
+loader = DataLoader(dataset, batch_size=8, num_workers=2, collate_fn=collate_images)
+for epoch in range(3):
+    dataset.set_epoch(epoch)
+    for batch in loader: ...
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from toolkit.errors import UsageError
+from toolkit.images import DecodePolicy
+from toolkit.streaming.cursor import Cursor, this_worker
+from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
+from toolkit.streaming.mixture import Component, Mixture, Stop
+from toolkit.streaming.order import Layout, Order, Place, RowSequence, shuffle_rows
+from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, read_rows
+from toolkit.streaming.share import Progress, Share, Tail, find_progress
+from toolkit.streaming.threads import in_threads
+
+log = logging.getLogger(__name__)
+
+
+class StreamingDataset(IterableDataset[dict[str, Any]]):
+    """Rows of a packed dataset as dicts, in an order that seed and epoch fix.
+
+    Call `set_epoch` before each epoch, as with DistributedSampler, or every epoch has the same order. A state can be taken after any batch: from a
+    StatefulDataLoader around this dataset, or here; here, with worker processes, tell it how many batches the loop has got. Any such state goes into
+    `load_state_dict` of a dataset whose loader has other numbers of workers, ranks or rows in a batch, before that loader is iterated.
+
+    Args:
+        path: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]` in the packed layout; or Components, for a mixture by weight.
+        name: a config: "all", a family or a task. A mixture's components have names of their own.
+        seed, shuffle, lanes, window: shape the order; see `order.Layout`.
+        decode: "exact", "fused", "scaled" (see `decode`), or None, which leaves pictures as {"bytes", "path"}.
+        image_size: pixels, or height and width; None leaves every picture its own.
+        fit, image_type: see `decode.Target`.
+        columns: those to read; default: all.
+        rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the Trainer of transformers with several
+            processes pass 0 and 1, for they hand out the batches of the first process themselves.
+        batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state fits any; without it each worker makes
+            batches of its own rows.
+        tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its first ones; `odd_rows` counts them.
+        stop: when a mixture ends; see `mixture.Mixture`.
+        threads: that decode inside each worker.
+        ahead: rows of a worker whose row groups are read before they are needed.
+        policy: for bad pictures. "skip" leaves the row out (a bad picture leaves no whole row), for a single rank only.
+
+    Raises:
+        UsageError: the dataset is not packed, or an argument is wrong. SourceError: it cannot be read. While iterating also ImageError and ShardError.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Sequence[Component],
+        name: str = "all",
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        decode: DecodeMode | None = "exact",
+        image_size: int | tuple[int, int] | None = None,
+        fit: Fit = "crop",
+        image_type: ImageType | None = None,
+        columns: Sequence[str] | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        batch_size: int = 1,
+        tail: Tail = "drop",
+        stop: Stop | int = "first_exhausted",
+        lanes: int = 4,
+        window: int = 4,
+        threads: int = 1,
+        ahead: int = 32,
+        policy: DecodePolicy | None = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+    ) -> None:
+        self._columns = check_columns(columns)
+        self._decoder = RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy) if "images" in self._columns else None
+        self._layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
+        self._components = (Component(path=os.fspath(path), name=name),) if isinstance(path, (str, os.PathLike)) else tuple(path)
+        self._is_mixture, self._stop = not isinstance(path, (str, os.PathLike)), stop
+        self._sources = [open_packed(part.path, part.name, revision=revision, token=token) for part in self._components]
+        self._groups = [source.row_groups(number) for number, source in enumerate(self._sources)]
+        self._given_ranks, self._batch_size, self._tail = (rank, world_size), batch_size, tail
+        self._threads, self._ahead = threads, ahead
+        mixture = ([part.weight for part in self._components], stop) if self._is_mixture else ()
+        self._checksum = zlib.crc32(repr([self._groups, mixture, tail]).encode())  # of what a state must fit
+        self._made: tuple[int, Layout, RowSequence] | None = None
+        self._cursor = Cursor()
+        self._share()  # says what is wrong with the arguments now, not in a worker
+
+    # What there is
+
+    @property
+    def epoch(self) -> int:
+        return self._cursor.epoch
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the epoch, of all ranks together."""
+        return self._sequence().num_rows
+
+    @property
+    def odd_rows(self) -> int:
+        """Rows of an epoch that are dropped (negative) or repeated (positive) so that ranks are even."""
+        return self._share().odd_rows
+
+    @property
+    def shuffle_rows(self) -> tuple[int, int]:
+        """Shuffle quality: from how many rows the next one of a batch is drawn, and how many are within reach of all lanes together."""
+        return shuffle_rows([group for groups in self._groups for group in groups], self._layout)
+
+    @property
+    def bad_images(self) -> dict[str, int]:
+        """Pictures skipped or replaced by kind, in this process."""
+        return dict(self._decoder.counts) if self._decoder else {}
+
+    def proportions(self, num_rows: int | None = None) -> list[dict[str, Any]]:
+        """Per component of a mixture: name, weight, rows held and drawn (in an epoch or its first so many rows), share wanted and realised, passes."""
+        sequence = self._sequence()
+        if not isinstance(sequence, Mixture):
+            raise UsageError("proportions are those of a mixture; pass Components to StreamingDataset")
+        return [{**asdict(part), **line} for part, line in zip(self._components, sequence.report(num_rows), strict=True)]
+
+    def __len__(self) -> int:
+        """Rows of this rank in a whole epoch."""
+        return self._share().rank_rows
+
+    # Where it stands
+
+    def set_epoch(self, epoch: int) -> None:
+        """Reaches worker processes too, when they next begin an epoch."""
+        self._cursor.epoch = epoch
+
+    def state_dict(self, *, batches: int | None = None) -> dict[str, Any]:
+        """Where this rank stands, as a few integers.
+
+        Args:
+            batches: that the loop has got from the loader in this epoch, since its beginning or since the last `load_state_dict`. Needed with workers in a
+                plain DataLoader, because they work ahead; not with StatefulDataLoader, which asks the workers.
+        """
+        if batches is None and self._cursor.workers_read:
+            raise UsageError("rows are read in worker processes, which work ahead of the loop; pass batches=, or use torchdata's StatefulDataLoader")
+        standing = self._cursor.standing(self._now())
+        if batches is not None:
+            share = self._share(start=standing.start)
+            standing = replace(self._now(), start=share.start, taken=min(batches * self._batch_size, share.rank_rows))
+        return standing.to_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a state was taken, in the same epoch and order.
+
+        Args:
+            state: of `state_dict`, or of a loader that holds such states.
+
+        Raises:
+            UsageError: it is of other data or is not whole. When reading begins: it was taken inside a batch and the loader is another.
+        """
+        states = find_progress(state)
+        if (found := states[0].checksum) != self._checksum:
+            raise UsageError(f"the state is of other data, config or mixture (checksum {found}, here {self._checksum}); open what it was taken of")
+        self._layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
+        self._cursor.load(states)
+
+    def _now(self) -> Progress:
+        """The beginning of this epoch, for this worker."""
+        worker, num_workers = this_worker()
+        return Progress(
+            epoch=self.epoch,
+            start=0,
+            taken=0,
+            worker=worker,
+            num_workers=num_workers,
+            world_size=self._ranks()[1],
+            batch_size=self._batch_size,
+            num_rows=self.num_rows,
+            checksum=self._checksum,
+            **asdict(self._layout),
+        )
+
+    # Rows
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        begin = self._cursor.begin(self._now())
+        share = self._share(start=begin.start, worker=begin.worker, num_workers=begin.num_workers)
+        self._warn_of_shared_lanes(share)
+        sequence, groups = self._sequence(), RowGroups(self._sources, self._columns)
+        places = (sequence.place(position) for position in share.positions(begin.taken))
+        rows = read_rows(places, groups, ahead=self._ahead, held=self._layout.lanes * self._layout.window * len(self._sources))
+
+        def decoded(item: tuple[Place, Encoded]) -> dict[str, Any] | None:
+            place, row = item
+            return self._decoder.decode(row, lambda: groups.where(place)) if self._decoder else row
+
+        with closing(rows):  # also when the loop is left early
+            for taken, made in enumerate(in_threads(decoded, rows, self._threads), begin.taken + 1):
+                self._cursor.reading = replace(begin, taken=taken)
+                if made is not None:  # None: the policy is to leave out rows with bad pictures
+                    yield made
+
+    def _sequence(self) -> RowSequence:
+        key = (self.epoch, self._layout)
+        if self._made is None or self._made[:2] != key:
+            weights = [part.weight for part in self._components]
+            if self._is_mixture:
+                self._made = (*key, Mixture(self._groups, weights, self._layout, stop=self._stop, epoch=self.epoch))
+            else:
+                self._made = (*key, Order(self._groups[0], self._layout, epoch=self.epoch))
+        return self._made[2]
+
+    def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
+        rank, world_size = self._ranks()
+        if world_size > 1 and self._decoder and self._decoder.skips:
+            raise UsageError('on_bad="skip" would leave ranks with different numbers of rows, which hangs training; use on_bad="placeholder"')
+        return Share(
+            num_rows=self.num_rows,
+            start=start,
+            rank=rank,
+            world_size=world_size,
+            worker=worker,
+            num_workers=num_workers,
+            batch_size=self._batch_size,
+            tail=self._tail,
+        )
+
+    def _ranks(self) -> tuple[int, int]:
+        rank, world_size = self._given_ranks
+        if rank is not None and world_size is not None:
+            return rank, world_size
+        if rank is not None or world_size is not None:
+            raise UsageError(f"rank is {rank!r} and world_size {world_size!r}; expected both or neither")
+        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
+
+    def _warn_of_shared_lanes(self, share: Share) -> None:
+        readers = share.world_size * share.num_workers
+        if self._layout.shuffle and self._layout.lanes % readers and share.rank == share.worker == 0:
+            lanes = -(-self._layout.lanes // readers) * readers
+            log.warning("%d readers share %d lanes, so row groups are read more than once; pass lanes=%d", readers, self._layout.lanes, lanes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For worker processes that are spawned: torch.distributed does not run there."""
+        return {**self.__dict__, "_given_ranks": self._ranks(), "_made": None}

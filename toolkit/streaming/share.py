@@ -1,0 +1,152 @@
+"""Who takes which positions of the global sequence, and where a run stopped.
+
+Rank r of w takes batches r, r + w, r + 2 w, ... of the sequence from `start` on (with batches of one row: positions r, r + w, ...), and worker k of n of a
+rank takes every n-th of its batches. So after any step all ranks together have taken a prefix of the sequence, whatever the number of workers; one integer
+says where to go on, and other numbers of ranks or workers can.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from toolkit.errors import UsageError
+
+Tail = Literal["drop", "pad"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one worker takes of an epoch.
+
+    Every rank takes the same number of rows and steps. What does not divide is dropped (at most `world_size - 1` rows), or padded with as many rows from the
+    beginning of the epoch.
+
+    Attributes:
+        num_rows: of the whole sequence.
+        start: position at which this run began.
+        batch_size: rows that a rank takes at a time.
+    """
+
+    num_rows: int
+    start: int = 0
+    rank: int = 0
+    world_size: int = 1
+    worker: int = 0
+    num_workers: int = 1
+    batch_size: int = 1
+    tail: Tail = "drop"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.world_size:
+            raise UsageError(f"rank is {self.rank!r} of {self.world_size!r}; expected 0 to world_size - 1")
+        if self.batch_size < 1:
+            raise UsageError(f"batch_size is {self.batch_size!r}; expected a positive number")
+        if self.tail not in get_args(Tail):
+            raise UsageError(f"tail is {self.tail!r}; expected 'drop' or 'pad'")
+
+    @property
+    def rank_rows(self) -> int:
+        """Rows that each rank takes from `start` on."""
+        rows = self.num_rows - self.start
+        return rows // self.world_size if self.tail == "drop" else -(-rows // self.world_size)
+
+    @property
+    def odd_rows(self) -> int:
+        """Rows dropped (negative) or repeated (positive) so that ranks are even."""
+        return self.rank_rows * self.world_size - (self.num_rows - self.start)
+
+    def positions(self, taken: int = 0) -> Iterator[int]:
+        """Global positions in the order in which this worker takes them, after the first `taken`."""
+        batch, skipped = divmod(taken, self.batch_size)
+        full, rest = divmod(self.rank_rows, self.batch_size)
+        for step in range(batch * self.num_workers + self.worker, full + bool(rest), self.num_workers):
+            rows = self.batch_size if step < full else rest
+            first = self.start + step * self.world_size * self.batch_size + self.rank * rows
+            yield from ((first + row) % self.num_rows for row in range(skipped, rows))
+            skipped = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a worker has come in an epoch: a few integers, as `state_dict` gives them.
+
+    Attributes:
+        taken: rows that this worker has taken since `start`.
+        layout: seed, lanes, window and run of the order, and a checksum of the row groups.
+    """
+
+    epoch: int
+    start: int
+    taken: int
+    worker: int
+    num_workers: int
+    world_size: int
+    batch_size: int
+    num_rows: int
+    seed: int
+    shuffle: bool
+    lanes: int
+    window: int
+    run: int
+    checksum: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {KIND: 1, **asdict(self)}
+
+    def same_run(self, other: "Progress") -> bool:
+        """Whether both come from workers of one loader, or of two alike."""
+        return all(getattr(self, field.name) == getattr(other, field.name) for field in fields(self) if field.name not in ("taken", "worker"))
+
+
+KIND = "unifiedvisual_stream"  # marks a state of ours among those of loaders
+
+
+def find_progress(state: Any) -> list[Progress]:
+    """Our states inside the state of any loader, one for each worker.
+
+    Raises:
+        UsageError: there is none, or one of another version.
+    """
+    found = list(_walk(state))
+    if not found:
+        raise UsageError("the state holds no state of a StreamingDataset; pass what its state_dict, or that of a StatefulDataLoader around it, gave")
+    try:
+        return [Progress(**{name: value for name, value in each.items() if name != KIND}) for each in found]
+    except TypeError as error:
+        raise UsageError(f"the state is of another version ({error}); finish the epoch with the version that wrote it") from error
+
+
+def _walk(state: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(state, Mapping):
+        if KIND in state:
+            yield state
+        else:
+            for value in state.values():
+                yield from _walk(value)
+    elif isinstance(state, (list, tuple)):
+        for value in state:
+            yield from _walk(value)
+
+
+def resume_position(states: Sequence[Progress]) -> int:
+    """The global position up to which all rows were taken, from the states of all workers of any one rank.
+
+    Raises:
+        UsageError: a worker's state is missing, or rows were not taken in whole batches, so that what was taken is no prefix of the sequence.
+    """
+    first = states[0]
+    by_worker = {state.worker: state.taken for state in states if state.same_run(first)}
+    if sorted(by_worker) != list(range(first.num_workers)):
+        raise UsageError(f"the state has workers {sorted(by_worker)} of {first.num_workers}; pass the whole state of the loader")
+    share = Share(num_rows=first.num_rows, start=first.start, world_size=first.world_size, batch_size=first.batch_size)
+    taken, size = sum(by_worker.values()), first.batch_size
+    steps = -(-taken // size)
+    expected = [sum(min(size, taken - step * size) for step in range(worker, steps, first.num_workers)) for worker in range(first.num_workers)]
+    if [by_worker[worker] for worker in range(first.num_workers)] != expected:
+        raise UsageError(
+            f"workers took {[by_worker[worker] for worker in range(first.num_workers)]} rows, not whole batches of {size} in turn; give StreamingDataset the "
+            "batch_size of its loader, or resume in a loader that is like the one that stopped"
+        )
+    if taken < share.rank_rows and taken % size and first.world_size > 1:
+        raise UsageError(f"stopped after {taken} rows of each rank, inside a batch of {size}; stop after a whole batch to change the number of ranks")
+    return min(first.start + taken * first.world_size, first.num_rows)
