@@ -8,6 +8,8 @@ import pytest
 import unifiedvisual
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
+from toolkit.packing.pack import pack
+from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 
 ROOT = Path(unifiedvisual.__file__).parent
@@ -18,9 +20,11 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(e
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     write_replica(folder / "demo-out/upstream", {task: list(demo_rows(task, 2)) for task in TASKS})
+    pack(open_source(folder / "demo-out/upstream"), folder / "packed", TASKS)
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
 def test_readme_snippet_runs(snippet, demo, monkeypatch, capsys):
     monkeypatch.chdir(demo)

@@ -6,6 +6,7 @@ schema, tasks, errors   the record, the nine tasks, what can go wrong; nothing h
 images, atomic          encoded bytes -> picture, under a policy; files that are whole or not there
 sources                 where rows come from: the layout as published, or the packed one, in a folder or on the Hub
 packing                 rows -> the packed layout, verified, published
+streaming               packed shards -> a seeded order, decoded, exactly resumable; needs torch
 collate                 rows -> batches for a model family; needs torch
 generation              rows that are made: recipes over models, or over the procedural scene engine
 report                  what is in the rows
