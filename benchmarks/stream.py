@@ -8,6 +8,7 @@ their users write (Pillow: shorter side to 256, crop), and with our "fused" deco
     CPU-ms/image   of the process and its workers, without imports; the robust column
     first batch s  from opening the dataset
     memory MB      peak of the process and its workers, anonymous and shared, beyond the process after its imports
+    limit          the decoder alone, in one process; DataLoader: torch's, over encoded pictures in memory, so with the cost of its processes and nothing read
     resume s       to the first batch after half an epoch, in a process without workers; "-" where there is nothing to resume from
 
 Peers that are not installed are left out, by name: pip install webdataset litdata mosaicml-streaming (the last needs torchvision).
@@ -111,10 +112,19 @@ def our_recipe(mode: str) -> Callable[[list[bytes]], torch.Tensor]:
     return lambda images: torch.stack([decoder.decode(data, "").permute(1, 2, 0) for data in images]).permute(0, 3, 1, 2)
 
 
+def encoded_rows(folder: Path) -> list[list[bytes]]:
+    tables = (pq.read_table(path, columns=["images"]) for path in sorted(folder.rglob("*.parquet")))
+    return [[image["bytes"] for image in row["images"]] for table in tables for row in table.to_pylist()]
+
+
+def _collated(rows: list[list[bytes]], mode: str) -> dict[str, Any]:
+    decoder = PictureDecoder(mode, Target(size=(SIZE, SIZE)))  # type: ignore[arg-type]
+    return collate_images([{"images": [decoder.decode(data, "") for data in row]} for row in rows])
+
+
 def limit_cell(folder: Path, mode: str) -> dict[str, float]:
     """The decoder alone: encoded pictures lie in memory, batches are put together, nothing else."""
-    encoded = [row["images"] for path in sorted(folder.rglob("*.parquet")) for row in pq.read_table(path, columns=["images"]).to_pylist()]
-    images = [image["bytes"] for row in encoded for image in row]
+    images = [image for row in encoded_rows(folder) for image in row]
     recipe = pillow_recipe if mode == "Pillow" else our_recipe(mode)
     started = time.process_time()
     for start in range(0, len(images), 20):
@@ -159,6 +169,9 @@ def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
             dataset.load_state_dict(saved)
         return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate_images)
 
+    if way == "DataLoader":
+        encoded = encoded_rows(folder / "packed")
+        return loader_cell(lambda _, workers: DataLoader(encoded, BATCH, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)), None)  # type: ignore[arg-type]
     if way == "ours":
         return loader_cell(ours, lambda batches: made["dataset"].state_dict())
     peer = PEERS[way]()
@@ -220,7 +233,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="ways to run, of: limit, ours, " + ", ".join(PEERS))
+    parser.add_argument("--only", nargs="*", help="ways to run, of: limit, DataLoader, ours, " + ", ".join(PEERS))
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
@@ -233,7 +246,7 @@ def main() -> None:
     peers = [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
     write_all(arguments.folder, arguments.rows, peers)
-    cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("ours", mode) for mode in MODES)]
+    cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("DataLoader", mode) for mode in MODES), *(("ours", mode) for mode in MODES)]
     cells += [(peer, recipe) for recipe in ("Pillow", "fused") for peer in peers]
     if arguments.only:
         cells = [cell for cell in cells if cell[0] in arguments.only]

@@ -12,14 +12,14 @@ from toolkit.schema import ARROW_SCHEMA, Row, rows_to_table
 from toolkit.sources.manifest import Manifest, Shard
 
 
-def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]]) -> Path:
+def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **options: object) -> Path:
     """Task -> shards -> row groups, and the manifest that tells of them."""
     written = []
     for task, tables in shards.items():
         (folder / "data" / task).mkdir(parents=True)
         for number, groups in enumerate(tables):
             path = folder / "data" / task / f"train-{number:05d}-of-{len(tables):05d}.parquet"
-            with pq.ParquetWriter(path, ARROW_SCHEMA, compression="none") as writer:
+            with pq.ParquetWriter(path, ARROW_SCHEMA, **{"compression": "none", **options}) as writer:
                 for group in groups:
                     writer.write_table(group, row_group_size=max(len(group), 1))
             images = [image["bytes"] for group in groups for row in group["images"].to_pylist() for image in row]

@@ -1,196 +1,263 @@
-"""StreamingDataset and RowDataset on a packed replica: every row once, in a fixed order, and exactly on after a stop."""
+"""StreamingDataset and RowDataset on one process."""
 
-import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import torch
+from PIL import Image
 
 import unifiedvisual
-from tests.replicas import replica
-from toolkit.demo.replica import write_replica
-from toolkit.demo.rows import demo_rows
-from toolkit.errors import UsageError
-from toolkit.images import decode_image
-from toolkit.packing.pack import pack
-from toolkit.packing.stage import PackOptions
-from toolkit.sources.layout import open_source
-from toolkit.tasks import TASKS
+from tests.packed import numbered, pack_demo, pack_numbers, write_packed
+from tests.replicas import replica, truth
+from toolkit.collate.common import open_image
+from toolkit.errors import ImageError, ShardError, UnifiedVisualError, UnknownName, UsageError
+from toolkit.images import DecodePolicy, decode_image
+from toolkit.streaming.dataset import StreamingDataset
+from toolkit.streaming.indexed import RowDataset
+from toolkit.streaming.mixture import Component
+from toolkit.streaming.slices import ImageSlice
 
-torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'unifiedvisual[train]'")
-from torch.utils.data import DataLoader  # noqa: E402
-
-from toolkit.streaming.batch import collate_images  # noqa: E402
-from toolkit.streaming.dataset import StreamingDataset  # noqa: E402
-from toolkit.streaming.indexed import RowDataset  # noqa: E402
-from toolkit.streaming.mixture import Component  # noqa: E402
-
-NUM_ROWS = 61
-BATCH = 4
+TASKS = ("image_editing", "llava_cot", "cot_collection")
+SHARDS = [[300, 7, 150], [1], [220, 90, 90, 41], [501]]  # 1,400 rows
 
 
 @pytest.fixture(scope="module")
-def truth():
-    return {row.id: row for row in demo_rows("image_editing", NUM_ROWS)}
+def demo(tmp_path_factory) -> Path:
+    return pack_demo(tmp_path_factory.mktemp("demo") / "packed", TASKS)
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory, truth):
-    folder = tmp_path_factory.mktemp("streaming")
-    write_replica(folder / "source", {"image_editing": list(truth.values()), "cot_collection": list(demo_rows("cot_collection", 20))}, shape="columns")
-    pack(open_source(folder / "source"), folder / "packed", TASKS, PackOptions(shard_bytes=700_000, row_group_bytes=250_000))
-    return folder / "packed"
+def numbers(tmp_path_factory) -> Path:
+    return pack_numbers(tmp_path_factory.mktemp("numbers") / "packed", SHARDS)
 
 
-def stream(packed, name="image_editing", **options):
-    return StreamingDataset(packed, name, **{"decode": None, "seed": 3, "batch_size": BATCH, **options})
+def ids(dataset) -> list[str]:
+    return [row["id"] for row in dataset]
 
 
-def loader(dataset, workers=0):
-    return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=lambda rows: [row["id"] for row in rows])
+def test_public_names_are_those_of_the_room():
+    assert unifiedvisual.StreamingDataset is StreamingDataset
+    assert unifiedvisual.RowDataset is RowDataset
 
 
-def batches(dataset, workers=0):
-    return list(loader(dataset, workers))
+def test_encoded_rows_are_those_that_were_packed(demo):
+    expected = {row.id: row.to_dict() for task in TASKS for row in truth()[task]}
+    rows = list(StreamingDataset(demo, decode=None))
+    assert {row["id"]: row for row in rows} == expected
+    assert len(rows) == len(expected)
 
 
-def flat(parts):
-    return list(itertools.chain.from_iterable(parts))
+def test_rows_keep_the_columns_of_the_record_in_order(demo):
+    assert list(next(iter(StreamingDataset(demo, decode=None)))) == list(truth()[TASKS[0]][0].to_dict())
 
 
-def test_every_row_comes_once_and_bytes_are_the_originals(packed, truth):
-    rows = list(stream(packed))
-    assert sorted(row["id"] for row in rows) == sorted(truth)
-    for row in rows:
-        assert [image["bytes"] for image in row["images"]] == [image.bytes for image in truth[row["id"]].images]
-        assert row["messages"] == truth[row["id"]].to_dict()["messages"]
+def test_pictures_are_those_of_the_rows(demo):
+    for row in StreamingDataset(demo, "image_editing", shuffle=False):
+        original = next(each for each in truth()["image_editing"] if each.id == row["id"])
+        for picture, image in zip(row["images"], original.images, strict=True):
+            assert np.array_equal(picture, decode_image(image.bytes, ""))
 
 
-def test_the_order_is_that_of_seed_and_epoch_and_without_shuffle_that_of_the_manifest(packed, truth):
-    def order(epoch=0, **options):
-        dataset = stream(packed, **options)
+def test_pictures_suit_the_collators(demo):
+    row = next(iter(StreamingDataset(demo, "image_editing")))
+    assert isinstance(open_image(row["images"][0]), Image.Image)
+
+
+def test_pictures_of_local_shards_are_not_held_in_memory(demo):
+    dataset = RowDataset(demo, "image_editing", decode=None)
+    held = dataset._read(dataset._groups[0])
+    assert all(isinstance(image, ImageSlice) for row in held for image in row["images"])
+
+
+@pytest.mark.parametrize(
+    "options", [{"compression": "zstd"}, {"use_dictionary": True}, {"write_batch_size": 1, "data_page_size": 1000}, {"data_page_version": "2.0"}]
+)
+def test_any_way_of_writing_parquet_is_read(tmp_path, options):
+    from tests.packed import split
+
+    rows = truth()["image_editing"]
+    folder = write_packed(tmp_path / "packed", {"image_editing": split([*rows, *rows], 5, 2)}, **options)
+    assert [row["images"] for row in StreamingDataset(folder, shuffle=False, decode=None)] == [row.to_dict()["images"] for row in [*rows, *rows]]
+
+
+def test_only_the_columns_asked_for_are_there(demo):
+    row = next(iter(StreamingDataset(demo, columns=["answer", "id"])))
+    assert list(row) == ["answer", "id"]
+
+
+def test_threads_change_nothing(demo):
+    one, four = (list(StreamingDataset(demo, image_size=16, threads=threads)) for threads in (1, 4))
+    assert [row["id"] for row in one] == [row["id"] for row in four]
+    assert all(torch.equal(a, b) for x, y in zip(one, four, strict=True) for a, b in zip(x["images"], y["images"], strict=True))
+
+
+def test_epochs_differ_and_hold_every_row(numbers):
+    dataset = StreamingDataset(numbers, columns=["id"])
+    epochs = []
+    for epoch in (0, 1, 0):
         dataset.set_epoch(epoch)
-        return [row["id"] for row in dataset]
-
-    assert order() == order() != order(seed=4)
-    assert order() != order(epoch=1)
-    assert order(shuffle=False, lanes=1) == list(truth)
+        epochs.append(ids(dataset))
+    assert epochs[0] == epochs[2] != epochs[1]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(f"n-{number}" for number in range(1400))
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_batches_do_not_depend_on_the_number_of_workers(packed, workers):
-    assert batches(stream(packed), workers) == batches(stream(packed))
+def test_without_shuffle_rows_come_as_they_lie(numbers):
+    assert ids(StreamingDataset(numbers, columns=["id"], shuffle=False)) == [f"n-{number}" for number in range(1400)]
 
 
-@pytest.mark.parametrize(("workers", "other"), [(0, 0), (0, 2), (2, 0), (2, 3)])
-def test_a_stopped_epoch_goes_on_exactly_also_with_other_workers_and_in_the_next_epoch(packed, workers, other):
-    whole = batches(stream(packed))
-    second = stream(packed)
-    second.set_epoch(1)
-    after = batches(second)
-    for stop in (0, 1, 5, len(whole) - 1):
-        dataset = stream(packed)
-        before = list(itertools.islice(loader(dataset, workers), stop)) if stop else []
-        state = dataset.state_dict(batches=stop)
-        assert len(repr(state)) < 1000
-        resumed = stream(packed)
-        resumed.load_state_dict(state)
-        assert before + batches(resumed, other) == whole
-        resumed.set_epoch(1)
-        assert batches(resumed, other) == after
+def test_ranks_share_the_rows_evenly(numbers):
+    shares = [StreamingDataset(numbers, columns=["id"], rank=rank, world_size=3, batch_size=8) for rank in range(3)]
+    taken = [ids(share) for share in shares]
+    assert [len(each) for each in taken] == [len(share) for share in shares] == [466] * 3
+    assert len(set().union(*taken)) == 1398
+    assert shares[0].odd_rows == -2
 
 
-@pytest.mark.parametrize("world_size", [2, 3])
-@pytest.mark.parametrize("tail", ["drop", "pad"])
-def test_ranks_take_the_same_number_of_rows_and_what_is_odd_is_counted(packed, world_size, tail):
-    ranks = [stream(packed, rank=rank, world_size=world_size, tail=tail) for rank in range(world_size)]
-    taken = [flat(batches(rank)) for rank in ranks]
-    assert len({len(part) for part in taken}) == 1
-    assert sum(map(len, taken)) == NUM_ROWS + ranks[0].odd_rows
-    assert len(set(flat(taken))) == min(NUM_ROWS, NUM_ROWS + ranks[0].odd_rows)
+def test_a_state_is_small_and_plain(numbers):
+    dataset = StreamingDataset(numbers, columns=["id"])
+    assert len(json.dumps(dataset.state_dict())) < 1000
 
 
-def test_a_state_of_two_ranks_goes_on_with_one(packed):
-    whole = set(flat(batches(stream(packed))))
-    ranks = [stream(packed, rank=rank, world_size=2) for rank in range(2)]
-    seen = [flat(itertools.islice(loader(rank), 3)) for rank in ranks]
-    one = stream(packed)
-    one.load_state_dict(ranks[0].state_dict(batches=3))
-    rest = flat(batches(one))
-    assert set(flat(seen)) | set(rest) == whole
-    assert len(flat(seen)) + len(rest) == NUM_ROWS
+def test_a_state_of_other_data_is_refused(numbers, demo):
+    with pytest.raises(UsageError, match="of other data"):
+        StreamingDataset(demo).load_state_dict(StreamingDataset(numbers).state_dict())
 
 
-def test_a_stateful_dataloader_resumes_exactly(packed):
-    torchdata = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed; pip install torchdata")
-
-    def make():
-        return torchdata.StatefulDataLoader(stream(packed), batch_size=BATCH, num_workers=2, collate_fn=lambda rows: [row["id"] for row in rows])
-
-    whole = list(make())
-    first = make()
-    before = list(itertools.islice(first, 5))
-    again = make()
-    again.load_state_dict(first.state_dict())
-    assert before + list(again) == whole
+def test_a_state_fixes_seed_and_order(numbers):
+    one = StreamingDataset(numbers, columns=["id"], seed=5, lanes=2, window=3)
+    one.set_epoch(3)
+    expected = ids(one)
+    iterator = iter(one)
+    first = [next(iterator)["id"] for _ in range(100)]
+    other = StreamingDataset(numbers, columns=["id"], seed=6)
+    other.load_state_dict(one.state_dict())
+    assert first + ids(other) == expected
+    assert other.epoch == 3
 
 
-def test_exact_pictures_equal_those_of_the_one_place_that_decodes(packed, truth):
-    for row in itertools.islice(stream(packed, decode="exact"), 12):
-        for picture, image in zip(row["images"], truth[row["id"]].images, strict=True):
-            assert np.array_equal(np.asarray(picture), np.asarray(decode_image(image.bytes, "test")))
+def test_a_resumed_epoch_is_followed_by_whole_ones(numbers):
+    one = StreamingDataset(numbers, columns=["id"])
+    iterator = iter(one)
+    for _ in range(1000):
+        next(iterator)
+    other = StreamingDataset(numbers, columns=["id"])
+    other.load_state_dict(one.state_dict())
+    assert [len(ids(other)), len(ids(other))] == [400, 1400]
+    other.set_epoch(1)
+    one.set_epoch(1)
+    assert ids(other) == ids(one)
 
 
-@pytest.mark.parametrize("decode", ["exact", "fused", "scaled"])
-def test_pictures_of_one_size_are_batched_in_the_worker(packed, decode):
-    dataset = stream(packed, decode=decode, image_size=64)
-    batch = next(iter(DataLoader(dataset, batch_size=BATCH, num_workers=1, collate_fn=collate_images)))
-    assert batch["pixel_values"].shape == (2 * BATCH, 3, 64, 64)
-    assert batch["pixel_values"].dtype == torch.uint8
-    assert batch["num_images"].tolist() == [2] * BATCH
-    exact = torch.stack([picture for row in itertools.islice(stream(packed, decode="exact", image_size=64), BATCH) for picture in row["images"]])
-    difference = (batch["pixel_values"].int() - exact.int()).abs()
-    assert difference.max() <= {"exact": 0, "fused": 1, "scaled": 255}[decode]
-    assert difference.float().mean() < 4
+def test_mixtures_resume_and_report(numbers, tmp_path):
+    parts = [Component(path=str(numbers), weight=3), Component(path=str(pack_numbers(tmp_path / "b", [[100, 100]], prefix="b")), weight=1)]
+    whole = ids(StreamingDataset(parts, columns=["id"], stop=4000))
+    assert sum(id_.startswith("b") for id_ in whole) == 1000
+    one, other = (StreamingDataset(parts, columns=["id"], stop=4000) for _ in range(2))
+    iterator = iter(one)
+    first = [next(iterator)["id"] for _ in range(1234)]
+    other.load_state_dict(one.state_dict())
+    assert first + ids(other) == whole
+    assert [(line["weight"], line["drawn"], line["realised"]) for line in one.proportions()] == [(3, 3000, 0.75), (1, 1000, 0.25)]
 
 
-def test_only_asked_columns_are_read(packed):
-    assert set(next(iter(stream(packed, columns=["id", "answer"])))) == {"id", "answer"}
+def test_proportions_are_those_of_a_mixture(numbers):
+    with pytest.raises(UsageError, match="pass Components"):
+        StreamingDataset(numbers).proportions()
 
 
-def test_rows_by_number_and_its_sampler_follow_the_same_order(packed, truth):
-    rows = RowDataset(packed, "image_editing", decode=None)
-    assert [rows[number]["id"] for number in range(len(rows))] == list(truth)
-    sampler = rows.sampler(seed=3, batch_size=BATCH)
-    assert [rows[number]["id"] for number in sampler] == [row["id"] for row in stream(packed)]
+def test_a_bad_picture_names_its_row(tmp_path):
+    folder = write_packed(tmp_path / "bad", {"llava_cot": [[numbered(["lc-1"], "llava_cot", b"<html>")]]})
+    with pytest.raises(ImageError, match=r"llava_cot: row 'lc-1': images\[0\]: an HTML page"):
+        list(StreamingDataset(folder))
+    with pytest.raises(ImageError, match=r"train-00000-of-00001.parquet: row group 0, row 0: images\[0\]: an HTML page"):
+        list(StreamingDataset(folder, columns=["images"]))
 
 
-def test_a_mixture_keeps_its_weights_and_reports_them(packed):
-    parts = [Component(path=str(packed), name="image_editing", weight=3), Component(path=str(packed), name="cot_collection", weight=1)]
-    dataset = StreamingDataset(parts, decode=None, stop=400)
-    ids = [row["id"] for row in dataset]
-    assert len(ids) == 400
-    assert 270 < sum(each.startswith("ie-") for each in ids) < 330
-    assert [line["name"] for line in dataset.proportions()] == ["image_editing", "cot_collection"]
+def test_rows_with_bad_pictures_are_skipped_and_counted(tmp_path):
+    good = truth()["llava_cot"][0].images[0].bytes
+    tables = [numbered([f"lc-{number}"], "llava_cot", good if number % 2 else b"<html>") for number in range(6)]
+    folder = write_packed(tmp_path / "bad", {"llava_cot": [[pa.concat_tables(tables)]]})
+    dataset = StreamingDataset(folder, policy=DecodePolicy(on_bad="skip"))
+    assert sorted(ids(dataset)) == ["lc-1", "lc-3", "lc-5"]
+    assert dataset.bad_images == {"not_an_image": 3}
+    with pytest.raises(UsageError, match="hangs training"):
+        StreamingDataset(folder, policy=DecodePolicy(on_bad="skip"), rank=0, world_size=2)
 
 
-def test_the_published_layout_is_refused_with_what_to_do(tmp_path):
-    source = replica(tmp_path / "source", "columns", tasks=("cot_collection",))
-    with pytest.raises(UsageError, match="unifiedvisual pack"):
-        StreamingDataset(source, "cot_collection")
+def test_the_layout_as_published_is_to_be_packed_first(tmp_path):
+    folder = replica(tmp_path / "published", "conversations", tasks=("image_editing",))
+    with pytest.raises(UsageError, match=r"run: unifiedvisual pack .*published FOLDER"):
+        StreamingDataset(folder)
 
 
-@pytest.mark.parametrize("kind", ["500", "cut"])
-def test_streaming_from_a_hub_with_workers_and_faults_gives_each_row_once(packed, truth, hub, kind):
-    hub.add_folder("org/packed", packed)
-    dataset = stream("org/packed")
-    hub.fail(kind, method="GET", path=r"\.parquet$", times=3, **({"after_bytes": 5_000} if kind == "cut" else {}))
-    assert sorted(flat(batches(dataset, workers=2))) == sorted(truth)
+def test_a_config_without_rows_lists_what_is_there(demo):
+    with pytest.raises(UnifiedVisualError, match="no rows of config 'mm_internet'; it has: image_editing, llava_cot, cot_collection"):
+        StreamingDataset(demo, "mm_internet")
 
 
-def test_leaving_early_ends_the_script_cleanly(packed):
-    code = f"from unifiedvisual import StreamingDataset\nrows = iter(StreamingDataset({str(packed)!r}, 'image_editing'))\nnext(rows)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(unifiedvisual.__file__).parent, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+def test_unknown_names_are_refused(demo):
+    with pytest.raises(UnknownName, match="unknown config 'pictures'"):
+        StreamingDataset(demo, "pictures")
+    with pytest.raises(UnknownName, match="unknown column 'image'"):
+        StreamingDataset(demo, columns=["image"])
+    with pytest.raises(UsageError, match="expected both or neither"):
+        StreamingDataset(demo, rank=1)
+
+
+def test_a_shard_that_is_not_that_of_the_manifest_is_refused(tmp_path):
+    folder = pack_numbers(tmp_path / "a", [[5, 5]])
+    manifest = (folder / "MANIFEST.json").read_text()
+    (folder / "MANIFEST.json").write_text(manifest.replace('"row_groups": [\n    5,\n    5', '"row_groups": [\n    5,\n    4'))
+    with pytest.raises(ShardError, match="row group 1: 5 rows; the manifest says 4 rows"):
+        list(StreamingDataset(folder))
+
+
+@pytest.mark.parametrize("leave", ["break", "sys.exit()", "raise SystemExit"])
+def test_leaving_early_exits_cleanly(demo, leave):
+    script = f"""
+import sys
+from unifiedvisual import StreamingDataset
+for row in StreamingDataset({str(demo)!r}, threads=2):
+    print(row["id"] != "", flush=True)
+    {leave}
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_row_dataset_reads_rows_by_number(numbers):
+    dataset = RowDataset(numbers, columns=["id"])
+    assert len(dataset) == 1400
+    assert [dataset[number]["id"] for number in (0, 299, 300, 1399, -1)] == ["n-0", "n-299", "n-300", "n-1399", "n-1399"]
+    with pytest.raises(IndexError):
+        dataset[1400]
+
+
+def test_sampler_gives_the_order_of_the_stream(numbers):
+    rows = RowDataset(numbers, columns=["id"])
+    sampler = rows.sampler(seed=3, batch_size=8, rank=1, world_size=2)
+    stream = StreamingDataset(numbers, columns=["id"], seed=3, batch_size=8, rank=1, world_size=2)
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        stream.set_epoch(epoch)
+        assert [rows[number]["id"] for number in sampler] == ids(stream)
+        assert len(sampler) == len(stream)
+
+
+def test_sampler_resumes_once(numbers):
+    sampler = RowDataset(numbers).sampler(batch_size=8)
+    sampler.set_epoch(2)
+    whole = list(sampler)
+    sampler.resume(epoch=2, batches=5)
+    assert list(sampler) == whole[40:]
+    assert list(sampler) == whole
+
+
+def test_row_dataset_needs_a_row_for_every_number(demo):
+    with pytest.raises(UsageError, match="leaves numbers without rows"):
+        RowDataset(demo, policy=DecodePolicy(on_bad="skip"))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.utils.data import default_collate
 
 from toolkit.errors import UsageError
 
@@ -24,7 +25,7 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         raise UsageError(f"pictures have shapes {sorted(shapes)}; expected tensors of one size: pass image_size, and no image_type='pil'")
     planes = [picture.permute(1, 2, 0) for picture in pictures]
     return {
-        "pixel_values": torch.stack(planes).permute(0, 3, 1, 2) if planes else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
+        "pixel_values": default_collate(planes).permute(0, 3, 1, 2) if planes else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
         "num_images": torch.tensor([len(row["images"]) for row in rows]),
         **{column: [row[column] for row in rows] for column in rows[0] if column != "images"},
     }

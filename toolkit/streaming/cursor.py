@@ -1,5 +1,6 @@
 """Where a dataset stands, across the process of the loop and its workers."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,7 +23,7 @@ class Cursor:
     """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state once."""
 
     def __init__(self) -> None:
-        self.reading: Progress | None = None  # of the iteration in this process
+        self._reading: tuple[int, Progress] | None = None  # process, and the iteration in it; a forked worker has that of its parent
         self._loaded: Sequence[Progress] = ()
         self._loads = 0
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # epoch, loads in the process of the loop
@@ -36,8 +37,17 @@ class Cursor:
     def epoch(self, epoch: int) -> None:
         self._shared[0] = epoch
 
+    @property
+    def reading(self) -> Progress | None:
+        """The iteration in this process."""
+        return self._reading[1] if self._reading and self._reading[0] == os.getpid() else None
+
+    @reading.setter
+    def reading(self, progress: Progress) -> None:
+        self._reading = (os.getpid(), progress)
+
     def load(self, states: Sequence[Progress]) -> None:
-        self._loaded, self.reading = states, None
+        self._loaded, self._reading = states, None
         self.epoch = states[0].epoch
         if get_worker_info() is None:
             self._shared[1] += 1
@@ -56,16 +66,19 @@ class Cursor:
             raise UsageError(
                 "a state was loaded after the workers of this loader had started; load it before the loader is first iterated, or make a new loader"
             )
-        self.reading = now if self._began[now.worker] else self.standing(now)
+        self.reading = start = now if self._began[now.worker] else self._start(now)
         self._began[now.worker] = True
         if now.num_workers == 1 or get_worker_info() is not None:
             self._loaded = ()
-        return self.reading
+        return start
 
     def standing(self, now: Progress) -> Progress:
         """Where reading is, or would begin."""
         if self.reading is not None and self.reading.epoch == now.epoch:
             return self.reading
+        return self._start(now)
+
+    def _start(self, now: Progress) -> Progress:
         if not self._loaded or self._loaded[0].epoch != now.epoch:
             return now
         mine = next((state for state in self._loaded if state.worker == now.worker and state.same_run(replace(now, start=state.start))), None)

@@ -61,14 +61,18 @@ def find_values(file: OpenFile, start: int, end: int, values: Sequence[pa.Buffer
         return []
     base = start - start % mmap.ALLOCATIONGRANULARITY
     with mmap.mmap(file.number, end - base, offset=base, access=mmap.ACCESS_READ) as content:
-        whole, at, offsets = pa.py_buffer(content), start - base, []
-        for value in values:
-            head = value.size.to_bytes(4, "little")
-            if content[at : at + 4] != head:  # a page begins; its header is a few bytes
-                at = content.find(head + value.slice(0, min(16, value.size)).to_pybytes(), at)
-            if at < 0 or not whole.slice(at + 4, value.size).equals(value):
-                return None
-            offsets.append(base + at + 4)
-            at += 4 + value.size
-        del whole  # the map cannot be closed while a buffer is over it
+        offsets = _find(content, start - base, values)  # its buffer over the map is gone when the map is closed
+    return offsets and [base + offset for offset in offsets]
+
+
+def _find(content: mmap.mmap, at: int, values: Sequence[pa.Buffer]) -> list[int] | None:
+    whole, offsets = pa.py_buffer(content), []
+    for value in values:
+        head = value.size.to_bytes(4, "little")
+        if content[at : at + 4] != head:  # a page begins; its header is a few bytes
+            at = content.find(head + value.slice(0, min(16, value.size)).to_pybytes(), at)
+        if at < 0 or at + 4 + value.size > len(content) or not whole.slice(at + 4, value.size).equals(value):
+            return None
+        offsets.append(at + 4)
+        at += 4 + value.size
     return offsets

@@ -1,0 +1,272 @@
+"""StreamingDataset inside the loaders and trainers people use: workers, ranks, resume, faults."""
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import signal
+import socket
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing
+from torch.utils.data import DataLoader
+
+from tests.hub import LoopbackHub
+from tests.packed import pack_demo, pack_numbers
+from tests.replicas import truth
+from toolkit.errors import UsageError
+from toolkit.streaming.batch import collate_images
+from toolkit.streaming.dataset import StreamingDataset
+from toolkit.streaming.indexed import RowDataset
+
+SHARDS = [[300, 7, 150], [1], [220, 90, 90, 41], [501]]  # 1,400 rows, uneven; far more than a batch, so that a lost buffer would show
+BATCH = 16
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # more workers than this machine has cores
+    pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),  # torchdata's own use of torch
+]
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory) -> Path:
+    return pack_numbers(tmp_path_factory.mktemp("numbers") / "packed", SHARDS)
+
+
+def ids_of(rows: list[dict]) -> list[str]:
+    return [row["id"] for row in rows]
+
+
+def stream(folder, **options) -> StreamingDataset:
+    return StreamingDataset(folder, columns=["id"], **{"batch_size": BATCH, "seed": 7, **options})
+
+
+def loader(dataset, workers: int, kind=DataLoader, **options):
+    return kind(dataset, batch_size=BATCH, num_workers=workers, collate_fn=ids_of, **options)
+
+
+def stateful(*args, **options):
+    return pytest.importorskip("torchdata.stateful_dataloader").StatefulDataLoader(*args, **options)
+
+
+def run(folder, *, world_size: int, workers: int, state=None, epochs=(0,), stop=None):
+    """Global order of ids per epoch, as all ranks together see it, and the state of rank 0 after `stop` steps of the last epoch."""
+    by_rank, saved = [], None
+    for rank in range(world_size):
+        dataset = stream(folder, rank=rank, world_size=world_size)
+        if state:
+            dataset.load_state_dict(state)
+        batches = loader(dataset, workers)
+        by_rank.append([])
+        for epoch in epochs:
+            dataset.set_epoch(epoch)
+            by_rank[-1].append(list(itertools.islice(batches, stop if epoch == epochs[-1] else None)))
+        saved = saved or (stop and dataset.state_dict(batches=stop))
+    return [[id_ for step in zip(*of_ranks, strict=True) for batch in step for id_ in batch] for of_ranks in zip(*by_rank, strict=True)], saved
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_batches_are_the_same_for_any_number_of_workers(numbers, workers):
+    assert list(loader(stream(numbers), workers)) == list(loader(stream(numbers), 0))
+
+
+def test_each_row_comes_once_when_the_batch_size_is_not_told(numbers):
+    ids = sum(loader(stream(numbers, batch_size=1), 3), [])  # noqa: RUF017
+    assert sorted(ids) == sorted(f"n-{number}" for number in range(1400))
+
+
+@pytest.mark.parametrize(("before", "after"), [((1, 0), (1, 2)), ((1, 2), (2, 0)), ((2, 2), (1, 0)), ((4, 0), (1, 4)), ((1, 4), (4, 1)), ((2, 1), (4, 2))])
+def test_a_run_goes_on_with_other_ranks_and_workers(numbers, before, after):
+    whole, _ = run(numbers, world_size=1, workers=0, epochs=(1, 2))
+    first, state = run(numbers, world_size=before[0], workers=before[1], epochs=(1,), stop=40 // before[0])
+    rest, _ = run(numbers, world_size=after[0], workers=after[1], epochs=(1, 2), state=state)
+    assert first[0] + rest[0] == whole[0][: len(first[0]) + len(rest[0])]
+    assert len(first[0]) + len(rest[0]) > 1400 - after[0]
+    assert rest[1] == whole[1][: len(rest[1])]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_stateful_loader_resumes_and_goes_on_to_the_next_epoch(numbers, workers):
+    dataset = stream(numbers)
+    whole = list(loader(dataset, 0))
+    first = loader(dataset, workers, stateful)
+    head = list(itertools.islice(first, 31))
+    state = first.state_dict()
+    other = stream(numbers)
+    second = loader(other, workers, stateful)
+    second.load_state_dict(state)
+    assert head + list(second) == whole
+    other.set_epoch(1)
+    dataset.set_epoch(1)
+    assert list(second) == list(loader(dataset, 0))
+
+
+def test_the_state_of_a_stateful_loader_fits_other_numbers_of_workers(numbers):
+    whole = list(loader(stream(numbers), 0))
+    first = loader(stream(numbers), 3, stateful)
+    head = list(itertools.islice(first, 31))
+    other = stream(numbers)
+    other.load_state_dict(first.state_dict())
+    assert head + list(loader(other, 2)) == whole
+
+
+def test_stateful_loader_resumes_rows_by_number(numbers):
+    rows = RowDataset(numbers, columns=["id"])
+    whole = [rows[number]["id"] for number in rows.sampler(batch_size=BATCH)]
+    first = loader(rows, 2, stateful, sampler=rows.sampler(batch_size=BATCH))
+    head = list(itertools.islice(first, 31))
+    second = loader(rows, 2, stateful, sampler=rows.sampler(batch_size=BATCH))
+    second.load_state_dict(first.state_dict())
+    assert sum([*head, *second], []) == whole  # noqa: RUF017
+
+
+def test_persistent_workers_see_new_epochs(numbers):
+    dataset = stream(numbers)
+    persistent, epochs = loader(dataset, 2, persistent_workers=True), []
+    for epoch in (0, 1, 2):
+        dataset.set_epoch(epoch)
+        epochs.append(sum(persistent, []))  # noqa: RUF017
+    assert [len(set(ids)) for ids in epochs] == [1400] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_a_state_loaded_after_its_workers_started_is_refused(numbers):
+    dataset = stream(numbers)
+    persistent = loader(dataset, 1, persistent_workers=True)
+    list(persistent)
+    dataset.load_state_dict(dataset.state_dict(batches=5))
+    with pytest.raises(UsageError, match="make a new loader"):
+        list(persistent)
+
+
+def test_a_resumed_epoch_is_short_only_once_with_workers(numbers):
+    dataset = stream(numbers)
+    dataset.load_state_dict(stream(numbers).state_dict(batches=80))
+    batches = loader(dataset, 2)
+    assert [sum(map(len, batches)) for _ in range(2)] == [120, 1400]
+
+
+def test_the_state_with_workers_needs_to_be_told_how_far_the_loop_is(numbers):
+    dataset = stream(numbers)
+    list(loader(dataset, 2))
+    with pytest.raises(UsageError, match=r"pass batches=, or use torchdata's StatefulDataLoader"):
+        dataset.state_dict()
+
+
+def test_spawned_workers_read_the_same(numbers):
+    assert list(loader(stream(numbers), 1, multiprocessing_context="spawn")) == list(loader(stream(numbers), 0))
+
+
+def test_batches_are_put_together_in_the_worker(tmp_path):
+    folder = pack_demo(tmp_path / "packed", ["image_editing", "cot_collection"])
+    dataset = StreamingDataset(folder, image_size=24, batch_size=4, columns=["id", "images"], decode="fused", threads=2)
+    batches = list(DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=collate_images))
+    assert {tuple(batch["pixel_values"].shape[1:]) for batch in batches} <= {(3, 24, 24), (3, 0, 0)}
+    assert sum(len(batch["pixel_values"]) for batch in batches) == sum(len(row.images) for row in truth()["image_editing"])
+
+
+def test_a_killed_worker_is_an_error_and_no_hang(numbers):
+    def kill(rows):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(RuntimeError, match=r"DataLoader worker .* (exited unexpectedly|killed by signal)"):
+        list(DataLoader(stream(numbers), batch_size=BATCH, num_workers=2, collate_fn=kill))
+
+
+def _train(rank: int, port: int, folder: str, found) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
+    steps = 0
+    for batch in loader(stream(folder), 1):
+        model(torch.ones(len(batch), 1)).sum().backward()
+        steps += 1
+    found[rank] = steps
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.timeout(60)
+def test_ranks_with_uneven_shards_take_the_same_steps(tmp_path):
+    folder = pack_numbers(tmp_path / "packed", [[301], [3], [40, 1]])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    found = torch.zeros(2, dtype=torch.int64).share_memory_()
+    torch.multiprocessing.spawn(_train, (port, str(folder), found), nprocs=2)
+    assert found.tolist() == [11, 11]  # 345 rows: 172 each, one dropped
+
+
+@pytest.mark.parametrize("kind", ["429", "503", "cut"])
+def test_streaming_from_the_hub_survives_faults(hub: LoopbackHub, tmp_path, kind):
+    tasks = ("image_editing", "llava_cot", "cot_collection")
+    hub.add_folder("org/packed", pack_demo(tmp_path / "packed", tasks))
+    hub.fail(kind, method="GET", path=r"\.parquet$", times=3, after_bytes=1000)
+    dataset = StreamingDataset("hf://datasets/org/packed", columns=["id", "images"], decode=None, batch_size=2)
+    rows = [row for batch in DataLoader(dataset, batch_size=2, num_workers=4, collate_fn=list) for row in batch]
+    expected = {row.id: [image.bytes for image in row.images] for task in tasks for row in truth()[task]}
+    assert len(rows) == len(expected)
+    assert {row["id"]: [image["bytes"] for image in row["images"]] for row in rows} == expected
+
+
+def test_the_hub_is_read_by_row_group(hub: LoopbackHub, tmp_path):
+    hub.add_folder("org/packed", pack_demo(tmp_path / "packed", ["image_editing"], rows_per_group=1, groups_per_shard=7))
+    next(iter(StreamingDataset("org/packed", shuffle=False, columns=["id"], ahead=1)))
+    assert not [request for request in hub.requests if request.path.endswith(".parquet") and request.method == "GET" and not request.range]
+
+
+needs = pytest.mark.skipif
+
+
+@needs(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
+def test_accelerate_resumes_at_the_right_row(numbers):
+    pytest.importorskip("torchdata")
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(use_stateful_dataloader=True, dispatch_batches=False))
+    tensors = {"batch_size": BATCH, "collate_fn": lambda rows: torch.tensor([int(row["id"][2:]) for row in rows])}
+    expected = [batch.tolist() for batch in DataLoader(stream(numbers), **tensors)]
+    first = accelerator.prepare(DataLoader(stream(numbers), **tensors))
+    head = [batch.tolist() for batch in itertools.islice(first, 31)]
+    state = first.state_dict()
+    second = accelerator.prepare(DataLoader(stream(numbers), **tensors))
+    second.load_state_dict(state)
+    assert head + [batch.tolist() for batch in second] == expected
+
+
+class Count(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.seen: list[int] = []
+
+    def forward(self, number: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+        self.seen += number.tolist()
+        return {"loss": (self.weight * number.float().mean()).abs().sum()}
+
+
+def as_numbers(rows: list[dict]) -> dict[str, torch.Tensor]:
+    return {"number": torch.tensor([int(row["id"][2:]) for row in rows])}
+
+
+@needs(importlib.util.find_spec("accelerate") is None, reason="the Trainer of transformers needs accelerate")
+def test_the_trainer_of_transformers_sees_every_row_of_both_epochs(numbers, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    arguments = transformers.TrainingArguments(
+        output_dir=str(tmp_path),
+        num_train_epochs=2,
+        per_device_train_batch_size=BATCH,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        remove_unused_columns=False,
+        disable_tqdm=True,
+        logging_strategy="no",
+    )
+    model = Count()
+    with contextlib.suppress(ImportError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transformers.Trainer(model=model, args=arguments, train_dataset=stream(numbers), data_collator=as_numbers).train()
+    assert sorted(model.seen) == sorted([*range(1400), *range(1400)])
+    assert model.seen[:1400] != model.seen[1400:]
