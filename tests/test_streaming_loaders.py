@@ -176,6 +176,12 @@ def test_a_killed_worker_is_an_error_and_no_hang(numbers):
         list(DataLoader(stream(numbers), batch_size=BATCH, num_workers=2, collate_fn=kill))
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def _train(rank: int, port: int, folder: str, found) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
@@ -190,11 +196,8 @@ def _train(rank: int, port: int, folder: str, found) -> None:
 @pytest.mark.timeout(60)
 def test_ranks_with_uneven_shards_take_the_same_steps(tmp_path):
     folder = pack_numbers(tmp_path / "packed", [[301], [3], [40, 1]])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     found = torch.zeros(2, dtype=torch.int64).share_memory_()
-    torch.multiprocessing.spawn(_train, (port, str(folder), found), nprocs=2)
+    torch.multiprocessing.spawn(_train, (free_port(), str(folder), found), nprocs=2)
     assert found.tolist() == [11, 11]  # 345 rows: 172 each, one dropped
 
 
@@ -233,6 +236,28 @@ def test_accelerate_resumes_at_the_right_row(numbers):
     second = accelerator.prepare(DataLoader(stream(numbers), **tensors))
     second.load_state_dict(state)
     assert head + [batch.tolist() for batch in second] == expected
+
+
+def _prepare(rank: int, port: int, folder: str, found) -> None:
+    from accelerate import Accelerator
+
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    accelerator = Accelerator(cpu=True)
+    with pytest.raises(UsageError, match="pass rank=0, world_size=1"):
+        stream(folder)
+    dataset = stream(folder, rank=0, world_size=1)
+    batches = accelerator.prepare(DataLoader(dataset, batch_size=BATCH, collate_fn=lambda rows: torch.tensor([int(row["id"][2:]) for row in rows])))
+    ids = [number for batch in batches for number in accelerator.gather_for_metrics(batch).tolist()]
+    found[rank] = len(set(ids)) if len(ids) == len(set(ids)) else -1
+    torch.distributed.destroy_process_group()
+
+
+@needs(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
+@pytest.mark.timeout(60)
+def test_accelerate_with_two_processes_loses_no_row(numbers):
+    found = torch.zeros(2, dtype=torch.int64).share_memory_()
+    torch.multiprocessing.spawn(_prepare, (free_port(), str(numbers), found), nprocs=2)
+    assert found.tolist() == [1400, 1400]
 
 
 class Count(torch.nn.Module):

@@ -1,6 +1,7 @@
 """Where a dataset stands, across the process of the loop and its workers."""
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,23 @@ def this_worker() -> tuple[int, int]:
     """Number of this worker process and of all of its loader; 0 of 1 in the process of the loop."""
     info = get_worker_info()
     return (info.id, info.num_workers) if info else (0, 1)
+
+
+def running_ranks() -> tuple[int, int]:
+    """Rank and world size of torch.distributed; 0 of 1 where it does not run.
+
+    Raises:
+        UsageError: Accelerate runs with several processes. Loaders that it prepares are shared out once more, so each row could be lost but to one rank.
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return 0, 1
+    state = sys.modules.get("accelerate.state")
+    if torch.distributed.get_world_size() > 1 and state and getattr(state.PartialState, "_shared_state", None):
+        raise UsageError(
+            "Accelerate runs, and shares out the loaders it prepares by itself: pass rank=0, world_size=1 (also for the Trainer of transformers); "
+            "for a loader that is not prepared pass its real rank= and world_size="
+        )
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 class Cursor:

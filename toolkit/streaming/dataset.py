@@ -15,12 +15,11 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
-import torch
 from torch.utils.data import IterableDataset
 
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
-from toolkit.streaming.cursor import Cursor, this_worker
+from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
 from toolkit.streaming.mixture import Component, Mixture, Stop
 from toolkit.streaming.order import Layout, Order, Place, RowSequence, shuffle_rows
@@ -47,7 +46,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         fit, image_type: see `decode.Target`.
         columns: those to read; default: all.
         rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the Trainer of transformers with several
-            processes pass 0 and 1, for they hand out the batches of the first process themselves.
+            processes pass 0 and 1, for they hand the batches of a loader out to processes themselves; not to choose is an error there.
         batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state fits any; without it each worker makes
             batches of its own rows.
         tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its first ones; `odd_rows` counts them.
@@ -240,8 +239,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             return rank, world_size
         if rank is not None or world_size is not None:
             raise UsageError(f"rank is {rank!r} and world_size {world_size!r}; expected both or neither")
-        running = torch.distributed.is_available() and torch.distributed.is_initialized()
-        return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if running else (0, 1)
+        return running_ranks()
 
     def _warn_of_shared_lanes(self, share: Share) -> None:
         readers = share.world_size * share.num_workers

@@ -15,11 +15,11 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from torch import distributed
 from torch.utils.data import Dataset, Sampler
 
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
+from toolkit.streaming.cursor import running_ranks
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
 from toolkit.streaming.order import Layout, Order, Place, RowGroup
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
@@ -91,8 +91,7 @@ class RowDataset(Dataset[dict[str, Any]]):
     ) -> "OrderSampler":
         """Row numbers in the order in which StreamingDataset with the same arguments gives the rows."""
         if rank is None or world_size is None:
-            running = distributed.is_available() and distributed.is_initialized()
-            rank, world_size = (distributed.get_rank(), distributed.get_world_size()) if running else (0, 1)
+            rank, world_size = running_ranks()
         layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
         share = Share(num_rows=len(self), rank=rank, world_size=world_size, batch_size=batch_size, tail=tail)
         return OrderSampler(self._first_rows, layout, share)
