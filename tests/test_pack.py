@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import datasets
@@ -17,7 +17,7 @@ import pytest
 
 import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
-from toolkit.demo.replica import file_name, write_archive
+from toolkit.demo.replica import file_name, write_archive, write_replica
 from toolkit.errors import RowError, SourceError, UsageError
 from toolkit.packing import pack as pack_module
 from toolkit.packing.pack import pack
@@ -229,3 +229,21 @@ def test_the_first_row_from_a_hub_comes_after_at_most_one_row_group(source, hub,
     sent = sum(request.sent for request in hub.requests if request.path.endswith(shard.name) and request.status in (200, 206))
     largest = max(pq.ParquetFile(shard).metadata.row_group(n).total_byte_size for n in range(ROWS_PER_TASK))
     assert sent <= largest + 3 * read_ahead_bytes
+
+
+def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):
+    """Also where no row is whole until the archive's end: then packing waits for its first row all the while."""
+    source = tmp_path / "source"
+    rows = truth()["image_editing"]
+    many = [replace(rows[n % len(rows)], id=f"ie-{n:05d}") for n in range(4000)]
+    write_replica(source, {"image_editing": many}, shape="columns", archive_order="reversed")
+    command = [sys.executable, "-m", "toolkit.cli.app", "pack", str(source), str(tmp_path / "out")]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "out/.packing/image_editing").exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err == "interrupted; the same command again goes on, where it had written anything\n"
+    assert not (tmp_path / "out/MANIFEST.json").exists()

@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = 130  # how typer ends at Ctrl-C
 SRC_HELP = "A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder]."
 Src = Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -245,9 +246,10 @@ def main(arguments: list[str] | None = None) -> Any:
     """The console script: errors a user can mend are one message and an exit code, never a traceback."""
     try:
         return app(arguments)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("interrupted; the same command again goes on, where it had written anything", file=sys.stderr)
+        raise
     except BrokenPipeError:
         raise SystemExit(141) from None
     except OSError as error:

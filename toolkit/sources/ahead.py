@@ -8,11 +8,21 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+class _Stopped(BaseException):
+    """Raised where a reader waits whose own reader is gone."""
+
+
+class _Reader(threading.Thread):
+    """The thread of one read_ahead. One that is nested in it, and runs in it, sees here that nobody waits any more."""
+
+    is_stopped = False
+
+
 def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
     """The same items in the same order, up to `max_bytes` of them read before they are asked for; always at least one.
 
     What `items` raises is raised here, in its place. Leaving early stops the thread before this generator's close() returns, so that what it reads
-    from can be closed. The thread is a daemon: it never keeps a finished script alive.
+    from can be closed; one inside it stops at its next item. The thread is a daemon: it never keeps a finished script alive.
     """
     change = threading.Condition()
     waiting: deque[T] = deque()
@@ -40,10 +50,13 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
                 ended = outcome
                 change.notify()
 
-    thread = threading.Thread(target=fill, name="read-ahead", daemon=True)
+    thread = _Reader(target=fill, name="read-ahead", daemon=True)
+    outer = threading.current_thread()
     thread.start()
     try:
         while True:
+            if isinstance(outer, _Reader) and outer.is_stopped:
+                raise _Stopped
             with change:
                 while not waiting and ended is None:
                     change.wait()
@@ -57,6 +70,6 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
             raise ended
     finally:
         with change:
-            stopped = True
+            stopped = thread.is_stopped = True
             change.notify()
         thread.join()
