@@ -195,12 +195,19 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     assert not (tmp_path.parent / "evil.png").exists()
 
 
-def test_demo_makes_streams_and_shows_all_nine_tasks(run, tmp_path):
-    code, out, _ = run("demo", tmp_path / "demo", "--rows", 3)
+def test_demo_goes_the_whole_way(run, tmp_path):
+    out = tmp_path / "demo"
+    code, text, _ = run("demo", out, "--rows", 2)
     assert code == 0
-    assert all(f"{task.prefix}-0000" in out for task in TASKS.values())
-    assert "Streamed 27 rows" in out
-    assert run("verify", tmp_path / "demo/upstream", "--deep")[0] == 0
+    assert all(f"{task.prefix}-0000" in text for task in TASKS.values())
+    assert run("verify", out / "upstream", "--deep")[0] == 0
+    assert run("generate", "verify", out / "spec.yaml", "--out", out / "run")[0] == 0
+    code, text, _ = run("demo", out, "--rows", 2, "--json")
+    steps = json.loads(text)["steps"]
+    assert (code, [steps[name]["rows"] for name in ("publish", "load", "pack")]) == (0, [18, 18, 18])
+    constructed = json.loads(run("stats", out / "run/packed", "--json")[1])["tasks"]
+    assert set(constructed) == set(TASKS)
+    assert steps["construct"]["rows"] == steps["convert"]["rows"] == steps["verify"]["rows"] - 18 == sum(task["rows"] for task in constructed.values())
 
 
 def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_path):
