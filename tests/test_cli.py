@@ -12,7 +12,8 @@ import yaml
 
 from tests.replicas import ROWS_PER_TASK, replica, truth
 from toolkit.cli.app import main
-from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive
+from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
+from toolkit.demo.rows import demo_rows
 from toolkit.tasks import CONFIGS, TASKS
 
 
@@ -290,3 +291,24 @@ def test_a_card_that_a_person_changed_is_kept(run, hub, tmp_path):
     (out / "README.md").write_text(mine)
     run("push", out, "loopback/uv", "--token", hub.token)
     assert (out / "README.md").read_text() == mine
+
+
+@pytest.mark.parametrize(
+    ("format", "profile"),
+    [("webdataset", "rows"), ("webdataset", "pairs"), ("llava", "v15"), *(("messages", name) for name in ("trl", "ms-swift", "lmms-engine"))],
+)
+def test_verify_reads_converted_output_back_and_finds_what_was_lost(run, tmp_path, format, profile):
+    out = tmp_path / "out"
+    write_replica(source := tmp_path / "source", {task: list(demo_rows(task, 3)) for task in ("image_generation", "llava_cot")})
+    assert run("convert", source, format, out, "--on-unfit", "drop", "--option", f"profile={profile}")[0] == 0
+    code, text, _ = run("verify", out, "--deep")
+    assert (code, "every picture decodes" in text) == (0, True)
+    damaged = max(out.rglob("*.*"), key=lambda path: path.stat().st_size)
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    assert run("verify", out, "--deep")[0] == 1
+
+
+def test_verify_says_which_formats_it_can_read_back(run, tmp_path):
+    assert run("convert", edits(tmp_path), "emu3", tmp_path / "out", "--on-unfit", "drop", "--option", "input_images=drop")[0] == 0
+    code, _, error = run("verify", tmp_path / "out")
+    assert (code, "has no way back" in error) == (2, True)

@@ -73,7 +73,7 @@ def verify(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Read everything once, check every row, and list all problems. Exits 1 if there are any.
+    """Read everything once, check every row, and list all problems: of either layout, or of what `convert` wrote. Exits 1 if there are any.
 
     Example: unifiedvisual verify ./UnifiedVisual-240K --deep
     """
