@@ -8,6 +8,8 @@ The stock loss works on these batches: `model(**batch).loss`.
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import torch
+
 from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
 from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
@@ -100,10 +102,11 @@ class Emu3Collator(Collator):
 def emu3_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (H * (W + 1),), ids of the text vocabulary with an end of line after each row."""
     inner, image_processor = model.model, processor.image_processor
-    weight = next(inner.vqmodel.parameters())
 
-    def encode_one(image: Any) -> Any:
-        inputs = image_processor(image, return_tensors="pt")
-        return inner.get_image_tokens(inputs["pixel_values"].to(weight.device, weight.dtype), inputs["image_sizes"])
+    def pixels_of(image: Any) -> Any:
+        return image_processor(image, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(inner.vqmodel, encode_one, settings=image_processor.to_json_string())
+    def ids_of(pixels: Any) -> Any:
+        return inner.get_image_tokens(pixels, torch.tensor([pixels.shape[-2:]] * len(pixels)))
+
+    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, settings=image_processor.to_json_string())
