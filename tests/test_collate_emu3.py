@@ -1,17 +1,8 @@
 import pytest
 from PIL import Image
 
-from tests.collate_tiny import (
-    COLOURS,
-    QUADRANT_ROWS,
-    assert_same_alone_and_together,
-    decode,
-    make_row,
-    picture,
-    supervised,
-    tiny_emu3,
-    train,
-)
+from examples.tiny_models import tiny_emu3
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
 from toolkit.collate import get_collator
 from toolkit.collate.common import Sample
 from toolkit.collate.emu3 import emu3_tokenizer

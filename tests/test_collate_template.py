@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.collate_tiny import LLAVA_TEMPLATE, decode, make_row, tiny_llava
+from examples.tiny_models import LLAVA_TEMPLATE, tiny_llava
+from tests.collate_tiny import decode, make_row
 from toolkit.collate.template import ChatEncoder
 from toolkit.errors import ImageTokenMismatch, RowError, UsageError
 

@@ -6,7 +6,8 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, make_row, picture, png, tiny_chameleon, tiny_emu3, tiny_janus
+from examples.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, make_row, picture, png
 from toolkit.collate import get_collator
 from toolkit.collate import tokens as tokens_module
 from toolkit.collate.chameleon import chameleon_tokenizer

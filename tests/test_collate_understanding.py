@@ -1,6 +1,7 @@
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, make_tokenizer, picture, supervised, tiny_llava, train
+from examples.tiny_models import make_tokenizer, tiny_llava
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
 from toolkit.collate import get_collator
 from toolkit.errors import ImageTokenMismatch, UsageError
 

@@ -4,7 +4,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from toolkit.cli.terminal import byte_progress, file_progress, print_json, print_problems, say, table
+from toolkit.cli.terminal import byte_progress, item_progress, print_json, print_problems, say, table
 from toolkit.errors import ImageError, SourceError
 from toolkit.images import Decoder
 from toolkit.packing.verify import Findings, verify_packed
@@ -19,8 +19,8 @@ from toolkit.tasks import TASKS
 def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     if isinstance(opened, PackedSource):
-        with file_progress("shards", len(opened.shards(TASKS))) as advance:
-            found = verify_packed(opened.repository, deep=deep, workers=workers, on_shard=lambda path: advance())
+        with item_progress("shards", len(opened.shards(TASKS))) as advance:
+            found = verify_packed(opened.repository, deep=deep, workers=workers, on_shard=lambda path: advance(1))
         problems: dict[str, list[str]] = defaultdict(list)
         for kind, message in found.problems:
             problems[kind].append(message)

@@ -2,7 +2,7 @@
 
     bos  prompt text and pictures  sep  answer text and pictures  eos          a picture: boi, image_seq_length ids, eoi
 
-The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `chameleon_loss`.
+The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `vocabulary_losses`.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
     bos  "USER: " prompt " ASSISTANT:" answer eos       a picture: boi "H*W" <|image token|> H rows of W ids and an end-of-line eof eoi
 
-The stock loss works on these batches: `model(**batch).loss`.
+The stock loss works on these batches, `model(**batch).loss`; `vocabulary_losses` gives the same for text and pictures apart.
 """
 
 from collections.abc import Mapping

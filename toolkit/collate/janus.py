@@ -2,7 +2,7 @@
 
     bos  "<|User|>: " prompt "\\n\\n<|Assistant|>:" answer eos                  a picture: boi, num_image_tokens placeholders, eoi
 
-The stock forward can neither embed nor score answer pictures: use `janus_loss`.
+The stock forward can neither embed nor score answer pictures: use `janus_losses`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ SYSTEM_PROMPT = (
 
 
 class JanusCollator(Collator):
-    """Batches for `JanusForConditionalGeneration` and `janus_loss`, all quadrants.
+    """Batches for `JanusForConditionalGeneration` and `janus_losses`, all quadrants.
 
     Rows in, tensors out, for a prompt "Draw" and an answer of one picture of 2 ids (real: 576); # is the image placeholder:
 
