@@ -24,7 +24,7 @@ def options(description: str, *, config: str = "visual_generation") -> argparse.
     parser.add_argument("--config", default=config, help="all, a family or a task")
     parser.add_argument("--model", help="checkpoint, a folder or Hub id; without it a tiny random model that learns on a CPU")
     parser.add_argument("--out", type=Path, default=Path("example-out"), help="folder for data, picture ids and checkpoint")
-    parser.add_argument("--steps", type=int, default=150, help="where to stop, counted from the very first step")
+    parser.add_argument("--steps", type=int, default=80, help="where to stop, counted from the very first step")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2, help="processes that read and collate")
@@ -49,7 +49,7 @@ def stored_tokens(args: argparse.Namespace, data: str, tokenizer, *, answers_onl
 
     `unifiedvisual tokenize` does the same beforehand.
     """
-    rows = StreamingDataset(data, args.config, shuffle=False, decode=None)
+    rows = StreamingDataset(data, args.config, shuffle=False, decode=None, rank=0, world_size=1)  # all of them, on whatever rank
     print(f"tokenize: {dict(tokenize(rows, tokenizer, args.out / 'tokens', answers_only=answers_only))}")
     return StoredTokens(args.out / "tokens", revision=tokenizer.revision)  # the revision: never the ids of another checkpoint
 
@@ -57,6 +57,8 @@ def stored_tokens(args: argparse.Namespace, data: str, tokenizer, *, answers_onl
 def train(model, collate, data: str, args: argparse.Namespace) -> None:
     """Trains a LossModel from where it stands to --steps, and leaves a checkpoint from which --resume goes on as if nothing had happened."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if not args.model:
+        torch.set_num_threads(1)  # so small a model is faster without others
     dataset = StreamingDataset(data, args.config, seed=0, batch_size=args.batch_size, decode=None)  # collators want the encoded pictures
     model.to(device).train()
     optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad], lr=args.learning_rate)
@@ -69,7 +71,7 @@ def train(model, collate, data: str, args: argparse.Namespace) -> None:
         torch.set_rng_state(saved["rng"].cpu())
         history = saved["history"]
         print(f"resumed at step {len(history)}, epoch {dataset.epoch}")
-    loader = DataLoader(dataset, batch_size=args.batch_size, num_workers=args.workers, collate_fn=collate)
+    loader = DataLoader(dataset, batch_size=args.batch_size, num_workers=args.workers, collate_fn=collate, persistent_workers=args.workers > 0)
     started, batches = time.perf_counter(), 0
     while len(history) < args.steps:
         batches = 0  # got in this epoch, since it began or since the state was loaded
@@ -80,7 +82,7 @@ def train(model, collate, data: str, args: argparse.Namespace) -> None:
             optimizer.step()
             history.append((losses["text_loss"].item(), losses["image_loss"].item()))
             batches += 1
-            if len(history) % 25 == 0:
+            if len(history) % 20 == 0:
                 print(f"step {len(history):4d}  text {history[-1][0]:.3f}  pictures {history[-1][1]:.3f}")
             if len(history) == args.steps:
                 break

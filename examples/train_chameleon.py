@@ -1,7 +1,7 @@
 """Train Chameleon or Anole to answer with text and pictures, then stop and go on exactly.
 
 python examples/train_chameleon.py                                  # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_chameleon.py --steps 75                       # stop in the middle ...
+python examples/train_chameleon.py --steps 40                       # stop in the middle ...
 python examples/train_chameleon.py --resume                         # ... and go on: the losses are those of the undisturbed run
 python examples/train_chameleon.py --model leloy/Anole-7b-v0.1-hf --data org/packed --learning-rate 1e-5 --steps 1000
 """

@@ -1,7 +1,7 @@
 """Train Emu3 to answer with text and pictures, then stop and go on exactly.
 
 python examples/train_emu3.py                                       # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_emu3.py --steps 75                            # stop in the middle ...
+python examples/train_emu3.py --steps 40                            # stop in the middle ...
 python examples/train_emu3.py --resume                              # ... and go on: the losses are those of the undisturbed run
 python examples/train_emu3.py --model BAAI/Emu3-Chat-hf --data org/packed --image-size 512 --learning-rate 1e-5 --steps 1000
 """

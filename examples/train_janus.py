@@ -1,7 +1,7 @@
 """Train Janus to answer with text and pictures, then stop and go on exactly.
 
 python examples/train_janus.py                                      # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_janus.py --steps 75                           # stop in the middle ...
+python examples/train_janus.py --steps 40                           # stop in the middle ...
 python examples/train_janus.py --resume                             # ... and go on: the losses are those of the undisturbed run
 python examples/train_janus.py --model deepseek-community/Janus-Pro-1B --data org/packed --learning-rate 1e-5 --steps 1000
 """
