@@ -71,7 +71,8 @@ def train(model, collate, data: str, args: argparse.Namespace) -> None:
         torch.set_rng_state(saved["rng"].cpu())
         history = saved["history"]
         print(f"resumed at step {len(history)}, epoch {dataset.epoch}")
-    loader = DataLoader(dataset, batch_size=args.batch_size, num_workers=args.workers, collate_fn=collate, persistent_workers=args.workers > 0)
+    own = torch.Generator()  # or the loader would take random numbers that dropout is to have, one for each start
+    loader = DataLoader(dataset, generator=own, batch_size=args.batch_size, num_workers=args.workers, collate_fn=collate, persistent_workers=args.workers > 0)
     started, batches = time.perf_counter(), 0
     while len(history) < args.steps:
         batches = 0  # got in this epoch, since it began or since the state was loaded

@@ -5,7 +5,6 @@ python examples/train_trainer.py --steps 40              # stop in the middle ..
 python examples/train_trainer.py --resume                # ... and go on: the losses are those of the undisturbed run
 """
 
-import json
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ from transformers import Emu3ForConditionalGeneration, Emu3Processor, Trainer, T
 from transformers.trainer_utils import get_last_checkpoint
 
 from toolkit.collate.emu3 import emu3_tokenizer
+from toolkit.collate.loss import LossModel, vocabulary_losses
 from unifiedvisual import StreamingDataset, get_collator
 
 
@@ -25,11 +25,20 @@ class DatasetState(TrainerCallback):
     as the data took. (With gradient accumulation a resumed epoch has to end with a whole group of batches; else leave it to Trainer.)
     """
 
-    def __init__(self, dataset: StreamingDataset) -> None:
-        self.dataset, self.batches = dataset, 0
+    def __init__(self, dataset: StreamingDataset, checkpoint: str | None) -> None:
+        self.dataset, self.batches, self.random = dataset, 0, None
+        if checkpoint:
+            saved = torch.load(Path(checkpoint) / "dataset.pt", weights_only=True)
+            self.random = saved["random"]
+            dataset.load_state_dict(saved["dataset"])
 
     def on_epoch_begin(self, args, state, control, **_) -> None:
         self.batches = 0  # in this epoch, since it began or since a state was loaded
+
+    def on_step_begin(self, args, state, control, **_) -> None:
+        if self.random is not None:  # Trainer has restored these too, but the loader took one to start; dropout is to go on as it would have
+            torch.set_rng_state(self.random)
+            self.random = None
 
     def on_substep_end(self, args, state, control, **_) -> None:
         self.batches += 1
@@ -37,8 +46,8 @@ class DatasetState(TrainerCallback):
     on_step_end = on_substep_end
 
     def on_save(self, args, state, control, **_) -> None:
-        file = Path(args.output_dir) / f"checkpoint-{state.global_step}" / "dataset.json"
-        file.write_text(json.dumps(self.dataset.state_dict(batches=self.batches)))  # a few integers
+        saved = {"dataset": self.dataset.state_dict(batches=self.batches), "random": torch.get_rng_state()}
+        torch.save(saved, Path(args.output_dir) / f"checkpoint-{state.global_step}" / "dataset.pt")
 
 
 def main() -> None:
@@ -54,8 +63,7 @@ def main() -> None:
     # Trainer hands batches out to processes itself, also when there is one: so rank and world size are given, not asked for.
     dataset = StreamingDataset(data, args.config, batch_size=args.batch_size, decode=None, rank=0, world_size=1)
     checkpoint = get_last_checkpoint(args.out) if args.resume else None
-    if checkpoint:
-        dataset.load_state_dict(json.loads((Path(checkpoint) / "dataset.json").read_text()))
+    state = DatasetState(dataset, checkpoint)
     arguments = TrainingArguments(
         output_dir=str(args.out),
         max_steps=args.steps,  # Trainer sets the epoch of the dataset, so each epoch has an order of its own
@@ -64,7 +72,7 @@ def main() -> None:
         learning_rate=args.learning_rate,
         lr_scheduler_type="constant",  # another one has to know the whole run's steps from the beginning
         save_strategy="steps",
-        save_steps=max(1, args.steps // 2),
+        save_steps=50,  # and at the end
         logging_steps=1,
         remove_unused_columns=False,  # rows go to the collator whole
         ignore_data_skip=True,  # the dataset goes on by itself
@@ -74,8 +82,13 @@ def main() -> None:
         disable_tqdm=True,
     )
     collate = get_collator("emu3", processor=processor, image_tokens=tokens)
-    trainer = Trainer(model=model, args=arguments, train_dataset=dataset, data_collator=collate, callbacks=[DatasetState(dataset)])
+    # Wrapped, though the loss of Emu3 is right as it is: a checkpoint of the bare model has the names of its published weights, which Trainer
+    # (transformers 5.23) does not find again when it resumes; it warns, and goes on from random weights.
+    wrapped = LossModel(model, vocabulary_losses)
+    trainer = Trainer(model=wrapped, args=arguments, train_dataset=dataset, data_collator=collate, callbacks=[state])
     trainer.train(resume_from_checkpoint=checkpoint)
+    model.save_pretrained(args.out / "model")
+    processor.save_pretrained(args.out / "model")
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]  # of all steps, also those before the stop
     part = max(1, len(losses) // 10)
     print(f"loss: {sum(losses[:part]) / part:.3f} -> {sum(losses[-part:]) / part:.3f} (means of the first and the last {part} of {len(losses)} steps)")
