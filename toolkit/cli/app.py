@@ -252,8 +252,8 @@ def tokenize(
     from toolkit.sources.skips import Skips
 
     policy: Any = on_bad_image
-    where = {"model": model, "model_revision": model_revision, "image_size": image_size, "device": device, "batch_size": batch_size}
-    run(source, out, tasks, **where, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
+    chosen: Any = {"model": model, "model_revision": model_revision, "image_size": image_size, "device": device, "batch_size": batch_size}
+    run(source, out, tasks, **chosen, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
 
 
 @app.command()

@@ -70,8 +70,7 @@ def load_tokenizer(model: str, *, revision: str | None, image_size: int | None, 
         UsageError: the model has no VQ tokenizer, or an option does not fit it. SourceError: it cannot be opened.
     """
     try:
-        import torch
-        import transformers
+        torch, transformers = import_module("torch"), import_module("transformers")
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "train") from error
     where: dict[str, Any] = {"revision": revision, "token": token}
