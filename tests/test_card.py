@@ -1,6 +1,5 @@
 """The card: numbers against duckdb, YAML against `datasets`, Markdown against a CommonMark parser, snippets by running them."""
 
-import ast
 import json
 from dataclasses import replace
 
@@ -139,11 +138,22 @@ def test_convert_snippet_runs(packed, monkeypatch, tmp_path):
     assert list((tmp_path / "out").rglob("*.tar"))
 
 
-def test_train_snippet_uses_the_public_names(packed):
-    *_, train = fences_of(packed[2], "python")
-    imports = {node.module: [alias.name for alias in node.names] for node in ast.walk(ast.parse(train)) if isinstance(node, ast.ImportFrom)}
-    assert imports["unifiedvisual"] == ["StreamingDataset", "get_collator"]
-    assert f'StreamingDataset("{REPO_ID}", "llava_cot")' in train
+def test_train_snippet_runs_but_for_the_download_of_a_processor(packed, monkeypatch):
+    transformers = pytest.importorskip("transformers", reason="the snippet loads a processor of it; pip install transformers")
+    pytest.importorskip("torch", reason="the snippet makes batches of tensors; pip install torch")
+    from toolkit.demo.tiny_models import tiny_llava
+
+    train = fences_of(packed[2], "python")[-1]
+    loss = "loss = model(**batch).loss"
+    assert train.count(f"    ...  # {loss}") == 1
+    tiny, asked = tiny_llava(), []
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", lambda name: asked.append(name) or tiny.processor)
+    monkeypatch.chdir(packed[0])
+    names = {"__name__": "__main__", "model": tiny.model, "losses": []}
+    exec(compile(train.replace(f"...  # {loss}", f"{loss}; losses.append(loss)"), "README.md", "exec"), names)
+    assert asked == ["Qwen/Qwen2.5-VL-3B-Instruct"]
+    assert len(names["losses"]) == -(-ROWS["llava_cot"] // 4)
+    assert all(loss.isfinite() for loss in names["losses"])
 
 
 def test_card_shows_the_first_row_of_every_task_whole(packed):

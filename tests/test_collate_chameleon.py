@@ -1,20 +1,10 @@
 import pytest
 
-from tests.collate_tiny import (
-    COLOURS,
-    QUADRANT_ROWS,
-    assert_same_alone_and_together,
-    decode,
-    make_row,
-    picture,
-    sharpen,
-    supervised,
-    tiny_chameleon,
-    train,
-)
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, sharpen, supervised, train
 from toolkit.collate import get_collator
 from toolkit.collate.chameleon import chameleon_tokenizer
-from toolkit.collate.loss import LossModel, chameleon_loss
+from toolkit.collate.loss import LossModel, vocabulary_losses
+from toolkit.demo.tiny_models import tiny_chameleon
 from toolkit.errors import ImageTokenMismatch
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
@@ -108,9 +98,9 @@ def test_the_stock_loss_is_infinite_on_answer_pictures_and_gives_their_rows_no_g
     assert loss.isinf() or loss > 1e30
 
 
-def test_chameleon_loss_reaches_text_and_picture_rows_of_the_head_and_not_the_vq(tiny):
+def test_vocabulary_losses_reaches_text_and_picture_rows_of_the_head_and_not_the_vq(tiny):
     tiny.model.zero_grad()
-    loss = chameleon_loss(tiny.model, tiny.collate(QUADRANT_ROWS))
+    loss = vocabulary_losses(tiny.model, tiny.collate(QUADRANT_ROWS)).mean
     loss.backward()
     assert abs(loss.item() - torch.tensor(float(len(tiny.tokenizer))).log().item()) < 0.5  # random model: ln V
     image_rows = tiny.model.lm_head.weight.grad[tiny.model.model.vocabulary_mapping.image_tokens]
@@ -119,7 +109,7 @@ def test_chameleon_loss_reaches_text_and_picture_rows_of_the_head_and_not_the_vq
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())
 
 
-def test_chameleon_loss_is_the_mean_over_supervised_tokens():
+def test_vocabulary_losses_is_the_mean_over_supervised_tokens():
     tiny = tiny_chameleon()
     collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
     batch = collate(QUADRANT_ROWS)
@@ -132,13 +122,13 @@ def test_chameleon_loss_is_the_mean_over_supervised_tokens():
             for at, label in enumerate(labels[1:]):
                 if label != -100:
                     expected, count = expected - log_probs[row, at, label].item(), count + 1
-        assert chameleon_loss(tiny.model, batch).item() == pytest.approx(expected / count, rel=1e-4)
+        assert vocabulary_losses(tiny.model, batch).mean.item() == pytest.approx(expected / count, rel=1e-4)
 
 
 def test_padding_does_not_change_the_loss(tiny):
-    alone = [chameleon_loss(tiny.model, tiny.collate([row])).item() for row in QUADRANT_ROWS]
+    alone = [vocabulary_losses(tiny.model, tiny.collate([row])).mean.item() for row in QUADRANT_ROWS]
     counts = [len(supervised(tiny.collate([row]))) for row in QUADRANT_ROWS]
-    together = chameleon_loss(tiny.model, tiny.collate(QUADRANT_ROWS)).item()
+    together = vocabulary_losses(tiny.model, tiny.collate(QUADRANT_ROWS)).mean.item()
     assert together == pytest.approx(sum(a * n for a, n in zip(alone, counts, strict=True)) / sum(counts), rel=1e-4)
 
 
@@ -153,7 +143,7 @@ def test_a_few_steps_learn_output_text_and_output_pictures():
     tiny = tiny_chameleon()
     collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
     batch = collate(QUADRANT_ROWS)
-    wrapped = LossModel(tiny.model, chameleon_loss).train()
+    wrapped = LossModel(tiny.model, vocabulary_losses).train()
     before = _split_loss(tiny, batch)
     losses = train(lambda: wrapped(**batch)["loss"], tiny.model.parameters(), num_steps=25)
     after = _split_loss(tiny, batch)
@@ -166,6 +156,6 @@ def _split_loss(tiny, batch):
     is_picture = torch.isin(batch["labels"], torch.tensor(tiny.model.model.vocabulary_mapping.image_tokens))
     with torch.no_grad():
         return {
-            name: chameleon_loss(tiny.model, {**batch, "labels": batch["labels"].masked_fill(hidden, -100)}).item()
+            name: vocabulary_losses(tiny.model, {**batch, "labels": batch["labels"].masked_fill(hidden, -100)}).mean.item()
             for name, hidden in (("picture", ~is_picture), ("text", is_picture))
         }

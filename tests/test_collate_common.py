@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from tests.collate_tiny import make_row, picture, png
-from toolkit.collate.common import BAD_IN_A_ROW, IGNORE_INDEX, Collator, Sample, join, open_image, pad, splice
+from toolkit.collate.common import IGNORE_INDEX, Collator, Sample, join, open_image, pad, splice
 from toolkit.collate.template import Encoded
 from toolkit.errors import ImageError, ImageTokenMismatch, RowError, TooManyBadRows, UsageError
 
@@ -113,10 +113,10 @@ def test_a_batch_with_no_row_left_raises():
 def test_a_hundred_bad_rows_in_a_row_stop_even_when_skipping():
     collate = letters()
     for _ in range(2):
-        assert not any(collate.fits(row) for row in rows("!") * (BAD_IN_A_ROW - 1))
+        assert not any(collate.fits(row) for row in rows("!") * 99)
         assert collate.fits({"id": "ab"})
     with pytest.raises(TooManyBadRows, match="100 bad rows in a row"):
-        [collate.fits(row) for row in rows("!") * BAD_IN_A_ROW]
+        [collate.fits(row) for row in rows("!") * 100]
 
 
 def test_an_unknown_policy_is_refused():

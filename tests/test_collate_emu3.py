@@ -1,20 +1,11 @@
 import pytest
 from PIL import Image
 
-from tests.collate_tiny import (
-    COLOURS,
-    QUADRANT_ROWS,
-    assert_same_alone_and_together,
-    decode,
-    make_row,
-    picture,
-    supervised,
-    tiny_emu3,
-    train,
-)
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
 from toolkit.collate import get_collator
 from toolkit.collate.common import Sample
 from toolkit.collate.emu3 import emu3_tokenizer
+from toolkit.demo.tiny_models import tiny_emu3
 from toolkit.errors import ImageTokenMismatch
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")

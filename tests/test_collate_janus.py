@@ -1,20 +1,10 @@
 import pytest
 
-from tests.collate_tiny import (
-    COLOURS,
-    QUADRANT_ROWS,
-    assert_same_alone_and_together,
-    decode,
-    make_row,
-    picture,
-    sharpen,
-    supervised,
-    tiny_janus,
-    train,
-)
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, sharpen, supervised, train
 from toolkit.collate import get_collator
 from toolkit.collate.janus import janus_tokenizer
-from toolkit.collate.loss import LossModel, janus_loss
+from toolkit.collate.loss import LossModel, janus_losses
+from toolkit.demo.tiny_models import tiny_janus
 from toolkit.errors import ImageTokenMismatch
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
@@ -72,7 +62,7 @@ def test_a_text_only_batch_has_no_pixels_and_empty_codes(tiny):
     assert "pixel_values" not in batch
     assert batch["gen_image_ids"].shape == (0, 4)
     assert not batch["gen_image_mask"].any()
-    assert janus_loss(tiny.model, batch).isfinite()
+    assert janus_losses(tiny.model, batch).mean.isfinite()
 
 
 # Source: huggingface/transformers, tests/models/janus/test_processing_janus.py (what the published template renders)
@@ -162,9 +152,9 @@ def test_the_stock_forward_refuses_a_batch_with_prompt_and_answer_pictures(tiny)
         tiny.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], pixel_values=batch["pixel_values"])
 
 
-def test_janus_loss_reaches_both_heads_both_embeddings_and_the_vision_tower_and_not_the_vq(tiny):
+def test_janus_losses_reaches_both_heads_both_embeddings_and_the_vision_tower_and_not_the_vq(tiny):
     tiny.model.zero_grad()
-    janus_loss(tiny.model, tiny.collate(QUADRANT_ROWS)).backward()
+    janus_losses(tiny.model, tiny.collate(QUADRANT_ROWS)).mean.backward()
     inner = tiny.model.model
     for module in (tiny.model.lm_head, inner.generation_head, inner.generation_embeddings, inner.generation_aligner, inner.vision_model, inner.aligner):
         assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in module.parameters())
@@ -172,14 +162,14 @@ def test_janus_loss_reaches_both_heads_both_embeddings_and_the_vision_tower_and_
 
 
 @pytest.mark.parametrize(("rows", "head_gets_gradient"), [(QUADRANT_ROWS[:2], False), (QUADRANT_ROWS[2:3], True)])
-def test_janus_loss_reaches_the_generation_head_only_where_pictures_are_answered(tiny, rows, head_gets_gradient):
+def test_janus_losses_reaches_the_generation_head_only_where_pictures_are_answered(tiny, rows, head_gets_gradient):
     tiny.model.zero_grad()
-    janus_loss(tiny.model, tiny.collate(rows)).backward()
+    janus_losses(tiny.model, tiny.collate(rows)).mean.backward()
     total = sum(parameter.grad.abs().sum().item() for parameter in tiny.model.model.generation_head.parameters() if parameter.grad is not None)
     assert (total > 0) is head_gets_gradient
 
 
-def test_janus_loss_is_the_mean_over_supervised_tokens_of_both_kinds():
+def test_janus_losses_is_the_mean_over_supervised_tokens_of_both_kinds():
     tiny = tiny_janus()
     collate = get_collator("janus", processor=tiny.processor, image_tokens=janus_tokenizer(tiny.model, tiny.processor))
     batch = collate([make_row("a", "Draw", "Ok {red}")])
@@ -196,7 +186,7 @@ def test_janus_loss_is_the_mean_over_supervised_tokens_of_both_kinds():
         text, image = tiny.model.lm_head(hidden).log_softmax(-1), tiny.model.model.generation_head(hidden).log_softmax(-1)
         losses = [-text[at - 1, label] for at, label in enumerate(batch["labels"][0].tolist()) if label != -100]
         losses += [-image[place - 1, code] for place, code in zip(places, codes(tiny, "red"), strict=True)]
-        assert janus_loss(tiny.model, batch).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
+        assert janus_losses(tiny.model, batch).mean.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
 
 
 def test_vq_ids_do_not_change_under_train(tiny):
@@ -210,7 +200,7 @@ def test_a_few_steps_learn_output_text_and_output_pictures():
     tiny = tiny_janus()
     collate = get_collator("janus", processor=tiny.processor, image_tokens=janus_tokenizer(tiny.model, tiny.processor))
     batch = collate(QUADRANT_ROWS)
-    wrapped = LossModel(tiny.model, janus_loss).train()
+    wrapped = LossModel(tiny.model, janus_losses).train()
     before = _split_loss(tiny, batch)
     losses = train(lambda: wrapped(**batch)["loss"], [p for p in tiny.model.parameters() if p.requires_grad], num_steps=25)
     after = _split_loss(tiny, batch)
@@ -223,6 +213,6 @@ def _split_loss(tiny, batch):
     """Text loss alone, and the picture loss that the mean of both then leaves."""
     num_text, num_codes = (batch["labels"] != -100).sum().item(), batch["gen_image_ids"].numel()
     with torch.no_grad():
-        both = janus_loss(tiny.model, batch).item() * (num_text + num_codes)
-        picture = janus_loss(tiny.model, {**batch, "labels": torch.full_like(batch["labels"], -100)}).item()
+        both = janus_losses(tiny.model, batch).mean.item() * (num_text + num_codes)
+        picture = janus_losses(tiny.model, {**batch, "labels": torch.full_like(batch["labels"], -100)}).mean.item()
     return {"picture": picture, "text": (both - picture * num_codes) / num_text}

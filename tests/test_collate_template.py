@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.collate_tiny import LLAVA_TEMPLATE, decode, make_row, tiny_llava
+from tests.collate_tiny import decode, make_row
 from toolkit.collate.template import ChatEncoder
+from toolkit.demo.tiny_models import LLAVA_TEMPLATE, tiny_llava
 from toolkit.errors import ImageTokenMismatch, RowError, UsageError
 
 # Qwen2.5-VL's way of telling parts apart: any part with an "image" key is a picture.

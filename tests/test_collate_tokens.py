@@ -6,14 +6,16 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, make_row, picture, png, tiny_chameleon, tiny_emu3, tiny_janus
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, make_row, picture, png
 from toolkit.collate import get_collator
 from toolkit.collate import tokens as tokens_module
 from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.tokens import StoredTokens, tokenize
+from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
 from toolkit.errors import RowError, ShardError, SourceError, UsageError
+from toolkit.sources.skips import Skips
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 
@@ -91,20 +93,20 @@ def test_tokenize_goes_on_where_it_stopped_and_encodes_no_picture_twice(tmp_path
     assert stored(tmp_path) == [[1, 4], [2, 4], [3, 4], [4, 4], [5, 4]]
 
 
-def test_a_stop_leaves_whole_files_only(tmp_path):
+def test_a_stop_loses_no_picture(tmp_path):
     def stopping():
         yield from rows(1, 2, 3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         tokenize(stopping(), Sizes(), tmp_path, images_per_file=2)
-    assert stored(tmp_path) == [[1, 4], [2, 4]]
-    assert tokenize(rows(1, 2, 3), Sizes(), tmp_path, images_per_file=2) == {"encoded": 1, "known": 2}
+    assert stored(tmp_path) == [[1, 4], [2, 4], [3, 4]]
+    assert tokenize(rows(1, 2, 3, 4), Sizes(), tmp_path, images_per_file=2) == {"encoded": 1, "known": 3}
 
 
 def test_a_stop_while_writing_leaves_no_file_to_be_read(tmp_path, monkeypatch):
-    def half_written(table, path, **_):
-        path.write_bytes(b"PAR1 half")
+    def half_written(table, file, **_):
+        file.write(b"PAR1 half")
         raise OSError("disk full")
 
     with monkeypatch.context() as patched:
@@ -124,14 +126,36 @@ def test_processes_that_share_a_folder_do_not_overwrite_one_another(tmp_path):
     assert stored(tmp_path) == [[1, 4], [2, 4]]
 
 
-@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "not_an_image")])
+@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "bad_image")])
 def test_bad_rows_stop_or_are_counted(tmp_path, change, kind):
     mixed = [rows(1)[0], {**rows(2)[0], **change}, rows(3)[0]]
     with pytest.raises(RowError, match="row 'r-2'") as caught:
         tokenize(mixed, Sizes(), tmp_path)
     assert caught.value.kind == kind
-    assert tokenize(mixed, Sizes(), tmp_path, on_bad_row="skip") == {"encoded": 2, "known": 0, kind: 1}
+    skips = Skips(on_bad_row="skip", on_bad_image="skip")
+    assert tokenize(mixed, Sizes(), tmp_path, skips=skips) == {"encoded": 1, "known": 1}  # the first was kept when the second stopped
+    assert skips.counts == {kind: 1}
     assert stored(tmp_path) == [[1, 4], [3, 4]]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_batch_gives_the_ids_that_each_picture_has_alone(name):
+    build, make_tokenizer = FAMILIES[name]
+    tiny = build()
+    vq = make_tokenizer(tiny.model, tiny.processor)
+    pictures = [picture(colour, size) for size in ((16, 16), (24, 16), (16, 24)) for colour in COLOURS]
+    alone = vq.encode(pictures)
+    vq.batch_size = 3
+    assert [ids.tolist() for ids in vq.encode(pictures)] == [ids.tolist() for ids in alone]
+    assert len({tuple(ids.tolist()) for ids in alone}) > 4
+
+
+def test_tokenize_hands_pictures_over_in_batches_and_none_twice(tmp_path):
+    sizes, asked = Sizes(), []
+    encode = sizes.encode
+    sizes.encode = lambda images: asked.append(len(images)) or encode(images)
+    assert tokenize(rows(1, 2, 2, 3, 4, 5), sizes, tmp_path, batch_size=2) == {"encoded": 5, "known": 1}
+    assert asked == [2, 2, 1]
 
 
 def test_ids_of_another_tokenizer_are_never_taken(tmp_path):

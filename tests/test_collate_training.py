@@ -2,20 +2,21 @@
 
 import pytest
 
-from tests.collate_tiny import QUADRANT_ROWS, tiny_chameleon, tiny_emu3, tiny_janus
+from tests.collate_tiny import QUADRANT_ROWS
 from toolkit.collate import get_collator
 from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
-from toolkit.collate.loss import LossModel, chameleon_loss, janus_loss
+from toolkit.collate.loss import LossModel, janus_losses, vocabulary_losses
+from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 transformers = pytest.importorskip("transformers", reason="the collator tests run transformers' own models and processors; pip install transformers")
 
 FAMILIES = {
-    "chameleon": (tiny_chameleon, chameleon_tokenizer, chameleon_loss),
+    "chameleon": (tiny_chameleon, chameleon_tokenizer, vocabulary_losses),
     "emu3": (tiny_emu3, emu3_tokenizer, None),
-    "janus": (tiny_janus, janus_tokenizer, janus_loss),
+    "janus": (tiny_janus, janus_tokenizer, janus_losses),
 }
 
 

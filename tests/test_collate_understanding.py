@@ -1,7 +1,8 @@
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, make_tokenizer, picture, supervised, tiny_llava, train
+from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
 from toolkit.collate import get_collator
+from toolkit.demo.tiny_models import make_tokenizer, tiny_llava
 from toolkit.errors import ImageTokenMismatch, UsageError
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")

@@ -225,6 +225,38 @@ def card(
 
 
 @app.command()
+def tokenize(
+    source: Src,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False)],
+    model: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="Chameleon, Anole, Emu3 or Janus in the form of transformers.", show_default=False)],
+    model_revision: Annotated[str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=16, metavar="PX", help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.", show_default=False)
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False)] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
+    tasks: Tasks = "all",
+    on_bad_image: OnBad = "raise",
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
+
+    Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For Janus only pictures in answers
+    have ids. Needs: pip install 'unifiedvisual[train]'
+
+    Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
+    """
+    from toolkit.cli.tokenize import run
+    from toolkit.sources.skips import Skips
+
+    policy: Any = on_bad_image
+    chosen: Any = {"model": model, "model_revision": model_revision, "image_size": image_size, "device": device, "batch_size": batch_size}
+    run(source, out, tasks, **chosen, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)],
     rows: Annotated[int, typer.Option(min=1, help="Rows per task, and samples per recipe.")] = 12,

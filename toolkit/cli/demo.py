@@ -1,9 +1,10 @@
 """`unifiedvisual demo`: the whole way on a small dataset made on the spot, each step beside the command that does the same."""
 
+import importlib.util
 import json
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,15 @@ from toolkit.demo.sources import write_spec
 from toolkit.errors import RowError, UsageError
 from toolkit.tasks import TASKS
 
+TRAINING_STEPS = 30
 MADE = "demo.json"  # says of how many rows the folder is
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
-    """Rows and pictures that a step made or read."""
+class Done:
+    """What a step made or read: so many rows, images, ...; and what else there is to say."""
 
-    rows: int
-    images: int
+    counts: dict[str, int]
     note: str = ""
 
 
@@ -41,19 +42,21 @@ class Step:
     name: str
     what: str
     command: str
-    make: Callable[[], Counts]
+    make: Callable[[], Done]
 
 
 def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     loaded: list[dict[str, Any]] = []
-    done = {}
+    done: dict[str, dict[str, float]] = {}
     for step in _steps(out, rows_per_task, loaded):
         started = time.perf_counter()
-        counts = step.make()
-        done[step.name] = {**asdict(counts), "seconds": round(time.perf_counter() - started, 2)}
+        found = step.make()
+        seconds = time.perf_counter() - started
+        done[step.name] = {**found.counts, "seconds": round(seconds, 2)}
         if not as_json:
-            say(f"{step.name:9} {counts.rows:5,} rows {counts.images:5,} pictures {done[step.name]['seconds']:5.1f} s  {step.what}{counts.note}")
-            console.print(Text(f"{'':9} {step.command}", style="dim"), soft_wrap=True)
+            counted = ", ".join(f"{count:,} {what}" for what, count in found.counts.items())
+            say(f"{step.name:10}{counted:22}{seconds:6.1f} s  {step.what}{found.note}")
+            console.print(Text(f"{'':10}{step.command}", style="dim"), soft_wrap=True)
     if as_json:
         print_json({"folder": str(out), "steps": done})
         return
@@ -61,9 +64,9 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     say(f"Next: unifiedvisual inspect {out / 'upstream'}, and the same for your own data.")
 
 
-def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> list[Step]:
+def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step]:
     published, packed, constructed, spec, shards = out / "upstream", out / "packed", out / "run" / "packed", out / "spec.yaml", out / "webdataset"
-    return [
+    yield from (
         Step(
             name="publish",
             what="from 12 photographs, in the layout as published: text Parquet beside tar.gz",
@@ -95,10 +98,17 @@ def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> list[Step]:
             command=f"unifiedvisual convert {constructed} webdataset {shards}",
             make=lambda: _convert(constructed, shards),
         ),
-    ]
+    )
+    if _are_installed("torch", "transformers"):
+        yield Step(
+            name="train",
+            what="of a tiny random Janus",
+            command=f"python examples/train_janus.py --data {packed}",
+            make=lambda: _train(packed),
+        )
 
 
-def _publish(folder: Path, count: int) -> Counts:
+def _publish(folder: Path, count: int) -> Done:
     rows = {task: list(demo_rows(task, count)) for task in TASKS}
     marker = folder.parent / MADE
     if not marker.exists():  # written again, the files would be newer than what was packed of them
@@ -106,26 +116,26 @@ def _publish(folder: Path, count: int) -> Counts:
         write_atomically(marker, json.dumps({"rows": count}))
     elif (made := json.loads(marker.read_text())["rows"]) != count:
         raise UsageError(f"{folder.parent} holds a demo of {made} rows per task, not {count}; choose another folder, or remove it")
-    return Counts(rows=sum(map(len, rows.values())), images=sum(len(row.images) for each in rows.values() for row in each))
+    return Done(counts={"rows": sum(map(len, rows.values())), "images": sum(len(row.images) for each in rows.values() for row in each)})
 
 
-def _load(folder: Path, loaded: list[dict[str, Any]]) -> Counts:
+def _load(folder: Path, loaded: list[dict[str, Any]]) -> Done:
     import unifiedvisual  # the user's own way in
 
     loaded.extend(unifiedvisual.load_dataset(str(folder), split="train", streaming=True))
-    return Counts(rows=len(loaded), images=sum(len(row["images"]) for row in loaded))
+    return Done(counts={"rows": len(loaded), "images": sum(len(row["images"]) for row in loaded)})
 
 
-def _pack(source: Path, out: Path) -> Counts:
+def _pack(source: Path, out: Path) -> Done:
     from toolkit.packing.pack import pack
     from toolkit.sources.layout import open_source
 
     manifest = pack(open_source(str(source)), out, TASKS)
     write_card(out)
-    return Counts(rows=manifest.total("rows", TASKS), images=manifest.total("images", TASKS))
+    return Done(counts={"rows": manifest.total("rows", TASKS), "images": manifest.total("images", TASKS)})
 
 
-def _construct(out: Path, count: int) -> Counts:
+def _construct(out: Path, count: int) -> Done:
     from toolkit.generation.engine import run as generate
     from toolkit.generation.finalize import finalize
     from toolkit.generation.spec import read_spec
@@ -135,24 +145,36 @@ def _construct(out: Path, count: int) -> Counts:
     manifest = finalize(spec, out / "run")
     write_card(out / "run" / "packed")
     rows = manifest.total("rows", TASKS)
-    return Counts(rows=rows, images=manifest.total("images", TASKS), note=f"; {len(spec.recipes) * count - rows} samples rejected")
+    return Done(counts={"rows": rows, "images": manifest.total("images", TASKS)}, note=f"; {len(spec.recipes) * count - rows} samples rejected")
 
 
-def _verify(folders: Iterable[Path]) -> Counts:
+def _verify(folders: Iterable[Path]) -> Done:
     from toolkit.packing.verify import verify_packed
     from toolkit.sources.repository import LocalFolder
 
     found = [verify_packed(LocalFolder(folder), deep=True) for folder in folders]
     for kind, message in (problem for each in found for problem in each.problems):
         raise RowError(message, kind=kind)
-    return Counts(rows=sum(sum(each.rows.values()) for each in found), images=sum(sum(each.images.values()) for each in found))
+    return Done(counts={"rows": sum(sum(each.rows.values()) for each in found), "images": sum(sum(each.images.values()) for each in found)})
 
 
-def _convert(source: Path, out: Path) -> Counts:
+def _convert(source: Path, out: Path) -> Done:
     import conversion
 
     report = conversion.convert(str(source), "webdataset", out)
-    return Counts(rows=report.rows_out, images=report.images_out)
+    return Done(counts={"rows": report.rows_out, "images": report.images_out})
+
+
+def _train(packed: Path) -> Done:
+    from toolkit.demo.training import train
+
+    losses = train(packed, "visual_generation", steps=TRAINING_STEPS)
+    fell = [f"{what} {losses[0][name]:.1f} -> {losses[-1][name]:.1f}" for what, name in (("text", "text_loss"), ("pictures", "image_loss"))]
+    return Done(counts={"steps": len(losses)}, note=f"; loss of {', '.join(fell)}")
+
+
+def _are_installed(*packages: str) -> bool:
+    return all(importlib.util.find_spec(package) for package in packages)
 
 
 def _first(loaded: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -65,11 +65,11 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
 
 
 @contextmanager
-def file_progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """One bar over files; the function it yields is called after each."""
+def item_progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """One bar over files or pictures; the function it yields is called with how many more are done."""
     with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task(what, total=total)
-        yield lambda: progress.advance(bar)
+        yield lambda more: progress.advance(bar, more)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from conversion import Report, import_rows
 from conversion.formats import Shard
 from conversion.report import REPORT_NAME
-from toolkit.cli.terminal import byte_progress, file_progress, print_json, print_problems, say, table
+from toolkit.cli.terminal import byte_progress, item_progress, print_json, print_problems, say, table
 from toolkit.errors import ImageError, SourceError
 from toolkit.images import Decoder
 from toolkit.packing.verify import Findings, verify_packed
@@ -28,8 +28,8 @@ def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision:
         return
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     if isinstance(opened, PackedSource):
-        with file_progress("shards", len(opened.shards(TASKS))) as advance:
-            found = verify_packed(opened.repository, deep=deep, workers=workers, on_shard=lambda path: advance())
+        with item_progress("shards", len(opened.shards(TASKS))) as advance:
+            found = verify_packed(opened.repository, deep=deep, workers=workers, on_shard=lambda path: advance(1))
         problems: dict[str, list[str]] = defaultdict(list)
         for kind, message in found.problems:
             problems[kind].append(message)

@@ -6,7 +6,7 @@ template        a row through a chat template: token ids and which of them the m
 tokens          pictures as VQ ids: the model's own frozen tokenizer, or ids computed beforehand and kept in Parquet
 common          what every family shares: decoding, splicing, padding, the length budget, counted skips
 understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
-loss            losses that the stock models cannot give
+loss            losses of text and of pictures, which the stock models cannot give
 
     collate = get_collator("emu3", processor=processor, image_tokens=emu3_tokenizer(model, processor))
     Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate, train_dataset=rows).train()

@@ -2,7 +2,7 @@
 
     bos  prompt text and pictures  sep  answer text and pictures  eos          a picture: boi, image_seq_length ids, eoi
 
-The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `chameleon_loss`.
+The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `vocabulary_losses`.
 """
 
 from collections.abc import Mapping
@@ -85,10 +85,8 @@ class ChameleonCollator(Collator):
 def chameleon_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary."""
     inner, image_processor = model.model, processor.image_processor
-    weight = next(inner.vqmodel.parameters())
 
-    def encode_one(image: Any) -> Any:
-        pixels = image_processor(image, return_tensors="pt")["pixel_values"]
-        return inner.get_image_tokens(pixels.to(weight.device, weight.dtype))
+    def pixels_of(image: Any) -> Any:
+        return image_processor(image, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(inner.vqmodel, encode_one, settings=image_processor.to_json_string())
+    return VQTokenizer(inner.vqmodel, pixels_of, inner.get_image_tokens, settings=image_processor.to_json_string())

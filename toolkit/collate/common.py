@@ -4,18 +4,18 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.template import Encoded
-from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows, UsageError
+from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows
 from toolkit.images import decode_image, to_rgb
+from toolkit.sources.skips import OnBad, Skips
 
 IGNORE_INDEX = -100  # what torch's cross entropy leaves out
-BAD_IN_A_ROW = 100  # more than this is no accident of single rows
 
 # Per-token values of a row by name: "input_ids", "labels" and what a family adds; all of one length.
 Columns = dict[str, list[int]]
@@ -39,18 +39,16 @@ class Sample:
 
 
 class Collator(ABC):
-    """Rows in, tensors out; the state is the count of rows left out.
+    """Rows in, tensors out; the state is the count of rows left out."""
 
-    Attributes:
-        skipped: rows left out so far, by kind of error. A DataLoader worker counts its own copy.
-    """
+    def __init__(self, *, pad_id: int, max_length: int | None, on_bad_row: OnBad) -> None:
+        self.pad_id, self.max_length = pad_id, max_length
+        self._skips = Skips(on_bad_row=on_bad_row)
 
-    def __init__(self, *, pad_id: int, max_length: int | None, on_bad_row: Literal["raise", "skip"]) -> None:
-        if on_bad_row not in ("raise", "skip"):
-            raise UsageError(f"on_bad_row is {on_bad_row!r}; expected 'raise' or 'skip'")
-        self.pad_id, self.max_length, self.on_bad_row = pad_id, max_length, on_bad_row
-        self.skipped: Counter[str] = Counter()
-        self._bad_in_a_row = 0
+    @property
+    def skipped(self) -> Counter[str]:
+        """Rows left out so far, by kind of error. A DataLoader worker counts its own copy."""
+        return self._skips.counts
 
     @abstractmethod
     def encode(self, row: Mapping[str, Any]) -> Sample:
@@ -78,22 +76,14 @@ class Collator(ABC):
             if self.max_length is not None and sample.num_tokens > self.max_length:
                 raise RowError(
                     f"row {row['id']!r}: {sample.num_tokens} tokens, more than max_length={self.max_length}; rows are never cut, "
-                    "because a cut inside a picture breaks it: raise max_length or pass on_bad_row='skip'",
+                    "because a cut inside a picture breaks it: raise max_length",
                     kind="too_long",
                 )
         except RowError as error:
-            if self.on_bad_row == "raise":
-                raise
-            self._count(error)
+            self._skips.bad(error)
             return None
-        self._bad_in_a_row = 0
+        self._skips.good()
         return sample
-
-    def _count(self, error: RowError) -> None:
-        self.skipped[error.kind] += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row >= BAD_IN_A_ROW:
-            raise TooManyBadRows(f"{BAD_IN_A_ROW} bad rows in a row ({dict(self.skipped)}), the last: {error}") from error
 
 
 def open_image(image: Any, *, row_id: str = "") -> Image.Image:

@@ -2,11 +2,13 @@
 
     bos  "USER: " prompt " ASSISTANT:" answer eos       a picture: boi "H*W" <|image token|> H rows of W ids and an end-of-line eof eoi
 
-The stock loss works on these batches: `model(**batch).loss`.
+The stock loss works on these batches, `model(**batch).loss`; `vocabulary_losses` gives the same for text and pictures apart.
 """
 
 from collections.abc import Mapping
 from typing import Any, Literal
+
+import torch
 
 from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
 from toolkit.collate.template import ChatEncoder, token_id
@@ -100,10 +102,11 @@ class Emu3Collator(Collator):
 def emu3_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (H * (W + 1),), ids of the text vocabulary with an end of line after each row."""
     inner, image_processor = model.model, processor.image_processor
-    weight = next(inner.vqmodel.parameters())
 
-    def encode_one(image: Any) -> Any:
-        inputs = image_processor(image, return_tensors="pt")
-        return inner.get_image_tokens(inputs["pixel_values"].to(weight.device, weight.dtype), inputs["image_sizes"])
+    def pixels_of(image: Any) -> Any:
+        return image_processor(image, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(inner.vqmodel, encode_one, settings=image_processor.to_json_string())
+    def ids_of(pixels: Any) -> Any:
+        return inner.get_image_tokens(pixels, torch.tensor([pixels.shape[-2:]] * len(pixels)))
+
+    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, settings=image_processor.to_json_string())

@@ -2,7 +2,7 @@
 
     bos  "<|User|>: " prompt "\\n\\n<|Assistant|>:" answer eos                  a picture: boi, num_image_tokens placeholders, eoi
 
-The stock forward can neither embed nor score answer pictures: use `janus_loss`.
+The stock forward can neither embed nor score answer pictures: use `janus_losses`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ SYSTEM_PROMPT = (
 
 
 class JanusCollator(Collator):
-    """Batches for `JanusForConditionalGeneration` and `janus_loss`, all quadrants.
+    """Batches for `JanusForConditionalGeneration` and `janus_losses`, all quadrants.
 
     Rows in, tensors out, for a prompt "Draw" and an answer of one picture of 2 ids (real: 576); # is the image placeholder:
 
@@ -134,11 +134,12 @@ def janus_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     taught on those learns to draw bars.
     """
     vqmodel, image_processor = model.model.vqmodel, processor.image_processor
-    weight = next(vqmodel.parameters())
 
-    def encode_one(image: Any) -> Any:
+    def pixels_of(image: Any) -> Any:
         square = ImageOps.fit(image, (min(image.size), min(image.size)))
-        pixels = image_processor(square, return_tensors="pt")["pixel_values"]
-        return vqmodel.encode(pixels.to(weight.device, weight.dtype), return_dict=True).image_tokens
+        return image_processor(square, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(vqmodel, encode_one, settings=f"middle square, {image_processor.to_json_string()}")
+    def ids_of(pixels: Any) -> Any:
+        return vqmodel.encode(pixels, return_dict=True).image_tokens
+
+    return VQTokenizer(vqmodel, pixels_of, ids_of, settings=f"middle square, {image_processor.to_json_string()}")

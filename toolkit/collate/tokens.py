@@ -8,12 +8,12 @@ subset of rows, and ids of another checkpoint are never taken by mistake.
 """
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,11 +21,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from toolkit.atomic import atomic_file
 from toolkit.collate.common import open_image
-from toolkit.errors import ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
+from toolkit.errors import ImageError, ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
+from toolkit.sources.skips import Skips
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
+IMAGES_PER_FILE = 4096
 
 
 class ImageTokenizer(Protocol):
@@ -40,20 +43,25 @@ class ImageTokenizer(Protocol):
 
 
 class VQTokenizer:
-    """The VQ encoder of a model: frozen, always in eval mode, one picture at a time.
+    """The VQ encoder of a model: frozen, always in eval mode.
 
     Trainers call `model.train()` on every step. Emu3's encoder has batch norms: in train mode its ids depend on the batch and its
-    statistics drift for good. So `encode` sets eval mode itself, whatever was set before. One picture at a time, because pictures
-    of different sizes would be padded and the padding changes ids near the edge.
+    statistics drift for good. So `encode` sets eval mode itself, whatever was set before. Only pictures of one size share a batch,
+    because a smaller one would be padded and the padding changes ids near the edge.
 
     Args:
         module: the VQ part of the model; its parameters are frozen.
-        encode_one: one RGB picture -> ids (N,) or (1, N).
+        pixels_of: one RGB picture -> float (1, 3, H, W).
+        ids_of: float (B, 3, H, W) on the device of `module` -> ids, B equal runs of them.
         settings: what else decides about ids, as text: the image processor's configuration.
+
+    Attributes:
+        batch_size: pictures encoded at once. More is faster on a GPU, whose rounding then may move a picture between two equally near codes.
     """
 
-    def __init__(self, module: torch.nn.Module, encode_one: Callable[[Image.Image], Tensor], *, settings: str) -> None:
-        self.module, self._encode_one, self._settings = module, encode_one, settings
+    def __init__(self, module: torch.nn.Module, pixels_of: Callable[[Image.Image], Tensor], ids_of: Callable[[Tensor], Tensor], *, settings: str) -> None:
+        self.module, self._pixels_of, self._ids_of, self._settings = module, pixels_of, ids_of, settings
+        self.batch_size = 1
         module.eval().requires_grad_(False)
 
     @cached_property
@@ -67,8 +75,19 @@ class VQTokenizer:
 
     def encode(self, images: list[Image.Image]) -> list[Tensor]:
         self.module.eval()
+        pixels = [self._pixels_of(image) for image in images]
+        by_shape: dict[torch.Size, list[int]] = {}
+        for number, each in enumerate(pixels):
+            by_shape.setdefault(each.shape, []).append(number)
+        batches = [alike[start : start + self.batch_size] for alike in by_shape.values() for start in range(0, len(alike), self.batch_size)]
+        found = {number: ids for batch in batches for number, ids in zip(batch, self._encode_alike([pixels[n] for n in batch]), strict=True)}
+        return [found[number] for number in range(len(images))]
+
+    def _encode_alike(self, pixels: list[Tensor]) -> Tensor:
+        """Pictures of one size -> int64 (B, N)."""
+        weight = next(self.module.parameters())
         with torch.no_grad():
-            return [self._encode_one(image).flatten().to("cpu", torch.int64) for image in images]
+            return self._ids_of(torch.cat(pixels).to(weight.device, weight.dtype)).reshape(len(pixels), -1).to("cpu", torch.int64)
 
 
 class _Place(NamedTuple):
@@ -128,8 +147,9 @@ def tokenize(
     folder: str | Path,
     *,
     answers_only: bool = False,
-    images_per_file: int = 4096,
-    on_bad_row: Literal["raise", "skip"] = "raise",
+    batch_size: int = 1,
+    images_per_file: int = IMAGES_PER_FILE,
+    skips: Skips | None = None,
 ) -> Counter[str]:
     """Writes the ids of all pictures of some rows to a folder of Parquet files.
 
@@ -142,51 +162,55 @@ def tokenize(
         tokenizer: computes the ids.
         folder: made if need be; may hold ids of other tokenizers too.
         answers_only: only pictures in assistant turns (all that Janus needs).
-        images_per_file: pictures per file; what a stop can lose.
-        on_bad_row: "raise", or "skip" a row from its first bad picture on and count it.
+        batch_size: pictures handed to the tokenizer at once.
+        images_per_file: pictures per file; what a kill can lose. An error or Ctrl-C loses none.
+        skips: what to do with bad rows, and their counts; default: they raise. A bad row is left from its first bad picture on.
 
     Returns:
-        encoded: pictures that are new; known: pictures that were there; then one count per kind of bad row.
+        encoded: pictures that are new; known: pictures that were there or came before.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    skips = skips or Skips()
     done = {sha256 for (sha256, revision), _ in _keys(folder) if revision == tokenizer.revision}
     counts: Counter[str] = Counter(encoded=0, known=0)
-    ready: list[dict[str, Any]] = []
-    for row in rows:
-        try:
-            for sha256, ids in _new_ids(row, tokenizer, done, answers_only=answers_only):
-                counts["known" if ids is None else "encoded"] += 1
-                if ids is not None:
-                    ready.append({"sha256": sha256, "tokenizer": tokenizer.revision, "ids": ids})
-        except RowError as error:
-            if on_bad_row == "raise":
-                raise
-            counts[error.kind] += 1
-        while len(ready) >= images_per_file:
-            _write(folder, ready[:images_per_file])
-            ready = ready[images_per_file:]
-    if ready:
-        _write(folder, ready)
+    pending: dict[str, Image.Image] = {}
+    with _writer(folder, tokenizer.revision, images_per_file) as write:
+
+        def encode() -> None:
+            for sha256, ids in zip(pending, tokenizer.encode(list(pending.values())), strict=True):
+                write(sha256, ids.tolist())
+                counts["encoded"] += 1
+            pending.clear()
+
+        for row in rows:
+            try:
+                for sha256, image in _pictures(row, answers_only=answers_only):
+                    if sha256 in done:
+                        counts["known"] += 1
+                        continue
+                    pending[sha256] = open_image(image, row_id=row["id"])
+                    done.add(sha256)
+                    if len(pending) >= batch_size:
+                        encode()
+                skips.good()
+            except ImageError as error:
+                skips.bad(RowError(str(error), kind="bad_image"))
+            except RowError as error:
+                skips.bad(error)
+        encode()
     return counts
 
 
-def _new_ids(row: Mapping[str, Any], tokenizer: ImageTokenizer, done: set[str], *, answers_only: bool) -> Iterator[tuple[str, list[int] | None]]:
-    """Key and ids of the row's pictures; None for ids that are kept already."""
+def _pictures(row: Mapping[str, Any], *, answers_only: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Key and encoded picture of those that need ids."""
     roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
     images = row["images"] or ()
     if len(roles) != len(images):
         raise ImageTokenMismatch(f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal", kind="image_token_mismatch")
     for role, image in zip(roles, images, strict=True):
-        if answers_only and role != "assistant":
-            continue
-        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
-        if sha256 in done:
-            yield sha256, None
-            continue
-        ids = tokenizer.encode([open_image(image, row_id=row["id"])])[0].tolist()
-        done.add(sha256)
-        yield sha256, ids
+        if role == "assistant" or not answers_only:
+            yield hashlib.sha256(_bytes_of(image)).hexdigest(), image
 
 
 def _bytes_of(image: Any) -> bytes:
@@ -199,13 +223,28 @@ def _bytes_of(image: Any) -> bytes:
     return content
 
 
-def _write(folder: Path, ready: list[dict[str, Any]]) -> None:
-    # Named by content: processes that share a folder cannot overwrite one another.
-    name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[:16]
-    path = folder / f"tokens-{name}.parquet"
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(ready, schema=SCHEMA), partial, row_group_size=ROW_GROUP, compression="zstd")
-    partial.replace(path)
+@contextmanager
+def _writer(folder: Path, revision: str, images_per_file: int) -> Iterator[Callable[[str, list[int]], None]]:
+    """To be called with key and ids; what is left is written at the end, also when that is an error."""
+    ready: list[dict[str, Any]] = []
+
+    def write() -> None:
+        # Named by content: processes that share a folder cannot overwrite one another.
+        name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[:16]
+        with atomic_file(folder / f"tokens-{name}.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(ready, schema=SCHEMA), file, row_group_size=ROW_GROUP, compression="zstd")
+        ready.clear()
+
+    def add(sha256: str, ids: list[int]) -> None:
+        ready.append({"sha256": sha256, "tokenizer": revision, "ids": ids})
+        if len(ready) >= images_per_file:
+            write()
+
+    try:
+        yield add
+    finally:
+        if ready:
+            write()
 
 
 def _keys(folder: Path) -> Iterator[tuple[tuple[str, str], _Place]]:

@@ -57,7 +57,7 @@ class Skips:
         self.note(error.kind, str(error))
         self._in_a_row += 1
         if self._in_a_row >= self._max_in_a_row:
-            raise TooManyBadRows(f"{self._in_a_row} bad rows in a row, the last: {error}; check the archives and the mapping with `unifiedvisual inspect`")
+            raise TooManyBadRows(f"{self._in_a_row} bad rows in a row, the last: {error}; so many are no accident of single rows: look at what they share")
 
     def note(self, kind: str, message: str) -> None:
         """Count something that costs no row (a refused archive member, a renamed id)."""
