@@ -1,0 +1,30 @@
+// Enlarging pictures and changing the theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
+"use strict";
+(() => {
+  const viewer = document.getElementById("viewer");
+  const stage = viewer.querySelector(".stage");
+  const note = viewer.querySelector(".note");
+
+  document.addEventListener("click", (event) => {
+    const zoom = event.target.closest(".zoom");
+    if (zoom) {
+      const picture = zoom.querySelector("img").cloneNode();
+      picture.loading = "eager";
+      if (zoom.dataset.full) picture.src = zoom.dataset.full;
+      const boxes = zoom.querySelector(".boxes");
+      stage.replaceChildren(picture, ...(boxes ? [boxes.cloneNode(true)] : []));
+      note.textContent = [picture.alt, zoom.dataset.note].filter(Boolean).join(" \u00b7 ");
+      viewer.showModal();
+    } else if (event.target === viewer || event.target.closest("[data-close]")) {
+      viewer.close();
+    }
+  });
+
+  const theme = document.getElementById("theme");
+  theme.addEventListener("click", () => {
+    const root = document.documentElement;
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    theme.setAttribute("aria-pressed", String(!isDark));
+  });
+})();
