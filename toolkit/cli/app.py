@@ -205,6 +205,29 @@ def stats(source: Src, tasks: Tasks = "all", mapping: MappingFile = None, revisi
 
 
 @app.command()
+def preview(
+    source: Src,
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The file to write.", show_default=False)],
+    tasks: Tasks = "all",
+    rows: Annotated[int, typer.Option(min=1, help="Rows of each task.")] = 8,
+    seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Show some rows of every task as conversations, pictures in place, in one HTML file that needs no network and can be mailed.
+
+    Reads no more of a packed dataset than the rows need; of the layout as published, the front of every archive.
+
+    Example: unifiedvisual preview packed preview.html --rows 8
+    """
+    from toolkit.cli.preview import run
+
+    run(source, out, tasks, rows=rows, seed=seed, mapping=mapping, revision=revision, token=token, as_json=json)
+
+
+@app.command()
 def card(
     source: Src,
     croissant: Annotated[bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")] = False,

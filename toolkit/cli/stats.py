@@ -29,7 +29,8 @@ def run(source: str, tasks: str, *, mapping: str | None, revision: str | None, t
 def _as_dict(stats: TaskStats) -> dict[str, Any]:
     counters = {name: dict(value) for name, value in vars(stats).items() if isinstance(value, Counter)}
     measures = {name: {"count": each.count, "sum": each.sum, "quantiles": each.quantiles()} for name, each in stats.measures.items()}
-    return {"rows": stats.rows, "unreadable_images": stats.unreadable_images, **counters, "measures": measures}
+    by_role = {role: dict(counts) for role, counts in stats.roles_per_row.items()}
+    return {"rows": stats.rows, "unreadable_images": stats.unreadable_images, **counters, "roles_per_row": by_role, "measures": measures}
 
 
 def _print(found: dict[str, TaskStats]) -> None:

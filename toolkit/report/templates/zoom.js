@@ -20,11 +20,15 @@
     }
   });
 
+  const root = document.documentElement;
   const theme = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const tell = () => theme.setAttribute("aria-pressed", String(isDark()));
   theme.addEventListener("click", () => {
-    const root = document.documentElement;
-    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = isDark ? "light" : "dark";
-    theme.setAttribute("aria-pressed", String(!isDark));
+    root.dataset.theme = isDark() ? "light" : "dark";
+    tell();
   });
+  system.addEventListener("change", tell);
+  tell();
 })();
