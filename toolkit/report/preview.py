@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.atomic import write_atomically
 from toolkit.report.embedding import embedded
-from toolkit.report.plots import Inline, inline_plots
+from toolkit.report.plots import inline_plots
 from toolkit.report.rendering import RowView, templates, view_row
 from toolkit.report.sampling import Sampled
 from toolkit.report.stats import collect
@@ -72,7 +72,7 @@ def write_preview(out: Path, sampled: Mapping[str, Sampled], *, source: str, see
     """
     template = templates().get_template("preview.html")
     rows = [row for each in sampled.values() for row in each.rows]
-    plots = inline_plots(collect(rows))
+    plots = inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total})
     views = iter(_views(rows, on_row))
     tasks = [_task(name, each.total, [next(views) for _ in each.rows]) for name, each in sampled.items() if each.rows]
     shown = [row for task in tasks for row in task.rows]
