@@ -194,14 +194,22 @@ def import_(
 
 
 @app.command()
-def stats(source: Src, tasks: Tasks = "all", mapping: MappingFile = None, revision: Revision = None, token: Token = None, json: Json = False) -> None:
+def stats(
+    source: Src,
+    tasks: Tasks = "all",
+    plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Also draw them, and a sheet of rows of each task.", show_default=False)] = None,
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
     """Count what a source holds: rows, pictures by role, resolutions, bytes, text lengths, quadrants, licences.
 
-    Example: unifiedvisual stats packed --tasks image_editing,llava_cot
+    Example: unifiedvisual stats packed --tasks image_editing,llava_cot --plots packed/plots
     """
     from toolkit.cli.stats import run
 
-    run(source, tasks, mapping=mapping, revision=revision, token=token, as_json=json)
+    run(source, tasks, plots=plots, mapping=mapping, revision=revision, token=token, as_json=json)
 
 
 @app.command()

@@ -6,7 +6,9 @@ from pathlib import Path
 from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import byte_progress, file_progress, print_json, say
 from toolkit.errors import SHOWN, UsageError
+from toolkit.report.plots import check_installed
 from toolkit.report.preview import Written, write_preview
+from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
 from toolkit.sources.layout import open_source
 from toolkit.sources.skips import Skips
@@ -15,6 +17,8 @@ from toolkit.sources.skips import Skips
 def run(source: str, out: Path, tasks: str, *, rows: int, seed: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
     if out.is_dir():
         raise UsageError(f"{out} is a folder; expected a file to write, such as {out / 'preview.html'}")
+    templates()
+    check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
     skips = Skips(on_missing="skip", on_bad_row="skip")

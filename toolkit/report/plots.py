@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,17 +82,26 @@ def write_plots(stats: Stats, folder: Path) -> list[Path]:
     return written
 
 
+def check_installed() -> None:
+    """For whoever would rather know before a long pass.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtra("matplotlib", "report")
+
+
 def draw(plot: Plot, stats: Stats) -> bytes:
     """SVG on light paper.
 
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "report") from None
+    check_installed()
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
     buffer = io.BytesIO()
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, plot.height(len(stats))), layout="constrained")
