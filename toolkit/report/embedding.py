@@ -21,7 +21,7 @@ PICTURES_BYTES = 16_000_000  # of all pictures of a page; base64 adds a third
 LARGEST_PX, LEAST_PX = 1024, 96  # longer side
 LARGEST_BYTES = 160_000  # of one picture
 QUALITY = 80
-BITS_PER_PIXEL = 1.1  # of photographs at QUALITY, about; where the first try starts
+BITS_PER_PIXEL = 1.2  # of photographs at QUALITY, about; where the first try starts
 DRAWINGS = ("png", "gif", "bmp")  # formats of drawings: kept to the pixel where that takes no more than DRAWING_SHARE of a picture's share
 DRAWING_SHARE = 0.25
 MARGIN = 0.94
@@ -64,13 +64,10 @@ def _fitted(picture: Image.Image, share_bytes: int, *, is_drawing: bool) -> tupl
     pixels = picture.width * picture.height
     if is_drawing and max(picture.size) <= LARGEST_PX and len(exact := _encoded(picture, lossless=True)) <= DRAWING_SHARE * share_bytes:
         return exact, picture.size
-    scale = min(1.0, LARGEST_PX / max(picture.size), (share_bytes * 8 / BITS_PER_PIXEL / pixels) ** 0.5)
-    while True:
-        smaller = _scaled(picture, scale)
-        encoded = _encoded(smaller, lossless=False)
-        if len(encoded) <= share_bytes or max(smaller.size) <= LEAST_PX:
-            return encoded, smaller.size
-        scale *= MARGIN * (share_bytes / len(encoded)) ** 0.5
+    smaller = _scaled(picture, min(1.0, LARGEST_PX / max(picture.size), (share_bytes * 8 / BITS_PER_PIXEL / pixels) ** 0.5))
+    while len(encoded := _encoded(smaller, lossless=False)) > share_bytes and max(smaller.size) > LEAST_PX:
+        smaller = _scaled(smaller, MARGIN * (share_bytes / len(encoded)) ** 0.5)
+    return encoded, smaller.size
 
 
 def _scaled(picture: Image.Image, scale: float) -> Image.Image:
@@ -78,7 +75,7 @@ def _scaled(picture: Image.Image, scale: float) -> Image.Image:
     if scale >= 1:
         return picture
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)  # half the time of a larger gap, and no difference to see
 
 
 def _encoded(picture: Image.Image, *, lossless: bool) -> bytes:
