@@ -24,9 +24,11 @@ WIDTH = 5.4  # inches
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """Attributes:
-    describe: what it shows, in words, for whoever does not see it.
-    height: inches, of a width of WIDTH, for so many tasks.
+    """One plot.
+
+    Attributes:
+        describe: what it shows, in words, for whoever does not see it.
+        height: inches, of a width of WIDTH, for so many tasks.
     """
 
     title: str
