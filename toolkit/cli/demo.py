@@ -19,6 +19,7 @@ from toolkit.demo.sources import write_spec
 from toolkit.errors import RowError, UsageError
 from toolkit.tasks import TASKS
 
+SHOWN_PER_TASK = 8  # in the preview
 TRAINING_STEPS = 30
 MADE = "demo.json"  # says of how many rows the folder is
 
@@ -99,6 +100,14 @@ def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step
             make=lambda: _convert(constructed, shards),
         ),
     )
+    if _are_installed("jinja2", "matplotlib"):
+        page = out / "preview.html"
+        yield Step(
+            name="preview",
+            what="to one page; open it in a browser",
+            command=f"unifiedvisual preview {constructed} {page}",
+            make=lambda: _preview(constructed, page),
+        )
     if _are_installed("torch", "transformers"):
         yield Step(
             name="train",
@@ -163,6 +172,17 @@ def _convert(source: Path, out: Path) -> Done:
 
     report = conversion.convert(str(source), "webdataset", out)
     return Done(counts={"rows": report.rows_out, "images": report.images_out})
+
+
+def _preview(source: Path, page: Path) -> Done:
+    from toolkit.report.preview import write_preview
+    from toolkit.report.sampling import sample
+    from toolkit.sources.layout import open_source
+    from toolkit.sources.skips import Skips
+
+    sampled = sample(open_source(str(source)), list(TASKS), rows=SHOWN_PER_TASK, seed=0, skips=Skips())
+    written = write_preview(page, sampled, source=str(source), seed=0, per_task=SHOWN_PER_TASK)
+    return Done(counts={"rows": sum(written.rows.values()), "images": written.pictures})
 
 
 def _train(packed: Path) -> Done:

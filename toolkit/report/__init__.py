@@ -1,4 +1,10 @@
 """Looking at rows before training on them.
 
-stats    rows -> counts and distributions
+stats          rows -> counts and distributions, in one pass
+plots          statistics -> SVG on light and on dark paper; figures draws them
+contact_sheet  a few rows of a task -> one JPEG
+sampling       source -> a few rows of every task, without reading all of it
+rendering      row -> what a page shows of it (templates/row.html, style.css, zoom.js)
+embedding      pictures -> data URIs under a budget
+preview        sampled rows -> one HTML file
 """
