@@ -31,6 +31,7 @@ from toolkit.report.index import Filter, Index, Rows
 from toolkit.report.rendering import Shown, readable, templates, view_row
 from toolkit.schema import Row
 from toolkit.streaming.order import Place
+from toolkit.tasks import NOT_STATED
 
 PAGE_ROWS = 24
 THUMBNAIL_PX, ROW_PX, LARGEST_PX = 160, 640, 4096
@@ -190,7 +191,14 @@ class _Pages:
 
     def _page(self, *, status: int = 200, **shown: Any) -> Response:
         known = {"site": self._site, "facets": self._site.index.facets, "wanted": Filter(), "row": None, "summaries": None, "message": ""}
-        links = {"row_link": _row_link, "list_link": _list_link, "without": _without, "readable": readable, "thumbnail_px": THUMBNAIL_PX}
+        links = {
+            "row_link": _row_link,
+            "list_link": _list_link,
+            "without": _without,
+            "readable": readable,
+            "thumbnail_px": THUMBNAIL_PX,
+            "not_stated": NOT_STATED,
+        }
         return HTMLResponse(templates().get_template("browse.html").render({**known, **links, **shown}), status)
 
 
