@@ -76,12 +76,13 @@ def _open_site(source: str, *, revision: str | None, token: str | None) -> "Site
 
 def _formats() -> dict[str, tuple[str, dict[str, str]]]:
     """What a row can be downloaded in: a format in its first profile by its name, others as name-profile; without those that need code or places."""
-    found = {}
+    found: dict[str, tuple[str, dict[str, str]]] = {}
     for form in map(get_format, conversion.FORMATS):
         for number, profile in enumerate(form.profiles):
-            with suppress(UsageError):
-                make_options(form.options, {"profile": profile})
-                found[f"{form.name}-{profile}" if number else form.name] = (form.name, {"profile": profile})
+            for options in ({"profile": profile, "root": "."}, {"profile": profile}):  # root: the files name one another from where they are unpacked
+                with suppress(UsageError):
+                    make_options(form.options, options)
+                    found.setdefault(f"{form.name}-{profile}" if number else form.name, (form.name, options))
     return found
 
 

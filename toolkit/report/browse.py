@@ -153,7 +153,10 @@ class _Pages:
         if format not in self._site.formats:
             raise HTTPException(404, f"There is no format {readable(format[:40])!r}; known: {', '.join(self._site.formats)}.")
         row = self._site.rows.read(self._find(request)[1])
-        content = self._site.convert(row, format, dict(request.query_params))
+        try:
+            content = self._site.convert(row, format, dict(request.query_params))
+        except RowError as error:
+            raise HTTPException(422, f"{error}. Options go behind the address, as in ?output_images=context") from error
         name = re.sub("[^a-z0-9_-]", "-", f"{row.id[:100]}-{format}")
         return Response(content, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}.zip"'})
 

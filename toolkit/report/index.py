@@ -10,7 +10,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import accumulate
 from threading import Lock
@@ -25,6 +25,7 @@ from toolkit.errors import ShardError
 from toolkit.schema import COLUMNS, Row
 from toolkit.sources.manifest import Shard
 from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import HubRepository
 from toolkit.streaming.order import Place, RowGroup
 from toolkit.streaming.reading import Packed, RowGroups, with_bytes
 from toolkit.tasks import NOT_STATED
@@ -34,6 +35,7 @@ METADATA = ("id", "task", "quadrant", "source", "license", "origin", "image_role
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
+BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's pictures, and few pictures
 GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left in a local file
 
 # Texts are kept in lower case, to be searched; what is shown of them is cut off before.
@@ -106,7 +108,8 @@ class Index:
     """
 
     def __init__(self, packed: Packed, on_group: Callable[[], None] = lambda: None) -> None:
-        self._packed = packed
+        repository = packed.repository
+        self._packed = replace(packed, repository=replace(repository, block_bytes=BLOCK_BYTES) if isinstance(repository, HubRepository) else repository)
         self._database = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})  # used only where memory runs out
         self._database.execute(TABLE)
         starts = accumulate((shard.rows for shard in packed.shards), initial=0)
