@@ -4,7 +4,7 @@ manifest -> YAML (metadata.py) and tables  ->  template.md  ->  text          ex
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
@@ -34,12 +34,13 @@ AUTHORS = (
 )
 
 
-def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str) -> str:
+def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, plots: Sequence[str] = ()) -> str:
     """The card; the same text for the same arguments.
 
     Args:
         examples: task -> the row to show; every task of the manifest.
         repo_id: where the dataset is, or will be: "org/name".
+        plots: paths in the dataset of pictures to show, as `stats --plots` writes them.
 
     Raises:
         UsageError: `repo_id` is no repository id, the manifest has no shards, or a task has no example.
@@ -52,7 +53,7 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str) 
         raise UsageError(f"no example row of {shorten(missing)}; expected one of every task of the manifest")
     shown = {task: examples[task] for task in manifest.tasks}
     metadata = card_data(manifest, origins={row.origin for row in shown.values()})
-    body = Template(files(__package__).joinpath("template.md").read_text(encoding="utf-8")).substitute(_values(manifest, shown, repo_id))
+    body = Template(files(__package__).joinpath("template.md").read_text(encoding="utf-8")).substitute(_values(manifest, shown, repo_id), plots=_plots(plots))
     return str(DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
 
 
@@ -140,6 +141,13 @@ def _quadrant_table(manifest: Manifest) -> str:
         ("quadrant", "rows", "published", "tasks with such rows"),
         [(inline(name), found[name], published[name], ", ".join(tasks.get(name, ["-"]))) for name in names],
     )
+
+
+def _plots(paths: Iterable[str]) -> str:
+    """Plots, then sheets; of a plot the version on light paper, which is readable everywhere."""
+    chosen = sorted((path for path in paths if not path.endswith("-dark.svg")), key=lambda path: ("/sheet-" in path, path))
+    shown = (f"![{path.rpartition('/')[2].rpartition('.')[0].removesuffix('-light')}]({path})" for path in chosen)
+    return "".join(["\n\n### At a glance", *(f"\n\n{picture}" for picture in shown)]) if chosen else ""
 
 
 def _worked_row(task: str, row: Row) -> str:

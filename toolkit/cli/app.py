@@ -194,14 +194,45 @@ def import_(
 
 
 @app.command()
-def stats(source: Src, tasks: Tasks = "all", mapping: MappingFile = None, revision: Revision = None, token: Token = None, json: Json = False) -> None:
+def stats(
+    source: Src,
+    tasks: Tasks = "all",
+    plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Also draw them, and a sheet of rows of each task.", show_default=False)] = None,
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
     """Count what a source holds: rows, pictures by role, resolutions, bytes, text lengths, quadrants, licences.
 
-    Example: unifiedvisual stats packed --tasks image_editing,llava_cot
+    Example: unifiedvisual stats packed --tasks image_editing,llava_cot --plots packed/plots
     """
     from toolkit.cli.stats import run
 
-    run(source, tasks, mapping=mapping, revision=revision, token=token, as_json=json)
+    run(source, tasks, plots=plots, mapping=mapping, revision=revision, token=token, as_json=json)
+
+
+@app.command()
+def preview(
+    source: Src,
+    out: Annotated[Path, typer.Argument(metavar="OUT.html", help="The file to write.", show_default=False)],
+    tasks: Tasks = "all",
+    rows: Annotated[int, typer.Option(min=1, help="Rows of each task.")] = 8,
+    seed: Annotated[int, typer.Option(help="Another seed draws other rows.")] = 0,
+    mapping: MappingFile = None,
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Show some rows of every task as conversations, pictures in place, in one HTML file that needs no network and can be mailed.
+
+    Reads no more of a packed dataset than the rows need; of the layout as published, the front of every archive.
+
+    Example: unifiedvisual preview packed preview.html --rows 8
+    """
+    from toolkit.cli.preview import run
+
+    run(source, out, tasks, rows=rows, seed=seed, mapping=mapping, revision=revision, token=token, as_json=json)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from toolkit.atomic import write_atomically
 from toolkit.cli.terminal import print_json
 from toolkit.errors import ShardError, UsageError
 from toolkit.schema import Row, table_to_rows
-from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
+from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.repository import REPO_ID, HubRepository, LocalFolder, Repository, open_repository
 
@@ -32,23 +32,28 @@ def run(source: str, *, as_croissant: bool, repo_id: str | None, revision: str |
     if as_croissant:
         print_json(croissant(manifest, repo_id=name, url=f"{HUB}/{name}"))
     else:
-        sys.stdout.write(card_text(manifest, first_rows(repository, manifest), repo_id=name))
+        sys.stdout.write(card_text(manifest, first_rows(repository, manifest), repo_id=name, plots=plots_in(repository)))
 
 
 def write_card(folder: Path, repo_id: str = PACKED_REPOSITORY) -> None:
     """README.md and croissant.json of a packed dataset, for a repository of this name. A card that a person has changed stays as it is."""
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
-    examples = first_rows(repository, manifest)
+    examples, plots = first_rows(repository, manifest), plots_in(repository)
     readme = folder / "README.md"
     if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8"))):
-        if text != card_text(manifest, examples, repo_id=written["repo"]):
+        if text not in (card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())):  # plots may have come later
             return
     elif readme.exists():
         return
-    write_atomically(readme, card_text(manifest, examples, repo_id=repo_id))
+    write_atomically(readme, card_text(manifest, examples, repo_id=repo_id, plots=plots))
     metadata = croissant(manifest, repo_id=repo_id, url=f"{HUB}/{repo_id}")
     write_atomically(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+
+
+def plots_in(repository: Repository) -> tuple[str, ...]:
+    """Pictures of a dataset, which `stats --plots` puts into its folder `plots`."""
+    return tuple(path for path in repository.list_files() if path.startswith(PLOTS) and path.endswith((".svg", ".jpg")))
 
 
 def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:

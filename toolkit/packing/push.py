@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.errors import SourceError
 from toolkit.packing.verify import Findings, verify_packed
-from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
+from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.repository import LocalFolder, hub_errors, open_repository
 
 # Beside the shards. Never a module: `datasets` refuses to load a repository that holds a script of its own name.
@@ -38,7 +38,7 @@ def plan_push(folder: Path, repo_id: str) -> PushPlan:
                 f"{folder}: {shard.path} has {files.get(shard.path, 0):,} bytes; expected {shard.bytes:,}; check it with `unifiedvisual verify {folder}`"
             )
     wanted = {shard.path for shard in manifest.shards} | set(UPLOADED)
-    return PushPlan(repo_id=repo_id, files={path: size for path, size in files.items() if path in wanted})
+    return PushPlan(repo_id=repo_id, files={path: size for path, size in files.items() if path in wanted or path.startswith(PLOTS)})
 
 
 def push(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from toolkit.errors import ImageError
 from toolkit.images import image_format, image_size
-from toolkit.schema import Row
+from toolkit.schema import IMAGE_ROLES, Row
 from toolkit.tasks import NOT_STATED
 
 SAMPLE = 10_000
@@ -32,6 +32,11 @@ class Sample:
         elif (place := self._chance.randrange(self.count)) < SAMPLE:
             self._kept[place] = value
 
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The sample. Measures that are added to together keep the same items, in the same order."""
+        return tuple(self._kept)
+
     def quantiles(self) -> list[float]:
         """Least, quartiles, largest."""
         if not self._kept:
@@ -52,6 +57,7 @@ class TaskStats:
     roles: Counter[str] = field(default_factory=Counter)  # pictures per role
     formats: Counter[str] = field(default_factory=Counter)
     images_per_row: Counter[int] = field(default_factory=Counter)
+    roles_per_row: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # role -> pictures of it in a row -> rows
     unreadable_images: int = 0
     measures: defaultdict[str, Sample] = field(default_factory=lambda: defaultdict(Sample))
 
@@ -62,6 +68,8 @@ class TaskStats:
         self.licenses[f"{row.source or NOT_STATED}: {row.license or NOT_STATED}"] += 1
         self.roles.update(row.image_roles)
         self.images_per_row[len(row.images)] += 1
+        for role in IMAGE_ROLES:
+            self.roles_per_row[role][row.image_roles.count(role)] += 1
         for name in ("instruction", "rationale", "answer"):
             self.measures[f"{name} characters"].add(len(getattr(row, name)))
         for image in row.images:

@@ -11,6 +11,7 @@ from toolkit.sources.repository import Repository
 from toolkit.tasks import TASKS
 
 MANIFEST = "MANIFEST.json"
+PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
 FORMAT = 1
 
 

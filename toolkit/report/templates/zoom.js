@@ -1,6 +1,7 @@
 // Enlarging pictures and changing the theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
 "use strict";
 (() => {
+  const LARGEST_SCALE = 2;
   const viewer = document.getElementById("viewer");
   const stage = viewer.querySelector(".stage");
   const note = viewer.querySelector(".note");
@@ -8,9 +9,13 @@
   document.addEventListener("click", (event) => {
     const zoom = event.target.closest(".zoom");
     if (zoom) {
-      const picture = zoom.querySelector("img").cloneNode();
+      const thumbnail = zoom.querySelector("img");
+      const picture = thumbnail.cloneNode();
+      const [width, height] = ["width", "height"].map((name) => Number(thumbnail.getAttribute(name)));
       picture.loading = "eager";
       if (zoom.dataset.full) picture.src = zoom.dataset.full;
+      const scale = Math.min((0.94 * innerWidth) / width, (0.96 * innerHeight - 70) / height, LARGEST_SCALE);
+      [picture.width, picture.height] = [width * scale, height * scale];
       const boxes = zoom.querySelector(".boxes");
       stage.replaceChildren(picture, ...(boxes ? [boxes.cloneNode(true)] : []));
       note.textContent = [picture.alt, zoom.dataset.note].filter(Boolean).join(" \u00b7 ");
@@ -20,11 +25,15 @@
     }
   });
 
+  const root = document.documentElement;
   const theme = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const tell = () => theme.setAttribute("aria-pressed", String(isDark()));
   theme.addEventListener("click", () => {
-    const root = document.documentElement;
-    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = isDark ? "light" : "dark";
-    theme.setAttribute("aria-pressed", String(!isDark));
+    root.dataset.theme = isDark() ? "light" : "dark";
+    tell();
   });
+  system.addEventListener("change", tell);
+  tell();
 })();

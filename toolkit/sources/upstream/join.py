@@ -17,7 +17,7 @@ from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.skips import Skips
 from toolkit.sources.upstream.archives import Member, read_members
-from toolkit.sources.upstream.sketches import Place, Sketch, to_row
+from toolkit.sources.upstream.sketches import Place, Sketch, to_row, unchecked_row
 from toolkit.sources.upstream.spool import Spool
 
 MEMORY_BYTES = 64 << 20
@@ -27,13 +27,20 @@ LEARN_BYTES = 64 << 20
 
 
 def join(
-    sketches: Iterable[Sketch], open_archive: Callable[[str], BinaryIO], skips: Skips, *, in_order: bool = False, memory_bytes: int = MEMORY_BYTES
+    sketches: Iterable[Sketch],
+    open_archive: Callable[[str], BinaryIO],
+    skips: Skips,
+    *,
+    in_order: bool = False,
+    keep_incomplete: bool = False,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> Iterator[Row]:
     """Rows with their pictures.
 
     Args:
         open_archive: path of an archive -> its compressed bytes, from the start.
         in_order: rows come in the order of the sketches; else in the order in which they become whole.
+        keep_incomplete: rows that lack pictures come last, with no bytes in place of what is missing; for whoever shows rows.
         memory_bytes: of pictures and texts that wait; what does not fit goes to a temporary file.
 
     Raises:
@@ -46,7 +53,7 @@ def join(
             yield from waiting.add(sketch)
         for archive in waiting.archives():
             yield from _read_archive(archive, open_archive, waiting, skips)
-        yield from waiting.finish()
+        yield from waiting.finish(keep_incomplete)
 
 
 def _read_archive(archive: str, open_archive: Callable[[str], BinaryIO], waiting: "_WaitingRows", skips: Skips) -> Iterator[Row]:
@@ -227,12 +234,14 @@ class _WaitingRows:
             self._skips.good()
             yield row
 
-    def finish(self) -> Iterator[Row]:
+    def finish(self, keep_incomplete: bool) -> Iterator[Row]:
         """What is left once every archive was read: rows with a picture that never came."""
         lacking = sum(bool(row.missing) for row in self._rows)
         for row in self._rows:
             if row.is_done:
                 self._skips.good()
+            elif row.missing and keep_incomplete:
+                yield self._incomplete(row)
             elif row.missing:
                 sketch = self._take_sketch(row)
                 absent = next(self._pictures[number].place for number in row.pictures if not self._pictures[number].member)
@@ -246,3 +255,14 @@ class _WaitingRows:
                 )
             else:
                 yield from self._release(row, {})
+
+    def _incomplete(self, row: _Waiting) -> Row:
+        sketch = self._take_sketch(row)
+        pictures = {self._pictures[number].place: self._pictures[number] for number in row.pictures}
+        found = [
+            Member(place.name, self._spool.get(pictures[place].ticket) if pictures[place].member else b"") if place else Member(reference.path, reference.bytes)
+            for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
+        ]
+        self._skips.note("missing_image", f"{sketch.task}: row {sketch.id!r}: {row.missing} of its pictures are not in the archive")
+        self._let_go(row)
+        return unchecked_row(sketch, found)

@@ -114,11 +114,17 @@ def to_row(sketch: Sketch, members: Sequence[Member]) -> Row:
     Raises:
         RowError: it breaks one; `kind` says which.
     """
+    row = unchecked_row(sketch, members)
+    check_row(row)
+    return row
+
+
+def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
     task = TASKS[sketch.task]
     messages = tuple(_message(turn.role, turn.content) for turn in sketch.draft.turns)
     references = sketch.draft.references()
     found = [place and {"archive": place.archive, "member": member.name} for place, member in zip(sketch.places, members, strict=True)]
-    row = Row(
+    return Row(
         id=sketch.id,
         task=task.name,
         quadrant=quadrant_of(messages),
@@ -133,8 +139,6 @@ def to_row(sketch: Sketch, members: Sequence[Member]) -> Row:
         answer=text_of(messages, "assistant") if sketch.draft.answer is None else sketch.draft.answer,
         provenance=json.dumps(sketch.origin | ({"images": found} if found else {}), ensure_ascii=False, default=_as_text),
     )
-    check_row(row)
-    return row
 
 
 def _message(role: str, content: Iterable[object]) -> Message:

@@ -80,6 +80,7 @@ class UpstreamSource:
         in_order: bool = False,
         owns_unknown: bool = True,
         on_read: OnRead | None = None,
+        keep_incomplete: bool = False,
         memory_bytes: int = MEMORY_BYTES,
     ) -> Iterator[Row]:
         """Rows of a task with their pictures; see join().
@@ -93,7 +94,8 @@ class UpstreamSource:
             file = self.repository.stream(path)
             return cast(BinaryIO, _Counting(file, lambda size: on_read(path, size))) if on_read else file
 
-        yield from join(self.sketches(task, skips, owns_unknown=owns_unknown), open_archive, skips, in_order=in_order, memory_bytes=memory_bytes)
+        sketches = self.sketches(task, skips, owns_unknown=owns_unknown)
+        yield from join(sketches, open_archive, skips, in_order=in_order, keep_incomplete=keep_incomplete, memory_bytes=memory_bytes)
         if skips.counts:
             logger.warning("%s: %s: %s; e.g. %s", self.repository.name, task, skips.summary(), next(iter(skips.examples.values()))[0])
 

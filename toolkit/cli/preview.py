@@ -1,0 +1,42 @@
+"""`unifiedvisual preview`: a few rows of every task as one HTML file."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from toolkit.cli.pack import parse_tasks
+from toolkit.cli.terminal import byte_progress, file_progress, print_json, say
+from toolkit.errors import SHOWN, UsageError
+from toolkit.report.plots import check_installed
+from toolkit.report.preview import Written, write_preview
+from toolkit.report.rendering import templates
+from toolkit.report.sampling import sample
+from toolkit.sources.layout import open_source
+from toolkit.sources.skips import Skips
+
+
+def run(source: str, out: Path, tasks: str, *, rows: int, seed: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; expected a file to write, such as {out / 'preview.html'}")
+    templates()
+    check_installed()
+    opened = open_source(source, revision=revision, token=token, mapping=mapping)
+    wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
+    skips = Skips(on_missing="skip", on_bad_row="skip")
+    with byte_progress(opened.repository.list_files()) as on_read:
+        sampled = sample(opened, wanted, rows=rows, seed=seed, skips=skips, on_read=on_read)
+    with file_progress("rows", sum(len(each.rows) for each in sampled.values())) as on_row:
+        written = write_preview(out, sampled, source=opened.repository.name, seed=seed, per_task=rows, on_row=on_row)
+    if as_json:
+        print_json({"out": str(out), **asdict(written), "found": skips.counts})
+        return
+    _print(written, out)
+    if skips.counts:
+        say(f"Found while reading: {skips.summary()}. `unifiedvisual verify {source}` lists all.")
+
+
+def _print(written: Written, out: Path) -> None:
+    for problem in written.problems[:SHOWN]:
+        say(f"not shown: {problem}")
+    missing = f"; {len(written.problems):,} cannot be shown, and the page says why" if written.problems else ""
+    rows = f"{sum(written.rows.values()):,} rows of {len(written.rows)} tasks"
+    say(f"{out}: {rows} with {written.pictures:,} pictures{missing}; {written.bytes / 1e6:,.1f} MB. Open it in a browser.")

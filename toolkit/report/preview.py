@@ -1,0 +1,130 @@
+"""Rows -> one HTML file that shows them: no network, no server, nothing of a row read as anything but text.
+
+sample -> Row -> pictures as data URIs -> RowView -> templates/preview.html
+"""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from toolkit.atomic import write_atomically
+from toolkit.report.embedding import embedded
+from toolkit.report.plots import inline_plots
+from toolkit.report.rendering import RowView, templates, view_row
+from toolkit.report.sampling import Sampled
+from toolkit.report.stats import collect
+from toolkit.schema import Row
+from toolkit.tasks import TASKS
+
+STYLES, SCRIPTS = ("style.css", "preview.css"), ("zoom.js", "preview.js")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a preview holds.
+
+    Attributes:
+        rows: task -> rows shown.
+        problems: why pictures are not shown, one for each.
+        bytes: of the file.
+    """
+
+    rows: dict[str, int]
+    pictures: int
+    problems: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    name: str
+    family: str
+    quadrant: str
+    built: str
+    published: int
+    total: int | None
+    rows: tuple[RowView, ...]
+
+    @property
+    def shown(self) -> int:
+        return len(self.rows)
+
+    @property
+    def pictures(self) -> int:
+        return sum(len(row.pictures) for row in self.rows)
+
+
+def write_preview(out: Path, sampled: Mapping[str, Sampled], *, source: str, seed: int, per_task: int, on_row: Callable[[], None] = lambda: None) -> Written:
+    """Write the page; a file that was there stays until the new one is whole.
+
+    Args:
+        source: what the page calls the dataset.
+        seed, per_task: that the rows were drawn with.
+        on_row: called after each row.
+
+    Raises:
+        MissingExtra: jinja2 or matplotlib is not installed.
+    """
+    template = templates().get_template("preview.html")
+    rows = [row for each in sampled.values() for row in each.rows]
+    plots = inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total})
+    views = iter(_views(rows, on_row))
+    tasks = [_task(name, each.total, [next(views) for _ in each.rows]) for name, each in sampled.items() if each.rows]
+    shown = [row for task in tasks for row in task.rows]
+    page = template.render(
+        source=source,
+        seed=seed,
+        per_task=per_task,
+        is_uniform=all(each.is_uniform for each in sampled.values()),
+        tasks=tasks,
+        rows=shown,
+        num_pictures=sum(task.pictures for task in tasks),
+        num_problems=sum(len(row.problems) for row in shown),
+        quadrants=_counted(row.quadrant for row in shown),
+        origins=_counted(row.origin for row in shown),
+        plots=plots,
+        **_assets(),
+    )
+    write_atomically(out, page)
+    return Written(
+        rows={task.name: task.shown for task in tasks},
+        pictures=sum(task.pictures for task in tasks),
+        problems=tuple(problem for row in shown for problem in row.problems),
+        bytes=out.stat().st_size,
+    )
+
+
+def _views(rows: Sequence[Row], on_row: Callable[[], None]) -> list[RowView]:
+    views = []
+    with embedded(rows) as pictures:
+        for row, made in zip(rows, pictures, strict=True):
+            views.append(view_row(row, lambda _, number, made=made: made[number].result()))  # type: ignore[misc]
+            on_row()
+    return views
+
+
+def _task(name: str, total: int | None, rows: Sequence[RowView]) -> _Task:
+    task = TASKS[name]
+    return _Task(name=name, family=task.family, quadrant=task.quadrant, built=task.built, published=task.published_rows, total=total, rows=tuple(rows))
+
+
+def _counted(values: Any) -> list[tuple[str, int]]:
+    return sorted(Counter(values).items())
+
+
+def _assets() -> dict[str, str]:
+    """Style and script as they stand in the page, and the hashes by which its policy lets exactly these through."""
+    from markupsafe import Markup  # comes with jinja2
+
+    folder = files(__package__).joinpath("templates")
+    style, script = ("\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
+    return {"style": Markup(style), "style_hash": _hash(style), "script": Markup(script), "script_hash": _hash(script)}
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
