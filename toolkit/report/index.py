@@ -41,7 +41,7 @@ GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left i
 # Texts are kept in lower case, to be searched; what is shown of them is cut off before.
 TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR, task VARCHAR, quadrant VARCHAR, source VARCHAR,
     license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, instruction VARCHAR, rationale VARCHAR, answer VARCHAR)"""
-INSERT = f"""INSERT INTO rows SELECT $first + place, $shard, $number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
+INSERT = f"""INSERT INTO rows SELECT $first + nth, $shard, number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
     if(license = '', '{NOT_STATED}', license), origin, len(image_roles), left(instruction, {LEAD}), left(answer, {LEAD}),
     lower(instruction), lower(rationale), lower(answer) FROM metadata"""
 CONDITIONS = {
@@ -127,18 +127,28 @@ class Index:
         self.matches = lru_cache(FILTERS_KEPT)(self._matches)
 
     def _load(self, number: int, shard: Shard, first: int, on_group: Callable[[], None]) -> None:
-        with open_parquet(self._packed.repository, shard.path) as parquet, self._database.cursor() as cursor:
+        with self._database.cursor() as cursor:  # a statement for each shard: one for each row group takes four times as long
+            cursor.register("metadata", self._metadata(shard, on_group))
+            cursor.execute(INSERT, {"first": first, "shard": number})
+
+    def _metadata(self, shard: Shard, on_group: Callable[[], None]) -> pa.Table:
+        """Text columns of a shard, and its rows' `nth` in it, row group (`number`) and `place` in that."""
+        with open_parquet(self._packed.repository, shard.path) as parquet:
             found = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
             if found != list(shard.row_groups):
                 where = f"{self._packed.repository.name}: {shard.path}"
                 raise ShardError(f"{where}: row groups of {found} rows; the manifest says {list(shard.row_groups)}; download it again, or pack again")
-            for group, rows in enumerate(found):
-                table = parquet.read_row_group(group, columns=list(METADATA), use_threads=False)
-                table.validate(full=True)  # also that texts are UTF-8
-                cursor.register("metadata", table.append_column("place", pa.array(np.arange(rows, dtype=np.int32))))
-                cursor.execute(INSERT, {"first": first, "shard": number, "number": group})
-                first += rows
+            tables = [parquet.schema_arrow.empty_table().select(METADATA)]
+            for group in range(len(found)):
+                tables.append(parquet.read_row_group(group, columns=list(METADATA), use_threads=False))
+                tables[-1].validate(full=True)  # also that texts are UTF-8
                 on_group()
+        nth = np.arange(sum(found))
+        places = {"nth": nth, "number": np.repeat(np.arange(len(found)), found), "place": nth - np.repeat(np.cumsum([0, *found])[:-1], found)}
+        table = pa.concat_tables(tables)
+        for name, values in places.items():
+            table = table.append_column(name, pa.array(values))
+        return table
 
     def _ask(self, question: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._database.cursor() as cursor:  # a connection of its own for each thread
