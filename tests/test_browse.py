@@ -1,6 +1,7 @@
 """`unifiedvisual browse`: what the pages say, against the rows they were made from."""
 
 import io
+import random
 import re
 from dataclasses import replace
 from html import unescape
@@ -16,7 +17,7 @@ from tests.browse_site import ALL, LONG, ROWS, TEXTS, client_of, write_rows
 from tests.packed import split, write_packed
 from toolkit.errors import ShardError
 from toolkit.report.browse import PAGE_ROWS
-from toolkit.report.index import Index
+from toolkit.report.index import Filter, Index
 from toolkit.schema import EncodedImage, rows_to_table
 from toolkit.streaming.reading import open_packed
 
@@ -77,6 +78,19 @@ FILTERS = {
 def test_a_filter_keeps_exactly_the_rows_that_are_so(client, case):
     wanted, keeps = FILTERS[case]
     assert listed(client, **wanted) == expected(keeps)
+
+
+def test_any_piece_of_any_text_is_found_in_every_row_that_holds_it(tmp_path):
+    chance = random.Random(0)
+    texts = ["".join(chance.choices("abAB \u00c9\u4f60%", k=chance.randrange(60))) for _ in range(300)]
+    rows = [conversion_rows.make(f"cc-{number}", "cot_collection", ("user", text), ("assistant", ".")) for number, text in enumerate(texts)]
+    index = Index(open_packed(write_packed(tmp_path / "packed", {"cot_collection": split(rows, 7, 5)})))
+    for _ in range(300):
+        text = chance.choice(texts)
+        start = chance.randrange(len(text) + 1)
+        piece = text[start : start + chance.randrange(1, 9)].swapcase() or "b"
+        found = [number for number, row in enumerate(rows) if piece.lower() in row.instruction.lower()]
+        assert index.matches(Filter(text=piece)).tolist() == found
 
 
 def test_wildcards_of_sql_are_ordinary_characters(client):
