@@ -12,7 +12,7 @@ import unifiedvisual
 from conversion import FORMATS
 
 ROOT = Path(unifiedvisual.__file__).parent
-HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers"}
+HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"}
 
 
 def _imports(path: Path) -> set[str]:

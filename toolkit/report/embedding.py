@@ -75,7 +75,7 @@ def _scaled(picture: Image.Image, scale: float) -> Image.Image:
     if scale >= 1:
         return picture
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.5)  # half the time of a larger gap, and no difference to see
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.1)  # a third of the time of a larger gap, and no difference to see
 
 
 def _encoded(picture: Image.Image, *, lossless: bool) -> bytes:

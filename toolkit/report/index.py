@@ -245,5 +245,6 @@ def _excerpt(texts: dict[str, str], searched: str | None) -> tuple[str, str, str
     for name, text in texts.items():
         if searched and (at := text.find(searched)) >= 0:
             end = at + len(searched)
-            return name, text[max(0, at - AROUND) : at], text[at:end], text[end : end + AROUND]
+            before, behind = text[max(0, at - AROUND) : at], text[end : end + AROUND]
+            return name, "..." * (at > AROUND) + before, text[at:end], behind + "..." * (end + AROUND < len(text))
     return None

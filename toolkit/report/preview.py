@@ -7,6 +7,7 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from toolkit.atomic import write_atomically
 from toolkit.report.embedding import embedded
 from toolkit.report.plots import inline_plots
-from toolkit.report.rendering import RowView, templates, view_row
+from toolkit.report.rendering import Links, RowView, Shown, templates, view_row
 from toolkit.report.sampling import Sampled
 from toolkit.report.stats import collect
 from toolkit.schema import Row
@@ -103,9 +104,13 @@ def _views(rows: Sequence[Row], on_row: Callable[[], None]) -> list[RowView]:
     views = []
     with embedded(rows) as pictures:
         for row, made in zip(rows, pictures, strict=True):
-            views.append(view_row(row, lambda _, number, made=made: made[number].result()))  # type: ignore[misc]
+            views.append(view_row(row, _links(made)))
             on_row()
     return views
+
+
+def _links(made: Sequence[Future[Shown]]) -> Links:
+    return lambda row, number: made[number].result()
 
 
 def _task(name: str, total: int | None, rows: Sequence[RowView]) -> _Task:

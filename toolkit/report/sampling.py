@@ -1,7 +1,7 @@
 """A few rows of every task, drawn by a seed, without reading all of a source.
 
 Packed: rows anywhere in a task are as likely; RUN rows are taken from a row group, for a row group (some 20 MB) is read as a whole. Only those are read.
-As published: rows are drawn from the first POOL times as many that become whole, for an archive can only be read from its front.
+As published: rows are drawn from the first that become whole (POOL times as many, POOL_ROWS at most), for an archive can only be read from its front.
 """
 
 import random
@@ -22,7 +22,7 @@ from toolkit.sources.skips import Skips
 from toolkit.sources.upstream.source import UpstreamSource
 
 RUN = 4
-POOL = 8
+POOL, POOL_ROWS = 8, 400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +65,12 @@ def sample(
 
 
 def _from_upstream(source: UpstreamSource, task: str, rows: int, chance: random.Random, skips: Skips, on_read: OnRead | None, *, is_first: bool) -> Sampled:
+    largest = max(rows, min(POOL * rows, POOL_ROWS))
     reading = source.read(task, skips, owns_unknown=is_first, on_read=on_read, keep_incomplete=True)
     with closing(reading):  # type: ignore[type-var]  # an Iterator that is a generator
-        pool = list(islice(reading, POOL * rows + 1))
-    is_all = len(pool) <= POOL * rows
-    drawn = sorted(chance.sample(range(min(len(pool), POOL * rows)), min(len(pool), rows)))
+        pool = list(islice(reading, largest + 1))
+    is_all = len(pool) <= largest
+    drawn = sorted(chance.sample(range(min(len(pool), largest)), min(len(pool), rows)))
     return Sampled(rows=tuple(pool[number] for number in drawn), total=len(pool) if is_all else None, is_uniform=is_all)
 
 

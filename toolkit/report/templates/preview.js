@@ -58,5 +58,6 @@
     event.preventDefault();
     keys[event.key]();
   });
+  if (matchMedia("(max-width: 640px)").matches) document.querySelector(".overview").open = false; // rows first on a phone
   filter(); // a browser may keep what was typed before a reload
 })();
