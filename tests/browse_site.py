@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from tests import conversion_rows
 from tests.packed import split, write_packed
 from tests.replicas import truth
-from toolkit.cli.browse import _open_site
+from toolkit.cli.browse import open_site
 from toolkit.report.browse import make_app
 from toolkit.report.guard import own_names
 from toolkit.schema import EncodedImage, Row
@@ -40,4 +40,4 @@ def write_rows(folder: Path) -> Path:
 
 
 def client_of(source: str | Path) -> TestClient:
-    return TestClient(make_app(_open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)), base_url=f"http://127.0.0.1:{PORT}")
+    return TestClient(make_app(open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)), base_url=f"http://127.0.0.1:{PORT}")

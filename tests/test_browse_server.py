@@ -96,6 +96,11 @@ def test_a_port_that_is_taken_and_a_layout_that_is_not_packed_are_told(capsys, a
     assert (code, "run: unifiedvisual pack" in err) == (2, True)
 
 
+def test_a_missing_package_names_its_extra(capsys, monkeypatch, packed):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert run(capsys, "browse", packed) == (2, "error: uvicorn is not installed; run: pip install 'unifiedvisual[report]'\n")
+
+
 def test_hosts_of_a_server_that_others_reach():
     names = own_names("0.0.0.0", 80)
     assert names("192.168.1.5:80")

@@ -33,7 +33,7 @@ def run(source: str, *, host: str, port: int, open_browser: bool, revision: str 
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "report") from None
     with _listen(host, port) as listener:
-        site = _open_site(source, revision=revision, token=token)
+        site = open_site(source, revision=revision, token=token)
         port = listener.getsockname()[1]
         if not is_loopback(host):
             print(f"warning: anyone who reaches {host}:{port} reads {site.name}, without a password", file=sys.stderr)
@@ -57,7 +57,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"cannot listen on {host!r}, port {port}: {reason}; give another --port (0: any that is free), or another --host") from error
 
 
-def _open_site(source: str, *, revision: str | None, token: str | None) -> "Site":
+def open_site(source: str, *, revision: str | None, token: str | None) -> "Site":
     from toolkit.report.browse import Site
     from toolkit.report.index import Index, Rows
 

@@ -91,7 +91,7 @@ class _Pages:
     """One method for each kind of address. They run in threads."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self._site, self._template = site, templates().get_template("browse.html")
         self._thumbnail = lru_cache(THUMBNAILS_KEPT)(self._make_thumbnail)
 
     def list_rows(self, request: Request) -> Response:
@@ -202,7 +202,7 @@ class _Pages:
             "thumbnail_px": THUMBNAIL_PX,
             "not_stated": NOT_STATED,
         }
-        return HTMLResponse(templates().get_template("browse.html").render({**known, **links, **shown}), status)
+        return HTMLResponse(self._template.render({**known, **links, **shown}), status)
 
 
 def _filter(request: Request) -> Filter:
