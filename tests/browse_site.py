@@ -1,5 +1,11 @@
 """Rows to browse, odd ones among them, and their pages without a socket."""
 
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,3 +47,16 @@ def write_rows(folder: Path) -> Path:
 
 def client_of(source: str | Path) -> TestClient:
     return TestClient(make_app(open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)), base_url=f"http://127.0.0.1:{PORT}")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Host and port of the command in a process of its own; it is ended with Ctrl-C, as it should be."""
+    command = [sys.executable, "-u", "-m", "toolkit.cli.app", "browse", str(folder), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        lines: list[str] = []
+        assert server.stdout
+        yield next(match[1] for line in server.stdout if lines.append(line) or (match := re.search(r"http://([\d.:]+)/", "".join(lines))))
+        server.send_signal(signal.SIGINT)
+        out, err = server.communicate(timeout=30)
+        assert (server.returncode, out.strip().splitlines()[-1], err) == (0, "ended", "")

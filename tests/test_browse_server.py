@@ -1,15 +1,12 @@
 """`unifiedvisual browse` as a process: who is refused, what is not found, many readers at once, how it starts and ends."""
 
 import http.client
-import re
-import signal
-import subprocess
 import sys
 import threading
 
 import pytest
 
-from tests.browse_site import ALL, write_rows
+from tests.browse_site import ALL, serving, write_rows
 from tests.replicas import replica
 from toolkit.cli.app import main
 from toolkit.report.guard import own_names
@@ -33,15 +30,8 @@ def test_ids_that_are_none_are_not_found(address, piece):
 
 @pytest.fixture(scope="module")
 def address(packed):
-    """The command in a process of its own, ended with Ctrl-C."""
-    command = [sys.executable, "-u", "-m", "toolkit.cli.app", "browse", str(packed), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        lines = []
-        found = next(match[1] for line in server.stdout if lines.append(line) or (match := re.search(r"http://([\d.:]+)/", "".join(lines))))
-        yield found
-        server.send_signal(signal.SIGINT)
-        out, err = server.communicate(timeout=30)
-        assert (server.returncode, out.strip().splitlines()[-1], err) == (0, "ended", "")
+    with serving(packed) as address:
+        yield address
 
 
 def ask(address, path, method="GET", **headers):
