@@ -48,7 +48,9 @@ def test_info_tells_configs_counts_and_licences(run):
     assert json.loads(out)["configs"] == {name: list(tasks) for name, tasks in CONFIGS.items()}
 
 
-@pytest.mark.parametrize("command", ["info", "inspect", "verify", "pack", "push", "convert", "import", "stats", "preview", "card", "tokenize", "demo"])
+@pytest.mark.parametrize(
+    "command", ["info", "inspect", "verify", "pack", "push", "convert", "import", "stats", "preview", "browse", "card", "tokenize", "demo"]
+)
 def test_help_shows_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0

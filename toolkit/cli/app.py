@@ -236,6 +236,26 @@ def preview(
 
 
 @app.command()
+def browse(
+    source: Annotated[str, typer.Argument(metavar="SRC", help=f"A packed dataset: {SRC_HELP[0].lower()}{SRC_HELP[1:]}", show_default=False)],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Any but the default lets other machines read the dataset.")] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
+    revision: Revision = None,
+    token: Token = None,
+) -> None:
+    """Page through a packed dataset in a browser: filters, search, single rows, pictures, a row in any training format. Needs the extra `report`.
+
+    Reads the text columns once at the start, and pictures where a row is opened. Ctrl-C ends it.
+
+    Example: unifiedvisual browse packed --open
+    """
+    from toolkit.cli.browse import run
+
+    run(source, host=host, port=port, open_browser=open_browser, revision=revision, token=token)
+
+
+@app.command()
 def card(
     source: Src,
     croissant: Annotated[bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")] = False,

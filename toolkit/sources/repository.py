@@ -81,12 +81,17 @@ class LocalFolder:
 
 @dataclass(frozen=True)
 class HubRepository:
-    """A dataset repository pinned to one commit, so that a push in between mixes nothing."""
+    """A dataset repository pinned to one commit, so that a push in between mixes nothing.
+
+    Attributes:
+        block_bytes: read ahead of what is asked for in a file that is read from several places.
+    """
 
     repo_id: str
     commit: str
     folder: str = ""
     token: str | bool | None = field(default=None, repr=False)
+    block_bytes: int = RANDOM_ACCESS_BLOCK_BYTES
 
     @property
     def name(self) -> str:
@@ -111,7 +116,7 @@ class HubRepository:
         return dict(sorted((entry.path[start:], entry.size) for entry in tree if isinstance(entry, RepoFile)))
 
     def open(self, path: str) -> BinaryIO:
-        return self._open(path, RANDOM_ACCESS_BLOCK_BYTES)
+        return self._open(path, self.block_bytes)
 
     def stream(self, path: str) -> BinaryIO:
         return self._open(path, 0)  # 0: one GET, read as it comes

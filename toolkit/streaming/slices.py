@@ -45,6 +45,8 @@ def image_slices(file: OpenFile, parquet: pq.ParquetFile, number: int, images: p
     start = column.dictionary_page_offset or column.data_page_offset
     pictures = images.combine_chunks()
     fields = pictures.flatten()
+    if fields.field("bytes").null_count:
+        return None
     values = [value.as_buffer() for value in fields.field("bytes")]
     offsets = find_values(file, start, start + column.total_compressed_size, values)
     if offsets is None:
