@@ -5,10 +5,11 @@ import pytest
 from tests.collate_tiny import QUADRANT_ROWS
 from toolkit.collate import get_collator
 from toolkit.collate.chameleon import chameleon_tokenizer
+from toolkit.collate.common import open_image
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.loss import LossModel, janus_losses, vocabulary_losses
-from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
+from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 transformers = pytest.importorskip("transformers", reason="the collator tests run transformers' own models and processors; pip install transformers")
@@ -69,6 +70,27 @@ def test_distributed_gradients_are_the_plain_ones_in_batches_with_and_without_pi
             assert all(torch.allclose(found[f"module.{key}"], value, atol=1e-6) for key, value in expected.items())
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore")  # trl's own
+def test_trls_own_collator_would_supervise_placeholders_and_prompts_which_ours_masks():
+    sft = pytest.importorskip("trl.trainer.sft_trainer", reason="the comparison is with trl's collator; pip install trl")
+    tiny = tiny_llava()
+    image_id = tiny.tokenizer.convert_tokens_to_ids("<image>")
+    rows = [{**row, "images": [open_image(image) for image in row["images"]]} for row in QUADRANT_ROWS]
+    theirs = sft.DataCollatorForVisionLanguageModeling(processor=tiny.processor)(rows)
+    ours = get_collator("understanding", processor=tiny.processor)(rows)
+    assert (theirs["labels"] == image_id).sum() == 5 * 4  # pictures of 4 placeholders each
+    assert (theirs["labels"][0] != -100).sum() > (ours["labels"][0] != -100).sum()
+    assert not (ours["labels"] == image_id).any()
+
+
+@pytest.mark.filterwarnings("ignore")  # trl's own
+def test_trl_takes_no_picture_in_a_completion_so_rows_keep_the_form_of_messages():
+    sft = pytest.importorskip("trl.trainer.sft_trainer", reason="the limit is one of trl; pip install trl")
+    (prompt, answer), images = QUADRANT_ROWS[2]["messages"], [open_image(image) for image in QUADRANT_ROWS[2]["images"]]
+    with pytest.raises(ValueError, match="image"):
+        sft.DataCollatorForVisionLanguageModeling(processor=tiny_llava().processor)([{"prompt": [prompt], "completion": [answer], "images": images}])
 
 
 def _gradients(model, batch):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.packed import pack_demo
+from toolkit.collate.emu3 import Emu3Collator
 
 torch = pytest.importorskip("torch", reason="the examples train; pip install -e '.[train]'")
 pytest.importorskip("transformers", reason="the examples train transformers' models; pip install -e '.[train]'")
@@ -102,12 +103,16 @@ def test_two_processes_take_the_same_steps_and_every_row_once(packed, tmp_path, 
     assert {rank["odd_rows"] for rank in ranks} == {-1 if tail == "drop" else 1}
 
 
-def test_trainer_goes_on_exactly_where_it_was_stopped_and_reads_nothing_twice(run, packed, tmp_path):
+def test_trainer_goes_on_exactly_where_it_was_stopped_and_reads_nothing_twice(run, packed, tmp_path, monkeypatch):
     pytest.importorskip("accelerate", reason="Trainer needs it; pip install accelerate")
     first, last = losses_of(run("train_trainer.py", "--data", packed, "--out", tmp_path / "whole", "--steps", 20))["loss"]
     assert last < first - 1
     run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 9)
-    said = run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 20, "--resume")
+    rows = []
+    encode = Emu3Collator.encode
+    monkeypatch.setattr(Emu3Collator, "encode", lambda self, row: rows.append(row["id"]) or encode(self, row))
+    said = run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 20, "--resume", "--workers", 0)
+    assert len(rows) <= 9 + 21 + 8 + 4  # the rest of an epoch, a whole one, two batches, and one that Accelerate reads ahead
     assert "of 20 steps" in said
     assert trained(tmp_path / "parts") == trained(tmp_path / "whole")
 

@@ -66,3 +66,13 @@ def main_exits_with_zero(arguments):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert not ended.value.code
+
+
+def test_a_packed_folder_holds_no_script_so_that_any_name_of_it_loads(tmp_path):
+    """`datasets` takes `<folder>/<folder>.py` for a loading script, and refuses."""
+    import datasets
+
+    source, folder = replica(tmp_path / "source", "messages", tasks=("image_editing",)), tmp_path / "unifiedvisual"
+    main_exits_with_zero(["pack", str(source), str(folder)])
+    assert not list(folder.rglob("*.py"))
+    assert len(datasets.load_dataset(str(folder), "image_editing", split="train")) == len(truth()["image_editing"])

@@ -68,7 +68,7 @@ def run(folder, *, world_size: int, workers: int, state=None, epochs=(0,), stop=
     return [[id_ for step in zip(*of_ranks, strict=True) for batch in step for id_ in batch] for of_ranks in zip(*by_rank, strict=True)], saved
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 2, 4, 6])  # the last is more than there are shards
 def test_batches_are_the_same_for_any_number_of_workers(numbers, workers):
     assert list(loader(stream(numbers), workers)) == list(loader(stream(numbers), 0))
 

@@ -89,4 +89,4 @@ def chameleon_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     def pixels_of(image: Any) -> Any:
         return image_processor(image, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(inner.vqmodel, pixels_of, inner.get_image_tokens, settings=image_processor.to_json_string())
+    return VQTokenizer(inner.vqmodel, pixels_of, inner.get_image_tokens, image_processor=image_processor)

@@ -109,4 +109,4 @@ def emu3_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     def ids_of(pixels: Any) -> Any:
         return inner.get_image_tokens(pixels, torch.tensor([pixels.shape[-2:]] * len(pixels)))
 
-    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, settings=image_processor.to_json_string())
+    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, image_processor=image_processor)

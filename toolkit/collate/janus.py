@@ -142,4 +142,4 @@ def janus_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     def ids_of(pixels: Any) -> Any:
         return vqmodel.encode(pixels, return_dict=True).image_tokens
 
-    return VQTokenizer(vqmodel, pixels_of, ids_of, settings=f"middle square, {image_processor.to_json_string()}")
+    return VQTokenizer(vqmodel, pixels_of, ids_of, image_processor=image_processor, cropped="middle square")

@@ -53,21 +53,33 @@ class VQTokenizer:
         module: the VQ part of the model; its parameters are frozen.
         pixels_of: one RGB picture -> float (1, 3, H, W).
         ids_of: float (B, 3, H, W) on the device of `module` -> ids, B equal runs of them.
-        settings: what else decides about ids, as text: the image processor's configuration.
+        image_processor: makes the pixels; its class and configuration are part of the revision. The class too, because the Pillow and the
+            torchvision one of a family give other pixels under the same configuration.
+        cropped: a word for what is done to pictures before.
 
     Attributes:
         batch_size: pictures encoded at once. More is faster on a GPU, whose rounding then may move a picture between two equally near codes.
     """
 
-    def __init__(self, module: torch.nn.Module, pixels_of: Callable[[Image.Image], Tensor], ids_of: Callable[[Tensor], Tensor], *, settings: str) -> None:
-        self.module, self._pixels_of, self._ids_of, self._settings = module, pixels_of, ids_of, settings
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        pixels_of: Callable[[Image.Image], Tensor],
+        ids_of: Callable[[Tensor], Tensor],
+        *,
+        image_processor: Any,
+        cropped: str = "",
+    ) -> None:
+        self.module, self._pixels_of, self._ids_of = module, pixels_of, ids_of
+        self._image_processor, self._cropped = image_processor, cropped
         self.batch_size = 1
         module.eval().requires_grad_(False)
 
     @cached_property
     def revision(self) -> str:
         """sha256 over the weights, the statistics and the image processor's settings."""
-        digest = hashlib.sha256(self._settings.encode())
+        settings = f"{type(self._image_processor).__name__} {self._image_processor.to_json_string()} {self._cropped}"
+        digest = hashlib.sha256(settings.encode())
         for name, tensor in sorted(self.module.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
