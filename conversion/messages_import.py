@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from conversion.formats import OnBadRecord, Shard
 from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
 from conversion.text import turn_parts
 from toolkit.errors import ImageError, RowError
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row, table_to_rows
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import LocalFolder
 
 
 def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
@@ -24,8 +25,8 @@ def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
 
 
 def _table_rows(path: Path) -> Iterator[Row]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=16, columns=list(COLUMNS)):
+    with open_parquet(LocalFolder(path.parent), path.name) as file:
+        for batch in file.iter_batches(batch_size=16, columns=list(COLUMNS), use_threads=False):
             yield from table_to_rows(pa.Table.from_batches([batch]))
 
 

@@ -15,7 +15,8 @@ import yaml
 from tests.command_line import commands, parse_command
 from tests.replicas import ROWS_PER_TASK, replica, truth
 from toolkit.cli.app import main
-from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive
+from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
+from toolkit.demo.rows import demo_rows
 from toolkit.tasks import CONFIGS, TASKS
 
 
@@ -207,12 +208,19 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     assert not (tmp_path.parent / "evil.png").exists()
 
 
-def test_demo_makes_streams_and_shows_all_nine_tasks(run, tmp_path):
-    code, out, _ = run("demo", tmp_path / "demo", "--rows", 3)
+def test_demo_goes_the_whole_way(run, tmp_path):
+    out = tmp_path / "demo"
+    code, text, _ = run("demo", out, "--rows", 2)
     assert code == 0
-    assert all(f"{task.prefix}-0000" in out for task in TASKS.values())
-    assert "Streamed 27 rows" in out
-    assert run("verify", tmp_path / "demo/upstream", "--deep")[0] == 0
+    assert all(f"{task.prefix}-0000" in text for task in TASKS.values())
+    assert run("verify", out / "upstream", "--deep")[0] == 0
+    assert run("generate", "verify", out / "spec.yaml", "--out", out / "run")[0] == 0
+    code, text, _ = run("demo", out, "--rows", 2, "--json")
+    steps = json.loads(text)["steps"]
+    assert (code, [steps[name]["rows"] for name in ("publish", "load", "pack")]) == (0, [18, 18, 18])
+    constructed = json.loads(run("stats", out / "run/packed", "--json")[1])["tasks"]
+    assert set(constructed) == set(TASKS)
+    assert steps["construct"]["rows"] == steps["convert"]["rows"] == steps["verify"]["rows"] - 18 == sum(task["rows"] for task in constructed.values())
 
 
 def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_path):
@@ -295,3 +303,24 @@ def test_a_card_that_a_person_changed_is_kept(run, hub, tmp_path):
     (out / "README.md").write_text(mine)
     run("push", out, "loopback/uv", "--token", hub.token)
     assert (out / "README.md").read_text() == mine
+
+
+@pytest.mark.parametrize(
+    ("format", "profile"),
+    [("webdataset", "rows"), ("webdataset", "pairs"), ("llava", "v15"), *(("messages", name) for name in ("trl", "ms-swift", "lmms-engine"))],
+)
+def test_verify_reads_converted_output_back_and_finds_what_was_lost(run, tmp_path, format, profile):
+    out = tmp_path / "out"
+    write_replica(source := tmp_path / "source", {task: list(demo_rows(task, 3)) for task in ("image_generation", "llava_cot")})
+    assert run("convert", source, format, out, "--on-unfit", "drop", "--option", f"profile={profile}")[0] == 0
+    code, text, _ = run("verify", out, "--deep")
+    assert (code, "every picture decodes" in text) == (0, True)
+    damaged = max(out.rglob("*.*"), key=lambda path: path.stat().st_size)
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
+    assert run("verify", out, "--deep")[0] == 1
+
+
+def test_verify_says_which_formats_it_can_read_back(run, tmp_path):
+    assert run("convert", edits(tmp_path), "emu3", tmp_path / "out", "--on-unfit", "drop", "--option", "input_images=drop")[0] == 0
+    code, _, error = run("verify", tmp_path / "out")
+    assert (code, "has no way back" in error) == (2, True)

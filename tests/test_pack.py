@@ -18,6 +18,7 @@ import pytest
 import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
 from toolkit.demo.replica import file_name, write_archive, write_replica
+from toolkit.demo.rows import demo_rows
 from toolkit.errors import RowError, SourceError, UsageError
 from toolkit.packing import pack as pack_module
 from toolkit.packing.pack import pack
@@ -104,6 +105,15 @@ def test_a_finished_folder_is_left_alone_and_another_work_refused(source, packed
     assert content(packed) == before
     with pytest.raises(UsageError, match="holds a dataset packed from"):
         pack(open_source(source), packed, TASKS, PackOptions(limit=1))
+
+
+def test_a_finished_folder_is_refused_when_its_source_changed(tmp_path):
+    source, out = tmp_path / "source", tmp_path / "packed"
+    write_replica(source, {"cot_collection": list(demo_rows("cot_collection", 3))})
+    pack(open_source(source), out, TASKS)
+    write_replica(source, {"cot_collection": list(demo_rows("cot_collection", 5))})
+    with pytest.raises(UsageError, match="files that changed since; choose another folder"):
+        pack(open_source(source), out, TASKS)
 
 
 def test_an_unfinished_folder_of_other_options_is_refused(source, tmp_path, monkeypatch):

@@ -108,7 +108,11 @@ def test_push_never_uploads_a_module_or_anything_else(packed, hub):
     (packed / "README.md").write_text("# card")
     push(packed, "loopback/packed", token=hub.token)
     files = set(open_repository("loopback/packed").list_files()) - {".gitattributes"}
-    assert files == {path.relative_to(packed).as_posix() for path in packed.rglob("*") if path.is_file()} - {"packed.py", "unifiedvisual.py"}
+    assert files == {path.relative_to(packed).as_posix() for path in packed.rglob("*") if path.is_file()} - {
+        "packed.py",
+        "unifiedvisual.py",
+        ".packed-from.json",
+    }
 
 
 def test_push_to_a_branch_of_a_private_repository(whole, hub):

@@ -74,7 +74,7 @@ def verify(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Read everything once, check every row, and list all problems. Exits 1 if there are any.
+    """Read everything once, check every row, and list all problems: of either layout, or of what `convert` wrote. Exits 1 if there are any.
 
     Example: unifiedvisual verify ./UnifiedVisual-240K --deep
     """
@@ -228,10 +228,10 @@ def card(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)],
-    rows: Annotated[int, typer.Option(min=1, help="Rows per task.")] = 24,
+    rows: Annotated[int, typer.Option(min=1, help="Rows per task, and samples per recipe.")] = 12,
     json: Json = False,
 ) -> None:
-    """Make a small dataset from photographs that come along, load it back, and show some rows. No key, no network.
+    """The whole way on a small dataset it makes itself: publish, load, pack, construct, verify, convert. No key, no network.
 
     Example: unifiedvisual demo demo-out
     """

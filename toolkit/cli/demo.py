@@ -1,42 +1,162 @@
-"""`unifiedvisual demo`: a small dataset in the layout as published, loaded back as a stream."""
+"""`unifiedvisual demo`: the whole way on a small dataset made on the spot, each step beside the command that does the same."""
 
+import json
 import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.cli.terminal import print_json, say, table
+from rich.text import Text
+
+from toolkit.atomic import write_atomically
+from toolkit.cli.card import write_card
+from toolkit.cli.terminal import console, print_json, say, table
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
+from toolkit.demo.sources import write_spec
+from toolkit.errors import RowError, UsageError
 from toolkit.tasks import TASKS
 
-SHOWN_PER_TASK = 2
+MADE = "demo.json"  # says of how many rows the folder is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Rows and pictures that a step made or read."""
+
+    rows: int
+    images: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """
+    Attributes:
+        what: it does, in a few words.
+        command: that does the same.
+    """
+
+    name: str
+    what: str
+    command: str
+    make: Callable[[], Counts]
 
 
 def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
-    import unifiedvisual  # the one command that goes the user's own way in
-
-    started = time.perf_counter()
-    source = out / "upstream"
-    rows = {task: list(demo_rows(task, rows_per_task)) for task in TASKS}
-    write_replica(source, rows, archive_order="shuffled")
-    made = time.perf_counter()
-    loaded = list(unifiedvisual.load_dataset(str(source), split="train", streaming=True))
-    done = time.perf_counter()
+    loaded: list[dict[str, Any]] = []
+    done = {}
+    for step in _steps(out, rows_per_task, loaded):
+        started = time.perf_counter()
+        counts = step.make()
+        done[step.name] = {**asdict(counts), "seconds": round(time.perf_counter() - started, 2)}
+        if not as_json:
+            say(f"{step.name:9} {counts.rows:5,} rows {counts.images:5,} pictures {done[step.name]['seconds']:5.1f} s  {step.what}{counts.note}")
+            console.print(Text(f"{'':9} {step.command}", style="dim"), soft_wrap=True)
     if as_json:
-        print_json({"folder": str(source), "rows": len(loaded), "images": sum(len(row["images"]) for row in loaded), "seconds": done - started})
+        print_json({"folder": str(out), "steps": done})
         return
-    table("A few rows of every task", ("id", "quadrant", "pictures", "asked", "answered"), [_line(row) for row in _first(loaded)])
-    say(f"\nMade {sum(map(len, rows.values())):,} rows of {len(TASKS)} tasks from 12 photographs in {made - started:.1f} s, in the layout as published:")
-    say(f"  {source}/data/*.parquet (text), {source}/images/*.tar.gz (pictures)")
-    say(f"Streamed {len(loaded):,} rows with {sum(len(row['images']) for row in loaded):,} pictures back in {done - made:.1f} s. Do the same in Python:")
-    say(
-        f'  from unifiedvisual import load_dataset\n  ds = load_dataset("{source}", "image_editing", split="train", streaming=True)\n  next(iter(ds))["images"]'
-    )
-    say(f"Next: unifiedvisual inspect {source}")
+    table("\nA row of every task, as it was loaded", ("id", "quadrant", "pictures", "asked", "answered"), [_line(row) for row in _first(loaded)])
+    say(f"Next: unifiedvisual inspect {out / 'upstream'}, and the same for your own data.")
+
+
+def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> list[Step]:
+    published, packed, constructed, spec, shards = out / "upstream", out / "packed", out / "run" / "packed", out / "spec.yaml", out / "webdataset"
+    return [
+        Step(
+            name="publish",
+            what="from 12 photographs, in the layout as published: text Parquet beside tar.gz",
+            command=f"ls {published}/data {published}/images",
+            make=lambda: _publish(published, count),
+        ),
+        Step(
+            name="load",
+            what="streamed back",
+            command=f'load_dataset("{published}", split="train", streaming=True)',
+            make=lambda: _load(published, loaded),
+        ),
+        Step(name="pack", what="to Parquet that holds its pictures", command=f"unifiedvisual pack {published} {packed}", make=lambda: _pack(published, packed)),
+        Step(
+            name="construct",
+            what="by every recipe, from an exact scene engine; no model, no key",
+            command=f"unifiedvisual generate run {spec} --out {out / 'run'}",
+            make=lambda: _construct(out, count),
+        ),
+        Step(
+            name="verify",
+            what="every hash, rule and picture of both",
+            command=f"unifiedvisual verify {constructed} --deep",
+            make=lambda: _verify((packed, constructed)),
+        ),
+        Step(
+            name="convert",
+            what="to WebDataset, without loss",
+            command=f"unifiedvisual convert {constructed} webdataset {shards}",
+            make=lambda: _convert(constructed, shards),
+        ),
+    ]
+
+
+def _publish(folder: Path, count: int) -> Counts:
+    rows = {task: list(demo_rows(task, count)) for task in TASKS}
+    marker = folder.parent / MADE
+    if not marker.exists():  # written again, the files would be newer than what was packed of them
+        write_replica(folder, rows, archive_order="shuffled")
+        write_atomically(marker, json.dumps({"rows": count}))
+    elif (made := json.loads(marker.read_text())["rows"]) != count:
+        raise UsageError(f"{folder.parent} holds a demo of {made} rows per task, not {count}; choose another folder, or remove it")
+    return Counts(rows=sum(map(len, rows.values())), images=sum(len(row.images) for each in rows.values() for row in each))
+
+
+def _load(folder: Path, loaded: list[dict[str, Any]]) -> Counts:
+    import unifiedvisual  # the user's own way in
+
+    loaded.extend(unifiedvisual.load_dataset(str(folder), split="train", streaming=True))
+    return Counts(rows=len(loaded), images=sum(len(row["images"]) for row in loaded))
+
+
+def _pack(source: Path, out: Path) -> Counts:
+    from toolkit.packing.pack import pack
+    from toolkit.sources.layout import open_source
+
+    manifest = pack(open_source(str(source)), out, TASKS)
+    write_card(out)
+    return Counts(rows=manifest.total("rows", TASKS), images=manifest.total("images", TASKS))
+
+
+def _construct(out: Path, count: int) -> Counts:
+    from toolkit.generation.engine import run as generate
+    from toolkit.generation.finalize import finalize
+    from toolkit.generation.spec import read_spec
+
+    spec = read_spec(write_spec(out, count))
+    generate(spec, out / "run")
+    manifest = finalize(spec, out / "run")
+    write_card(out / "run" / "packed")
+    rows = manifest.total("rows", TASKS)
+    return Counts(rows=rows, images=manifest.total("images", TASKS), note=f"; {len(spec.recipes) * count - rows} samples rejected")
+
+
+def _verify(folders: Iterable[Path]) -> Counts:
+    from toolkit.packing.verify import verify_packed
+    from toolkit.sources.repository import LocalFolder
+
+    found = [verify_packed(LocalFolder(folder), deep=True) for folder in folders]
+    for kind, message in (problem for each in found for problem in each.problems):
+        raise RowError(message, kind=kind)
+    return Counts(rows=sum(sum(each.rows.values()) for each in found), images=sum(sum(each.images.values()) for each in found))
+
+
+def _convert(source: Path, out: Path) -> Counts:
+    import conversion
+
+    report = conversion.convert(str(source), "webdataset", out)
+    return Counts(rows=report.rows_out, images=report.images_out)
 
 
 def _first(loaded: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for task in TASKS for row in sorted((row for row in loaded if row["task"] == task), key=lambda row: str(row["id"]))[:SHOWN_PER_TASK]]
+    return [min((row for row in loaded if row["task"] == task), key=lambda row: str(row["id"])) for task in TASKS]
 
 
 def _line(row: dict[str, Any]) -> tuple[str, str, str, str, str]:

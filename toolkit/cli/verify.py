@@ -3,7 +3,11 @@
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
+from conversion import Report, import_rows
+from conversion.formats import Shard
+from conversion.report import REPORT_NAME
 from toolkit.cli.terminal import byte_progress, file_progress, print_json, print_problems, say, table
 from toolkit.errors import ImageError, SourceError
 from toolkit.images import Decoder
@@ -17,6 +21,11 @@ from toolkit.tasks import TASKS
 
 
 def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+    if Path(source, REPORT_NAME).is_file():
+        skips = _every_problem()
+        found = _check_converted(Path(source), skips, Decoder() if deep else None)
+        report(source, found, dict(skips.counts), skips.examples, deep=deep, as_json=as_json)
+        return
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     if isinstance(opened, PackedSource):
         with file_progress("shards", len(opened.shards(TASKS))) as advance:
@@ -26,7 +35,7 @@ def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision:
             problems[kind].append(message)
         counts = {kind: len(messages) for kind, messages in problems.items()}
     else:
-        skips = Skips(on_missing="skip", on_bad_row="skip", max_in_a_row=sys.maxsize, num_examples=sys.maxsize)
+        skips = _every_problem()
         found = _check_upstream(opened, skips, Decoder() if deep else None)
         problems, counts = skips.examples, dict(skips.counts)
     report(opened.repository.name, found, counts, problems, deep=deep, as_json=as_json)
@@ -45,10 +54,43 @@ def report(name: str, found: Findings, counts: dict[str, int], problems: dict[st
         raise SystemExit(1)
 
 
+def _every_problem() -> Skips:
+    return Skips(on_missing="skip", on_bad_row="skip", max_in_a_row=sys.maxsize, num_examples=sys.maxsize)
+
+
 def _check_upstream(source: UpstreamSource, skips: Skips, decoder: Decoder | None) -> Findings:
+    return _count(_read(source, skips), skips, decoder)
+
+
+def _check_converted(folder: Path, skips: Skips, decoder: Decoder | None) -> Findings:
+    """Read a converted dataset by the way back of its format, and compare with what its report says was written.
+
+    Raises:
+        UsageError: the format has no way back.
+    """
+    written = Report.read(folder / REPORT_NAME)
+    options = {"task": next(iter(TASKS))}  # of records that name none; a rule of the row does not depend on it
+    pieces = import_rows(written.format, folder, options=options, on_bad=lambda error: skips.note(error.kind, str(error))) if written.records_out else []
+    found = _count((row for piece in pieces for row in _whole(piece, skips)), skips, decoder)
+    for what, there, expected in (("records", found.rows, written.records_out), ("pictures", found.images, written.images_out)):
+        if (count := sum(there.values())) != expected:
+            skips.note(f"{what}_count", f"{folder}: {count:,} {what} can be read; its {REPORT_NAME} says {expected:,} were written; convert again")
+    return found
+
+
+def _whole(piece: Shard, skips: Skips) -> Iterator[Row]:
+    try:
+        for row in piece():
+            if isinstance(row, Row):  # what is wrong with the others was noted
+                yield row
+    except SourceError as error:  # one broken file does not hide what the others hold
+        skips.note("unreadable", str(error))
+
+
+def _count(read: Iterator[Row], skips: Skips, decoder: Decoder | None) -> Findings:
     rows: Counter[str] = Counter()
     images: Counter[str] = Counter()
-    for row in _read(source, skips):
+    for row in read:
         rows[row.task] += 1
         images[row.task] += len(row.images)
         for number, image in enumerate(row.images if decoder else ()):

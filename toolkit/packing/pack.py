@@ -25,6 +25,7 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
 
 STAGING = ".packing"
+PACKED_FROM = ".packed-from.json"  # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
 
 
 def pack(
@@ -47,7 +48,7 @@ def pack(
         raise UsageError(f"{source.repository.name} has none of these tasks; it has: {', '.join(source.tasks)}")
     plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": asdict(options)}
     if (out / MANIFEST).exists():
-        return _finished(out, source, options)
+        return _finished(out, source, options, plan)
     with _staging(out, plan) as staging:
         _check_disk(source, tasks, out, staging)
         skipped = stage_tasks(source, staging, tasks, options, workers=workers, on_read=on_read)
@@ -55,13 +56,19 @@ def pack(
         manifest = Manifest(
             source=_describe(source), options=asdict(options), shards=tuple(shards), skipped={task: skipped[task] for task in tasks if skipped[task]}
         )
+        write_atomically(out / PACKED_FROM, json.dumps(plan))
         write_atomically(out / MANIFEST, manifest.to_json())
         shutil.rmtree(staging)
     return manifest
 
 
-def _finished(out: Path, source: Source, options: PackOptions) -> Manifest:
+def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, Any]) -> Manifest:
     manifest = read_manifest(LocalFolder(out))
+    path = out / PACKED_FROM
+    if path.exists() and json.loads(path.read_text()) != plan:
+        raise UsageError(
+            f"{out} holds a dataset packed from other files, tasks or options, or from files that changed since; choose another folder, or remove it"
+        )
     if (manifest.source, manifest.options) != (_describe(source), asdict(options)):
         raise UsageError(f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or remove it")
     shutil.rmtree(out / STAGING, ignore_errors=True)  # of a run that was killed after its last step but one
