@@ -56,11 +56,10 @@ def demo(tmp_path_factory):
 
 @cache
 def tiny(checkpoint):
-    from tests import collate_tiny
+    from examples import tiny_models
 
-    return {"Anole": collate_tiny.tiny_chameleon, "Emu3": collate_tiny.tiny_emu3, "Janus": collate_tiny.tiny_janus, "llava": collate_tiny.tiny_llava}[
-        next(name for name in ("Anole", "Emu3", "Janus", "llava") if name in checkpoint)
-    ]()
+    families = {"Anole": "tiny_chameleon", "Emu3": "tiny_emu3", "Janus": "tiny_janus", "llava": "tiny_llava"}
+    return getattr(tiny_models, next(families[name] for name in families if name in checkpoint))()
 
 
 @pytest.fixture
