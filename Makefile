@@ -20,6 +20,7 @@ $(VENV)/dev: $(VENV)/core
 
 demo: $(VENV)/core
 	$(BIN)/unifiedvisual demo $(OUT)
+	@echo 'source $(BIN)/activate puts unifiedvisual on the path'
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 $(ARGS)

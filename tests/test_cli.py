@@ -1,8 +1,10 @@
 """The commands as a user calls them: what they print, and the exit code of every kind of bad input."""
 
 import gzip
+import inspect
 import io
 import json
+import re
 import tarfile
 
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.command_line import commands, parse_command
 from tests.replicas import ROWS_PER_TASK, replica, truth
 from toolkit.cli.app import main
 from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
@@ -48,13 +51,20 @@ def test_info_tells_configs_counts_and_licences(run):
     assert json.loads(out)["configs"] == {name: list(tasks) for name, tasks in CONFIGS.items()}
 
 
-@pytest.mark.parametrize(
-    "command", ["info", "inspect", "verify", "pack", "push", "convert", "import", "stats", "preview", "browse", "card", "tokenize", "demo"]
-)
-def test_help_shows_an_example(run, command):
-    code, out, _ = run(command, "--help")
+@pytest.mark.parametrize("name", dict(commands()))
+def test_help_shows_an_example_that_parses(run, name):
+    code, out, _ = run(*name.split()[1:], "--help")
+    (example,) = re.findall(r"^Example: (.+)$", inspect.cleandoc(dict(commands())[name].help), flags=re.MULTILINE)
     assert code == 0
-    assert f"Example: unifiedvisual {command}" in " ".join(out.split())
+    assert "".join(f"Example: {example}".split()) in "".join(out.split())  # wide ones are wrapped
+    assert example.startswith(f"{name} ") or example == name
+    parse_command(example)
+
+
+@pytest.mark.parametrize("line", ["unifiedvisual pack demo-out", "unifiedvisual pakc a b", "unifiedvisual generate run --shrad 0/1 spec.yaml"])
+def test_an_example_that_is_wrong_does_not_parse(line):
+    with pytest.raises(Exception, match=r"pakc|shrad|[Mm]issing"):
+        parse_command(line)
 
 
 @pytest.mark.parametrize("shape", REPLICA_SHAPES)

@@ -10,8 +10,9 @@ from toolkit.cli import generate_app
 
 app = typer.Typer(
     name="unifiedvisual",
-    help="Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and in answers.",
-    epilog="Start with: unifiedvisual demo demo-out. Exit codes: 0 done, 1 the data is wrong, 2 the call is wrong.",
+    help="Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and in answers.\n\n"
+    "Example: unifiedvisual demo demo-out",
+    epilog="Exit codes: 0 done, 1 the data is wrong, 2 the call is wrong.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

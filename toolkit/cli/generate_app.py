@@ -5,7 +5,11 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives anything.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives anything.\n\n"
+    "Example: unifiedvisual generate run zero-key",
+    no_args_is_help=True,
+)
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which comes along.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/<name of the spec>.", show_default=False)]
