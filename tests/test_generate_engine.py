@@ -15,6 +15,7 @@ from toolkit.generation.blobs import Blobs
 from toolkit.generation.explain import explain, remake
 from toolkit.generation.finalize import finalize
 from toolkit.generation.journal import finished
+from toolkit.generation.lock import lock
 from toolkit.generation.spec import read_spec
 from toolkit.generation.summary import summarise
 from toolkit.sources.packed import PackedSource, find_shards
@@ -108,7 +109,7 @@ def test_another_seed_in_the_same_folder_is_refused_unless_forked(tmp_path):
 
 def test_two_writers_of_a_shard_are_refused(tmp_path):
     spec = procedural(tmp_path, {"mm_reasoning_o": 1})
-    with engine.lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
+    with lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
         engine.run(spec, tmp_path / "run")
 
 
