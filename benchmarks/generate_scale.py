@@ -26,8 +26,8 @@ from toolkit.generation import engine
 from toolkit.generation.backends.base import Reply, Request
 from toolkit.generation.finalize import finalize
 from toolkit.generation.journal import journal_paths
+from toolkit.generation.report import report
 from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import report, summarise
 
 PICTURES = 1_000
 MAX_MB, LEAST_ROWS_PER_S, MAX_RESUME_S = 300, 1_000, 5
@@ -55,7 +55,7 @@ def work(what: str, folder: Path) -> None:
     elif what == "replay":
         engine.run(spec, folder / "again", replay=folder / "first")
     elif what == "status":
-        report(spec, summarise(spec, folder / "again"))
+        report(spec, folder / "again")
     else:
         finalize(spec, folder / "again")
 

@@ -1,6 +1,7 @@
 """Runs without key or network: every recipe, going on, raising n, shards, replay, packing."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,7 +248,12 @@ def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
     code, text = call("run", str(spec), *out, "--json")
     assert (code, json.loads(text)["recipes"]["image_editing"]["ok"]) == (0, 2)
     assert call("finalize", str(spec), *out)[0] == 0
-    assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in (tmp_path / "run/report.md").read_text()
+    report = (tmp_path / "run/report.md").read_text()
+    assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in report
+    assert "| mm_internet | internet_judge: pictures_do_not_fit | 1 |" in report
+    assert "| image | procedural | procedural | - |" in report
+    assert re.search(r"\| procedural \| 19 \| 19 \| 0 \| 0 \| 2 \| 0.0000 \| 0 \| 0 \| \d+\.\d\d \| \d+\.\d\d \|", report)
+    assert re.search(r"### image_editing: `ie-proc-[0-9a-f]{20}`\n\n- pictures: input, output\n- instruction: ", report)
     assert call("verify", str(spec), *out, "--sweep")[0] == 0
     id = packed_rows(tmp_path / "run")[0].id
     code, text = call("explain", str(spec), id, *out, "--replay")

@@ -25,9 +25,10 @@ from toolkit.generation.executors.slurm import script
 from toolkit.generation.explain import Explained, remake
 from toolkit.generation.explain import explain as explain_sample
 from toolkit.generation.finalize import PACKED, finalize
+from toolkit.generation.report import report
 from toolkit.generation.retry import put_back
 from toolkit.generation.spec import RunSpec, parse_spec, read_spec
-from toolkit.generation.summary import Summary, report, summarise
+from toolkit.generation.summary import Summary, summarise
 
 
 def read_any(path: Path) -> RunSpec:
@@ -144,7 +145,7 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
     spec = read_any(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
-    write_atomically(folder / "report.md", report(spec, summarise(spec, folder)))
+    write_atomically(folder / "report.md", report(spec, folder))
     if as_json:
         print_json(asdict(manifest))
     else:

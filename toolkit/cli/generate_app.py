@@ -71,7 +71,7 @@ def status(spec: Spec, out: Out = None, json: Json = False) -> None:
 def retry(
     spec: Spec, out: Out = None, reason: Annotated[str, typer.Option(metavar="REASON", help="Also those rejected for it; default: failed samples.")] = ""
 ) -> None:
-    """Put failed samples back among those to be made.
+    """Put failed samples back among those to be made, to go on where they stopped; those that were rejected are made anew, from another seed.
 
     Example: unifiedvisual generate retry spec.yaml --reason refusal
     """
