@@ -63,6 +63,7 @@ def test_an_unknown_executor_lists_the_known(clean, tmp_path):
         run_shards(read_spec(clean[0]), tmp_path, num_shards=2, executor="spark")
 
 
+@pytest.mark.timeout(300)  # a cluster takes a while to start
 def test_ray_makes_what_one_run_makes_and_goes_on_after_a_worker_died(clean, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="ray is not installed")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
