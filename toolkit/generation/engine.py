@@ -19,7 +19,7 @@ from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
 from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
 from toolkit.generation.interrupts import draining
-from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query, redraws
+from toolkit.generation.journal import Finished, Journal, finished, insert_sample, journal_paths, query, redraws
 from toolkit.generation.keys import canonical, digest, number_of
 from toolkit.generation.lock import lock
 from toolkit.generation.plans import Planned, agree, plan
@@ -102,9 +102,7 @@ async def _run(
 ) -> Counter[str]:
     seats = seats_for(spec, [each.recipe for each in planned], replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
-    spent = next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"))[0]
-    share = None if spec.max_usd is None else spec.max_usd / shard[1]
-    budget = Budget(share, spent=spent)
+    budget = Budget(_share(spec, folder, shard[1]), spent=_spent(path))
     calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
     again = redraws(replay or folder)
     work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, redraws=again, on_sample=on_sample)
@@ -116,6 +114,16 @@ async def _run(
         for backend in {id(seat.backend): seat.backend for seat in seats.values()}.values():
             await backend.close()
     return work.counts
+
+
+def _share(spec: RunSpec, folder: Path, num_shards: int) -> float | None:
+    """Of the cap, for one of N shards; what runs with another N have spent is gone."""
+    elsewhere = sum(_spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}"))
+    return None if spec.max_usd is None else max(0.0, spec.max_usd - elsewhere) / num_shards
+
+
+def _spent(path: Path) -> float:
+    return float(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0])
 
 
 def _opener(spec: RunSpec, replay: Path | None) -> Callable[[str], Backend]:

@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS samples (
 CREATE TABLE IF NOT EXISTS redraws (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts_of_call ON attempts (key);
 CREATE INDEX IF NOT EXISTS calls_of_sample ON calls (sample);
-CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx);
+CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx, state);
 """
 Statement = tuple[str, Sequence[Any]]
 Value = TypeVar("Value")
