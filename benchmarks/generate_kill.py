@@ -1,6 +1,6 @@
 """Is generation safe from kill -9? Each recipe is killed at random points, and must end in the bytes of a clean run; prints a table.
 
-    python benchmarks/generate_kill.py                    20 kills a recipe over HTTP (a server on loopback), about 10 minutes on two cores
+    python benchmarks/generate_kill.py                    20 kills a recipe over HTTP (a server on loopback), about 12 minutes on two cores
     python benchmarks/generate_kill.py --procedural       the same with the scene engine
     python benchmarks/generate_kill.py --kills 3          a look
 
@@ -16,25 +16,30 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.generation_kills import run_with_kills, sends
-from tests.generation_runs import GENERATING, KEY, http_spec, write_spec
+from tests.generation_kills import run_with_kills, steps
+from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_sources, write_spec
 from tests.openai_server import OpenAIServer
 from toolkit.generation import engine
 from toolkit.generation.finalize import finalize
 from toolkit.generation.spec import read_spec
 
 CONCURRENCY = 4
+IMPORTED = 25  # times as many samples of the recipes that ask no model, or they are done before they are killed
 
 
 def try_recipe(name: str, folder: Path, url: str, *, samples: int, kills: int, seed: int) -> bool:
     """One line of the table; whether it is as it should be."""
-    if url:
+    if name in IMPORTS:
+        samples *= IMPORTED
+        write_sources(folder, samples, names=[name])
+        path = write_spec(folder, {"name": name, "recipes": {name: {"n": samples, "source": f"{name}.jsonl"}}, "concurrency": CONCURRENCY})
+    elif url:
         path = http_spec(folder, url, {name: samples}, concurrency=CONCURRENCY)
     else:
         path = write_spec(folder, {"name": name, "recipes": {name: samples}, "concurrency": CONCURRENCY})
     spec, started = read_spec(path), time.monotonic()
     engine.run(spec, folder / "clean")
-    survived = run_with_kills(path, folder / "killed", kills=kills, total_sends=sends(folder / "clean"), seed=seed)
+    survived = run_with_kills(path, folder / "killed", kills=kills, total=steps(folder / "clean"), seed=seed)
     clean, killed = (finalize(spec, folder / each) for each in ("clean", "killed"))
     is_same = [shard.sha256 for shard in clean.shards] == [shard.sha256 for shard in killed.shards]
     extra, bound = survived.sends - survived.calls, CONCURRENCY * survived.kills
@@ -54,7 +59,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--procedural", action="store_true")
-    parser.add_argument("--recipes", nargs="*", default=GENERATING)
+    parser.add_argument("--recipes", nargs="*", default=(*GENERATING, *IMPORTS))
     given = parser.parse_args()
     os.environ["TEST_API_KEY"] = KEY
     server = OpenAIServer(latency_s=0.02)

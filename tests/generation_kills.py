@@ -1,4 +1,4 @@
-"""Runs that are killed with SIGKILL while they send, again and again, and then left to finish."""
+"""Runs that are killed with SIGKILL while they work, again and again, and then left to finish."""
 
 import random
 import sqlite3
@@ -8,12 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.generation.spec import read_spec
+from toolkit.generation.summary import summarise
+
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survived:
-    """kills: that hit a live process; sends, calls: in the journal; in_doubt: as it shows them."""
+    """kills: that hit a live process; sends, calls: in the journal; in_doubt: as `status` says."""
 
     kills: int
     sends: int
@@ -21,14 +24,18 @@ class Survived:
     in_doubt: int
 
 
-def run_with_kills(spec: Path, folder: Path, *, kills: int, total_sends: int, seed: int = 0) -> Survived:
-    """Run to the end in processes of their own, killed after a random number of further sends each time."""
+def run_with_kills(spec: Path, folder: Path, *, kills: int, total: int, seed: int = 0) -> Survived:
+    """Run to the end in processes of their own, killed after a random number of further steps each time.
+
+    Args:
+        total: steps of a run that is not killed.
+    """
     dice = random.Random(seed)
     hit = 0
     while hit < kills:
-        wanted = sends(folder) + dice.randint(1, max(1, 2 * total_sends // (kills + 2)))
+        wanted = steps(folder) + dice.randint(1, max(1, 2 * total // (kills + 2)))
         process = _start(spec, folder)
-        while process.poll() is None and sends(folder) < wanted:
+        while process.poll() is None and steps(folder) < wanted:
             time.sleep(0.002)
         time.sleep(dice.random() * 0.02)
         if process.poll() is not None:
@@ -40,11 +47,13 @@ def run_with_kills(spec: Path, folder: Path, *, kills: int, total_sends: int, se
     process = _start(spec, folder)
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out.decode()
-    return Survived(kills=hit, sends=sends(folder), calls=_count(folder, "calls"), in_doubt=_count(folder, "attempts WHERE state = 'in_doubt'"))
+    in_doubt = summarise(read_spec(spec), folder).in_doubt
+    return Survived(kills=hit, sends=_count(folder, "attempts"), calls=_count(folder, "calls"), in_doubt=in_doubt)
 
 
-def sends(folder: Path) -> int:
-    return _count(folder, "attempts")
+def steps(folder: Path) -> int:
+    """How far a run is: sends, and finished samples."""
+    return _count(folder, "attempts") + _count(folder, "samples")
 
 
 def _start(spec: Path, folder: Path) -> "subprocess.Popen[bytes]":

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -13,7 +14,10 @@ GENERATING = (
     *("image_generation_topic", "image_generation_category", "image_editing", "image_correction"),
     *("mm_reasoning_o", "mm_reasoning_mm", "mm_reasoning_t", "mm_internet"),
 )
-SOURCED = ("image_generation_category", "image_editing", "mm_reasoning_o", "mm_reasoning_mm", "mm_internet")
+IMPORTS = ("import_llava_cot", "import_cot_collection")  # they ask no model
+SOURCED = ("image_generation_category", "image_editing", "mm_reasoning_o", "mm_reasoning_mm", "mm_internet", *IMPORTS)
+_TAGGED = "<SUMMARY>s</SUMMARY> <CAPTION>c</CAPTION> <REASONING>r</REASONING> <CONCLUSION>B</CONCLUSION>"
+_TURNS = [{"from": "human", "value": "<image>\nA or B?"}, {"from": "gpt", "value": _TAGGED}]
 PRICES = {"chat": {"input_per_mtok": 2.0, "output_per_mtok": 8.0}, "draw": {"per_image": 0.04}}
 
 
@@ -44,7 +48,7 @@ def http_spec(folder: Path, url: str, recipes: dict[str, int], **rest: object) -
     )
 
 
-def write_sources(folder: Path, count: int) -> None:
+def write_sources(folder: Path, count: int, names: Iterable[str] = SOURCED) -> None:
     for number in range(count + 3):
         (folder / f"{number}.png").write_bytes(picture(number))
     records = {
@@ -53,9 +57,11 @@ def write_sources(folder: Path, count: int) -> None:
         "mm_reasoning_o": lambda n: {"image": f"{n}.png"},
         "mm_reasoning_mm": lambda n: {"image": f"{n}.png"},
         "mm_internet": lambda n: {"texts": [f"Page {n} says a good many things.", None, "And it ends here, in short."], "images": [None, f"{n}.png", None]},
+        "import_llava_cot": lambda n: {"id": str(n), "image": f"{n}.png", "conversations": _TURNS},
+        "import_cot_collection": lambda n: {"source": f"{n} + 1?", "target": str(n + 1), "rationale": f"One more than {n}.", "task": "sum", "type": "CoT"},
     }
-    for name, record in records.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record(number)) + "\n" for number in range(count)))
+    for name in names:
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(records[name](number)) + "\n" for number in range(count)))
     (folder / "pool.jsonl").write_text("".join(json.dumps({"image": f"{number}.png", "caption": f"a text {number}"}) + "\n" for number in range(3)))
 
 
@@ -67,4 +73,4 @@ def picture(number: int) -> bytes:
     return buffer.getvalue()
 
 
-__all__ = ["GENERATING", "KEY", "PRICES", "SOURCED", "http_spec", "picture", "write_sources", "write_spec"]
+__all__ = ["GENERATING", "IMPORTS", "KEY", "PRICES", "SOURCED", "http_spec", "picture", "write_sources", "write_spec"]

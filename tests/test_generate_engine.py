@@ -1,6 +1,8 @@
 """Runs without key or network: every recipe, going on, raising n, shards, replay, packing."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,6 +17,10 @@ from toolkit.generation.blobs import Blobs
 from toolkit.generation.explain import explain, remake
 from toolkit.generation.finalize import finalize
 from toolkit.generation.journal import finished
+from toolkit.generation.lock import lock
+from toolkit.generation.recipe import reject
+from toolkit.generation.recipes import mm_reasoning_o
+from toolkit.generation.retry import put_back
 from toolkit.generation.spec import read_spec
 from toolkit.generation.summary import summarise
 from toolkit.sources.packed import PackedSource, find_shards
@@ -108,8 +114,48 @@ def test_another_seed_in_the_same_folder_is_refused_unless_forked(tmp_path):
 
 def test_two_writers_of_a_shard_are_refused(tmp_path):
     spec = procedural(tmp_path, {"mm_reasoning_o": 1})
-    with engine.lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
+    with lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
         engine.run(spec, tmp_path / "run")
+
+
+def test_rejected_samples_put_back_are_made_anew_from_another_seed(tmp_path):
+    spec = procedural(tmp_path, {"mm_internet": 4, "mm_reasoning_o": 1})
+    engine.run(spec, tmp_path / "run")
+    (planted,) = (sample for sample in finished(tmp_path / "run", "mm_internet") if sample.state == "rejected")
+    asked = {call["key"] for call in explain(tmp_path / "run", planted.id).calls}
+    seen = []
+    for _ in range(2):
+        assert put_back(tmp_path / "run", "pictures_do_not_fit") == 1
+        assert engine.run(spec, tmp_path / "run") == {"rejected": 1}  # each fourth page has a planted defect, so that one is found again
+        found = explain(tmp_path / "run", planted.id)
+        seen.append({call["key"] for call in found.calls} - asked)
+        asked |= seen[-1]
+    assert [len(keys) for keys in seen] == [2, 2]  # question and judge, of another page each time
+    assert summarise(spec, tmp_path / "run").recipes["mm_reasoning_o"].ok == 1
+
+
+def test_a_redrawn_sample_becomes_a_row_that_is_replayed_and_spread_the_same(tmp_path, monkeypatch):
+    spec = procedural(tmp_path, {"mm_reasoning_o": 3})
+    make = mm_reasoning_o.RECIPE.make
+
+    async def picky(context):
+        made = await make(context)
+        if (context.index, context.seed) == (1, 0):
+            reject("taste", "dull")
+        return made
+
+    monkeypatch.setattr(mm_reasoning_o, "RECIPE", replace(mm_reasoning_o.RECIPE, make=picky))
+    manifests = []
+    for run, num_shards in (("one", 1), ("three", 3)):
+        for again in (0, 1):
+            for part in range(num_shards):
+                engine.run(spec, tmp_path / run, shard=(part, num_shards))
+            assert put_back(tmp_path / run, "dull") == (again == 0)
+        manifests.append(shas(finalize(spec, tmp_path / run)))
+    assert manifests[0] == manifests[1]
+    (redrawn,) = (row for row in packed_rows(tmp_path / "one") if json.loads(row.provenance)["index"] == 1)
+    assert json.loads(redrawn.provenance)["seed"] != 0
+    assert remake(spec, tmp_path / "one", explain(tmp_path / "one", redrawn.id).sample) == (redrawn, True)
 
 
 def test_rows_are_explained_and_made_again_from_the_journal(clean):
@@ -202,7 +248,12 @@ def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
     code, text = call("run", str(spec), *out, "--json")
     assert (code, json.loads(text)["recipes"]["image_editing"]["ok"]) == (0, 2)
     assert call("finalize", str(spec), *out)[0] == 0
-    assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in (tmp_path / "run/report.md").read_text()
+    report = (tmp_path / "run/report.md").read_text()
+    assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in report
+    assert "| mm_internet | internet_judge: pictures_do_not_fit | 1 |" in report
+    assert "| image | procedural | procedural | - |" in report
+    assert re.search(r"\| procedural \| 19 \| 19 \| 0 \| 0 \| 2 \| 0.0000 \| 0 \| 0 \| \d+\.\d\d \| \d+\.\d\d \|", report)
+    assert re.search(r"### image_editing: `ie-proc-[0-9a-f]{20}`\n\n- pictures: input, output\n- instruction: ", report)
     assert call("verify", str(spec), *out, "--sweep")[0] == 0
     id = packed_rows(tmp_path / "run")[0].id
     code, text = call("explain", str(spec), id, *out, "--replay")

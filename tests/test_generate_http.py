@@ -185,6 +185,14 @@ def test_the_cap_is_never_passed_and_raising_it_goes_on(server, go):
     assert_ledger_equals(server, summary)
 
 
+def test_a_cap_holds_over_shards_of_another_number(server, tmp_path):
+    spec = read_spec(http_spec(tmp_path, server.url, {"image_generation_topic": 20}, budget={"max_usd": 0.30}))
+    for shard in ((0, 1), (0, 2), (1, 2)):
+        with pytest.raises(RunStopped, match=r"raise budget\.max_usd to go on"):
+            engine.run(spec, tmp_path / "run", shard=shard)
+    assert 0.15 < summarise(spec, tmp_path / "run").cost <= 0.30
+
+
 def test_a_cap_without_a_price_is_refused_before_anything_is_sent(server, go):
     with pytest.raises(UsageError, match="no price is known"):
         go({"image_generation_topic": 1}, budget={"max_usd": 1.0}, prices={})

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.generation_kills import run_with_kills, sends
-from tests.generation_runs import GENERATING, KEY, http_spec, write_spec
+from tests.generation_kills import run_with_kills, steps
+from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_spec
 from tests.openai_server import OpenAIServer
 from toolkit.generation import engine
 from toolkit.generation.audit import problems
@@ -34,12 +34,12 @@ def check(path, folder, survived, clean):
 
 
 def test_killed_runs_over_http_end_in_the_same_bytes(server, tmp_path):
-    path = http_spec(tmp_path, server.url, dict.fromkeys(GENERATING, 5), concurrency=CONCURRENCY)
+    path = http_spec(tmp_path, server.url, {**dict.fromkeys(GENERATING, 5), **dict.fromkeys(IMPORTS, 20)}, concurrency=CONCURRENCY)
     spec = read_spec(path)
     engine.run(spec, tmp_path / "clean")
     clean, asked = finalize(spec, tmp_path / "clean"), len(server.requests)
     server.reset()
-    survived = run_with_kills(path, tmp_path / "killed", kills=4, total_sends=sends(tmp_path / "clean"))
+    survived = run_with_kills(path, tmp_path / "killed", kills=4, total=steps(tmp_path / "clean"))
     check(path, tmp_path / "killed", survived, clean)
     assert len(server.requests) <= asked + CONCURRENCY * survived.kills
     assert max(server.contents.values()) <= 1 + survived.kills
@@ -51,5 +51,5 @@ def test_killed_procedural_runs_end_in_the_same_bytes(tmp_path):
     spec = read_spec(path)
     engine.run(spec, tmp_path / "clean")
     clean = finalize(spec, tmp_path / "clean")
-    survived = run_with_kills(path, tmp_path / "killed", kills=3, total_sends=sends(tmp_path / "clean"))
+    survived = run_with_kills(path, tmp_path / "killed", kills=3, total=steps(tmp_path / "clean"))
     check(path, tmp_path / "killed", survived, clean)

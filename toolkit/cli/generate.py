@@ -20,12 +20,15 @@ from toolkit.generation.audit import problems
 from toolkit.generation.blobs import Blobs
 from toolkit.generation.engine import Progress as Event
 from toolkit.generation.estimate import estimate
+from toolkit.generation.executors import run_shards
+from toolkit.generation.executors.slurm import script
 from toolkit.generation.explain import Explained, remake
 from toolkit.generation.explain import explain as explain_sample
 from toolkit.generation.finalize import PACKED, finalize
+from toolkit.generation.report import report
 from toolkit.generation.retry import put_back
 from toolkit.generation.spec import RunSpec, parse_spec, read_spec
-from toolkit.generation.summary import Summary, report, summarise
+from toolkit.generation.summary import Summary, summarise
 
 
 def read_any(path: Path) -> RunSpec:
@@ -61,12 +64,17 @@ def plan(path: Path, *, as_json: bool) -> None:
     say(f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}" + (f", and {', '.join(unknown)}: unknown" if unknown else ""))
 
 
-def run(path: Path, out: Path | None, *, shard: str, fork: bool, replay: Path | None, as_json: bool) -> None:
+def run(path: Path, out: Path | None, *, shard: str, shards: int, executor: str, fork: bool, replay: Path | None, as_json: bool) -> None:
+    if shard and (shards > 1 or executor != "local"):
+        raise UsageError("--shard makes one part here, --shards makes all of them; give one of the two")
     spec = read_any(path)
     folder = _folder(spec, out)
     try:
         with _live(spec) as on_sample:
-            engine.run(spec, folder, shard=_shard(shard), fork=fork, replay=replay, on_sample=on_sample)
+            if shards > 1 or executor != "local":
+                run_shards(spec, folder, num_shards=shards, executor=executor, fork=fork, replay=replay, on_sample=on_sample)
+            else:
+                engine.run(spec, folder, shard=_shard(shard or "0/1"), fork=fork, replay=replay, on_sample=on_sample)
     finally:
         summary = summarise(spec, folder)
         _print(spec, summary, folder, as_json=as_json)
@@ -96,6 +104,11 @@ def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
             progress.update(bars[event.recipe], advance=1, counts=told)
 
         yield on_sample
+
+
+def slurm(path: Path, out: Path | None, *, shards: int) -> None:
+    spec = read_any(path)
+    sys.stdout.write(script(spec.name, path, _folder(spec, out), num_shards=shards))
 
 
 def status(path: Path, out: Path | None, *, as_json: bool) -> None:
@@ -132,7 +145,7 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
     spec = read_any(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
-    write_atomically(folder / "report.md", report(spec, summarise(spec, folder)))
+    write_atomically(folder / "report.md", report(spec, folder))
     if as_json:
         print_json(asdict(manifest))
     else:

@@ -31,7 +31,9 @@ def plan(spec: Spec, json: Json = False) -> None:
 def run(
     spec: Spec,
     out: Out = None,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts, I from 0; each may run on another machine.")] = "0/1",
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts, I from 0; each may run on another machine.", show_default=False)] = "",
+    shards: Annotated[int, typer.Option(metavar="N", min=1, help="Make all of N parts at the same time.")] = 1,
+    executor: Annotated[str, typer.Option(metavar="local|ray", help="Who makes the N parts: processes here, or tasks of Ray.")] = "local",
     fork: Annotated[bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")] = False,
     replay: Annotated[Path | None, typer.Option(metavar="RUN", help="Answer from the journals of that run; ask no model.", show_default=False)] = None,
     json: Json = False,
@@ -42,7 +44,20 @@ def run(
     """
     from toolkit.cli import generate
 
-    generate.run(spec, out, shard=shard, fork=fork, replay=replay, as_json=json)
+    generate.run(spec, out, shard=shard, shards=shards, executor=executor, fork=fork, replay=replay, as_json=json)
+
+
+@app.command("slurm")
+def slurm(
+    spec: Spec, shards: Annotated[int, typer.Option("--shards", metavar="N", min=1, help="Jobs of the array.", show_default=False)], out: Out = None
+) -> None:
+    """Print a script that runs N shards as a Slurm job array, and then finalize. Edit it, then: bash FILE.
+
+    Example: unifiedvisual generate slurm spec.yaml --shards 16 > run.sh
+    """
+    from toolkit.cli import generate
+
+    generate.slurm(spec, out, shards=shards)
 
 
 @app.command("status")
@@ -60,7 +75,7 @@ def status(spec: Spec, out: Out = None, json: Json = False) -> None:
 def retry(
     spec: Spec, out: Out = None, reason: Annotated[str, typer.Option(metavar="REASON", help="Also those rejected for it; default: failed samples.")] = ""
 ) -> None:
-    """Put failed samples back among those to be made.
+    """Put failed samples back among those to be made, to go on where they stopped; those that were rejected are made anew, from another seed.
 
     Example: unifiedvisual generate retry spec.yaml --reason refusal
     """

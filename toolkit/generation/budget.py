@@ -79,12 +79,15 @@ class Budget:
 
     def __init__(self, max_usd: float | None, *, spent: float = 0.0) -> None:
         self.max_usd, self.spent, self.reserved = max_usd, spent, 0.0
+        self.closed: RunStopped | None = None  # set when nothing more shall be sent
 
     def reserve(self, amount: float | None, model: str) -> float:
         """
         Raises:
-            BudgetReached: the call could pass the cap. UsageError: there is a cap, and no price.
+            BudgetReached: the call could pass the cap. UsageError: there is a cap, and no price. RunStopped: it is closed.
         """
+        if self.closed:
+            raise self.closed
         if self.max_usd is not None and amount is None:
             raise UsageError(f"{model}: no price is known, so a cap of ${self.max_usd:.2f} means nothing; add it under prices, or remove budget.max_usd")
         held = amount or 0.0

@@ -5,23 +5,23 @@ twice, at most one call per worker and kill, and is shown as in doubt.
 """
 
 import asyncio
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import RowError, RunStopped, UnifiedVisualError, UsageError
+from toolkit.errors import RowError, RunStopped, UnifiedVisualError
 from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
 from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
-from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
-from toolkit.generation.keys import canonical, number_of
+from toolkit.generation.interrupts import draining
+from toolkit.generation.journal import Finished, Journal, finished, insert_sample, journal_paths, query, redraws
+from toolkit.generation.keys import canonical, digest, number_of
+from toolkit.generation.lock import lock
 from toolkit.generation.plans import Planned, agree, plan
 from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
 from toolkit.generation.spec import RunSpec
@@ -36,6 +36,8 @@ class Progress:
     state: str
     spent_usd: float
 
+
+RECIPE_STEP = "recipe"  # where a sample failed that broke its recipe
 
 OnSample = Callable[[Progress], None]
 OpenBackend = Callable[[str, Mapping[str, Any]], Backend]
@@ -63,28 +65,13 @@ def run(
 
     Raises:
         UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again to go on.
+        Interrupted: at Ctrl-C or SIGTERM, once the calls under way have ended; heard in a main thread only.
     """
     planned = plan(spec)
     agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
         return asyncio.run(_run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample))
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """One writer per shard.
-
-    Raises:
-        UsageError: there is one.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "LOCK").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(f"{folder}: another process is working on this shard; wait for it, or take another --shard") from error
-        yield
 
 
 def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict[str, Seat]:
@@ -115,18 +102,28 @@ async def _run(
 ) -> Counter[str]:
     seats = seats_for(spec, [each.recipe for each in planned], replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
-    spent = next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"))[0]
-    share = None if spec.max_usd is None else spec.max_usd / shard[1]
-    budget = Budget(share, spent=spent)
+    budget = Budget(_share(spec, folder, shard[1]), spent=_spent(path))
     calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
-    work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, on_sample=on_sample)
+    again = redraws(replay or folder)
+    work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, redraws=again, on_sample=on_sample)
     try:
-        await work.all(_pending(planned, folder, shard))
+        with draining(work.stop):
+            await work.all(_pending(planned, folder, shard))
     finally:
         journal.close()
         for backend in {id(seat.backend): seat.backend for seat in seats.values()}.values():
             await backend.close()
     return work.counts
+
+
+def _share(spec: RunSpec, folder: Path, num_shards: int) -> float | None:
+    """Of the cap, for one of N shards; what runs with another N have spent is gone."""
+    elsewhere = sum(_spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}"))
+    return None if spec.max_usd is None else max(0.0, spec.max_usd - elsewhere) / num_shards
+
+
+def _spent(path: Path) -> float:
+    return float(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0])
 
 
 def _opener(spec: RunSpec, replay: Path | None) -> Callable[[str], Backend]:
@@ -155,12 +152,17 @@ class _Work:
     calls: CallSite
     seats: dict[str, Seat]
     budget: Budget
+    redraws: Mapping[str, int]
     on_sample: OnSample
 
     def __post_init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._stopped: UnifiedVisualError | None = None
         self._failures_in_a_row = 0
+
+    def stop(self, error: RunStopped) -> None:
+        """No further call is sent, no further sample begun."""
+        self._stopped = self.budget.closed = self._stopped or error  # type: ignore[assignment]
 
     async def all(self, samples: Iterator[tuple[Planned, int, str]]) -> None:
         workers = [asyncio.create_task(self._worker(samples)) for _ in range(self.spec.concurrency)]
@@ -201,7 +203,8 @@ class _Work:
         """One sample, to its end; its row is journaled with pictures by hash."""
         name = planned.recipe.name
         try:
-            row = await make_row(self.spec, planned, index, id, calls=self.calls, seats=self.seats, blobs=self.blobs)
+            times = self.redraws.get(id, 0)
+            row = await make_row(self.spec, planned, index, id, redraw=times, calls=self.calls, seats=self.seats, blobs=self.blobs)
         except Rejected as error:
             return Finished(id, name, index, "rejected", error.step, error.reason, error.detail, None)
         except RowError as error:
@@ -211,19 +214,21 @@ class _Work:
         except (UnifiedVisualError, OSError):
             raise
         except Exception as error:  # one sample that breaks a recipe must not end a paid run; stop_after ends one that breaks them all
-            return Finished(id, name, index, "failed", "recipe", type(error).__name__, str(error)[:500], None)
+            return Finished(id, name, index, "failed", RECIPE_STEP, type(error).__name__, str(error)[:500], None)
         return Finished(id, name, index, "ok", None, None, None, row_to_json(row))
 
 
-async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, calls: CallSite, seats: Mapping[str, Seat], blobs: Blobs) -> Row:
+async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, redraw: int, calls: CallSite, seats: Mapping[str, Seat], blobs: Blobs) -> Row:
     """
+    Args:
+        redraw: how often the sample was put back to be made anew; each time it has a seed of its own, and so scenes, prompts and calls of its own.
+
     Raises:
         Rejected, RowError: the sample is no good. StepFailed: it could not be finished.
     """
-    record = await asyncio.to_thread(planned.records.read, index)
-    context = Context(
-        recipe=planned.recipe, sample=id, index=index, seed=spec.seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs
-    )
+    seed = number_of(digest([spec.seed, "redraw", redraw]), 2**31) if redraw else spec.seed
+    record = await asyncio.to_thread(planned.records.read, index, seed)
+    context = Context(recipe=planned.recipe, sample=id, index=index, seed=seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs)
     made: Made = await planned.recipe.make(context)
     return to_row(context, made, is_procedural=spec.is_procedural)
 
@@ -239,8 +244,9 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
         seats = seats_for(spec, [planned.recipe], replay)
         journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
+        id = planned.id(index)
         try:
-            return await make_row(spec, planned, index, planned.id(index), calls=calls, seats=seats, blobs=blobs)
+            return await make_row(spec, planned, index, id, redraw=redraws(replay).get(id, 0), calls=calls, seats=seats, blobs=blobs)
         except (Rejected, StepFailed) as error:
             raise RunStopped(f"{planned.recipe.name}: sample {index}: {error}") from error
         finally:

@@ -49,7 +49,12 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     packed, marker = folder / PACKED, folder / MARKER
     if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
         return read_manifest(LocalFolder(packed))
-    source = RowsSource(repository=LocalFolder(folder / "blobs"), pieces=[partial(rows, each, folder) for each in planned])
+    with_rows = [each for each in planned if next(accepted(each, folder), None)]
+    source = RowsSource(
+        repository=LocalFolder(folder / "blobs"),
+        pieces=[partial(rows, each, folder) for each in with_rows],
+        piece_tasks=[each.recipe.task for each in with_rows],
+    )
     fresh = folder / f"{PACKED}-{digest[:12]}"
     manifest = pack(source, fresh, TASKS, options)
     shutil.rmtree(packed, ignore_errors=True)

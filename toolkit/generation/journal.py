@@ -3,6 +3,7 @@
 calls      one per content of a request: state intent | ok | error
 attempts   one per send: sent | ok | bad | in_doubt (this process was killed while it was under way), raw body, usage, cost
 samples    one per finished sample, inserted once: ok (with its row) | rejected | failed (with a reason)
+redraws    how often a sample was put back to be made anew, from other random numbers
 
 WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the next one.
 """
@@ -12,6 +13,7 @@ import heapq
 import itertools
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -32,9 +34,10 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE TABLE IF NOT EXISTS samples (
   id TEXT PRIMARY KEY, recipe TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL,
   step TEXT, reason TEXT, detail TEXT, row TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS redraws (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts_of_call ON attempts (key);
 CREATE INDEX IF NOT EXISTS calls_of_sample ON calls (sample);
-CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx);
+CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx, state);
 """
 Statement = tuple[str, Sequence[Any]]
 Value = TypeVar("Value")
@@ -156,7 +159,7 @@ def journal_paths(run: Path) -> list[Path]:
 
 
 def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-    """Read a journal, also while it is written.
+    """Read a journal, also while it is written; one that was only just begun is empty.
 
     Raises:
         SourceError: it is no journal.
@@ -165,15 +168,28 @@ def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tu
         with closing(sqlite3.connect(path)) as db:
             yield from db.execute(statement, values)
     except sqlite3.Error as error:
-        raise SourceError(f"{path}: cannot be read as a journal: {error}") from error
+        if not str(error).startswith("no such table"):
+            raise SourceError(f"{path}: cannot be read as a journal: {error}") from error
 
 
 def finished(run: Path, recipe: str, *, with_rows: bool = False) -> Iterator[Finished]:
-    """Finished samples of a recipe, over all shards, by index; rows only on request."""
+    """Finished samples of a recipe, over all shards, by index, each once; rows only on request."""
     row = "row" if with_rows else "NULL"
     statement = f"SELECT id, recipe, idx, state, step, reason, detail, {row} FROM samples WHERE recipe = ? ORDER BY idx"
     shards = (map(Finished._make, query(path, statement, (recipe,))) for path in journal_paths(run))
-    yield from heapq.merge(*shards, key=lambda sample: (sample.idx, sample.id))
+    last = ""
+    for sample in heapq.merge(*shards, key=lambda sample: (sample.idx, sample.id)):
+        if sample.id != last:  # two processes with different N may both have made it
+            yield sample
+        last = sample.id
+
+
+def redraws(run: Path) -> dict[str, int]:
+    """Sample -> how often it was put back to be made anew, over all shards."""
+    totals: Counter[str] = Counter()
+    for path in journal_paths(run):
+        totals.update(dict(query(path, "SELECT id, times FROM redraws")))
+    return totals
 
 
 def insert_sample(sample: Finished) -> Statement:

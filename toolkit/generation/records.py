@@ -21,14 +21,14 @@ class Records(Protocol):
 
     def sha256(self, index: int) -> str: ...
 
-    def read(self, index: int) -> Record: ...
+    def read(self, index: int, seed: int) -> Record: ...
 
 
 class NoRecords:
     """For recipes that start from nothing, or from what the scene engine draws for their index."""
 
-    def __init__(self, recipe: str = "", seed: int = 0) -> None:
-        self._recipe, self._seed = recipe, seed
+    def __init__(self, recipe: str) -> None:
+        self._recipe = recipe
 
     def __len__(self) -> int:
         return 2**31
@@ -36,10 +36,10 @@ class NoRecords:
     def sha256(self, index: int) -> str:
         return ""
 
-    def read(self, index: int) -> Record:
+    def read(self, index: int, seed: int) -> Record:
         from toolkit.generation.backends.scripts import RECORDS
 
-        return RECORDS[self._recipe](self._seed, index) if self._recipe in RECORDS else Record()
+        return RECORDS[self._recipe](seed, index) if self._recipe in RECORDS else Record()
 
 
 class JsonLines:
@@ -68,7 +68,7 @@ class JsonLines:
     def sha256(self, index: int) -> str:
         return self._places[index][1]
 
-    def read(self, index: int) -> Record:
+    def read(self, index: int, seed: int) -> Record:
         place, sha256 = self._places[index]
         with self._path.open("rb") as file:
             file.seek(place)
@@ -101,7 +101,7 @@ class JsonLines:
             reject("source", "missing_image", f"{name}: {error.strerror}")
 
 
-def open_records(recipe: str, record: str, source: str, seed: int) -> Records:
+def open_records(recipe: str, record: str, source: str) -> Records:
     """
     Raises:
         UsageError: the recipe needs a file and has none.
@@ -110,4 +110,4 @@ def open_records(recipe: str, record: str, source: str, seed: int) -> Records:
         return JsonLines(Path(source))
     if record == "file":
         raise UsageError(f"recipes.{recipe}: needs records; add source: FILE.jsonl")
-    return NoRecords(recipe if record else "", seed)
+    return NoRecords(recipe if record else "")

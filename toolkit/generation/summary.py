@@ -94,20 +94,3 @@ def _models(folder: Path) -> dict[str, Use]:
         model: Use(**{name: value if name in money else int(value) for name, value in zip(names, numbers, strict=True)})  # type: ignore[arg-type]
         for model, numbers in sorted(totals.items())
     }
-
-
-def report(spec: RunSpec, summary: Summary) -> str:
-    """The run as Markdown. Holds no time of day, so equal runs give equal reports."""
-    lines = [f"# Run `{spec.name}`", "", f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.", ""]
-    lines += ["| recipe | planned | accepted | rejected | failed | pending |", "|---|---|---|---|---|---|"]
-    lines += [f"| {name} | {f.planned} | {f.ok} | {f.rejected} | {f.failed} | {f.pending} |" for name, f in summary.recipes.items()]
-    reasons = [(name, reason, count) for name, funnel in summary.recipes.items() for reason, count in funnel.reasons.items()]
-    lines += ["", "## Why samples were left out", ""]
-    lines += ["| recipe | step: reason | samples |", "|---|---|---|", *(f"| {n} | {r} | {c} |" for n, r, c in reasons)] if reasons else ["None was."]
-    lines += ["", "## Models", "", "| model | calls | sends | tokens in | tokens out | pictures | US dollars | cost unknown | in doubt |", "|" + "---|" * 9]
-    for model, use in summary.models.items():
-        doubt = f"{use.in_doubt}, up to ${use.in_doubt_usd:.4f}" if use.in_doubt else "0"
-        lines.append(
-            f"| {model} | {use.calls} | {use.sends} | {use.input_tokens} | {use.output_tokens} | {use.images} | {use.cost:.4f} | {use.unknown} | {doubt} |"
-        )
-    return "\n".join([*lines, "", "Calls in doubt were under way when a process was killed; they may have been paid twice.", ""])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from toolkit.errors import RowError
@@ -14,19 +15,21 @@ from toolkit.tasks import TASKS
 
 @dataclass(frozen=True, kw_only=True)
 class RowsSource:
-    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every task.
+    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every task, unless theirs is known.
 
     Attributes:
         repository: the folder the rows come from, for names and sizes.
         pieces: must pickle to be packed by several workers. A RowError among the rows is a row that was left out.
+        piece_tasks: the one task of each piece; () = not known.
     """
 
     repository: LocalFolder
     pieces: Sequence[Callable[[], Iterable[Row | RowError]]]
+    piece_tasks: Sequence[str] = ()
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
-        found = {row.task for piece in self.pieces for row in piece() if isinstance(row, Row)}
+        found = set(self.piece_tasks) or {row.task for piece in self.pieces for row in piece() if isinstance(row, Row)}
         return tuple(task for task in TASKS if task in found)
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
@@ -37,8 +40,8 @@ class RowsSource:
 
     def read(self, task: str, skips: Skips, *, owns_unknown: bool = True, **_: Any) -> Iterator[Row]:
         """Rows of one task, in order."""
-        for piece in self.pieces:
-            for row in piece():
+        for piece, only in zip_longest(self.pieces, self.piece_tasks):
+            for row in piece() if only in (None, task) else ():
                 if isinstance(row, Row) and row.task == task:
                     skips.good()
                     yield row

@@ -1,0 +1,117 @@
+"""Shards of a run, each somewhere else: processes, Ray, a Slurm array. What they make together is what one run makes."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.generation_runs import write_spec
+from toolkit.cli.app import main
+from toolkit.errors import RunStopped, UnknownName
+from toolkit.generation import engine
+from toolkit.generation.executors import run_shards
+from toolkit.generation.finalize import finalize
+from toolkit.generation.lock import lock
+from toolkit.generation.spec import read_spec
+
+RECIPES = {"image_editing": 4, "mm_internet": 4, "mm_reasoning_t": 4}
+# Runs an array's jobs at the same time, and a dependent job at once, as Slurm would on a machine with nothing else to do.
+FAKE_SBATCH = """#!/bin/bash
+job=$(mktemp); cat > "$job"
+for option in "$@"; do [ "$option" = --parsable ] && echo "7;cluster"; done
+last=$(sed -n 's/^#SBATCH --array=0-//p' "$job")
+pids=()
+for task in $(seq 0 "${last:-0}"); do SLURM_ARRAY_TASK_ID=$task bash "$job" >> "$FAKE_LOG" 2>&1 & pids+=($!); done
+for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
+echo "$@" >> "$FAKE_LOG"
+"""
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """A spec, and the shards of a run of it in one process."""
+    folder = tmp_path_factory.mktemp("clean")
+    spec = read_spec(write_spec(folder, {"name": "spread", "recipes": RECIPES}))
+    engine.run(spec, folder / "run")
+    return folder / "spec.yaml", shas(spec, folder / "run")
+
+
+def shas(spec, run):
+    return [(shard.path, shard.sha256) for shard in finalize(spec, run).shards]
+
+
+def test_processes_make_what_one_run_makes_and_tell_of_every_sample(clean, tmp_path):
+    spec, told = read_spec(clean[0]), []
+    counts = run_shards(spec, tmp_path, num_shards=2, on_sample=lambda progress: told.append(progress.state))
+    assert counts == {"ok": 11, "rejected": 1}
+    assert sorted(told) == ["ok"] * 11 + ["rejected"]
+    assert shas(spec, tmp_path) == clean[1]
+    assert not run_shards(spec, tmp_path, num_shards=3)
+
+
+def test_a_shard_that_stops_is_named_and_the_others_go_on(clean, tmp_path):
+    spec = read_spec(clean[0])
+    with lock(tmp_path / "shards/001-of-002"), pytest.raises(RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this shard"):
+        run_shards(spec, tmp_path, num_shards=2)
+    assert run_shards(spec, tmp_path, num_shards=2).total() > 0
+    assert shas(spec, tmp_path) == clean[1]
+
+
+def test_an_unknown_executor_lists_the_known(clean, tmp_path):
+    with pytest.raises(UnknownName, match="unknown executor 'spark'; known: local, ray"):
+        run_shards(read_spec(clean[0]), tmp_path, num_shards=2, executor="spark")
+
+
+@pytest.mark.timeout(300)  # a cluster takes a while to start
+def test_ray_makes_what_one_run_makes_and_goes_on_after_a_worker_died(clean, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token to the home folder
+    path = clean[0]
+    spec = read_spec(path)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000, _node_ip_address="127.0.0.1")
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr("toolkit.generation.executors.run_shard", _die_at_one)
+            with pytest.raises(RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*the same command again goes on"):
+                run_shards(spec, tmp_path, num_shards=2, executor="ray")
+        made = run_shards(spec, tmp_path, num_shards=2, executor="ray")
+    finally:
+        ray.shutdown()
+    assert 0 < made.total() < 12
+    assert shas(spec, tmp_path) == clean[1]
+
+
+def _die_at_one(spec, folder, num_shards, fork, replay, number):
+    from toolkit.generation.executors import run_shard
+
+    if number == 1:
+        os._exit(9)
+    return run_shard(spec, folder, num_shards, fork, replay, number)
+
+
+def test_the_slurm_script_runs_an_array_and_then_finalizes(clean, tmp_path, capsys):
+    path, wanted = clean
+    with pytest.raises(SystemExit):
+        main(["generate", "slurm", str(path), "--shards", "3", "--out", str(tmp_path / "a run")])
+    (tmp_path / "run.sh").write_text(capsys.readouterr().out)
+    fake = tmp_path / "bin/sbatch"
+    fake.parent.mkdir()
+    fake.write_text(FAKE_SBATCH)
+    fake.chmod(0o755)
+    root, log = Path(__file__).parent.parent, tmp_path / "log"
+    environment = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "PYTHONPATH": str(root), "FAKE_LOG": str(log)}
+    done = subprocess.run(["bash", str(tmp_path / "run.sh")], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + log.read_text()
+    assert sorted(each.name for each in (tmp_path / "a run/shards").iterdir()) == ["000-of-003", "001-of-003", "002-of-003"]
+    assert "--dependency=afterok:7 --kill-on-invalid-dep=yes" in log.read_text()
+    assert (tmp_path / "a run/report.md").exists()
+    assert shas(read_spec(path), tmp_path / "a run") == wanted
+
+
+def test_one_shard_and_all_shards_cannot_both_be_asked_for(clean, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "run", str(clean[0]), "--shard", "0/2", "--shards", "2"])
+    assert ended.value.code == 2
+    assert "give one of the two" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""Signals, in processes of their own: what is under way is not lost, what is said is enough to go on, and the bytes stay the same."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.generation_kills import steps
+from tests.generation_runs import KEY, http_spec
+from tests.openai_server import OpenAIServer
+from toolkit.errors import UsageError
+from toolkit.generation import engine
+from toolkit.generation.finalize import finalize
+from toolkit.generation.lock import lock
+from toolkit.generation.spec import read_spec
+from toolkit.generation.summary import summarise
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = 24
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("TEST_API_KEY", KEY)
+    server = OpenAIServer(latency_s=0.15)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def spec(server, tmp_path):
+    return http_spec(tmp_path, server.url, {"image_generation_topic": SAMPLES})
+
+
+def start(spec, folder, *options):
+    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(spec), "--out", str(folder), *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while steps(folder) < 6 and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_lets_calls_end_and_says_how_to_go_on(server, spec, tmp_path, number, code):
+    process = start(spec, tmp_path / "run")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "waiting for the calls under way; once more stops at once" in err
+    assert err.endswith("the same command again goes on where this one stopped\n")
+    stopped = summarise(read_spec(spec), tmp_path / "run")
+    assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
+    engine.run(read_spec(spec), tmp_path / "run")
+    assert len(server.requests) == 4 * SAMPLES  # none was sent twice
+
+
+def test_the_second_signal_stops_at_once(server, spec, tmp_path):
+    server.latency_s = 20.0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(spec), "--out", str(tmp_path / "run")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while steps(tmp_path / "run") < 4:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert "interrupted" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert summarise(read_spec(spec), tmp_path / "run").in_doubt == 4
+
+
+def test_processes_of_one_run_stop_together_at_ctrl_c(server, spec, tmp_path):
+    process = start(spec, tmp_path / "run", "--shards", "2")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command again goes on" in err
+    stopped = summarise(read_spec(spec), tmp_path / "run")
+    assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
+
+
+def test_a_stopped_process_keeps_its_shard_and_goes_on(server, spec, tmp_path):
+    process = start(spec, tmp_path / "run")
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(UsageError, match="another process is working on this shard"):
+        engine.run(read_spec(spec), tmp_path / "run")
+    with pytest.raises(UsageError, match="another process is working on 000-of-001, which shares samples with it"):
+        engine.run(read_spec(spec), tmp_path / "run", shard=(0, 2))
+    process.send_signal(signal.SIGCONT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert summarise(read_spec(spec), tmp_path / "run").recipes["image_generation_topic"].ok == SAMPLES
+    assert finalize(read_spec(spec), tmp_path / "run").shards[0].rows == SAMPLES
+
+
+def test_shards_of_the_same_number_do_not_exclude_one_another(tmp_path):
+    with lock(tmp_path / "000-of-002"), lock(tmp_path / "001-of-002"):
+        assert len(list(tmp_path.glob("*/LOCK"))) == 2
