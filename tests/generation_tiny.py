@@ -40,3 +40,48 @@ def _save(folder: Path, *parts: object) -> Path:
     for part in parts:
         part.save_pretrained(folder)  # type: ignore[attr-defined]
     return folder
+
+
+def save_diffusion(folder: Path) -> Path:
+    """A Stable Diffusion that draws 32 x 32 pixels: text encoder, VAE and UNet of a few channels, random."""
+    diffusers = pytest.importorskip("diffusers", reason="draws with diffusers; pip install diffusers")
+    torch.manual_seed(0)
+    text = transformers.CLIPTextConfig(
+        vocab_size=300, hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=2, bos_token_id=256, eos_token_id=257, pad_token_id=257
+    )
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=diffusers.AutoencoderKL(
+            block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4
+        ),
+        text_encoder=transformers.CLIPTextModel(text),
+        tokenizer=_clip_tokenizer(),
+        unet=diffusers.UNet2DConditionModel(
+            sample_size=16,
+            block_out_channels=(8, 16),
+            layers_per_block=1,
+            norm_num_groups=4,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32,
+            attention_head_dim=4,
+        ),
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return _save(folder, pipeline)
+
+
+def _clip_tokenizer() -> "transformers.CLIPTokenizer":
+    """One token a byte, between <|startoftext|> and <|endoftext|>, as CLIP has them."""
+    return make_tokenizer(
+        ["<|startoftext|>", "<|endoftext|>"],
+        bos=True,
+        named={},
+        bos_token="<|startoftext|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        model_max_length=77,
+    )
