@@ -12,6 +12,7 @@ import transformers
 from tests.collate_tiny import make_tokenizer, tiny_llava
 
 # ChatML without the trimmings.
+torch.set_num_threads(1)  # tiny models gain nothing from more
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}{% endif %}{% endfor %}"
@@ -43,7 +44,7 @@ def _save(folder: Path, *parts: object) -> Path:
 
 
 def save_diffusion(folder: Path) -> Path:
-    """A Stable Diffusion that draws 32 x 32 pixels: text encoder, VAE and UNet of a few channels, random."""
+    """A Stable Diffusion that draws 64 x 64 pixels: text encoder, VAE and UNet of a few channels, random."""
     diffusers = pytest.importorskip("diffusers", reason="draws with diffusers; pip install diffusers")
     torch.manual_seed(0)
     text = transformers.CLIPTextConfig(
@@ -51,12 +52,12 @@ def save_diffusion(folder: Path) -> Path:
     )
     pipeline = diffusers.StableDiffusionPipeline(
         vae=diffusers.AutoencoderKL(
-            block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, norm_num_groups=4
+            block_out_channels=(8,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, norm_num_groups=4
         ),
         text_encoder=transformers.CLIPTextModel(text),
         tokenizer=_clip_tokenizer(),
         unet=diffusers.UNet2DConditionModel(
-            sample_size=16,
+            sample_size=8,
             block_out_channels=(8, 16),
             layers_per_block=1,
             norm_num_groups=4,

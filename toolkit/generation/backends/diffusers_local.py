@@ -45,7 +45,8 @@ class _Pipelines:
 
         dtype = getattr(torch, options.get("dtype", "float32"))
         self._params = {"generate": dict(options.get("params") or {}), "edit": {**(options.get("params") or {}), **(options.get("edit_params") or {})}}
-        self._loaded = DiffusionPipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(device_of(options))
+        pipeline: Any = DiffusionPipeline  # not typed
+        self._loaded = pipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(device_of(options))
         self._of: dict[str, Any] = {}
 
     def draw(self, request: Request) -> bytes:
