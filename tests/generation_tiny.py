@@ -8,11 +8,13 @@ pytest.importorskip("transformers", reason="these tests make tiny models of tran
 
 import torch
 import transformers
+from tokenizers import processors
 
 from tests.collate_tiny import make_tokenizer, tiny_llava
 
-# ChatML without the trimmings.
 torch.set_num_threads(1)  # tiny models gain nothing from more
+
+# ChatML without the trimmings.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{% if message['content'] is string %}{{ message['content'] }}{% else %}"
     "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}{% endif %}{% endfor %}"
@@ -74,9 +76,26 @@ def save_diffusion(folder: Path) -> Path:
     return _save(folder, pipeline)
 
 
+def save_clip(folder: Path, *, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**sizes, "vocab_size": 300, "max_position_embeddings": 77, "bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 257}
+    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config={**sizes, "image_size": 32, "patch_size": 8}, projection_dim=16))
+    processor = transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    return _save(folder, model, _clip_tokenizer(), processor)
+
+
+def save_siglip(folder: Path) -> Path:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**sizes, "vocab_size": 300, "max_position_embeddings": 64, "bos_token_id": 256, "eos_token_id": 257, "pad_token_id": 257}
+    model = transformers.SiglipModel(transformers.SiglipConfig(text_config=text, vision_config={**sizes, "image_size": 32, "patch_size": 8}))
+    return _save(folder, model, _clip_tokenizer(), transformers.SiglipImageProcessorPil(size={"height": 32, "width": 32}))
+
+
 def _clip_tokenizer() -> "transformers.CLIPTokenizer":
     """One token a byte, between <|startoftext|> and <|endoftext|>, as CLIP has them."""
-    return make_tokenizer(
+    tokenizer = make_tokenizer(
         ["<|startoftext|>", "<|endoftext|>"],
         bos=True,
         named={},
@@ -86,3 +105,6 @@ def _clip_tokenizer() -> "transformers.CLIPTokenizer":
         unk_token="<|endoftext|>",
         model_max_length=77,
     )
+    ends = [(name, tokenizer.convert_tokens_to_ids(name)) for name in ("<|startoftext|>", "<|endoftext|>")]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="<|startoftext|> $A <|endoftext|>", special_tokens=ends)
+    return tokenizer

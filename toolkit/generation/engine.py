@@ -92,7 +92,7 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict
     open_with = _opener(spec, replay)
     seats: dict[str, Seat] = {}
     opened: dict[str, Backend] = {}
-    for role in sorted({role for recipe in recipes for role in recipe.roles}):
+    for role in sorted({role for recipe in recipes for role in recipe.seats(spec)}):
         backend = spec.backend(role)
         name = canonical([backend.kind, dict(backend.options)])
         if name not in opened:

@@ -54,11 +54,12 @@ def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])  # calls, characters in, characters out, pictures in, pictures out
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
         run(probe, Path(folder))
-        for role, request, response in query(journal_paths(Path(folder))[0], "SELECT role, request, response FROM calls"):
+        for role, step, request, response in query(journal_paths(Path(folder))[0], "SELECT role, step, request, response FROM calls"):
             asked, answered = json.loads(request), json.loads(response)
             texts = len(asked["system"]) + len(asked["user"]) + len(json.dumps(asked["schema"] or ""))
             counts = (1, texts, len(answered["text"]), len(asked["images"]), len(answered["pictures"]))
-            totals[role] = [one + other for one, other in zip(totals[role], counts, strict=True)]
+            seat = spec.seat(role, step)
+            totals[seat] = [one + other for one, other in zip(totals[seat], counts, strict=True)]
     return [_priced(spec, name, role, [value * n / probes for value in counts]) for role, counts in sorted(totals.items())]
 
 

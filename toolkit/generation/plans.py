@@ -47,7 +47,7 @@ def plan(spec: RunSpec) -> list[Planned]:
         recipe = get_recipe(wanted.name)
         shas = {name: prompt(name).sha256 for name in recipe.prompts}
         records = open_records(wanted.name, recipe.record, wanted.source, spec.seed)
-        key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.roles)
+        key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.seats(spec))
         planned.append(Planned(recipe=recipe, key=key, n=min(wanted.n, len(records)), options=wanted.options, records=records))
     return planned
 

@@ -17,6 +17,7 @@ from toolkit.generation.keys import canonical, digest, number_of
 from toolkit.generation.prompting import prompt
 from toolkit.generation.scene.samples import LICENSE, SOURCE
 from toolkit.generation.scene.streams import Stream
+from toolkit.generation.spec import RunSpec
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
 from toolkit.tasks import TASKS
 
@@ -106,9 +107,9 @@ class Recipe:
     record: str = ""
     imports: bool = False
 
-    @property
-    def roles(self) -> tuple[str, ...]:
-        return tuple(sorted({prompt(name).role for name in self.prompts}))
+    def seats(self, spec: RunSpec) -> tuple[str, ...]:
+        """Who is asked, by the names of the spec's backends."""
+        return tuple(sorted({spec.seat(prompt(name).role, prompt(name).step) for name in self.prompts}))
 
 
 class Context:
@@ -162,7 +163,7 @@ class Context:
         asked = prompt(name)
         ordinal = self._asked[name]
         self._asked[name] += 1
-        seat = self._seats[asked.role]
+        seat = self._seats.get(f"{asked.role}.{asked.step}") or self._seats[asked.role]
         request = Request(
             kind=asked.kind,
             step=asked.step,

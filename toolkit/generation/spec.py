@@ -4,6 +4,7 @@
     seed: 0
     backends:
       all: {kind: procedural}                    # or text, vision, judge, image, retrieve, one by one
+      judge.picture_matches: {kind: clip, ...}   # one step of a role, by the name of its prompt
     recipes:
       image_editing: {n: 100}
       image_generation_category: {n: 20, source: photos.jsonl}
@@ -89,6 +90,11 @@ class RunSpec:
     stop_after: int = 10
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
+    def seat(self, role: str, step: str) -> str:
+        """Under which name of `backends` a step is played: its own, or that of its role."""
+        own = f"{role}.{step}"
+        return own if own in self.backends else role
+
     def backend(self, role: str) -> BackendSpec:
         """Who plays a role: itself, or the one it falls back to.
 
@@ -115,7 +121,7 @@ def recipe_key(spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapp
 
     Args:
         prompts: name -> sha256 of the prompt files it uses.
-        roles: that it calls.
+        roles: that it calls, as `RunSpec.seat` names them.
     """
     backends = {role: spec.backend(role).identity() for role in sorted(roles)}
     return digest([recipe.name, version, spec.seed, dict(recipe.options), bool(recipe.source), dict(sorted(prompts.items())), backends])
@@ -172,8 +178,10 @@ def _known(content: Mapping[str, Any], known: set[str], where: str) -> None:
 
 def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
     from toolkit.generation.backends import BACKENDS
+    from toolkit.generation.prompting import prompt, prompt_files
 
-    _known(content, {*ROLES, "all"}, f"{where}: backends")
+    steps = {f"{each.role}.{each.step}" for each in map(prompt, prompt_files())}
+    _known(content, {*ROLES, "all", *steps}, f"{where}: backends")
     found = {}
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:

@@ -3,6 +3,7 @@
 procedural      the scene engine knows what every prompt of a recipe asks, and checks by pixels; no key, no network
 openai_chat     /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers serve
 openai_images   /images/generations and /images/edits
+clip            similarity of pictures and texts, in this process: judges by bands, and finds pictures of this machine
 diffusers       a pipeline of diffusers in this process: pictures from words, or from words and a picture
 folder          pictures with captions on this machine, found by their words
 replay          answers of an earlier run, from its journals
@@ -19,6 +20,7 @@ BACKENDS: dict[str, str] = {
     "procedural": "toolkit.generation.backends.procedural:Procedural",
     "openai_chat": "toolkit.generation.backends.openai_chat:OpenAIChat",
     "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
+    "clip": "toolkit.generation.backends.clip:Clip",
     "diffusers": "toolkit.generation.backends.diffusers_local:Diffusers",
     "folder": "toolkit.generation.backends.folder:Folder",
 }

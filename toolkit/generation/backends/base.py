@@ -21,7 +21,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where in a run a request comes from; only the scene engine reads it, servers never see it."""
+    """Where in a run a request comes from; only backends in this process read it, servers never see it."""
 
     recipe: str
     seed: int
