@@ -1,5 +1,6 @@
 """`unifiedvisual generate ...`: a spec -> samples -> rows -> the packed layout."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from toolkit.generation.engine import Progress as Event
 from toolkit.generation.estimate import estimate
 from toolkit.generation.explain import Explained, remake
 from toolkit.generation.explain import explain as explain_sample
-from toolkit.generation.finalize import PACKED, finalize
+from toolkit.generation.finalize import LEFT_OUT, PACKED, finalize
 from toolkit.generation.retry import put_back
 from toolkit.generation.spec import RunSpec, parse_spec, read_spec
 from toolkit.generation.summary import Summary, report, summarise
@@ -132,11 +133,14 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
     spec = read_any(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
-    write_atomically(folder / "report.md", report(spec, summarise(spec, folder)))
+    num_duplicates = {name: len(found) for name, found in json.loads((folder / LEFT_OUT).read_text()).items()}
+    write_atomically(folder / "report.md", report(spec, summarise(spec, folder), num_duplicates))
     if as_json:
         print_json(asdict(manifest))
     else:
         print_manifest(manifest, folder / PACKED)
+        if count := sum(num_duplicates.values()):
+            say(f"{count:,} accepted samples look like an earlier one and were left out: {folder / LEFT_OUT}")
         say(f"The run in words: {folder / 'report.md'}")
 
 

@@ -10,8 +10,10 @@
       image_generation_category: {n: 20, source: photos.jsonl}
     budget: {max_usd: 5.0}
     concurrency: 8
+    duplicate_bits: 4                            # leave out samples whose pictures look like those of an earlier one
 
-Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget and the concurrency are not, so raising n keeps every row that is there.
+Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, the concurrency and what is left out at the end are not, so raising n keeps every
+row that is there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +29,7 @@ from toolkit.generation.keys import digest
 ROLES = ("text", "vision", "judge", "image", "retrieve")
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
 PRIVATE = ("api_key_env", "timeout_s")  # options of a backend that do not change what it answers
-_KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after"}
+_KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after", "duplicate_bits"}
 _RECIPE_KEYS = {"n", "source", "options"}
 
 
@@ -78,6 +80,8 @@ class RunSpec:
         attempts: sends of a call before its sample fails.
         stop_after: samples that fail one after another before the run stops.
         prices: model -> price, over those of the price table.
+        duplicate_bits: a sample is left out of the packed rows if the pHash of a picture differs in at most so many of 64 bits from an earlier sample's in the
+            same role; None = none is.
     """
 
     name: str
@@ -89,6 +93,7 @@ class RunSpec:
     attempts: int = 5
     stop_after: int = 10
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    duplicate_bits: int | None = None
 
     def seat(self, role: str, step: str) -> str:
         """Under which name of `backends` a step is played: its own, or that of its role."""
@@ -161,6 +166,7 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
         attempts=_whole(content.get("attempts", 5), f"{where}: attempts"),
         stop_after=_whole(content.get("stop_after", 10), f"{where}: stop_after"),
         prices=content.get("prices") or {},
+        duplicate_bits=None if content.get("duplicate_bits") is None else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
     )
     if not spec.recipes:
         raise UsageError(f"{where}: recipes is empty; name one, as in: recipes: {{image_editing: {{n: 10}}}}")

@@ -1,6 +1,7 @@
 """What a run has done so far, from its journals: the funnel, the reasons, what was used and paid, what is in doubt."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,12 +97,17 @@ def _models(folder: Path) -> dict[str, Use]:
     }
 
 
-def report(spec: RunSpec, summary: Summary) -> str:
-    """The run as Markdown. Holds no time of day, so equal runs give equal reports."""
+def report(spec: RunSpec, summary: Summary, num_duplicates: Mapping[str, int] | None = None) -> str:
+    """The run as Markdown. Holds no time of day, so equal runs give equal reports.
+
+    Args:
+        num_duplicates: recipe -> accepted samples that were not packed, because they look like an earlier one.
+    """
     lines = [f"# Run `{spec.name}`", "", f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.", ""]
     lines += ["| recipe | planned | accepted | rejected | failed | pending |", "|---|---|---|---|---|---|"]
     lines += [f"| {name} | {f.planned} | {f.ok} | {f.rejected} | {f.failed} | {f.pending} |" for name, f in summary.recipes.items()]
     reasons = [(name, reason, count) for name, funnel in summary.recipes.items() for reason, count in funnel.reasons.items()]
+    reasons += [(name, "finalize: duplicate", count) for name, count in (num_duplicates or {}).items() if count]
     lines += ["", "## Why samples were left out", ""]
     lines += ["| recipe | step: reason | samples |", "|---|---|---|", *(f"| {n} | {r} | {c} |" for n, r, c in reasons)] if reasons else ["None was."]
     lines += ["", "## Models", "", "| model | calls | sends | tokens in | tokens out | pictures | US dollars | cost unknown | in doubt |", "|" + "---|" * 9]
