@@ -33,14 +33,14 @@ class BadRequest(Exception):
 class OpenAIServer:
     """`requests` counts posts, `billed` what was answered with 200 and usage; `faults` may be replaced at any time."""
 
-    def __init__(self, *, latency_s: float = 0.0) -> None:
+    def __init__(self, *, latency_s: float = 0.0, handler: "type[_Handler] | None" = None) -> None:
         self.latency_s, self.faults = latency_s, (lambda number, path, content: "")
         self.wrong_pictures: set[str] = set()
         self.lock = threading.Lock()
         self.reset()
-        handler = type("Handler", (_Handler,), {"owner": self})
+        made = type("Handler", (handler or _Handler,), {"owner": self})
         server = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True, "handle_error": lambda *_: None})
-        self._server = server(("127.0.0.1", 0), handler)
+        self._server = server(("127.0.0.1", 0), made)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -192,16 +192,19 @@ def _keys(content: dict[str, Any], known: set[str], where: str) -> None:
         raise BadRequest(f"Unrecognized {where} argument supplied: {sorted(unknown)}")
 
 
-def _multipart(body: bytes, kind: str) -> dict[str, Any]:
+def _multipart_parts(body: bytes, kind: str) -> dict[str, bytes]:
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    return {str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) for part in message.iter_parts()}
+
+
+def _multipart(body: bytes, kind: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for part in message.iter_parts():
-        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+    for name, content in _multipart_parts(body, kind).items():
         if name == "image":
             Image.open(io.BytesIO(content)).load()
             fields["image_sha256"] = hashlib.sha256(content).hexdigest()
         else:
-            fields[str(name)] = content.decode()
+            fields[name] = content.decode()
     _keys({name: 1 for name in fields if name != "image_sha256"}, IMAGE_KEYS, "request")
     if not fields.get("prompt") or "image_sha256" not in fields:
         raise BadRequest("prompt and image are needed")

@@ -27,6 +27,7 @@ _DONE = (
     "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, images = ?, cost = ?, done_at = ? WHERE number = ?"
 )
 LOCAL_TIMEOUT_S = 600.0
+BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 LONGEST_ASKED_S = 900.0  # of what a server asks for; whoever wants more is asked again
 REPAIR = "Your reply does not fit: {problem}. Reply again with JSON that fits the schema, and nothing else."
@@ -145,10 +146,9 @@ class CallSite:
                 await asyncio.sleep(pause_s(attempt, last.retry_after_s if isinstance(last, Transient) else None))
             await self._wait_for(seat.model)
             async with self._slots:
-                held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
-                await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
+                held, number = await self._intend(seat, call, amount)
                 try:
-                    reply = await asyncio.wait_for(seat.backend.send(request), seat.timeout_s)
+                    reply = await asyncio.wait_for(seat.backend.send(replace(request, key=key)), seat.timeout_s)
                 except asyncio.TimeoutError:
                     last = Transient("timeout", detail=f"no answer in {seat.timeout_s:g} s")
                 except CallError as error:
@@ -163,6 +163,19 @@ class CallSite:
             if isinstance(last, Transient) and last.retry_after_s is not None:
                 self._open_until[seat.model] = time.monotonic() + min(last.retry_after_s, LONGEST_ASKED_S)
         raise CallFailed("failed", last.problem, f"{self._attempts} times; last: {last}")
+
+    async def _intend(self, seat: Seat, call: Call, amount: float | None) -> tuple[float, int]:
+        """Reserve and journal a send: a new one, or one of a killed process whose answer is still to be had."""
+        doubted = await self._journal.doubted(call.key) if getattr(seat.backend, "holds", lambda key: False)(call.key) else None
+        if doubted:
+            number, booked = doubted
+            self._budget.take_back(booked)
+            held = self._budget.reserve(amount, seat.model)
+            await self._journal.write(insert_call(call), ("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = ?", (number,)))
+            return held, number
+        held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
+        await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
+        return held, number
 
     async def _wait_for(self, model: str) -> None:
         """A server that said when to come back said it to all calls."""

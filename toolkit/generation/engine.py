@@ -19,7 +19,7 @@ from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
-from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
+from toolkit.generation.calls import BATCH_TIMEOUT_S, LOCAL_TIMEOUT_S, CallSite, Seat
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
 from toolkit.generation.keys import canonical, number_of
 from toolkit.generation.plans import Planned, agree, plan
@@ -87,9 +87,9 @@ def lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict[str, Seat]:
+def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path | None) -> dict[str, Seat]:
     """Role -> who plays it; a backend that plays several roles is opened once. What is replayed costs nothing."""
-    open_with = _opener(spec, replay)
+    open_with = _opener(spec, folder, replay)
     seats: dict[str, Seat] = {}
     opened: dict[str, Backend] = {}
     for role in sorted({role for recipe in recipes for role in recipe.seats(spec)}):
@@ -103,9 +103,9 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict
             identity=backend.identity(),
             model=backend.model,
             backend=opened[name],
-            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices),
+            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch),
             max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
-            timeout_s=float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
+            timeout_s=BATCH_TIMEOUT_S if backend.is_batch else float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
         )
     return seats
 
@@ -113,7 +113,7 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict
 async def _run(
     spec: RunSpec, planned: list[Planned], folder: Path, shard: tuple[int, int], path: Path, replay: Path | None, on_sample: OnSample
 ) -> Counter[str]:
-    seats = seats_for(spec, [each.recipe for each in planned], replay)
+    seats = seats_for(spec, [each.recipe for each in planned], path.parent, replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
     spent = next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"))[0]
     share = None if spec.max_usd is None else spec.max_usd / shard[1]
@@ -129,9 +129,9 @@ async def _run(
     return work.counts
 
 
-def _opener(spec: RunSpec, replay: Path | None) -> Callable[[str], Backend]:
+def _opener(spec: RunSpec, folder: Path, replay: Path | None) -> Callable[[str], Backend]:
     if replay is None:
-        return lambda role: open_backend(spec.backend(role))
+        return lambda role: open_backend(spec.backend(role), folder)
     from toolkit.generation.backends.replay import Replay
 
     return lambda role: Replay(replay, spec.backend(role).identity())
@@ -236,7 +236,7 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
     """
 
     async def one() -> Row:
-        seats = seats_for(spec, [planned.recipe], replay)
+        seats = seats_for(spec, [planned.recipe], folder, replay)
         journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
         try:

@@ -66,7 +66,7 @@ def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
 def _priced(spec: RunSpec, recipe: str, role: str, counts: list[float]) -> Estimate:
     calls, chars_in, chars_out, images_in, images_out = counts
     backend = spec.backend(role)
-    price = price_of(backend.kind, backend.model, spec.prices)
+    price = price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch)
     tokens_in = [round(chars_in / per_token + images_in * per_image) for per_token, per_image in zip(CHARS_PER_TOKEN, IMAGE_TOKENS, strict=True)]
     tokens_out = [round(chars_out / per_token) for per_token in CHARS_PER_TOKEN]
     usd = [_usd(price, *tokens, images_out) for tokens in zip(tokens_in, tokens_out, strict=True)] if price else None

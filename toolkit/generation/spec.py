@@ -28,7 +28,9 @@ from toolkit.generation.keys import digest
 
 ROLES = ("text", "vision", "judge", "image", "retrieve")
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
-PRIVATE = ("api_key_env", "timeout_s")  # options of a backend that do not change what it answers
+BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
+BATCH_KINDS = ("openai_chat", "openai_images")
+PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
 _KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after", "duplicate_bits"}
 _RECIPE_KEYS = {"n", "source", "options"}
 
@@ -48,6 +50,10 @@ class BackendSpec:
     def identity(self) -> dict[str, Any]:
         """All of it that can change an answer."""
         return {"kind": self.kind, **{name: value for name, value in self.options.items() if name not in PRIVATE}}
+
+    @property
+    def is_batch(self) -> bool:
+        return self.options.get("mode") == "batch"
 
     @property
     def model(self) -> str:
@@ -194,6 +200,8 @@ def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
             raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}")
         if value["kind"] not in BACKENDS:
             raise UnknownName(f"backend kind in {where}", value["kind"], BACKENDS)
+        if value.get("mode", "direct") not in ("direct", "batch") or (set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS):
+            raise UsageError(f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it")
         found[role] = BackendSpec(kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"})
     return found
 
