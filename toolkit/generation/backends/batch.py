@@ -65,7 +65,7 @@ class Batched:
         return key in self._answered or key in self._under_way
 
     async def send(self, request: Request) -> Reply:
-        line: dict[str, Any] = self._answered.pop(request.key, None) or await self._line(request)
+        line = self._answered.pop(request.key) if request.key in self._answered else await self._line(request)
         if line.get("error"):
             raise Transient(str(line["error"].get("code") or "batch_line"), detail=str(line["error"].get("message")), raw=json.dumps(line))
         response = line["response"]
@@ -75,7 +75,8 @@ class Batched:
         return self._inner.read(response["body"], raw)
 
     async def _line(self, request: Request) -> dict[str, Any]:
-        future = self._futures[request.key] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._futures[request.key] = future
         if request.key in self._under_way:
             self._follow(self._under_way[request.key])
         else:
