@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RunStopped
@@ -30,6 +32,7 @@ LOCAL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 LONGEST_ASKED_S = 900.0  # of what a server asks for; whoever wants more is asked again
+LEAST_FREE_BYTES = 64 * 2**20  # on the disk, or nothing is sent: answers of what is under way must find room
 REPAIR = "Your reply does not fit: {problem}. Reply again with JSON that fits the schema, and nothing else."
 
 
@@ -91,6 +94,17 @@ def pause_s(attempt: int, retry_after_s: float | None, draw: Callable[[], float]
     if retry_after_s is not None:
         return min(retry_after_s, LONGEST_ASKED_S)
     return draw() * float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
+
+
+def check_room(folder: Path) -> None:
+    """
+    Raises:
+        RunStopped: the disk is nearly full.
+    """
+    free = shutil.disk_usage(next(each for each in (folder, *folder.absolute().parents) if each.exists())).free
+    if free < LEAST_FREE_BYTES:
+        room = f"{free / 2**20:.0f} MiB are left on its disk and answers need room, {LEAST_FREE_BYTES >> 20} MiB at least"
+        raise RunStopped(f"{folder}: {room}; free space, then run again: nothing is lost")
 
 
 class CallSite:
@@ -165,7 +179,12 @@ class CallSite:
         raise CallFailed("failed", last.problem, f"{self._attempts} times; last: {last}")
 
     async def _intend(self, seat: Seat, call: Call, amount: float | None) -> tuple[float, int]:
-        """Reserve and journal a send: a new one, or one of a killed process whose answer is still to be had."""
+        """Reserve and journal a send: a new one, or one of a killed process whose answer is still to be had.
+
+        Raises:
+            RunStopped: the disk is nearly full, so what is paid for could be lost; or the budget is.
+        """
+        check_room(self._journal.path.parent)
         doubted = await self._journal.doubted(call.key) if getattr(seat.backend, "holds", lambda key: False)(call.key) else None
         if doubted:
             number, booked = doubted

@@ -19,7 +19,7 @@ from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
-from toolkit.generation.calls import BATCH_TIMEOUT_S, LOCAL_TIMEOUT_S, CallSite, Seat
+from toolkit.generation.calls import BATCH_TIMEOUT_S, LOCAL_TIMEOUT_S, CallSite, Seat, check_room
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
 from toolkit.generation.keys import canonical, number_of
 from toolkit.generation.plans import Planned, agree, plan
@@ -65,6 +65,7 @@ def run(
         UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again to go on.
     """
     planned = plan(spec)
+    check_room(folder)
     agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
