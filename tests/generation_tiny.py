@@ -93,6 +93,30 @@ def save_siglip(folder: Path) -> Path:
     return _save(folder, model, _clip_tokenizer(), transformers.SiglipImageProcessorPil(size={"height": 32, "width": 32}))
 
 
+def save_picture_classifier(folder: Path, *, unsafe: float) -> Path:
+    """Labels "fine" and "nsfw"; `unsafe` is what the second has ahead, before the softmax."""
+    torch.manual_seed(0)
+    labels = {0: "fine", 1: "nsfw"}
+    config = transformers.ViTConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8, id2label=labels
+    )
+    return _save(folder, _lean(transformers.ViTForImageClassification(config), unsafe), transformers.ViTImageProcessorPil(size={"height": 32, "width": 32}))
+
+
+def save_text_classifier(folder: Path, *, unsafe: float) -> Path:
+    """Labels "fine" and "toxic"."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.BertConfig(**sizes, vocab_size=300, max_position_embeddings=80, pad_token_id=257, id2label={0: "fine", 1: "toxic"})
+    return _save(folder, _lean(transformers.BertForSequenceClassification(config), unsafe), _clip_tokenizer())
+
+
+def _lean(model: torch.nn.Module, unsafe: float) -> torch.nn.Module:
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([0.0, unsafe]))
+    return model
+
+
 def _clip_tokenizer() -> "transformers.CLIPTokenizer":
     """One token a byte, between <|startoftext|> and <|endoftext|>, as CLIP has them."""
     tokenizer = make_tokenizer(

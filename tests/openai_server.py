@@ -36,6 +36,7 @@ class OpenAIServer:
     def __init__(self, *, latency_s: float = 0.0, handler: "type[_Handler] | None" = None) -> None:
         self.latency_s, self.faults = latency_s, (lambda number, path, content: "")
         self.wrong_pictures: set[str] = set()
+        self.unsafe: set[str] = set()  # what moderation flags, in texts or base64
         self.lock = threading.Lock()
         self.reset()
         made = type("Handler", (handler or _Handler,), {"owner": self})
@@ -83,6 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _succeed(self, path: str, content: dict[str, Any]) -> None:
         if path == "chat/completions":
             return self._chat(json.dumps(_fill(content["response_format"]["json_schema"]["schema"], _Asked(content, self.owner.wrong_pictures))), content)
+        if path == "moderations":
+            is_flagged = any(word in json.dumps(content["input"]) for word in self.owner.unsafe)
+            result = {"flagged": is_flagged, "categories": {"violence": is_flagged, "hate": False}, "category_scores": {"violence": 0.9, "hate": 0.1}}
+            return self._answer(200, {"id": "modr-1", "model": content["model"], "results": [result]})
         picture = _picture(content["prompt"] + content.get("image_sha256", ""))
         if "wrong_description" in content["prompt"] and path == "images/generations":
             self.owner.wrong_pictures.add(hashlib.sha256(picture).hexdigest())
@@ -145,6 +150,10 @@ def _read(path: str, body: bytes, headers: Any) -> dict[str, Any]:
         _keys(content, IMAGE_KEYS, "request")
         if not content.get("prompt") or content.get("n") != 1:
             raise BadRequest("prompt and n are needed")
+    elif path == "moderations":
+        _keys(content, {"model", "input"}, "request")
+        if len(content["input"]) != 1 or content["input"][0]["type"] not in ("text", "image_url"):
+            raise BadRequest("one text or one picture")
     elif path == "chat/completions":
         _chat(content)
     else:

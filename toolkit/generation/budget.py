@@ -14,7 +14,7 @@ import yaml
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.base import Request, Usage
 
-FREE_KINDS = ("procedural", "clip", "diffusers", "folder", "replay")
+FREE_KINDS = ("procedural", "clip", "diffusers", "folder", "openai_moderation", "replay", "safety_classifier")
 BATCH_FACTOR = 0.5  # Source: platform.openai.com/docs/guides/batch
 CHARS_PER_TOKEN = 2  # low on purpose: English has about four, so a reserve is high
 TOKENS_PER_IMAGE = 1600  # of a picture that is sent; high on purpose

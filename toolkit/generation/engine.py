@@ -24,6 +24,7 @@ from toolkit.generation.journal import Finished, Journal, finished, insert_sampl
 from toolkit.generation.keys import canonical, number_of
 from toolkit.generation.plans import Planned, agree, plan
 from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
+from toolkit.generation.safety import safety_of
 from toolkit.generation.spec import RunSpec
 from toolkit.schema import Row
 
@@ -226,7 +227,7 @@ async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, call
         recipe=planned.recipe, sample=id, index=index, seed=spec.seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs
     )
     made: Made = await planned.recipe.make(context)
-    return to_row(context, made, is_procedural=spec.is_procedural)
+    return to_row(context, made, is_procedural=spec.is_procedural, safety=await safety_of(context, made))
 
 
 def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay: Path) -> Row:

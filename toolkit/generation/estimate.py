@@ -60,6 +60,11 @@ def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
             counts = (1, texts, len(answered["text"]), len(asked["images"]), len(answered["pictures"]))
             seat = spec.seat(role, step)
             totals[seat] = [one + other for one, other in zip(totals[seat], counts, strict=True)]
+        if "safety" in spec.backends:  # the scene engine has no say in it: one call a row, as long as the row
+            for (row,) in query(journal_paths(Path(folder))[0], "SELECT row FROM samples WHERE state = 'ok'"):
+                columns = json.loads(row)
+                texts = sum(len(part["text"]) for message in columns["messages"] for part in message["content"])
+                totals["safety"] = [one + other for one, other in zip(totals["safety"], (1, texts, 40, len(columns["images"]), 0), strict=True)]
     return [_priced(spec, name, role, [value * n / probes for value in counts]) for role, counts in sorted(totals.items())]
 
 

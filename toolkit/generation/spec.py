@@ -3,7 +3,7 @@
     name: first-rows
     seed: 0
     backends:
-      all: {kind: procedural}                    # or text, vision, judge, image, retrieve, one by one
+      all: {kind: procedural}                    # or text, vision, judge, image, retrieve, safety, one by one
       judge.picture_matches: {kind: clip, ...}   # one step of a role, by the name of its prompt
     recipes:
       image_editing: {n: 100}
@@ -26,7 +26,7 @@ import yaml
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.keys import digest
 
-ROLES = ("text", "vision", "judge", "image", "retrieve")
+ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
 BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
 BATCH_KINDS = ("openai_chat", "openai_images")
@@ -176,7 +176,7 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
     )
     if not spec.recipes:
         raise UsageError(f"{where}: recipes is empty; name one, as in: recipes: {{image_editing: {{n: 10}}}}")
-    kinds = {backend.kind for backend in spec.backends.values()}
+    kinds = {backend.kind for role, backend in spec.backends.items() if role != "safety"}
     if spec.is_procedural and len(kinds) > 1:
         raise UsageError(f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not what a model wrote")
     return spec

@@ -6,6 +6,8 @@ openai_images   /images/generations and /images/edits
                 both with `mode: batch` too: half the price, within a day
 clip            similarity of pictures and texts, in this process: judges by bands, and finds pictures of this machine
 diffusers       a pipeline of diffusers in this process: pictures from words, or from words and a picture
+openai_moderation   /moderations: plays safety
+safety_classifier   classifiers of pictures and texts, in this process: plays safety
 folder          pictures with captions on this machine, found by their words
 replay          answers of an earlier run, from its journals
 """
@@ -25,6 +27,8 @@ BACKENDS: dict[str, str] = {
     "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
     "clip": "toolkit.generation.backends.clip:Clip",
     "diffusers": "toolkit.generation.backends.diffusers_local:Diffusers",
+    "openai_moderation": "toolkit.generation.backends.openai_moderation:OpenAIModeration",
+    "safety_classifier": "toolkit.generation.backends.safety_classifier:SafetyClassifier",
     "folder": "toolkit.generation.backends.folder:Folder",
 }
 
