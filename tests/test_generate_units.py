@@ -9,6 +9,10 @@ from email.utils import format_datetime
 import pytest
 
 from tests.generation_runs import picture
+from toolkit.cli import generate_app
+from toolkit.errors import UsageError
+from toolkit.generation import backends
+from toolkit.generation.backends import BACKENDS, open_backend
 from toolkit.generation.backends.base import Fatal, Origin, Refused, Request, Transient, Usage
 from toolkit.generation.backends.http import error_of, retry_after_s
 from toolkit.generation.blobs import Blob, Blobs
@@ -20,6 +24,7 @@ from toolkit.generation.recipe import SAFETY_PROMPT, Rejected
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
 from toolkit.generation.replies import KEYWORDS, ReplyProblem, parse_reply
+from toolkit.generation.spec import BackendSpec
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
@@ -105,6 +110,14 @@ def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
     assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS) - {SAFETY_PROMPT}
     assert all(recipe.name == name and recipe.task in TASKS for name, recipe in recipes.items())
     assert {recipe.task for recipe in recipes.values()} == set(TASKS)
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_backends_are_described_and_refuse_options_they_do_not_know(kind, tmp_path):
+    assert f"\n{kind} " in (backends.__doc__ or "")
+    assert kind in " ".join((generate_app.run.__doc__ or "").split())
+    with pytest.raises(UsageError, match="nonsense"):
+        open_backend(BackendSpec(kind=kind, options={"nonsense": 1}), tmp_path)
 
 
 def test_a_prompt_without_a_value_says_so():

@@ -28,7 +28,7 @@ _SENT = "INSERT INTO attempts (key, state, reserved, sent_at, number) VALUES (?,
 _DONE = (
     "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, images = ?, cost = ?, done_at = ? WHERE number = ?"
 )
-LOCAL_TIMEOUT_S = 600.0
+CALL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 LONGEST_ASKED_S = 900.0  # of what a server asks for; whoever wants more is asked again
@@ -68,7 +68,7 @@ class Seat:
     backend: Backend
     price: Price | None
     max_output_tokens: int = MAX_OUTPUT_TOKENS
-    timeout_s: float = LOCAL_TIMEOUT_S
+    timeout_s: float | None = CALL_TIMEOUT_S
 
 
 def call_key(identity: Mapping[str, Any], request: Request, prompt_sha256: str) -> str:

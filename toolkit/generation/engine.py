@@ -18,14 +18,14 @@ from toolkit.errors import RowError, RunStopped, UnifiedVisualError, UsageError
 from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
-from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
-from toolkit.generation.calls import BATCH_TIMEOUT_S, LOCAL_TIMEOUT_S, CallSite, Seat, check_room
+from toolkit.generation.budget import FREE_KINDS, MAX_OUTPUT_TOKENS, Budget, Price, price_of
+from toolkit.generation.calls import BATCH_TIMEOUT_S, CALL_TIMEOUT_S, CallSite, Seat, check_room
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, query
 from toolkit.generation.keys import canonical, number_of
 from toolkit.generation.plans import Planned, agree, plan
 from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
 from toolkit.generation.safety import safety_of
-from toolkit.generation.spec import RunSpec
+from toolkit.generation.spec import BackendSpec, RunSpec
 from toolkit.schema import Row
 
 
@@ -107,9 +107,17 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path |
             backend=opened[name],
             price=Price() if replay else price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch),
             max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
-            timeout_s=BATCH_TIMEOUT_S if backend.is_batch else float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
+            timeout_s=_timeout_s(backend),
         )
     return seats
+
+
+def _timeout_s(backend: BackendSpec) -> float | None:
+    """How long a call may take; None = as long as it does: models of this process answer one call after another, so waiting says nothing."""
+    if backend.is_batch:
+        return BATCH_TIMEOUT_S
+    asked = backend.options.get("timeout_s", None if backend.kind in FREE_KINDS else CALL_TIMEOUT_S)
+    return None if asked is None else float(asked)
 
 
 async def _run(
