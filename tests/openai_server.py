@@ -33,14 +33,15 @@ class BadRequest(Exception):
 class OpenAIServer:
     """`requests` counts posts, `billed` what was answered with 200 and usage; `faults` may be replaced at any time."""
 
-    def __init__(self, *, latency_s: float = 0.0) -> None:
+    def __init__(self, *, latency_s: float = 0.0, handler: "type[_Handler] | None" = None) -> None:
         self.latency_s, self.faults = latency_s, (lambda number, path, content: "")
         self.wrong_pictures: set[str] = set()
+        self.unsafe: set[str] = set()  # what moderation flags, in texts or base64
         self.lock = threading.Lock()
         self.reset()
-        handler = type("Handler", (_Handler,), {"owner": self})
+        made = type("Handler", (handler or _Handler,), {"owner": self})
         server = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True, "handle_error": lambda *_: None})
-        self._server = server(("127.0.0.1", 0), handler)
+        self._server = server(("127.0.0.1", 0), made)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -83,6 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _succeed(self, path: str, content: dict[str, Any]) -> None:
         if path == "chat/completions":
             return self._chat(json.dumps(_fill(content["response_format"]["json_schema"]["schema"], _Asked(content, self.owner.wrong_pictures))), content)
+        if path == "moderations":
+            is_flagged = any(word in json.dumps(content["input"]) for word in self.owner.unsafe)
+            result = {"flagged": is_flagged, "categories": {"violence": is_flagged, "hate": False}, "category_scores": {"violence": 0.9, "hate": 0.1}}
+            return self._answer(200, {"id": "modr-1", "model": content["model"], "results": [result]})
         picture = _picture(content["prompt"] + content.get("image_sha256", ""))
         if "wrong_description" in content["prompt"] and path == "images/generations":
             self.owner.wrong_pictures.add(hashlib.sha256(picture).hexdigest())
@@ -145,6 +150,10 @@ def _read(path: str, body: bytes, headers: Any) -> dict[str, Any]:
         _keys(content, IMAGE_KEYS, "request")
         if not content.get("prompt") or content.get("n") != 1:
             raise BadRequest("prompt and n are needed")
+    elif path == "moderations":
+        _keys(content, {"model", "input"}, "request")
+        if len(content["input"]) != 1 or content["input"][0]["type"] not in ("text", "image_url"):
+            raise BadRequest("one text or one picture")
     elif path == "chat/completions":
         _chat(content)
     else:
@@ -192,16 +201,19 @@ def _keys(content: dict[str, Any], known: set[str], where: str) -> None:
         raise BadRequest(f"Unrecognized {where} argument supplied: {sorted(unknown)}")
 
 
-def _multipart(body: bytes, kind: str) -> dict[str, Any]:
+def _multipart_parts(body: bytes, kind: str) -> dict[str, bytes]:
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    return {str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) for part in message.iter_parts()}
+
+
+def _multipart(body: bytes, kind: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for part in message.iter_parts():
-        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+    for name, content in _multipart_parts(body, kind).items():
         if name == "image":
             Image.open(io.BytesIO(content)).load()
             fields["image_sha256"] = hashlib.sha256(content).hexdigest()
         else:
-            fields[str(name)] = content.decode()
+            fields[name] = content.decode()
     _keys({name: 1 for name in fields if name != "image_sha256"}, IMAGE_KEYS, "request")
     if not fields.get("prompt") or "image_sha256" not in fields:
         raise BadRequest("prompt and image are needed")

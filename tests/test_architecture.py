@@ -10,8 +10,10 @@ import pytest
 
 import unifiedvisual
 from conversion import FORMATS
+from toolkit.generation.backends import BACKENDS
 
 ROOT = Path(unifiedvisual.__file__).parent
+BACKENDS_IMPORTED = "\n".join(f"import {target.partition(':')[0]}" for target in BACKENDS.values())
 HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"}
 
 
@@ -48,7 +50,8 @@ def test_formats_do_not_import_one_another(module):
 
 
 @pytest.mark.parametrize(
-    "statement", ["import unifiedvisual", "from toolkit.cli.app import app; app(['--help'])", "from toolkit.cli.app import app; app(['info'])"]
+    "statement",
+    ["import unifiedvisual", "from toolkit.cli.app import app; app(['--help'])", "from toolkit.cli.app import app; app(['info'])", BACKENDS_IMPORTED],
 )
 def test_starting_up_loads_nothing_heavy(statement):
     report = "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))"

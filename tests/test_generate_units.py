@@ -9,6 +9,10 @@ from email.utils import format_datetime
 import pytest
 
 from tests.generation_runs import picture
+from toolkit.cli import generate_app
+from toolkit.errors import UsageError
+from toolkit.generation import backends
+from toolkit.generation.backends import BACKENDS, open_backend
 from toolkit.generation.backends.base import Fatal, Origin, Refused, Request, Transient, Usage
 from toolkit.generation.backends.http import error_of, retry_after_s
 from toolkit.generation.blobs import Blob, Blobs
@@ -16,10 +20,11 @@ from toolkit.generation.budget import Budget, BudgetReached, Price, cost_of, pri
 from toolkit.generation.calls import pause_s
 from toolkit.generation.journal import Journal
 from toolkit.generation.prompting import prompt, prompt_files
-from toolkit.generation.recipe import Rejected
+from toolkit.generation.recipe import SAFETY_PROMPT, Rejected
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
 from toolkit.generation.replies import KEYWORDS, ReplyProblem, parse_reply
+from toolkit.generation.spec import BackendSpec
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
@@ -44,6 +49,7 @@ PROMPTS = {
     "pick_picture@1": "f86bcc07f28795f2",
     "picture_matches@1": "7db320931c1949f7",
     "picture_rationale@1": "c75022f70f2bd4b5",
+    "safety@1": "714f01800ff97adb",
     "second_answer@1": "7d81334dbffb4a92",
     "t_question@1": "1611c9059612f9e3",
     "t_reason@1": "7f80a7f8948dad9f",
@@ -101,9 +107,17 @@ def test_prompt_schemas_use_known_keywords_only(name):
 
 def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
     recipes = {name: get_recipe(name) for name in RECIPES}
-    assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS)
+    assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS) - {SAFETY_PROMPT}
     assert all(recipe.name == name and recipe.task in TASKS for name, recipe in recipes.items())
     assert {recipe.task for recipe in recipes.values()} == set(TASKS)
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_backends_are_described_and_refuse_options_they_do_not_know(kind, tmp_path):
+    assert f"\n{kind} " in (backends.__doc__ or "")
+    assert kind in " ".join((generate_app.run.__doc__ or "").split())
+    with pytest.raises(UsageError, match="nonsense"):
+        open_backend(BackendSpec(kind=kind, options={"nonsense": 1}), tmp_path)
 
 
 def test_a_prompt_without_a_value_says_so():

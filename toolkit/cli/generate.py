@@ -1,5 +1,6 @@
 """`unifiedvisual generate ...`: a spec -> samples -> rows -> the packed layout."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from toolkit.generation.executors import run_shards
 from toolkit.generation.executors.slurm import script
 from toolkit.generation.explain import Explained, remake
 from toolkit.generation.explain import explain as explain_sample
-from toolkit.generation.finalize import PACKED, finalize
+from toolkit.generation.finalize import LEFT_OUT, PACKED, finalize
 from toolkit.generation.report import report
 from toolkit.generation.retry import put_back
 from toolkit.generation.spec import RunSpec, parse_spec, read_spec
@@ -150,6 +151,8 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
         print_json(asdict(manifest))
     else:
         print_manifest(manifest, folder / PACKED)
+        if count := sum(map(len, json.loads((folder / LEFT_OUT).read_text()).values())):
+            say(f"{count:,} accepted samples look like an earlier one and were left out: {folder / LEFT_OUT}")
         say(f"The run in words: {folder / 'report.md'}")
 
 

@@ -40,6 +40,8 @@ def run(
 ) -> None:
     """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for the new rows.
 
+    Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation, safety_classifier.
+
     Example: unifiedvisual generate run spec.yaml
     """
     from toolkit.cli import generate

@@ -14,7 +14,8 @@ import yaml
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.base import Request, Usage
 
-FREE_KINDS = ("procedural", "folder", "replay")
+FREE_KINDS = ("procedural", "clip", "diffusers", "folder", "openai_moderation", "replay", "safety_classifier")
+BATCH_FACTOR = 0.5  # Source: platform.openai.com/docs/guides/batch
 CHARS_PER_TOKEN = 2  # low on purpose: English has about four, so a reserve is high
 TOKENS_PER_IMAGE = 1600  # of a picture that is sent; high on purpose
 MAX_OUTPUT_TOKENS = 2048  # asked for where a backend sets no other
@@ -28,6 +29,9 @@ class Price:
     output_per_mtok: float = 0.0
     per_image: float = 0.0
 
+    def times(self, factor: float) -> "Price":
+        return Price(input_per_mtok=self.input_per_mtok * factor, output_per_mtok=self.output_per_mtok * factor, per_image=self.per_image * factor)
+
 
 class BudgetReached(RunStopped):
     pass
@@ -39,8 +43,8 @@ def price_table() -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
-def price_of(kind: str, model: str, overrides: Mapping[str, Mapping[str, float]]) -> Price | None:
-    """Price of a model; None = unknown.
+def price_of(kind: str, model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False) -> Price | None:
+    """Price of a model, in batches a part of it; None = unknown.
 
     Raises:
         UsageError: an override with keys that prices do not have.
@@ -49,7 +53,7 @@ def price_of(kind: str, model: str, overrides: Mapping[str, Mapping[str, float]]
         return Price()
     found = overrides.get(model) or price_table()["models"].get(model)
     try:
-        return Price(**found) if found is not None else None
+        return Price(**found).times(BATCH_FACTOR if is_batch else 1.0) if found is not None else None
     except TypeError as error:
         raise UsageError(f"prices: {model}: {error}; expected input_per_mtok, output_per_mtok, per_image") from error
 
@@ -96,6 +100,10 @@ class Budget:
             raise BudgetReached(f"budget: ${left:.4f} of ${self.max_usd:.2f} are left and the next call may cost ${held:.4f}; raise budget.max_usd to go on")
         self.reserved += held
         return held
+
+    def take_back(self, amount: float) -> None:
+        """What was booked for a call in doubt that is waited for again."""
+        self.spent -= amount
 
     def settle(self, held: float, cost: float | None) -> None:
         """Give a reserve back and book what it was; an unknown cost is booked as the reserve."""

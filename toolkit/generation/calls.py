@@ -9,9 +9,11 @@ import asyncio
 import hashlib
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RunStopped
@@ -26,9 +28,11 @@ _SENT = "INSERT INTO attempts (key, state, reserved, sent_at, number) VALUES (?,
 _DONE = (
     "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, images = ?, cost = ?, done_at = ? WHERE number = ?"
 )
-LOCAL_TIMEOUT_S = 600.0
+CALL_TIMEOUT_S = 600.0
+BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 LONGEST_ASKED_S = 900.0  # of what a server asks for; whoever wants more is asked again
+LEAST_FREE_BYTES = 64 * 2**20  # on the disk, or nothing is sent: answers of what is under way must find room
 REPAIR = "Your reply does not fit: {problem}. Reply again with JSON that fits the schema, and nothing else."
 
 
@@ -64,7 +68,7 @@ class Seat:
     backend: Backend
     price: Price | None
     max_output_tokens: int = MAX_OUTPUT_TOKENS
-    timeout_s: float = LOCAL_TIMEOUT_S
+    timeout_s: float | None = CALL_TIMEOUT_S
 
 
 def call_key(identity: Mapping[str, Any], request: Request, prompt_sha256: str) -> str:
@@ -90,6 +94,17 @@ def pause_s(attempt: int, retry_after_s: float | None, draw: Callable[[], float]
     if retry_after_s is not None:
         return min(retry_after_s, LONGEST_ASKED_S)
     return draw() * float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
+
+
+def check_room(folder: Path) -> None:
+    """
+    Raises:
+        RunStopped: the disk is nearly full.
+    """
+    free = shutil.disk_usage(next(each for each in (folder, *folder.absolute().parents) if each.exists())).free
+    if free < LEAST_FREE_BYTES:
+        room = f"{free / 2**20:.0f} MiB are left on its disk and answers need room, {LEAST_FREE_BYTES >> 20} MiB at least"
+        raise RunStopped(f"{folder}: {room}; free space, then run again: nothing is lost")
 
 
 class CallSite:
@@ -145,10 +160,9 @@ class CallSite:
                 await asyncio.sleep(pause_s(attempt, last.retry_after_s if isinstance(last, Transient) else None))
             await self._wait_for(seat.model)
             async with self._slots:
-                held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
-                await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
+                held, number = await self._intend(seat, call, amount)
                 try:
-                    reply = await asyncio.wait_for(seat.backend.send(request), seat.timeout_s)
+                    reply = await asyncio.wait_for(seat.backend.send(replace(request, key=key)), seat.timeout_s)
                 except asyncio.TimeoutError:
                     last = Transient("timeout", detail=f"no answer in {seat.timeout_s:g} s")
                 except CallError as error:
@@ -163,6 +177,24 @@ class CallSite:
             if isinstance(last, Transient) and last.retry_after_s is not None:
                 self._open_until[seat.model] = time.monotonic() + min(last.retry_after_s, LONGEST_ASKED_S)
         raise CallFailed("failed", last.problem, f"{self._attempts} times; last: {last}")
+
+    async def _intend(self, seat: Seat, call: Call, amount: float | None) -> tuple[float, int]:
+        """Reserve and journal a send: a new one, or one of a killed process whose answer is still to be had.
+
+        Raises:
+            RunStopped: the disk is nearly full, so what is paid for could be lost; or the budget is.
+        """
+        check_room(self._journal.path.parent)
+        doubted = await self._journal.doubted(call.key) if getattr(seat.backend, "holds", lambda key: False)(call.key) else None
+        if doubted:
+            number, booked = doubted
+            self._budget.take_back(booked)
+            held = self._budget.reserve(amount, seat.model)
+            await self._journal.write(insert_call(call), ("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = ?", (number,)))
+            return held, number
+        held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
+        await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
+        return held, number
 
     async def _wait_for(self, model: str) -> None:
         """A server that said when to come back said it to all calls."""

@@ -16,15 +16,16 @@ from toolkit.errors import RowError, RunStopped, UnifiedVisualError
 from toolkit.generation.backends import open_backend
 from toolkit.generation.backends.base import Backend
 from toolkit.generation.blobs import Blob, Blobs
-from toolkit.generation.budget import MAX_OUTPUT_TOKENS, Budget, Price, price_of
-from toolkit.generation.calls import LOCAL_TIMEOUT_S, CallSite, Seat
+from toolkit.generation.budget import FREE_KINDS, MAX_OUTPUT_TOKENS, Budget, Price, price_of
+from toolkit.generation.calls import BATCH_TIMEOUT_S, CALL_TIMEOUT_S, CallSite, Seat, check_room
 from toolkit.generation.interrupts import draining
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, journal_paths, query, redraws
 from toolkit.generation.keys import canonical, digest, number_of
 from toolkit.generation.lock import lock
 from toolkit.generation.plans import Planned, agree, plan
 from toolkit.generation.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
-from toolkit.generation.spec import RunSpec
+from toolkit.generation.safety import safety_of
+from toolkit.generation.spec import BackendSpec, RunSpec
 from toolkit.schema import Row
 
 
@@ -68,18 +69,19 @@ def run(
         Interrupted: at Ctrl-C or SIGTERM, once the calls under way have ended; heard in a main thread only.
     """
     planned = plan(spec)
+    check_room(folder)
     agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
         return asyncio.run(_run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample))
 
 
-def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict[str, Seat]:
+def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path | None) -> dict[str, Seat]:
     """Role -> who plays it; a backend that plays several roles is opened once. What is replayed costs nothing."""
-    open_with = _opener(spec, replay)
+    open_with = _opener(spec, folder, replay)
     seats: dict[str, Seat] = {}
     opened: dict[str, Backend] = {}
-    for role in sorted({role for recipe in recipes for role in recipe.roles}):
+    for role in sorted({role for recipe in recipes for role in recipe.seats(spec)}):
         backend = spec.backend(role)
         name = canonical([backend.kind, dict(backend.options)])
         if name not in opened:
@@ -90,17 +92,25 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], replay: Path | None) -> dict
             identity=backend.identity(),
             model=backend.model,
             backend=opened[name],
-            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices),
+            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch),
             max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
-            timeout_s=float(backend.options.get("timeout_s", LOCAL_TIMEOUT_S)),
+            timeout_s=_timeout_s(backend),
         )
     return seats
+
+
+def _timeout_s(backend: BackendSpec) -> float | None:
+    """How long a call may take; None = as long as it does: models of this process answer one call after another, so waiting says nothing."""
+    if backend.is_batch:
+        return BATCH_TIMEOUT_S
+    asked = backend.options.get("timeout_s", None if backend.kind in FREE_KINDS else CALL_TIMEOUT_S)
+    return None if asked is None else float(asked)
 
 
 async def _run(
     spec: RunSpec, planned: list[Planned], folder: Path, shard: tuple[int, int], path: Path, replay: Path | None, on_sample: OnSample
 ) -> Counter[str]:
-    seats = seats_for(spec, [each.recipe for each in planned], replay)
+    seats = seats_for(spec, [each.recipe for each in planned], path.parent, replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
     budget = Budget(_share(spec, folder, shard[1]), spent=_spent(path))
     calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
@@ -126,9 +136,9 @@ def _spent(path: Path) -> float:
     return float(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0])
 
 
-def _opener(spec: RunSpec, replay: Path | None) -> Callable[[str], Backend]:
+def _opener(spec: RunSpec, folder: Path, replay: Path | None) -> Callable[[str], Backend]:
     if replay is None:
-        return lambda role: open_backend(spec.backend(role))
+        return lambda role: open_backend(spec.backend(role), folder)
     from toolkit.generation.backends.replay import Replay
 
     return lambda role: Replay(replay, spec.backend(role).identity())
@@ -230,7 +240,7 @@ async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, redr
     record = await asyncio.to_thread(planned.records.read, index, seed)
     context = Context(recipe=planned.recipe, sample=id, index=index, seed=seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs)
     made: Made = await planned.recipe.make(context)
-    return to_row(context, made, is_procedural=spec.is_procedural)
+    return to_row(context, made, is_procedural=spec.is_procedural, safety=await safety_of(context, made))
 
 
 def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay: Path) -> Row:
@@ -241,7 +251,7 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
     """
 
     async def one() -> Row:
-        seats = seats_for(spec, [planned.recipe], replay)
+        seats = seats_for(spec, [planned.recipe], folder, replay)
         journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
         id = planned.id(index)

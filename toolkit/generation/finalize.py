@@ -3,13 +3,15 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from toolkit.atomic import write_atomically
 from toolkit.errors import UsageError
 from toolkit.generation.blobs import Blobs
+from toolkit.generation.duplicates import Duplicate, duplicates
 from toolkit.generation.engine import row_from_json
 from toolkit.generation.journal import Finished, finished
 from toolkit.generation.plans import Planned, plan
@@ -22,7 +24,7 @@ from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
 from toolkit.tasks import TASKS
 
-PACKED, MARKER = "packed", "packed.json"
+PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
 
 
 def accepted(planned: Planned, folder: Path, *, with_rows: bool = False) -> Iterator[Finished]:
@@ -32,10 +34,20 @@ def accepted(planned: Planned, folder: Path, *, with_rows: bool = False) -> Iter
             yield sample
 
 
-def rows(planned: Planned, folder: Path) -> Iterator[Row]:
+def rows(planned: Planned, folder: Path, without: Collection[str] = ()) -> Iterator[Row]:
+    """Args: without: ids of samples that are left out."""
     blobs = Blobs(folder / "blobs")
     for sample in accepted(planned, folder, with_rows=True):
-        yield row_from_json(sample.row or "{}", blobs)
+        if sample.id not in without:
+            yield row_from_json(sample.row or "{}", blobs)
+
+
+def left_out(spec: RunSpec, planned: list[Planned], folder: Path) -> dict[str, list[Duplicate]]:
+    """Recipe -> samples that look like an earlier one, if the spec asks for it."""
+    if spec.duplicate_bits is None:
+        return {}
+    blobs = Blobs(folder / "blobs")
+    return {each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicate_bits)) for each in planned}
 
 
 def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) -> Manifest:
@@ -45,14 +57,17 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
         UsageError: nothing is finished. SourceError: a picture is gone or changed.
     """
     planned = plan(spec)
-    digest = _digest(planned, folder, options)
+    out = left_out(spec, planned, folder)
+    write_atomically(folder / LEFT_OUT, json.dumps({name: [asdict(each) for each in found] for name, found in out.items()}, indent=1))
+    without = {each.id for found in out.values() for each in found}
+    digest = _digest(planned, folder, options, without)
     packed, marker = folder / PACKED, folder / MARKER
     if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
         return read_manifest(LocalFolder(packed))
     with_rows = [each for each in planned if next(accepted(each, folder), None)]
     source = RowsSource(
         repository=LocalFolder(folder / "blobs"),
-        pieces=[partial(rows, each, folder) for each in with_rows],
+        pieces=[partial(rows, each, folder, without) for each in with_rows],
         piece_tasks=[each.recipe.task for each in with_rows],
     )
     fresh = folder / f"{PACKED}-{digest[:12]}"
@@ -63,10 +78,12 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     return manifest
 
 
-def _digest(planned: list[Planned], folder: Path, options: PackOptions | None) -> str:
+def _digest(planned: list[Planned], folder: Path, options: PackOptions | None, without: Collection[str]) -> str:
     digest, count = hashlib.sha256(repr(options).encode()), 0
     for each in planned:
         for sample in accepted(each, folder):
+            if sample.id in without:
+                continue
             digest.update(f"\n{each.recipe.name}\t{sample.id}".encode())
             count += 1
     if not count:

@@ -113,6 +113,12 @@ class Journal:
     async def call(self, key: str) -> Call | None:
         return await self._run(lambda: _one_call(self._db, key))
 
+    async def doubted(self, key: str) -> tuple[int, float] | None:
+        """Number and booked cost of the send of a call that is in doubt."""
+        statement = "SELECT number, coalesce(cost, 0) FROM attempts WHERE key = ? AND state = 'in_doubt' ORDER BY number DESC LIMIT 1"
+        found: tuple[int, float] | None = await self._run(lambda: self._db.execute(statement, (key,)).fetchone())
+        return found
+
     async def _run(self, work: Callable[[], Value]) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 

@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.atomic import write_atomically
 from toolkit.errors import UsageError
 from toolkit.generation.prompting import prompt
-from toolkit.generation.recipe import Recipe
+from toolkit.generation.recipe import SAFETY_PROMPT, Recipe
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.records import Records, open_records
 from toolkit.generation.spec import RunSpec, recipe_key, sample_id
@@ -45,9 +45,10 @@ def plan(spec: RunSpec) -> list[Planned]:
     planned = []
     for wanted in spec.recipes:
         recipe = get_recipe(wanted.name)
-        shas = {name: prompt(name).sha256 for name in recipe.prompts}
+        prompts = (*recipe.prompts, SAFETY_PROMPT) if "safety" in spec.backends else recipe.prompts
+        shas = {name: prompt(name).sha256 for name in prompts}
         records = open_records(wanted.name, recipe.record, wanted.source)
-        key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.roles)
+        key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.seats(spec))
         planned.append(Planned(recipe=recipe, key=key, n=min(wanted.n, len(records)), options=wanted.options, records=records))
     return planned
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from toolkit.errors import UsageError
 from toolkit.generation.backends.base import Origin, Request
 from toolkit.generation.blobs import Blob, Blobs
 from toolkit.generation.calls import Answer, CallFailed, CallSite, Seat
@@ -17,8 +18,11 @@ from toolkit.generation.keys import canonical, digest, number_of
 from toolkit.generation.prompting import prompt
 from toolkit.generation.scene.samples import LICENSE, SOURCE
 from toolkit.generation.scene.streams import Stream
+from toolkit.generation.spec import RunSpec
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
 from toolkit.tasks import TASKS
+
+SAFETY_PROMPT = "safety@1"
 
 
 class Rejected(Exception):
@@ -106,9 +110,10 @@ class Recipe:
     record: str = ""
     imports: bool = False
 
-    @property
-    def roles(self) -> tuple[str, ...]:
-        return tuple(sorted({prompt(name).role for name in self.prompts}))
+    def seats(self, spec: RunSpec) -> tuple[str, ...]:
+        """Who is asked, by the names of the spec's backends."""
+        safety = {"safety"} if "safety" in spec.backends else set()
+        return tuple(sorted({spec.seat(prompt(name).role, prompt(name).step) for name in self.prompts} | safety))
 
 
 class Context:
@@ -158,11 +163,22 @@ class Context:
     def bytes_of(self, blob: Blob) -> bytes:
         return self._blobs.read(blob)
 
+    def model_of(self, name: str) -> str | None:
+        """Who answers a prompt; None = nobody."""
+        seat = self._seat(name)
+        return seat.model if seat else None
+
+    def _seat(self, name: str) -> Seat | None:
+        asked = prompt(name)
+        return self._seats.get(f"{asked.role}.{asked.step}") or self._seats.get(asked.role)
+
     async def _call(self, name: str, images: tuple[Blob, ...], values: dict[str, Any]) -> Answer:
         asked = prompt(name)
         ordinal = self._asked[name]
         self._asked[name] += 1
-        seat = self._seats[asked.role]
+        seat = self._seat(name)
+        if seat is None:
+            raise UsageError(f"backends: nobody answers {asked.role!r}, and {self.recipe.name} asks {name}; add {asked.role!r} or 'all' to the spec")
         request = Request(
             kind=asked.kind,
             step=asked.step,
@@ -191,15 +207,15 @@ class StepFailed(Exception):
         self.step, self.error = step, error
 
 
-def to_row(context: Context, made: Made, *, is_procedural: bool) -> Row:
-    """The finished, checked row."""
+def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping[str, Any]) -> Row:
+    """The finished, checked row. Args: safety: verdict, for provenance."""
     recipe = context.recipe
     origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
     id = f"{TASKS[recipe.task].prefix}-{origin[:4]}-{context.sample[:20]}"
     turns = [("user", made.user), ("assistant", made.assistant)]
     messages = (*([Message("system", (Part("text", made.system),))] if made.system else []), *(_message(role, parts) for role, parts in turns))
     shown = [part for _, parts in turns for part in parts if isinstance(part, Shown)]
-    provenance = {"recipe": recipe.name, "version": recipe.version, "seed": context.seed, "index": context.index, **made.facts}
+    provenance = {"recipe": recipe.name, "version": recipe.version, "seed": context.seed, "index": context.index, "safety": dict(safety), **made.facts}
     if context.record.sha256:
         provenance["record_sha256"] = context.record.sha256
     row = Row(

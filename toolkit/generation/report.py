@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from toolkit.generation.finalize import accepted
+from toolkit.generation.finalize import LEFT_OUT, accepted
 from toolkit.generation.journal import journal_paths, query
 from toolkit.generation.plans import Planned, plan
 from toolkit.generation.spec import RunSpec
@@ -19,7 +19,7 @@ def report(spec: RunSpec, folder: Path) -> str:
     sections = [
         [f"# Run `{spec.name}`", "", f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.", ""],
         _funnel(summary),
-        ["", "## Why samples were left out", "", *_reasons(summary)],
+        ["", "## Why samples were left out", "", *_reasons(summary, folder)],
         ["", "## Who answers", "", *_backends(spec, planned)],
         ["", "## What it took", "", *_models(summary, folder), ""],
         ["Calls in doubt were under way when a process was killed; they may have been paid twice.", ""],
@@ -38,13 +38,16 @@ def _funnel(summary: Summary) -> list[str]:
     return _table(("recipe", "planned", "accepted", "rejected", "failed", "pending"), rows)
 
 
-def _reasons(summary: Summary) -> list[str]:
+def _reasons(summary: Summary, folder: Path) -> list[str]:
+    """Of samples that were not accepted, and of accepted ones that were not packed because they look like an earlier one."""
+    duplicates = json.loads((folder / LEFT_OUT).read_text()) if (folder / LEFT_OUT).exists() else {}
     rows = [(name, reason, count) for name, funnel in summary.recipes.items() for reason, count in funnel.reasons.items()]
+    rows += [(name, "finalize: duplicate", len(found)) for name, found in duplicates.items() if found]
     return _table(("recipe", "step: reason", "samples"), rows) if rows else ["None was."]
 
 
 def _backends(spec: RunSpec, planned: list[Planned]) -> list[str]:
-    backends = [(role, spec.backend(role)) for role in sorted({role for each in planned for role in each.recipe.roles})]
+    backends = [(role, spec.backend(role)) for role in sorted({role for each in planned for role in each.recipe.seats(spec)})]
     if not backends:
         return ["No model was needed."]
     return _table(("role", "backend", "model", "server"), ((role, b.kind, b.model, b.options.get("base_url", "-")) for role, b in backends))

@@ -3,14 +3,17 @@
     name: first-rows
     seed: 0
     backends:
-      all: {kind: procedural}                    # or text, vision, judge, image, retrieve, one by one
+      all: {kind: procedural}                    # or text, vision, judge, image, retrieve, safety, one by one
+      judge.picture_matches: {kind: clip, ...}   # one step of a role, by the name of its prompt
     recipes:
       image_editing: {n: 100}
       image_generation_category: {n: 20, source: photos.jsonl}
     budget: {max_usd: 5.0}
     concurrency: 8
+    duplicate_bits: 4                            # leave out samples whose pictures look like those of an earlier one
 
-Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget and the concurrency are not, so raising n keeps every row that is there.
+Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, the concurrency and what is left out at the end are not, so raising n keeps every
+row that is there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,10 +26,12 @@ import yaml
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.keys import digest
 
-ROLES = ("text", "vision", "judge", "image", "retrieve")
+ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
-PRIVATE = ("api_key_env", "timeout_s")  # options of a backend that do not change what it answers
-_KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after"}
+BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
+BATCH_KINDS = ("openai_chat", "openai_images")
+PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
+_KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after", "duplicate_bits"}
 _RECIPE_KEYS = {"n", "source", "options"}
 
 
@@ -45,6 +50,10 @@ class BackendSpec:
     def identity(self) -> dict[str, Any]:
         """All of it that can change an answer."""
         return {"kind": self.kind, **{name: value for name, value in self.options.items() if name not in PRIVATE}}
+
+    @property
+    def is_batch(self) -> bool:
+        return self.options.get("mode") == "batch"
 
     @property
     def model(self) -> str:
@@ -77,6 +86,8 @@ class RunSpec:
         attempts: sends of a call before its sample fails.
         stop_after: samples that fail one after another before the run stops.
         prices: model -> price, over those of the price table.
+        duplicate_bits: a sample is left out of the packed rows if the pHash of a picture differs in at most so many of 64 bits from an earlier sample's in the
+            same role; None = none is.
     """
 
     name: str
@@ -88,6 +99,12 @@ class RunSpec:
     attempts: int = 5
     stop_after: int = 10
     prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    duplicate_bits: int | None = None
+
+    def seat(self, role: str, step: str) -> str:
+        """Under which name of `backends` a step is played: its own, or that of its role."""
+        own = f"{role}.{step}"
+        return own if own in self.backends else role
 
     def backend(self, role: str) -> BackendSpec:
         """Who plays a role: itself, or the one it falls back to.
@@ -115,7 +132,7 @@ def recipe_key(spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapp
 
     Args:
         prompts: name -> sha256 of the prompt files it uses.
-        roles: that it calls.
+        roles: that it calls, as `RunSpec.seat` names them.
     """
     backends = {role: spec.backend(role).identity() for role in sorted(roles)}
     return digest([recipe.name, version, spec.seed, dict(recipe.options), bool(recipe.source), dict(sorted(prompts.items())), backends])
@@ -155,10 +172,11 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
         attempts=_whole(content.get("attempts", 5), f"{where}: attempts"),
         stop_after=_whole(content.get("stop_after", 10), f"{where}: stop_after"),
         prices=content.get("prices") or {},
+        duplicate_bits=None if content.get("duplicate_bits") is None else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
     )
     if not spec.recipes:
         raise UsageError(f"{where}: recipes is empty; name one, as in: recipes: {{image_editing: {{n: 10}}}}")
-    kinds = {backend.kind for backend in spec.backends.values()}
+    kinds = {backend.kind for role, backend in spec.backends.items() if role != "safety"}
     if spec.is_procedural and len(kinds) > 1:
         raise UsageError(f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not what a model wrote")
     return spec
@@ -172,14 +190,18 @@ def _known(content: Mapping[str, Any], known: set[str], where: str) -> None:
 
 def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
     from toolkit.generation.backends import BACKENDS
+    from toolkit.generation.prompting import prompt, prompt_files
 
-    _known(content, {*ROLES, "all"}, f"{where}: backends")
+    steps = {f"{each.role}.{each.step}" for each in map(prompt, prompt_files())}
+    _known(content, {*ROLES, "all", *steps}, f"{where}: backends")
     found = {}
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:
             raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}")
         if value["kind"] not in BACKENDS:
             raise UnknownName(f"backend kind in {where}", value["kind"], BACKENDS)
+        if value.get("mode", "direct") not in ("direct", "batch") or (set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS):
+            raise UsageError(f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it")
         found[role] = BackendSpec(kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"})
     return found
 

@@ -21,7 +21,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where in a run a request comes from; only the scene engine reads it, servers never see it."""
+    """Where in a run a request comes from; only backends in this process read it, servers never see it."""
 
     recipe: str
     seed: int
@@ -42,6 +42,7 @@ class Request:
         schema: JSON schema of the reply.
         history: earlier (role, text) turns, for a repair.
         seed: of this call.
+        key: by which the journal knows it; set where it is sent.
     """
 
     kind: Literal["chat", "generate", "edit", "retrieve"]
@@ -53,6 +54,7 @@ class Request:
     history: tuple[tuple[str, str], ...] = ()
     seed: int
     origin: Origin
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

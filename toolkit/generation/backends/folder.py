@@ -1,4 +1,4 @@
-"""Pictures of this machine found by the words of their captions, for recipes that retrieve. CLIP scores are not used here; the judge looks at the pictures.
+"""Pictures of this machine found by the words of their captions, for recipes that retrieve. No scores; `clip` has them.
 
 retrieve: {kind: folder, path: pictures.jsonl, top: 6}      lines are {"image": path, "caption": text}
 """

@@ -52,25 +52,43 @@ class Server:
         Raises:
             CallError: anything else.
         """
+        return _object(await self._body("POST", path, **content))
+
+    async def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """The JSON object of a 200.
+
+        Raises:
+            CallError: anything else.
+        """
+        return _object(await self._body("GET", path, params=params))[0]
+
+    async def text(self, path: str) -> str:
+        """The body of a 200, as it is."""
+        return await self._body("GET", path)
+
+    async def _body(self, method: str, path: str, **content: Any) -> str:
         try:
-            response = await self._client.post(path, **content)
+            response = await self._client.request(method, path, **content)
         except self._errors.TimeoutException as error:
             raise Transient("timeout", detail=type(error).__name__) from error
         except self._errors.HTTPError as error:
             raise Transient("connection", detail=f"{type(error).__name__}: {error}") from error
-        raw = response.text
         if response.status_code != 200:
-            raise error_of(response.status_code, response.headers, raw)
-        try:
-            value = json.loads(raw)
-        except ValueError as error:
-            raise Transient("broken_body", detail=str(error), raw=raw, status=200) from error
-        if not isinstance(value, dict):
-            raise Transient("broken_body", detail="not an object", raw=raw, status=200)
-        return value, raw
+            raise error_of(response.status_code, response.headers, response.text)
+        return str(response.text)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def _object(raw: str) -> tuple[dict[str, Any], str]:
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise Transient("broken_body", detail=str(error), raw=raw, status=200) from error
+    if not isinstance(value, dict):
+        raise Transient("broken_body", detail="not an object", raw=raw, status=200)
+    return value, raw
 
 
 def error_of(status: int, headers: Mapping[str, str], raw: str) -> CallError:

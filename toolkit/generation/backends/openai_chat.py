@@ -2,7 +2,8 @@
 
     text: {kind: openai_chat, model: gpt-4o, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY, params: {temperature: 0.7}}
 
-Servers that take `response_format` and ignore it (transformers serve) work too: the schema is checked here, and in the prompt if `schema_in_prompt` is set.
+With `mode: batch` calls are gathered into batches; see `batch`. Servers that take `response_format` and ignore it (transformers serve) work too: the schema is
+checked here, and in the prompt if `schema_in_prompt` is set.
 Source: platform.openai.com/docs/api-reference/chat/create.
 """
 
@@ -22,7 +23,7 @@ MIME = {"jpg": "jpeg"}
 
 class OpenAIChat:
     def __init__(self, server: Server, model: str, params: dict[str, Any], *, schema_in_prompt: bool = False, max_tokens_name: str = "max_tokens") -> None:
-        self._server, self._model, self._schema_in_prompt = server, model, schema_in_prompt
+        self.server, self._model, self._schema_in_prompt = server, model, schema_in_prompt
         self._params = {max_tokens_name: MAX_OUTPUT_TOKENS, **params}
 
     @classmethod
@@ -33,9 +34,16 @@ class OpenAIChat:
         return cls(server, options["model"], dict(options.get("params") or {}), **extra)
 
     async def send(self, request: Request) -> Reply:
+        endpoint, content = self.line(request)
+        return self.read(*await self.server.post(endpoint, json=content))
+
+    def line(self, request: Request) -> tuple[str, dict[str, Any]]:
+        """Endpoint and body."""
         if request.kind != "chat":
             raise Fatal("wrong_kind", detail=f"'openai_chat' answers in words; {request.step!r} wants {request.kind}; set the role's own backend")
-        body, raw = await self._server.post("chat/completions", json=self.body(request))
+        return "chat/completions", self.body(request)
+
+    def read(self, body: dict[str, Any], raw: str) -> Reply:
         return read_chat(body, raw)
 
     def body(self, request: Request) -> dict[str, Any]:
@@ -53,7 +61,7 @@ class OpenAIChat:
         return body
 
     async def close(self) -> None:
-        await self._server.close()
+        await self.server.close()
 
 
 def read_chat(body: dict[str, Any], raw: str) -> Reply:

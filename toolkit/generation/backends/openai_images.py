@@ -21,7 +21,7 @@ OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s"}
 
 class OpenAIImages:
     def __init__(self, server: Server, model: str, params: dict[str, Any]) -> None:
-        self._server, self._model, self._params = server, model, params
+        self.server, self._model, self._params = server, model, params
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIImages":
@@ -30,18 +30,27 @@ class OpenAIImages:
         return cls(server, options["model"], dict(options.get("params") or {}))
 
     async def send(self, request: Request) -> Reply:
-        fields = {"model": self._model, "prompt": request.user, "n": 1, **self._params}
-        if request.kind == "generate":
-            body, raw = await self._server.post("images/generations", json=fields)
-        elif request.kind == "edit":
-            forms = {name: str(value) for name, value in fields.items()}
-            body, raw = await self._server.post("images/edits", data=forms, files=[_file(image, number) for number, image in enumerate(request.images)])
-        else:
-            raise Fatal("wrong_kind", detail=f"'openai_images' draws; {request.step!r} wants {request.kind}; set the role's own backend")
+        if request.kind == "edit":
+            forms = {name: str(value) for name, value in self._fields(request).items()}
+            files = [_file(image, number) for number, image in enumerate(request.images)]
+            return self.read(*await self.server.post("images/edits", data=forms, files=files))
+        endpoint, content = self.line(request)
+        return self.read(*await self.server.post(endpoint, json=content))
+
+    def line(self, request: Request) -> tuple[str, dict[str, Any]]:
+        """Endpoint and body, of what goes as JSON; edits go as forms with files, which a batch cannot hold."""
+        if request.kind != "generate":
+            raise Fatal("wrong_kind", detail=f"'openai_images' draws, in batches from words only; {request.step!r} wants {request.kind}; set its own backend")
+        return "images/generations", self._fields(request)
+
+    def read(self, body: dict[str, Any], raw: str) -> Reply:
         return read_images(body, raw)
 
+    def _fields(self, request: Request) -> dict[str, Any]:
+        return {"model": self._model, "prompt": request.user, "n": 1, **self._params}
+
     async def close(self) -> None:
-        await self._server.close()
+        await self.server.close()
 
 
 def _file(image: bytes, number: int) -> tuple[str, tuple[str, bytes, str]]:

@@ -1,0 +1,217 @@
+"""Batches against a strict server on loopback: order, losses, crashes, money."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.batch_server import BatchServer
+from tests.generation_kills import ROOT
+from tests.generation_runs import KEY, PRICES, http_spec
+from toolkit.errors import RunStopped, UsageError
+from toolkit.generation import calls, engine
+from toolkit.generation.backends.batch import split
+from toolkit.generation.estimate import estimate
+from toolkit.generation.finalize import finalize
+from toolkit.generation.journal import journal_paths, query
+from toolkit.generation.spec import read_spec
+from toolkit.generation.summary import summarise
+
+RECIPES = {"image_generation_topic": 4}
+STEPS = 3  # chat calls of a sample; its picture is a fourth
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("TEST_API_KEY", KEY)
+    monkeypatch.setattr(calls, "FIRST_PAUSE_S", 0.01)
+    server = BatchServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def spec_path(server, tmp_path):
+    def make(recipes=RECIPES, *, gather_s=0.5, **rest):
+        ways = {"base_url": server.url, "api_key_env": "TEST_API_KEY", "mode": "batch", "gather_s": gather_s, "poll_s": 0.02}
+        backends = {"all": {"kind": "openai_chat", "model": "chat", **ways}, "image": {"kind": "openai_images", "model": "draw", **ways}}
+        return http_spec(tmp_path, server.url, recipes, backends=backends, concurrency=8, **rest)
+
+    return make
+
+
+def run(path, folder):
+    spec = read_spec(path)
+    try:
+        engine.run(spec, folder)
+    finally:
+        summary = summarise(spec, folder)
+    return summary
+
+
+def assert_half_the_servers_bill(server, summary):
+    used = {name: sum(getattr(use, name) for use in summary.models.values()) for name in ("input_tokens", "output_tokens", "images")}
+    assert used == {name: server.billed[name] for name in used}
+    full = (used["input_tokens"] * PRICES["chat"]["input_per_mtok"] + used["output_tokens"] * PRICES["chat"]["output_per_mtok"]) / 1e6
+    assert summary.cost == pytest.approx((full + used["images"] * PRICES["draw"]["per_image"]) / 2)
+
+
+def test_a_wave_of_samples_is_one_batch_a_step_at_half_the_price(server, spec_path, tmp_path):
+    summary = run(spec_path(), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert server.complaints == []
+    sizes = [server.files[batch["input_file_id"]].count(b"\n") for batch in server.batches.values()]
+    assert sizes == [4, 4, 4, 4]
+    assert_half_the_servers_bill(server, summary)
+    assert {use.sends - use.calls for use in summary.models.values()} == {0}
+
+
+def test_rows_are_those_of_direct_calls(server, spec_path, tmp_path):
+    path = spec_path()
+    run(path, tmp_path / "batches")
+    batched = finalize(read_spec(path), tmp_path / "batches")
+    direct = path.parent / "direct.yaml"
+    direct.write_text(path.read_text().replace("mode: batch", "mode: direct"))
+    run(direct, tmp_path / "direct")
+    assert [shard.sha256 for shard in finalize(read_spec(direct), tmp_path / "direct").shards] == [shard.sha256 for shard in batched.shards]
+
+
+@pytest.mark.parametrize("fault", ["missing", "expired", "error 500"])
+def test_lines_that_are_lost_are_asked_again_in_the_next_batch(server, spec_path, tmp_path, fault):
+    server.spoil = lambda number, custom_id: fault if number in (2, 6) else ""
+    summary = run(spec_path(), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert sum(use.sends - use.calls for use in summary.models.values()) == 2
+    assert len(server.requests) == 4 * (STEPS + 1) + 2
+    assert_half_the_servers_bill(server, summary)
+
+
+def test_duplicate_lines_count_once(server, spec_path, tmp_path):
+    server.spoil = lambda number, custom_id: "duplicate"
+    summary = run(spec_path(), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert_half_the_servers_bill(server, summary)
+
+
+def test_everything_expired_fails_the_samples_after_so_many_batches(server, spec_path, tmp_path):
+    server.spoil = lambda number, custom_id: "expired"
+    summary = run(spec_path(attempts=2), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].reasons == {"topic_brief: batch_expired": 4}
+    assert len(server.batches) == 2
+    assert summary.cost == 0
+
+
+def test_refusals_and_repairs_inside_batches(server, spec_path, tmp_path):
+    server.faults = lambda number, step, content: (
+        "wrong_schema" if step == "topic_brief" and len(content["messages"]) == 2 else "refusal" if step == "picture_rationale" else ""
+    )
+    summary = run(spec_path(), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].reasons == {"picture_rationale: refusal": 4}
+    assert len(server.batches) == 3
+    assert_half_the_servers_bill(server, summary)
+
+
+@pytest.mark.parametrize("failing", ["500 POST files", "500 POST batches", "500 AFTER batches", "500 GET batches", "500 GET files"])
+def test_a_bad_line_makes_no_second_batch(server, spec_path, tmp_path, failing):
+    server.failing = [failing]
+    summary = run(spec_path(), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert (server.failing, len(server.batches)) == ([], STEPS + 1)
+    assert all(count == 1 for count in server.contents.values())
+    assert_half_the_servers_bill(server, summary)
+
+
+def test_a_wrong_key_stops_the_run(server, spec_path, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_API_KEY", "another")
+    with pytest.raises(RunStopped, match="status_401"):
+        run(spec_path(), tmp_path / "run")
+
+
+def start(path, folder):
+    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(path), "--out", str(folder)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def killed_when(server, path, folder, *, batches):
+    """Run in a process that is killed inside the server's answer to its n-th batch: made there, and never heard of here."""
+    process = start(path, folder)
+    dead = threading.Event()
+
+    def on_batch():
+        if len(server.batches) == batches:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            dead.set()
+
+    server.on_batch = on_batch
+    assert dead.wait(60), process.communicate()[0].decode()
+    process.communicate()
+    server.on_batch = lambda: None
+
+
+def test_killed_between_making_a_batch_and_noting_it_makes_no_second_one(server, spec_path, tmp_path):
+    path = spec_path()
+    killed_when(server, path, tmp_path / "run", batches=2)
+    assert len(list((tmp_path / "run").rglob("*.remote.json"))) == 1
+    summary = run(path, tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert len(server.batches) == STEPS + 1
+    assert all(count == 1 for count in server.contents.values())
+    # Nothing is in doubt: what was under way is the same send, and its price is the server's.
+    assert {(use.sends - use.calls, use.in_doubt) for use in summary.models.values()} == {(0, 0)}
+    assert_half_the_servers_bill(server, summary)
+
+
+def test_killed_while_waiting_goes_on_waiting_for_the_same_batch(server, spec_path, tmp_path):
+    path, run_folder = spec_path(), tmp_path / "run"
+    server.polls = 10**9
+    process = start(path, run_folder)
+    deadline = time.monotonic() + 60
+    while not list(run_folder.rglob("*.remote.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    for batch in server.batches.values():
+        batch["polls"] = 1
+    server.polls = 1
+    summary = run(path, run_folder)
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert len(server.batches) == STEPS + 1
+    assert_half_the_servers_bill(server, summary)
+    clean = run(path, tmp_path / "clean")
+    assert clean.cost == pytest.approx(summary.cost)
+    shas = [[shard.sha256 for shard in finalize(read_spec(path), folder).shards] for folder in (run_folder, tmp_path / "clean")]
+    assert shas[0] == shas[1]
+
+
+def test_every_answer_is_kept_as_it_came(server, spec_path, tmp_path):
+    run(spec_path(), tmp_path / "run")
+    lines = [json.loads(line) for path in (tmp_path / "run").rglob("*.out.jsonl") for line in path.read_text().splitlines() if line]
+    keys = {key for path in journal_paths(tmp_path / "run") for (key,) in query(path, "SELECT key FROM calls")}
+    assert {line["custom_id"] for line in lines} == keys
+
+
+def test_batches_are_split_by_number_and_by_bytes():
+    assert split(["a", "b", "c"], max_requests=2) == [["a", "b"], ["c"]]
+    assert split(["aaa", "bb", "c"], max_bytes=7) == [["aaa", "bb"], ["c"]]
+    assert split(["\u00e9\u00e9", "a"], max_bytes=6) == [["\u00e9\u00e9"], ["a"]]
+    assert split([]) == []
+
+
+def test_a_plan_says_half_the_price(server, spec_path):
+    path = spec_path()
+    halved = estimate(read_spec(path))
+    path.write_text(path.read_text().replace("mode: batch", "mode: direct"))
+    full = estimate(read_spec(path))
+    assert [each.usd[1] for each in halved] == pytest.approx([each.usd[1] / 2 for each in full])
+
+
+@pytest.mark.parametrize("options", [{"kind": "openai_chat", "mode": "later"}, {"kind": "folder", "mode": "batch"}])
+def test_only_servers_take_batches(tmp_path, server, options):
+    with pytest.raises(UsageError, match="mode is direct or batch, and only openai_chat and openai_images take it"):
+        read_spec(http_spec(tmp_path, server.url, RECIPES, backends={"all": options}))

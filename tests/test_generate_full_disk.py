@@ -1,0 +1,122 @@
+"""A disk that is really full: a small file system of its own, mounted for the test."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.generation_kills import ROOT
+from tests.generation_runs import KEY, PRICES, http_spec
+from tests.openai_server import OpenAIServer
+from toolkit.errors import RunStopped
+from toolkit.generation import calls, engine
+from toolkit.generation.audit import problems
+from toolkit.generation.finalize import finalize
+from toolkit.generation.spec import read_spec
+from toolkit.generation.summary import summarise
+
+RECIPES = {"image_generation_topic": 40}
+CONCURRENCY = 4
+MIB = 2**20
+
+
+class SmallDisk:
+    def __init__(self, path, size):
+        self.path = path
+        self._mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
+
+    def grow(self, size):
+        self._mount("-o", f"remount,size={size}", str(self.path))
+
+    def close(self):
+        subprocess.run(["umount", str(self.path)], check=True)
+
+    def _mount(self, *arguments):
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    if os.name != "posix" or os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("only root can mount a small file system, and only Linux has tmpfs")
+    (tmp_path / "disk").mkdir()
+    disk = SmallDisk(tmp_path / "disk", 1 * MIB)
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("TEST_API_KEY", KEY)
+    server = OpenAIServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def path(server, tmp_path):
+    return http_spec(tmp_path, server.url, RECIPES, concurrency=CONCURRENCY)
+
+
+def shas(path, folder):
+    return [shard.sha256 for shard in finalize(read_spec(path), folder).shards]
+
+
+def run_cli(path, folder):
+    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(path), "--out", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def paid(server):
+    chat, draw, billed = PRICES["chat"], PRICES["draw"], server.billed
+    dollars = (billed["input_tokens"] * chat["input_per_mtok"] + billed["output_tokens"] * chat["output_per_mtok"]) / 1e6
+    return dollars + billed["images"] * draw["per_image"]
+
+
+def test_a_run_stops_before_the_disk_is_full_and_nothing_is_paid_twice(disk, server, path, tmp_path):
+    code, said = run_cli(path, disk.path / "run")
+    assert code == 1
+    assert "1 MiB are left on its disk" in said
+    assert not list(disk.path.iterdir())
+    disk.grow(calls.LEAST_FREE_BYTES + 1 * MIB)
+    code, said = run_cli(path, disk.path / "run")
+    assert code == 1
+    assert "MiB are left on its disk and answers need room, 64 MiB at least; free space, then run again: nothing is lost" in said
+    first = summarise(read_spec(path), disk.path / "run")
+    assert 0 < first.recipes["image_generation_topic"].ok < 40
+    assert first.in_doubt == 0
+    disk.grow(256 * MIB)
+    assert run_cli(path, disk.path / "run")[0] == 0
+    summary = summarise(read_spec(path), disk.path / "run")
+    assert (summary.recipes["image_generation_topic"].ok, summary.in_doubt) == (40, 0)
+    assert all(count == 1 for count in server.contents.values())
+    assert summary.cost == pytest.approx(paid(server))
+    engine.run(read_spec(path), tmp_path / "clean")
+    assert shas(path, disk.path / "run") == shas(path, tmp_path / "clean")
+
+
+def test_a_disk_that_somebody_else_fills_stops_the_run_which_goes_on_later(disk, server, path, tmp_path, monkeypatch):
+    """Without the check beforehand, so that writes themselves fail: what was under way is in doubt, at most one call a worker, and shown."""
+    monkeypatch.setattr(calls, "LEAST_FREE_BYTES", 0)
+    spec = read_spec(path)
+    with pytest.raises(RunStopped, match=r"cannot be written: .*free space, then run again"):
+        engine.run(spec, disk.path / "run")
+    answered = Counter(server.contents)
+    ok = summarise(spec, disk.path / "run").recipes["image_generation_topic"].ok
+    assert 0 < ok < 40
+    disk.grow(256 * MIB)
+    engine.run(spec, disk.path / "run")
+    again = [content for content, count in server.contents.items() if count > 1]
+    assert len(again) <= CONCURRENCY
+    assert set(again) <= set(answered)
+    summary = summarise(spec, disk.path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 40
+    assert len(again) <= summary.in_doubt <= CONCURRENCY
+    assert list(problems(spec, disk.path / "run")) == []
+    engine.run(spec, tmp_path / "clean")
+    assert shas(path, disk.path / "run") == shas(path, tmp_path / "clean")

@@ -1,0 +1,86 @@
+"""Pictures from any text-to-image or image-to-image pipeline of diffusers, in this process.
+
+    image: {kind: diffusers, model: stabilityai/sdxl-turbo, dtype: float16, params: {num_inference_steps: 4, guidance_scale: 0.0}}
+
+`model` is a folder or a repository of the Hub, with `revision` if one is meant. A pipeline of the other sort is turned where diffusers can: the one that draws
+from words also edits, from the same weights. `params` go to the pipeline as they are; `edit_params` (strength, ...) are added where a picture is edited.
+The noise is drawn on the CPU from the seed of the call, so that the same call on the same device and versions gives the same bytes.
+"""
+
+import inspect
+import io
+from typing import Any
+
+from toolkit.generation.backends.base import Fatal, Refused, Reply, Request, Usage
+from toolkit.generation.backends.local import LocalModel, check_local, device_of
+from toolkit.images import decode_image
+
+
+class Diffusers:
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        self._model = LocalModel(options["model"], lambda: _Pipelines(options))
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "Diffusers":
+        check_local("diffusers", options, {"params", "edit_params"}, "diffusers", "transformers")
+        return cls(options)
+
+    async def send(self, request: Request) -> Reply:
+        if request.kind not in ("generate", "edit"):
+            raise Fatal("wrong_kind", detail=f"'diffusers' draws; {request.step!r} wants {request.kind}; set the role's own backend")
+        picture = await self._model.run(lambda pipelines: pipelines.draw(request))
+        return Reply(raw="", pictures=(picture,), usage=Usage(images=1))
+
+    async def close(self) -> None:
+        self._model.close()
+
+
+class _Pipelines:
+    """The loaded pipeline, and the one made of its parts for the other kind of request."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        import torch
+        from diffusers import DiffusionPipeline
+
+        dtype = getattr(torch, options.get("dtype", "float32"))
+        self._params = {"generate": dict(options.get("params") or {}), "edit": {**(options.get("params") or {}), **(options.get("edit_params") or {})}}
+        pipeline: Any = DiffusionPipeline  # not typed
+        self._loaded = pipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(device_of(options))
+        self._of: dict[str, Any] = {}
+
+    def draw(self, request: Request) -> bytes:
+        """PNG.
+
+        Raises:
+            Fatal: no such pipeline can be had, or it does not take the params. Refused: its safety checker blacked the picture out.
+        """
+        import torch
+
+        pipeline = self._of.get(request.kind) or self._of.setdefault(request.kind, self._turned(request.kind))
+        given = {"prompt": request.user, "generator": torch.Generator("cpu").manual_seed(request.seed), **self._params[request.kind]}
+        if request.kind == "edit":
+            given["image"] = decode_image(request.images[0], request.step)
+        unknown = sorted(set(given) - set(inspect.signature(pipeline.__call__).parameters))
+        if unknown:
+            raise Fatal("unknown_params", detail=f"{type(pipeline).__name__} does not take {unknown}")
+        made = pipeline(**given)
+        if any(getattr(made, "nsfw_content_detected", None) or ()):
+            raise Refused("content_filter", detail="the safety checker of the pipeline")
+        buffer = io.BytesIO()
+        made.images[0].save(buffer, format="PNG")
+        return buffer.getvalue()
+
+    def _turned(self, kind: str) -> Any:
+        from diffusers import AutoPipelineForImage2Image, AutoPipelineForText2Image
+
+        takes_pictures = "image" in inspect.signature(self._loaded.__call__).parameters
+        pipeline = self._loaded
+        if takes_pictures != (kind == "edit"):
+            try:
+                pipeline = (AutoPipelineForImage2Image if kind == "edit" else AutoPipelineForText2Image).from_pipe(self._loaded)
+            except ValueError as error:  # some do both
+                if not takes_pictures:
+                    raise Fatal("wrong_kind", detail=f"{type(self._loaded).__name__} cannot start from a picture: {error}") from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline

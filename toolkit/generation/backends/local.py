@@ -1,0 +1,74 @@
+"""A model in this process: loaded with the first call, used by one thread, so that calls never overlap on it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from toolkit.errors import MissingExtra, UsageError
+from toolkit.generation.backends.base import CallError, Fatal, Transient
+
+DTYPES = ("float32", "bfloat16", "float16")
+Value = TypeVar("Value")
+
+
+class LocalModel:
+    """
+    Args:
+        name: of the model, for messages.
+        load: gives whatever `run` hands to its work.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Any]) -> None:
+        self._name, self._load, self._loaded = name, load, None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    async def run(self, work: Callable[[Any], Value]) -> Value:
+        """
+        Raises:
+            Fatal: the model cannot be loaded, or its memory is full. Transient: the model raised anything else.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._call, work)
+
+    def _call(self, work: Callable[[Any], Value]) -> Value:
+        import torch
+
+        try:
+            self._loaded = self._loaded or self._load()
+        except Exception as error:
+            raise Fatal("no_model", detail=f"{self._name}: {type(error).__name__}: {error}") from error
+        try:
+            return work(self._loaded)
+        except CallError:
+            raise
+        except torch.OutOfMemoryError as error:
+            raise Fatal("out_of_memory", detail=f"{self._name}: {error}") from error
+        except Exception as error:
+            raise Transient("model_error", detail=f"{self._name}: {type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+
+def check_local(kind: str, options: dict[str, Any], known: set[str], *packages: str) -> None:
+    """
+    Raises:
+        UsageError: an option it does not take, no model, or an unknown dtype. MissingExtra: a package is not installed.
+    """
+    known = known | {"model", "device", "dtype", "revision", "timeout_s"}
+    unknown = sorted(set(options) - known)
+    if unknown or not options.get("model"):
+        raise UsageError(f"backends: {kind!r} does not take {unknown} and needs model; it knows: {', '.join(sorted(known))}")
+    if options.get("dtype", "float32") not in DTYPES:
+        raise UsageError(f"backends: {kind!r}: dtype is {options['dtype']!r}; expected one of {', '.join(DTYPES)}")
+    for package in ("torch", *packages):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "local")
+
+
+def device_of(options: dict[str, Any]) -> str:
+    """The device asked for, or the best there is."""
+    import torch
+
+    return str(options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu"))
