@@ -4,7 +4,7 @@ that was killed goes on. Each step is a process of its own.
 python benchmarks/generate_scale.py                    100,000 samples of two calls and a picture each
 python benchmarks/generate_scale.py --samples 5000     a look
 
-Exit code 1 if a bound is missed: memory flat below 300 MB, 1,000 rows a second packed, on the way again within 5 s of a kill.
+Exit code 1 if a bound is missed: memory of a run flat below 300 MB, 1,000 rows a second packed, on the way again within 5 s of a kill.
 """
 
 import argparse
@@ -23,12 +23,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.generation_runs import picture, write_spec
+from toolkit.errors import SourceError
 from toolkit.generation import engine
 from toolkit.generation.backends.base import Reply, Request
 from toolkit.generation.blobs import Blobs
 from toolkit.generation.calls import Answer, Seat, call_key
 from toolkit.generation.finalize import finalize
-from toolkit.generation.journal import Journal, journal_paths
+from toolkit.generation.journal import Journal, journal_paths, query
 from toolkit.generation.plans import plan
 from toolkit.generation.recipe import Context
 from toolkit.generation.report import report
@@ -135,8 +136,8 @@ def _cpu_s() -> float:
 def samples_in(run: Path) -> int:
     """So far; 0 while there is no journal."""
     try:
-        return sum(sqlite3.connect(f"file:{path}?mode=ro", uri=True).execute("SELECT count(*) FROM samples").fetchone()[0] for path in journal_paths(run))
-    except sqlite3.OperationalError:
+        return sum(next(query(path, "SELECT count(*) FROM samples"), (0,))[0] for path in journal_paths(run))
+    except SourceError:
         return 0
 
 
@@ -155,7 +156,7 @@ def measure(folder: Path, samples: int) -> bool:
     print(f"first new sample {resumed_s:.1f} s after the start of the process that goes on", flush=True)
     ends = [killed, second.end(samples - half), Step("status", folder).end(samples)]
     packed = Step("finalize", folder).end(samples)
-    is_flat = max(end["megabytes"] for end in [*ends, packed]) < MAX_MB
+    is_flat = max(end["megabytes"] for end in ends) < MAX_MB
     return is_flat and packed["rate"] >= LEAST_ROWS_PER_S and resumed_s <= MAX_RESUME_S
 
 

@@ -5,7 +5,8 @@ attempts   one per send: sent | ok | bad | in_doubt (this process was killed whi
 samples    one per finished sample, inserted once: ok (with its row) | rejected | failed (with a reason)
 redraws    how often a sample was put back to be made anew, from other random numbers
 
-WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the next one.
+WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the next one. Rows are appended, not laid
+down by their random keys; what every start has to read lies in an index.
 """
 
 import asyncio
@@ -27,17 +28,17 @@ FORMAT = 1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS calls (
   key TEXT PRIMARY KEY, sample TEXT NOT NULL, step TEXT NOT NULL, role TEXT NOT NULL, model TEXT NOT NULL,
-  state TEXT NOT NULL, request TEXT NOT NULL, response TEXT, problem TEXT) WITHOUT ROWID;
+  state TEXT NOT NULL, request TEXT NOT NULL, response TEXT, problem TEXT);
 CREATE TABLE IF NOT EXISTS attempts (
   number INTEGER PRIMARY KEY, key TEXT NOT NULL, state TEXT NOT NULL, status INTEGER, problem TEXT, raw TEXT,
   input_tokens INTEGER, output_tokens INTEGER, images INTEGER, reserved REAL, cost REAL, sent_at REAL, done_at REAL);
 CREATE TABLE IF NOT EXISTS samples (
   id TEXT PRIMARY KEY, recipe TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL,
-  step TEXT, reason TEXT, detail TEXT, row TEXT) WITHOUT ROWID;
+  step TEXT, reason TEXT, detail TEXT, row TEXT);
 CREATE TABLE IF NOT EXISTS redraws (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts_of_call ON attempts (key);
 CREATE INDEX IF NOT EXISTS calls_of_sample ON calls (sample);
-CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx, state);
+CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx, state, id);
 """
 Statement = tuple[str, Sequence[Any]]
 Value = TypeVar("Value")
@@ -179,9 +180,11 @@ def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tu
 
 
 def finished(run: Path, recipe: str, *, with_rows: bool = False) -> Iterator[Finished]:
-    """Finished samples of a recipe, over all shards, by index, each once; rows only on request."""
-    row = "row" if with_rows else "NULL"
-    statement = f"SELECT id, recipe, idx, state, step, reason, detail, {row} FROM samples WHERE recipe = ? ORDER BY idx"
+    """Finished samples of a recipe, over all shards, by index, each once; rows only on request, reasons only of those that have one."""
+    rest = (
+        "step, reason, detail, row" if with_rows else ", ".join(f"CASE WHEN state != 'ok' THEN {name} END" for name in ("step", "reason", "detail")) + ", NULL"
+    )
+    statement = f"SELECT id, recipe, idx, state, {rest} FROM samples WHERE recipe = ? ORDER BY idx"
     shards = (map(Finished._make, query(path, statement, (recipe,))) for path in journal_paths(run))
     last = ""
     for sample in heapq.merge(*shards, key=lambda sample: (sample.idx, sample.id)):
