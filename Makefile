@@ -1,4 +1,4 @@
-# make demo   set up, then make a small dataset and load it (no key, no network beyond the package index)
+# make demo   set up, then go the whole way on a small dataset (no key, no network beyond the package index)
 # make test   set up, then run the tests
 # make check  set up, then format check, lint and types
 PYTHON ?= python3
