@@ -8,7 +8,8 @@ their users write (Pillow: shorter side to 256, crop), and with our "fused" deco
     CPU-ms/image   of the process and its workers, without imports; the robust column
     first batch s  from opening the dataset
     memory MB      peak of the process and its workers, anonymous and shared, beyond the process after its imports
-    limit          the decoder alone, in one process; DataLoader: torch's, over encoded pictures in memory, so with the cost of its processes and nothing read
+    limit          the decoder alone, in two processes at once, as loaders have; DataLoader: torch's, over encoded pictures in memory, so with the cost of
+                   handing batches from worker to loop, and nothing read
     resume s       to the first batch after half an epoch, in a process without workers; "-" where there is nothing to resume from
 
 Peers that are not installed are left out, by name: pip install webdataset litdata mosaicml-streaming (the last needs torchvision).
@@ -28,7 +29,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from importlib.resources import files
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +127,20 @@ def _collated(rows: list[list[bytes]], mode: str) -> dict[str, Any]:
 
 
 def limit_cell(folder: Path, mode: str) -> dict[str, float]:
-    """The decoder alone: encoded pictures lie in memory, batches are put together, nothing else."""
+    """The decoder alone, in as many processes as loaders have workers: encoded pictures lie in memory, batches are put together, nothing else."""
     images = [image for row in encoded_rows(folder) for image in row]
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as pool:
+        seconds = pool.map(decode_s, repeat(mode), (images[number::WORKERS] for number in range(WORKERS)))
+        return {"cpu_ms": sum(seconds) * 1e3 / len(images)}
+
+
+def decode_s(mode: str, images: list[bytes]) -> float:
+    """CPU seconds that it takes."""
     recipe = pillow_recipe if mode == "Pillow" else our_recipe(mode)
     started = time.process_time()
     for start in range(0, len(images), 20):
         recipe(images[start : start + 20])
-    return {"cpu_ms": (time.process_time() - started) * 1e3 / len(images)}
+    return time.process_time() - started
 
 
 def loader_cell(make: Callable[[Any, int], Any], state: Callable[[int], Any] | None) -> dict[str, float]:
@@ -196,36 +207,42 @@ def memory_mb(pid: int) -> float:
 
 
 def _children(pid: int) -> list[int]:
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    """All processes below this one."""
     found = [pid]
     for above in found:
-        found += [child for child, parent in parents.items() if parent == above]
+        for tasks in Path(f"/proc/{above}/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, tasks.read_text().split())
     return found[1:]
 
 
-def measure(folder: Path, way: str, recipe: str) -> dict[str, float]:
-    """Run a cell in a process of its own and watch its memory."""
+def measure(folder: Path, way: str, recipe: str, *, is_watched: bool) -> dict[str, float]:
+    """Run a cell in a process of its own; watching its memory costs it CPU time, so that is done in a run of its own."""
     command = [sys.executable, "-W", "ignore", __file__, "--folder", str(folder), "--cell", way, recipe]
     with (
         tempfile.TemporaryDirectory() as folder_,
         (output := Path(folder_, "output")).open("w") as file,
         subprocess.Popen(command, stdout=file, stderr=file) as cell,
     ):
-        peak, bare = 0.0, 0.0
-        while cell.poll() is None:
-            text = output.read_text()
-            if READY in text and not bare:
-                bare = memory_mb(cell.pid)
-            if READY in text and MEASURED not in text:
-                peak = max(peak, memory_mb(cell.pid))
-            time.sleep(0.1)
+        peak = watch(cell, output) if is_watched else 0.0
+        cell.wait()
         lines = [line for line in output.read_text().splitlines() if line.startswith("{")]
         if not lines:
             raise SystemExit(f"{way} ({recipe}) failed:\n{output.read_text()[-3000:]}")
-    return {**json.loads(lines[-1]), "memory_mb": peak - bare}
+    return {"memory_mb": peak} if is_watched else json.loads(lines[-1])
+
+
+def watch(cell: "subprocess.Popen[bytes]", output: Path) -> float:
+    """Peak memory in MB beyond that after its imports."""
+    peak, bare = 0.0, 0.0
+    while cell.poll() is None:
+        text = output.read_text()
+        if READY in text and not bare:
+            bare = memory_mb(cell.pid)
+        if READY in text and MEASURED not in text:
+            peak = max(peak, memory_mb(cell.pid))
+        time.sleep(0.1)
+    return peak - bare
 
 
 def main() -> None:
@@ -253,8 +270,9 @@ def main() -> None:
     found: dict[tuple[str, str], list[dict[str, float]]] = {cell: [] for cell in cells}
     for _ in range(arguments.repeats):
         for cell in cells:
-            found[cell].append(measure(arguments.folder, *cell))
-    report(found)
+            found[cell].append(measure(arguments.folder, *cell, is_watched=False))
+    memory = {cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"}
+    report(found, memory)
 
 
 def write_all(folder: Path, count: int, peers: list[str]) -> None:
@@ -266,12 +284,12 @@ def write_all(folder: Path, count: int, peers: list[str]) -> None:
             PEERS[name]().write(samples(count), folder / name)
 
 
-def report(found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
+def report(found: dict[tuple[str, str], list[dict[str, float]]], memory: dict[tuple[str, str], float]) -> None:
     print(f"{'way':20} {'decoder':8} {'CPU-ms/image':>14} {'range':>12} {'first batch s':>14} {'memory MB':>10} {'resume s':>9}")
     for (way, recipe), runs in found.items():
         median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         spread = f"{min(run['cpu_ms'] for run in runs):.2f}-{max(run['cpu_ms'] for run in runs):.2f}"
-        rest = f"{median['first_s']:14.2f} {median['memory_mb']:10.0f}" if way != "limit" else " " * 25
+        rest = f"{median['first_s']:14.2f} {memory[way, recipe]:10.0f}" if way != "limit" else " " * 25
         resume = f"{median['resume_s']:9.2f}" if "resume_s" in median else " " * 8 + "-"
         print(f"{way:20} {recipe:8} {median['cpu_ms']:14.2f} {spread:>12} {rest} {resume if way != 'limit' else ''}")
 
