@@ -202,6 +202,8 @@ def test_prices_are_dated_and_unknown_models_are_unknown():
     assert price_table()["as_of"].year >= 2025
     assert price_of("openai_chat", "nobody-knows", {}) is None
     assert price_of("procedural", "procedural", {}) == Price()
+    assert price_of("openai_chat", "gpt-4o", {"gpt-4o": {}}) == Price()
+    assert price_of("openai_chat", "gpt-4o", {}, is_batch=True) == Price(input_per_mtok=1.25, output_per_mtok=5.0)
     assert price_of("openai_chat", "m", {"m": {"input_per_mtok": 1.0}}) == Price(input_per_mtok=1.0)
     with pytest.raises(ValueError, match="expected input_per_mtok"):
         price_of("openai_chat", "m", {"m": {"per_token": 1.0}})

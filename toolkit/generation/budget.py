@@ -44,14 +44,14 @@ def price_table() -> dict[str, Any]:
 
 
 def price_of(kind: str, model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False) -> Price | None:
-    """Price of a model, in batches a part of it; None = unknown.
+    """Price of a model, in batches a part of it; None = unknown. An override without amounts, `{}`, says that a model costs nothing.
 
     Raises:
         UsageError: an override with keys that prices do not have.
     """
     if kind in FREE_KINDS:
         return Price()
-    found = overrides.get(model) or price_table()["models"].get(model)
+    found = overrides[model] if model in overrides else price_table()["models"].get(model)
     try:
         return Price(**found).times(BATCH_FACTOR if is_batch else 1.0) if found is not None else None
     except TypeError as error:

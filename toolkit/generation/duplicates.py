@@ -19,7 +19,6 @@ from toolkit.images import decode_image
 COMPARED = ("input", "output")
 _SIDE, _LOW = 32, 8
 _DCT = np.cos(np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(_LOW)[:, None])  # (8, 32), DCT-II
-_BITS_SET = np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uint8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +85,7 @@ class _Seen:
     def near(self, hash: int, max_bits: int, role: str, sample: Finished) -> Duplicate | None:
         if not self._ids:
             return None
-        differing = (self._hashes[: len(self._ids)] ^ np.uint64(hash)).view(np.uint16).reshape(-1, 4)
-        bits = _BITS_SET[differing].sum(axis=1, dtype=np.int64)
+        bits = np.bitwise_count(self._hashes[: len(self._ids)] ^ np.uint64(hash))
         nearest = int(bits.argmin())
         if bits[nearest] > max_bits:
             return None

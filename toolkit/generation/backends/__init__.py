@@ -1,15 +1,15 @@
 """Who answers calls: one file a kind; each is built from its options and has `send`.
 
-procedural      the scene engine knows what every prompt of a recipe asks, and checks by pixels; no key, no network
-openai_chat     /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers serve
-openai_images   /images/generations and /images/edits
-                both with `mode: batch` too: half the price, within a day
-clip            similarity of pictures and texts, in this process: judges by bands, and finds pictures of this machine
-diffusers       a pipeline of diffusers in this process: pictures from words, or from words and a picture
+procedural          the scene engine knows what every prompt of a recipe asks, and checks by pixels; no key, no network
+openai_chat         /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers serve
+openai_images       /images/generations and /images/edits
+                    both with `mode: batch` too: half the price, within a day
+clip                similarity of pictures and texts, in this process: judges by bands, and finds pictures of this machine
+diffusers           a pipeline of diffusers in this process: pictures from words, or from words and a picture
 openai_moderation   /moderations: plays safety
 safety_classifier   classifiers of pictures and texts, in this process: plays safety
-folder          pictures with captions on this machine, found by their words
-replay          answers of an earlier run, from its journals
+folder              pictures with captions on this machine, found by their words
+replay              answers of an earlier run, from its journals
 """
 
 from importlib import import_module

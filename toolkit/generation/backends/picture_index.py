@@ -72,14 +72,13 @@ def open_index(path: Path, embedder: Embedder) -> PictureIndex:
         raise SourceError(f"{path}: lists no picture; expected lines of image and caption")
     stored = path.with_suffix(f".{hashlib.sha256(embedder.revision.encode()).hexdigest()[:12]}.npz")
     stamps, vectors = _load(stored)
-    kept = set(vectors)
     fresh = {entry.path: _stamp(entry.path, stamps) for entry in entries}
     missing = {sha256: place for place, (_, sha256) in fresh.items() if sha256 not in vectors}
     for start in range(0, len(missing), SAVE_EVERY):
         part = list(missing.items())[start : start + SAVE_EVERY]
         vectors |= zip((sha256 for sha256, _ in part), embedder.images([place.read_bytes() for _, place in part]), strict=True)
         _save(stored, fresh, vectors)
-    if (set(fresh.values()) != set(stamps.values()) and not missing) or kept - {sha256 for _, sha256 in fresh.values()}:
+    if not missing and fresh != stamps:
         _save(stored, fresh, vectors)
     sha256s = [fresh[entry.path][1] for entry in entries]
     return PictureIndex(entries=entries, sha256s=sha256s, vectors=np.stack([vectors[sha256] for sha256 in sha256s]))
