@@ -1,6 +1,6 @@
 """A packed dataset to look things up in: its metadata in duckdb, and single rows by their place.
 
-    shards -> text columns, row group by row group -> a table in memory, trigrams -> positions of the rows a filter keeps -> summaries
+    shards -> text columns, row group by row group -> a table in memory -> positions of the rows a filter keeps -> summaries
                                                                                   -> an id's place -> its row group -> the row
 
 A position counts the rows of the dataset from 0, in the order of the manifest. The pictures' column is read only where a row is opened.
@@ -22,7 +22,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from toolkit.errors import ShardError
-from toolkit.report.trigrams import Trigrams
 from toolkit.schema import COLUMNS, Row
 from toolkit.sources.manifest import Shard
 from toolkit.sources.parquet import open_parquet
@@ -50,10 +49,6 @@ CONDITIONS = {
     **{name: f"{name} = ${name}" for name in ("task", "quadrant", "origin", "source", "images")},
     "text": f"({' OR '.join(f'contains({name}, lower($text))' for name in SEARCHED)})",  # contains() knows no wildcards
 }
-FEW = 4  # rows that may hold a text are looked up first where they are a quarter of all at most
-# Materialized, or else the texts of all rows are searched before.
-NEAR = f"""WITH near AS MATERIALIZED (SELECT position, task, quadrant, origin, source, images, {", ".join(SEARCHED)}
-    FROM rows SEMI JOIN candidates USING (position)) """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +113,6 @@ class Index:
         self._packed = replace(packed, repository=replace(repository, block_bytes=BLOCK_BYTES) if isinstance(repository, HubRepository) else repository)
         self._database = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})  # used only where memory runs out
         self._database.execute(TABLE)
-        self._trigrams = Trigrams()
         starts = accumulate((shard.rows for shard in packed.shards), initial=0)
         load = [(number, shard, first, on_group) for (number, shard), first in zip(enumerate(packed.shards), starts, strict=False)]
         with ThreadPoolExecutor(RowGroups([packed], COLUMNS).connections, thread_name_prefix="read-metadata") as pool:
@@ -136,9 +130,7 @@ class Index:
     def _load(self, number: int, shard: Shard, first: int, on_group: Callable[[], None]) -> None:
         with self._database.cursor() as cursor:  # a statement for each shard: one for each row group takes four times as long
             cursor.register("metadata", self._metadata(shard, on_group))
-            table = cursor.sql(READ, params={"first": first, "shard": number}).to_arrow_table()
-            cursor.register("read", table).execute("INSERT INTO rows FROM read")
-            self._trigrams.add(first, [table[name] for name in SEARCHED])
+            cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
 
     def _metadata(self, shard: Shard, on_group: Callable[[], None]) -> pa.Table:
         """Text columns of a shard, and its rows' `nth` in it, row group (`number`) and `place` in that."""
@@ -171,15 +163,8 @@ class Index:
     def _matches(self, wanted: Filter) -> NDArray[np.int32]:
         """Positions of the rows that a filter keeps, in order."""
         where = " AND ".join(CONDITIONS[name] for name in wanted.given) or "true"
-        question = f"SELECT position FROM rows WHERE {where} ORDER BY position"
-        near = self._trigrams.candidates(self._ask("SELECT lower($text)", {"text": wanted.text})[0][0]) if wanted.text else None
-        if near is not None and not len(near):
-            return near
         with self._database.cursor() as cursor:
-            if near is not None and len(near) <= self.num_rows // FEW:
-                cursor.register("candidates", pa.table({"position": near}))
-                question = NEAR + question.replace("FROM rows", "FROM near")
-            found = cursor.execute(question, wanted.given).fetchnumpy()
+            found = cursor.execute(f"SELECT position FROM rows WHERE {where} ORDER BY position", wanted.given).fetchnumpy()
         return cast(NDArray[np.int32], found["position"])
 
     def summaries(self, positions: Iterable[int], text: str | None = None) -> list[Summary]:
