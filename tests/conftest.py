@@ -1,6 +1,7 @@
 """What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who runs them."""
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_D
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
 for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.pop(name, None)
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would every process of the tests that press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

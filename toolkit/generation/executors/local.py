@@ -5,33 +5,56 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor
-from concurrent.futures import wait as wait_for
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 
 from toolkit.generation.executors import TICK_S, Ended, Shard
 
 
 def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[tuple[int, Ended]]:
     """(number, how it ended) of every shard, as they end. At Ctrl-C they let their calls end, and go on with another run."""
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker) as pool:
-        pending = {pool.submit(shard, number): number for number in range(count)}
+    context = multiprocessing.get_context("spawn")
+    pending = {}
+    for number in range(count):
+        receiver, sender = context.Pipe(duplex=False)
+        # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
+        process = context.Process(target=_work, args=(shard, number, sender), daemon=True)
+        process.start()
+        sender.close()
+        pending[receiver] = number, process
+    try:
+        while pending:
+            done = wait(list(pending), TICK_S)
+            on_tick()
+            for receiver in [each for each in pending if each in done]:
+                number, process = pending.pop(receiver)
+                yield number, _received(receiver, process)
+    finally:
+        # Each by itself, so that one that had only begun, and dies of it, does not take the others along.
+        for _, process in pending.values():
+            process.terminate()
+        for _, process in pending.values():
+            process.join()
+
+
+def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> Ended:
+    with receiver:
         try:
-            while pending:
-                done = wait_for(pending, timeout=TICK_S, return_when=FIRST_COMPLETED).done
-                on_tick()
-                for job in done:
-                    number, error = pending.pop(job), job.exception()
-                    yield number, Ended(problem=f"{type(error).__name__}: {error}") if error else job.result()
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+            ended: Ended = receiver.recv()
+        except EOFError:
+            process.join()
+            return Ended(problem=f"its process was ended from outside, with code {process.exitcode}")
+    process.join()
+    return ended
 
 
-def _start_worker() -> None:
+def _work(shard: Shard, number: int, sender: Connection) -> None:
     """Ctrl-C in a terminal reaches every process: the parent's own is enough. A worker whose parent is gone stops."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    try:
+        ended = shard(number)
+    except Exception as error:
+        ended = Ended(problem=f"{type(error).__name__}: {error}")
+    sender.send(ended)

@@ -1,6 +1,8 @@
 """A Ray task for each shard, on the cluster of RAY_ADDRESS, or on this machine. Keys of servers must be in the environment of the cluster's nodes."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +21,7 @@ def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[t
         import ray
     except ImportError as error:
         raise MissingExtra("ray", "ray") from error
-    is_ours = not ray.is_initialized()
+    is_ours, on_sigterm = not ray.is_initialized(), signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     if is_ours:
         ray.init(include_dashboard=False, log_to_driver=False)
     task = ray.remote(max_retries=0)(_from_here)
@@ -39,6 +41,9 @@ def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[t
             ray.cancel(job)
         if is_ours:
             ray.shutdown()
+            # Ray leaves its own, which asks a cluster that is gone: a process forked from this one would hang where it is terminated.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_sigterm)
 
 
 def _from_here(folder: str, shard: Shard, number: int) -> Ended:
