@@ -12,7 +12,8 @@ their users write (Pillow: shorter side to 256, crop), and with our "fused" deco
                    handing batches from worker to loop, and nothing read
     resume s       to the first batch after half an epoch, in a process without workers; "-" where there is nothing to resume from
 
-Peers that are not installed are left out, by name: pip install webdataset litdata mosaicml-streaming (the last needs torchvision).
+Peers that are not installed are left out, by name: pip install webdataset litdata megatron-energon mosaicml-streaming (the last needs
+torchvision).
 """
 
 import argparse
@@ -113,7 +114,7 @@ def pillow_recipe(images: list[bytes]) -> torch.Tensor:
 
 def our_recipe(mode: str) -> Callable[[list[bytes]], torch.Tensor]:
     decoder = PictureDecoder(mode, Target(size=(SIZE, SIZE)))  # type: ignore[arg-type]
-    return lambda images: torch.stack([decoder.decode(data, "").permute(1, 2, 0) for data in images]).permute(0, 3, 1, 2)
+    return lambda images: collate_images([{"images": [decoder.decode(data, "") for data in images]}])["pixel_values"]
 
 
 def encoded_rows(folder: Path) -> list[list[bytes]]:
@@ -260,7 +261,7 @@ def main() -> None:
         time.sleep(0.3)  # its bare memory is read
         print(json.dumps(run_cell(arguments.folder, *arguments.cell)), flush=True)
         os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
-    peers = [name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)]
+    peers = [name for name, peer in PEERS.items() if is_installed(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
     write_all(arguments.folder, arguments.rows, peers)
     cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("DataLoader", mode) for mode in MODES), *(("ours", mode) for mode in MODES)]
@@ -273,6 +274,13 @@ def main() -> None:
             found[cell].append(measure(arguments.folder, *cell, is_watched=False))
     memory = {cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"}
     report(found, memory)
+
+
+def is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # of the package it lies in
+        return False
 
 
 def write_all(folder: Path, count: int, peers: list[str]) -> None:

@@ -132,4 +132,46 @@ class Mosaic:
         return self._dataset.state_dict(batches * batch, False)
 
 
-PEERS: dict[str, Any] = {"webdataset": Webdataset, "datasets": Datasets, "litdata": Litdata, "mosaicml-streaming": Mosaic}
+class Energon:
+    package = "megatron.energon"
+
+    def write(self, samples: Samples, folder: Path) -> None:
+        """The tars of webdataset, indexed and described."""
+        from megatron.energon.flavors.webdataset import WebdatasetPreparator
+
+        Webdataset().write(samples, folder)
+        shards = [path.name for path in sorted(folder.glob("*.tar"))]
+        WebdatasetPreparator.prepare_dataset(folder, shards, split_parts_ratio=[("train", 1.0)], workers=1)
+        (folder / ".nv-meta" / "dataset.yaml").write_text("__module__: megatron.energon\n__class__: CrudeWebdataset\n")
+
+    def loader(self, folder: Path, transform: Transform, *, batch: int, workers: int, state: Any = None) -> Any:
+        from megatron.energon import Cooker, DefaultTaskEncoder, WorkerConfig, get_savable_loader, get_train_dataset, stateless
+
+        @stateless
+        def decoded(sample: dict[str, Any]) -> dict[str, Any]:
+            return {"id": sample["__key__"], "pixels": transform([data for name, data in sorted(sample.items()) if name.endswith("jpg")])}
+
+        class Encoder(DefaultTaskEncoder):  # type: ignore[misc]
+            cookers = (Cooker(decoded),)
+            decoder = None
+
+            @stateless
+            def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
+                return sample
+
+            @stateless
+            def batch(self, samples: list[dict[str, Any]]) -> dict[str, Any]:
+                return collate(samples)
+
+        worker_config = WorkerConfig(rank=0, world_size=1, num_workers=workers)
+        options = {"batch_size": batch, "shuffle_buffer_size": 100, "max_samples_per_sequence": None, "repeat": False, "task_encoder": Encoder()}
+        self._loader = get_savable_loader(get_train_dataset(str(folder), worker_config=worker_config, **options))
+        if state:
+            self._loader.restore_state_rank(state)
+        return self._loader
+
+    def state(self, batches: int, batch: int) -> Any:
+        return self._loader.save_state_rank()
+
+
+PEERS: dict[str, Any] = {"webdataset": Webdataset, "datasets": Datasets, "litdata": Litdata, "mosaicml-streaming": Mosaic, "megatron-energon": Energon}

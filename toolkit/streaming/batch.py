@@ -1,7 +1,7 @@
 """Rows -> a batch, assembled in the worker that decoded them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import default_collate
@@ -13,7 +13,7 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Rows whose pictures are tensors of one size, as one tensor; every other column as a list. Normalise it on the device.
 
     Returns:
-        pixel_values: of the type of the pictures, (M, 3, H, W) in channels-last memory format, M = pictures in the batch, in reading order.
+        pixel_values: of the type of the pictures, (M, 3, H, W), M = pictures in the batch, in reading order; in the memory format of the pictures.
         num_images: int64 (B,), pictures of each row.
 
     Raises:
@@ -23,9 +23,15 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     shapes = {tuple(getattr(picture, "shape", ())) for picture in pictures}
     if len(shapes) > 1 or () in shapes:
         raise UsageError(f"pictures have shapes {sorted(shapes)}; expected tensors of one size: pass image_size, and no image_type='pil'")
-    planes = [picture.permute(1, 2, 0) for picture in pictures]
     return {
-        "pixel_values": default_collate(planes).permute(0, 3, 1, 2) if planes else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
+        "pixel_values": _together(pictures) if pictures else torch.empty((0, 3, 0, 0), dtype=torch.uint8),
         "num_images": torch.tensor([len(row["images"]) for row in rows]),
         **{column: [row[column] for row in rows] for column in rows[0] if column != "images"},
     }
+
+
+def _together(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A new tensor, in shared memory where a worker makes it; pictures are copied as they lie, which is several times as fast as turning them round."""
+    if all(picture.is_contiguous() for picture in pictures):
+        return cast(torch.Tensor, default_collate(list(pictures)))
+    return cast(torch.Tensor, default_collate([picture.permute(1, 2, 0) for picture in pictures]).permute(0, 3, 1, 2))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, cast
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
@@ -97,8 +96,6 @@ class RowGroups:
         if slices is None:
             return cast(list[Encoded], table.to_pylist())
         rows: list[Encoded] = table.drop_columns(["images"]).to_pylist() if table.num_columns > 1 else [{} for _ in slices]
-        del table
-        pa.default_memory_pool().release_unused()  # the pictures are let go for good
         return [{column: row[column] if column != "images" else images for column in self._columns} for row, images in zip(rows, slices, strict=True)]
 
     def where(self, place: Place) -> str:

@@ -7,9 +7,10 @@ values as they are, each behind its length (Parquet format, encodings, PLAIN), s
 import mmap
 import os
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -43,18 +44,25 @@ def image_slices(file: OpenFile, parquet: pq.ParquetFile, number: int, images: p
     if column.compression != "UNCOMPRESSED":
         return None
     start = column.dictionary_page_offset or column.data_page_offset
-    pictures = images.combine_chunks()
-    fields = pictures.flatten()
-    if fields.field("bytes").null_count:
+    pictures = images.chunk(0) if images.num_chunks == 1 else images.combine_chunks()
+    fields, ends = pictures.values, pictures.offsets.to_pylist()
+    content = fields.field("bytes")
+    if pictures.null_count or fields.null_count or content.null_count:
         return None
-    values = [value.as_buffer() for value in fields.field("bytes")]
-    offsets = find_values(file, start, start + column.total_compressed_size, values)
+    values = _values(content)
+    offsets = find_values(file, start, start + column.total_compressed_size, values[ends[0] : ends[-1]])
     if offsets is None:
         return None
-    paths = (path or "" for path in fields.field("path").to_pylist())
-    found = [ImageSlice(file, offset, value.size, path) for offset, value, path in zip(offsets, values, paths, strict=True)]
-    ends = list(accumulate(pictures.value_lengths().to_pylist(), initial=0))
-    return [found[start:end] for start, end in pairwise(ends)]
+    paths = (path or "" for path in fields.field("path").slice(ends[0], ends[-1] - ends[0]).to_pylist())
+    found = [ImageSlice(file, offset, value.size, path) for offset, value, path in zip(offsets, values[ends[0] : ends[-1]], paths, strict=True)]
+    return [found[start - ends[0] : end - ends[0]] for start, end in pairwise(ends)]
+
+
+def _values(content: pa.BinaryArray) -> list[pa.Buffer]:
+    """Each value, where it lies: as scalars they would be copied."""
+    _, offsets, whole = content.buffers()
+    ends = np.frombuffer(offsets, np.int32)[content.offset : content.offset + len(content) + 1].tolist()
+    return [whole.slice(start, end - start) for start, end in pairwise(ends)]
 
 
 def find_values(file: OpenFile, start: int, end: int, values: Sequence[pa.Buffer]) -> list[int] | None:
