@@ -137,7 +137,7 @@ class Energon:
 
     def write(self, samples: Samples, folder: Path) -> None:
         """The tars of webdataset, indexed and described."""
-        from megatron.energon.flavors.webdataset import WebdatasetPreparator
+        from megatron.energon.flavors.webdataset.prepare import WebdatasetPreparator
 
         Webdataset().write(samples, folder)
         shards = [path.name for path in sorted(folder.glob("*.tar"))]
@@ -145,11 +145,12 @@ class Energon:
         (folder / ".nv-meta" / "dataset.yaml").write_text("__module__: megatron.energon\n__class__: CrudeWebdataset\n")
 
     def loader(self, folder: Path, transform: Transform, *, batch: int, workers: int, state: Any = None) -> Any:
-        from megatron.energon import Cooker, DefaultTaskEncoder, WorkerConfig, get_savable_loader, get_train_dataset, stateless
+        from megatron.energon import Cooker, DefaultTaskEncoder, WorkerConfig, basic_sample_keys, get_savable_loader, get_train_dataset, stateless
 
         @stateless
         def decoded(sample: dict[str, Any]) -> dict[str, Any]:
-            return {"id": sample["__key__"], "pixels": transform([data for name, data in sorted(sample.items()) if name.endswith("jpg")])}
+            pixels = transform([data for name, data in sorted(sample.items()) if name.endswith("jpg")])
+            return {**basic_sample_keys(sample), "id": sample["__key__"], "pixels": pixels}
 
         class Encoder(DefaultTaskEncoder):  # type: ignore[misc]
             cookers = (Cooker(decoded),)
