@@ -80,5 +80,5 @@ def _scaled(picture: Image.Image, scale: float) -> Image.Image:
 
 def _encoded(picture: Image.Image, *, lossless: bool) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=2)
+    picture.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=0 if lossless else 2)  # a fifth of the time, and drawings hardly grow
     return buffer.getvalue()
