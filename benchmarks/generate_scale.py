@@ -59,7 +59,7 @@ async def fill(spec: RunSpec, folder: Path) -> None:
     """A journal that holds the answer to every call, in a fraction of the time of a run."""
     (planned,) = plan(spec)
     blobs, db = Blobs(folder / "blobs"), sqlite3.connect(_journal(folder))
-    seats = {role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None) for role in planned.recipe.roles}
+    seats = {role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None) for role in planned.recipe.seats(spec)}
     for start in range(0, planned.n, 1_000):
         answered: Any = Answered()
         for index in range(start, min(start + 1_000, planned.n)):
