@@ -145,7 +145,7 @@ def test_topics_and_scenes_all_come_before_one_comes_again():
     [
         ({"retry-after": "2"}, 2, 2),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25, 0.25),
-        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(hours=1), usegmt=True)}, 3000, 3600),
+        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(days=1), usegmt=True)}, 43_200, 86_400),
         ({"retry-after": "-3"}, 0, 0),
     ],
 )
