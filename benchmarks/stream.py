@@ -113,8 +113,7 @@ def pillow_recipe(images: list[bytes]) -> torch.Tensor:
 
 
 def our_recipe(mode: str) -> Callable[[list[bytes]], torch.Tensor]:
-    decoder = PictureDecoder(mode, Target(size=(SIZE, SIZE)))  # type: ignore[arg-type]
-    return lambda images: collate_images([{"images": [decoder.decode(data, "") for data in images]}])["pixel_values"]
+    return lambda images: _collated([images], mode)["pixel_values"]
 
 
 def encoded_rows(folder: Path) -> list[list[bytes]]:

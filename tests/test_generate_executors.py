@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from toolkit.generation.lock import lock
 from toolkit.generation.spec import read_spec
 
 RECIPES = {"image_editing": 4, "mm_internet": 4, "mm_reasoning_t": 4}
+LOCAL_CLUSTER = {"num_cpus": 2, "object_store_memory": 80_000_000, "_node_ip_address": "127.0.0.1"}
 # Runs an array's jobs at the same time, and a dependent job at once, as Slurm would on a machine with nothing else to do.
 FAKE_SBATCH = """#!/bin/bash
 job=$(mktemp); cat > "$job"
@@ -83,13 +86,20 @@ def _ray_twice(path, folder):
     """Why the first run stopped, one of whose workers dies; how many samples the second made."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=80_000_000, _node_ip_address="127.0.0.1")
+    ray.init(include_dashboard=False, log_to_driver=False, **LOCAL_CLUSTER)
     spec = read_spec(path)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("toolkit.generation.executors.run_shard", _die_at_one)
         with pytest.raises(RunStopped) as stopped:
             run_shards(spec, folder, num_shards=2, executor="ray")
-    return str(stopped.value), run_shards(spec, folder, num_shards=2, executor="ray").total()
+    ray.shutdown()
+    # Where no cluster is there the executor starts one, and leaves nothing of it behind.
+    on_sigterm = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ray, "init", partial(ray.init, **LOCAL_CLUSTER))
+        made = run_shards(spec, folder, num_shards=2, executor="ray").total()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL is not on_sigterm
+    return str(stopped.value), made
 
 
 def _die_at_one(spec, folder, num_shards, fork, replay, number):

@@ -19,7 +19,7 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Raises:
         UsageError: pictures are not tensors of one size.
     """
-    pictures = [picture for row in rows for picture in row["images"]]
+    pictures: list[torch.Tensor] = [picture for row in rows for picture in row["images"]]
     shapes = {tuple(getattr(picture, "shape", ())) for picture in pictures}
     if len(shapes) > 1 or () in shapes:
         raise UsageError(f"pictures have shapes {sorted(shapes)}; expected tensors of one size: pass image_size, and no image_type='pil'")
@@ -30,8 +30,8 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _together(pictures: Sequence[torch.Tensor]) -> torch.Tensor:
+def _together(pictures: list[torch.Tensor]) -> torch.Tensor:
     """A new tensor, in shared memory where a worker makes it; pictures are copied as they lie, which is several times as fast as turning them round."""
     if all(picture.is_contiguous() for picture in pictures):
-        return cast(torch.Tensor, default_collate(list(pictures)))
+        return cast(torch.Tensor, default_collate(pictures))
     return cast(torch.Tensor, default_collate([picture.permute(1, 2, 0) for picture in pictures]).permute(0, 3, 1, 2))

@@ -50,12 +50,12 @@ def image_slices(file: OpenFile, parquet: pq.ParquetFile, number: int, images: p
     if pictures.null_count or fields.null_count or content.null_count:
         return None
     values = _values(content)
-    offsets = find_values(file, start, start + column.total_compressed_size, values[ends[0] : ends[-1]])
+    offsets = find_values(file, start, start + column.total_compressed_size, values)
     if offsets is None:
         return None
-    paths = (path or "" for path in fields.field("path").slice(ends[0], ends[-1] - ends[0]).to_pylist())
-    found = [ImageSlice(file, offset, value.size, path) for offset, value, path in zip(offsets, values[ends[0] : ends[-1]], paths, strict=True)]
-    return [found[start - ends[0] : end - ends[0]] for start, end in pairwise(ends)]
+    paths = (path or "" for path in fields.field("path").to_pylist())
+    found = [ImageSlice(file, offset, value.size, path) for offset, value, path in zip(offsets, values, paths, strict=True)]
+    return [found[start:end] for start, end in pairwise(ends)]
 
 
 def _values(content: pa.BinaryArray) -> list[pa.Buffer]:

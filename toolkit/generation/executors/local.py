@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
 from toolkit.generation.executors import TICK_S, Ended, Shard
@@ -14,14 +15,14 @@ def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[t
     """(number, how it ended) of every shard, as they end. At Ctrl-C they let their calls end, and go on with another run."""
     context = multiprocessing.get_context("spawn")
     pending = {}
-    for number in range(count):
-        receiver, sender = context.Pipe(duplex=False)
-        # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
-        process = context.Process(target=_work, args=(shard, number, sender), daemon=True)
-        process.start()
-        sender.close()
-        pending[receiver] = number, process
     try:
+        for number in range(count):
+            receiver, sender = context.Pipe(duplex=False)
+            # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
+            process = context.Process(target=_work, args=(shard, number, sender), daemon=True)
+            process.start()
+            sender.close()
+            pending[receiver] = number, process
         while pending:
             done = wait(list(pending), TICK_S)
             on_tick()
@@ -37,14 +38,11 @@ def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[t
 
 
 def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> Ended:
-    with receiver:
-        try:
-            ended: Ended = receiver.recv()
-        except EOFError:
-            process.join()
-            return Ended(problem=f"its process was ended from outside, with code {process.exitcode}")
+    ended: Ended | None = None
+    with receiver, suppress(EOFError):
+        ended = receiver.recv()
     process.join()
-    return ended
+    return ended or Ended(problem=f"its process was ended from outside, with code {process.exitcode}")
 
 
 def _work(shard: Shard, number: int, sender: Connection) -> None:
