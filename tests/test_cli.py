@@ -122,6 +122,7 @@ BAD_INPUT = {
     "cut archive": (["verify", "{source}"], lambda s: cut(s / "images/Image_Editing.tar.gz"), 1, "damaged or cut off"),
     "not an archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"), 1, "damaged or cut off"),
     "half a Parquet": (["verify", "{source}"], lambda s: cut(s / "data/Image_Editing.parquet"), 1, "not a whole Parquet file"),
+    "no spec": (["generate", "run", "{missing}"], None, 2, "is neither a file nor a preset; presets: zero-key"),
     "no mapping file": (["verify", "{source}", "--mapping", "{missing}"], None, 2, "cannot be read as YAML"),
     "wrong mapping": (["verify", "{source}", "--mapping", "{mapping}"], None, 2, "names columns ['nope']"),
     "missing picture": (

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.replicas import ROWS_PER_TASK, replica, truth
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, UsageError
 from toolkit.packing import push as push_module
 from toolkit.packing.pack import pack
 from toolkit.packing.push import plan_push, push
@@ -90,6 +90,11 @@ def test_without_a_manifest_it_is_not_finished(packed):
     assert kinds(packed) == ["no_manifest"]
     with pytest.raises(SourceError, match=r"MANIFEST\.json"):
         plan_push(packed, "org/packed")
+
+
+def test_push_needs_a_whole_name(packed):
+    with pytest.raises(UsageError, match="'my-org' is no name of a Hub dataset; expected org/name"):
+        plan_push(packed, "my-org")
 
 
 def test_push_uploads_verifies_and_can_be_repeated(whole, hub, tmp_path):

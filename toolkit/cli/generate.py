@@ -34,10 +34,12 @@ from toolkit.generation.summary import Summary, summarise
 
 def read_any(path: Path) -> RunSpec:
     """A spec from a file, or one of those that come along, by its name."""
-    presets = files("toolkit.generation").joinpath("presets")
-    if not path.exists() and (preset := presets.joinpath(f"{path}.yaml")).is_file():
-        return parse_spec(yaml.safe_load(preset.read_text(encoding="utf-8")), where=f"preset {path}")
-    return read_spec(path)
+    if path.exists():
+        return read_spec(path)
+    presets = {Path(each.name).stem: each for each in files("toolkit.generation").joinpath("presets").iterdir()}
+    if str(path) not in presets:
+        raise UsageError(f"{path} is neither a file nor a preset; presets: {', '.join(sorted(presets))}")
+    return parse_spec(yaml.safe_load(presets[str(path)].read_text(encoding="utf-8")), where=f"preset {path}")
 
 
 def _folder(spec: RunSpec, out: Path | None) -> Path:

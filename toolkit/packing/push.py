@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, UsageError
 from toolkit.packing.verify import Findings, verify_packed
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
-from toolkit.sources.repository import LocalFolder, hub_errors, open_repository
+from toolkit.sources.repository import REPO_ID, LocalFolder, hub_errors, open_repository
 
 # Beside the shards. Never a module: `datasets` refuses to load a repository that holds a script of its own name.
 UPLOADED = (MANIFEST, "README.md", "croissant.json")
@@ -27,8 +27,10 @@ def plan_push(folder: Path, repo_id: str) -> PushPlan:
     """The files a push uploads.
 
     Raises:
-        SourceError: the folder is no finished packed dataset: no manifest, or shards that are not those it lists.
+        UsageError: no name of a dataset. SourceError: the folder is no finished packed dataset: no manifest, or shards that are not those it lists.
     """
+    if not REPO_ID.fullmatch(repo_id):
+        raise UsageError(f"{repo_id!r} is no name of a Hub dataset; expected org/name")
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
     files = repository.list_files()
@@ -57,7 +59,7 @@ def push(
         on_retry: told of an attempt that failed.
 
     Raises:
-        SourceError: the folder is not a packed dataset, or the Hub refuses.
+        UsageError, SourceError: as `plan_push`; or the Hub refuses.
     """
     from huggingface_hub import HfApi
 

@@ -47,7 +47,8 @@ def open_packed(path: Any, name: str = "all", *, revision: str | None = None, to
     tasks = tasks_of(name)
     source = open_source(path, revision=revision, token=token)
     if not isinstance(source, PackedSource):
-        raise UsageError(f"{source.repository.name} has the layout as published, which cannot be shuffled or resumed; run: unifiedvisual pack {path} FOLDER")
+        named = f"{source.repository.name} has the layout as published"
+        raise UsageError(f"{named}; only a packed dataset can be read in any order; run: unifiedvisual pack {path} FOLDER")
     manifest = read_manifest(source.repository)
     shards = tuple(shard for task in tasks for shard in manifest.tasks.get(task, ()))
     if not any(shard.rows for shard in shards):
