@@ -13,7 +13,7 @@ from typing import Any
 
 import datasets
 
-from toolkit.errors import UnifiedVisualError, UsageError
+from toolkit.errors import MissingExtra, UnifiedVisualError, UsageError
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.schema import features as row_features
 from toolkit.sources.layout import open_source
@@ -152,4 +152,9 @@ def load_dataset(
 def __getattr__(name: str) -> Any:
     if name not in _TOOLKIT:
         raise AttributeError(f"module 'unifiedvisual' has no attribute {name!r}; it has: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_TOOLKIT[name]), name)
+    try:
+        return getattr(importlib.import_module(_TOOLKIT[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra("torch", "train") from error

@@ -88,7 +88,7 @@ def test_a_port_that_is_taken_and_a_layout_that_is_not_packed_are_told(capsys, a
 
 def test_a_missing_package_names_its_extra(capsys, monkeypatch, packed):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert run(capsys, "browse", packed) == (2, "error: uvicorn is not installed; run: pip install 'unifiedvisual[report]'\n")
+    assert run(capsys, "browse", packed) == (2, "error: uvicorn is not installed; run in the clone: pip install -c constraints.txt -e '.[report]'\n")
 
 
 def test_hosts_of_a_server_that_others_reach():

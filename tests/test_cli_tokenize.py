@@ -152,4 +152,4 @@ def test_a_model_that_is_not_there_or_draws_nothing_is_named(run, checkpoints, p
 def test_a_missing_extra_is_named_with_its_pip_line(run, packed, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     code, _, err = run(packed, tmp_path, "--model", "org/name")
-    assert (code, "pip install 'unifiedvisual[train]'" in err) == (2, True)
+    assert (code, "pip install -c constraints.txt -e '.[train]'" in err) == (2, True)

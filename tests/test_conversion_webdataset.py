@@ -125,7 +125,7 @@ def test_an_output_without_rows_has_no_tar(tmp_path):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")  # webdataset leaves its tars open
 def test_webdataset_sees_every_picture_in_its_place(out):
-    webdataset = pytest.importorskip("webdataset", reason="pip install 'unifiedvisual[webdataset]'")
+    webdataset = pytest.importorskip("webdataset", reason="pip install -c constraints.txt -e '.[webdataset]'")
     urls = [str(path) for path in sorted(out.glob("*.tar"))]
     samples = list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False))
     assert [sample["__key__"] for sample in samples] == [row.id for row in ROWS]

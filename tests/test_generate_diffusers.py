@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-pytest.importorskip("diffusers", reason="draws with diffusers; pip install 'unifiedvisual[local]'")
+pytest.importorskip("diffusers", reason="draws with diffusers; pip install -c constraints.txt -e '.[local]'")
 
 from tests.generation_runs import picture, write_sources, write_spec
 from tests.generation_tiny import save_diffusion

@@ -193,7 +193,7 @@ def test_plots_need_their_extra_before_anything_is_read(run, tmp_path, monkeypat
     monkeypatch.setattr("toolkit.report.plots.find_spec", lambda name: None)
     code, _, err = run("stats", tmp_path / "not-there", "--plots", tmp_path / "plots")
     assert code == 2
-    assert "matplotlib is not installed; run: pip install 'unifiedvisual[report]'" in err
+    assert "matplotlib is not installed; run in the clone: pip install -c constraints.txt -e '.[report]'" in err
 
 
 def test_written_plots_have_the_names_the_card_knows(stats, tmp_path):

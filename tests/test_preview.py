@@ -409,7 +409,7 @@ def test_a_missing_extra_is_told_before_anything_is_read(run, tmp_path, monkeypa
     code, _, err = run("preview", tmp_path / "not-there", tmp_path / "page.html")
     templates.cache_clear()
     assert code == 2
-    assert f"{package} is not installed; run: pip install 'unifiedvisual[report]'" in err
+    assert f"{package} is not installed; run in the clone: pip install -c constraints.txt -e '.[report]'" in err
 
 
 def test_a_folder_as_the_file_to_write_is_refused(run, tmp_path):

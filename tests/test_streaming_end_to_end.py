@@ -19,7 +19,7 @@ from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 
-torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'unifiedvisual[train]'")
+torch = pytest.importorskip("torch", reason="torch is not installed; pip install -c constraints.txt -e '.[train]'")
 from torch.utils.data import DataLoader  # noqa: E402
 
 from toolkit.streaming.batch import collate_images  # noqa: E402

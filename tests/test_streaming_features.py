@@ -66,7 +66,7 @@ def test_a_stopped_stream_goes_on_where_it_was(source):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("num_workers", [0, 2, 5])
 def test_a_dataloader_gets_each_row_once(source, num_workers):
-    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not installed; pip install 'unifiedvisual[train]'")
+    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not installed; pip install -c constraints.txt -e '.[train]'")
     loader = torch_data.DataLoader(stream(source, "all"), batch_size=None, num_workers=num_workers)
     found = ids(loader)
     assert len(found) == len(set(found)) == ROWS_PER_TASK * len(TASKS)

@@ -89,10 +89,12 @@ class RunStopped(UnifiedVisualError):
 
 
 class MissingExtra(UnifiedVisualError, ImportError):
+    """Names the way that works: this package is on no index, so pip must be pointed at the clone."""
+
     exit_code = 2
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run: pip install 'unifiedvisual[{extra}]'")
+        super().__init__(f"{package} is not installed; run in the clone: pip install -c constraints.txt -e '.[{extra}]'")
 
 
 def _rebuild_row_error(cls: type[RowError], message: str, kind: str) -> RowError:

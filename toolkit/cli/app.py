@@ -205,7 +205,7 @@ def tokenize(
     """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
 
     Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For Janus only pictures in answers
-    have ids. Needs: pip install 'unifiedvisual[train]'
+    have ids. Needs: pip install -c constraints.txt -e '.[train]'
 
     Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
     """
