@@ -23,6 +23,8 @@ def test_get_collator_names_the_extra_when_torch_is_missing(monkeypatch):
 WITHOUT_TORCH = """
 import sys
 
+import unifiedvisual  # datasets looks whether torch is there
+
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "torch":
