@@ -19,7 +19,7 @@ def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **option
         (folder / "data" / task).mkdir(parents=True)
         for number, groups in enumerate(tables):
             path = folder / "data" / task / f"train-{number:05d}-of-{len(tables):05d}.parquet"
-            with pq.ParquetWriter(path, ARROW_SCHEMA, **{"compression": "none", **options}) as writer:
+            with pq.ParquetWriter(path, ARROW_SCHEMA, **{"compression": "none", "use_dictionary": False, **options}) as writer:
                 for group in groups:
                     writer.write_table(group, row_group_size=max(len(group), 1))
             images = [image["bytes"] for group in groups for row in group["images"].to_pylist() for image in row]

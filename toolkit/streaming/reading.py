@@ -17,7 +17,7 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.order import Place, RowGroup, row_groups
-from toolkit.streaming.slices import ImageSlice, OpenFile, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_slices
 from toolkit.tasks import tasks_of
 
 Encoded = dict[str, Any]  # a row as plain values, pictures as {"bytes", "path"}
@@ -90,14 +90,15 @@ class RowGroups:
         return rows
 
     def _rows(self, repository: Repository, path: str, parquet: pq.ParquetFile, number: int) -> list[Encoded]:
-        table = parquet.read_row_group(number, columns=self._columns, use_threads=False)
-        slices = None
-        if "images" in table.column_names and isinstance(repository, LocalFolder):
-            slices = image_slices(OpenFile(repository.root / path), parquet, number, table["images"])
-        if slices is None:
-            return cast(list[Encoded], table.to_pylist())
-        rows: list[Encoded] = table.drop_columns(["images"]).to_pylist() if table.num_columns > 1 else [{} for _ in slices]
-        return [{column: row[column] if column != "images" else images for column in self._columns} for row, images in zip(rows, slices, strict=True)]
+        if IMAGES in self._columns and isinstance(repository, LocalFolder):
+            columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
+            table = parquet.read_row_group(number, columns=columns, use_threads=False)
+            pictures = image_slices(OpenFile(repository.root / path), parquet, number, table[IMAGES]) if IMAGES in table.column_names else None
+            if pictures is not None:
+                rest = table.drop_columns([IMAGES])
+                rows = rest.to_pylist() if rest.num_columns else [{} for _ in pictures]
+                return [{column: row[column] if column != IMAGES else images for column in self._columns} for row, images in zip(rows, pictures, strict=True)]
+        return cast(list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist())
 
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""

@@ -1,18 +1,19 @@
-"""Pictures of a local shard stay in its file: what is held of a row group is where in the file each of them begins.
+"""Pictures of a local shard stay in its file: what is held of a row group is where in the file each of them lies.
 
-A row group read whole would lie in memory until its last row is taken, times all open row groups of all workers. An uncompressed Parquet column holds its
-values as they are, each behind its length (Parquet format, encodings, PLAIN), so each value that Arrow read is found again in the file, compared, and let go.
+A row group read whole would lie in memory until its last row is taken, times all open row groups of all workers.
 """
 
 import mmap
 import os
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from toolkit.streaming.pages import plain_values
+
+IMAGES, IMAGE_BYTES, IMAGE_PATH = "images", "images.list.element.bytes", "images.list.element.path"
 
 
 class OpenFile:
@@ -38,51 +39,31 @@ class ImageSlice(NamedTuple):
 
 
 def image_slices(file: OpenFile, parquet: pq.ParquetFile, number: int, images: pa.ChunkedArray) -> list[list[ImageSlice]] | None:
-    """Where the pictures of a row group lie, a list for each row; None if they are not in the file as they are."""
-    group = parquet.metadata.row_group(number)
-    column = next(group.column(index) for index in range(group.num_columns) if group.column(index).path_in_schema.endswith("images.list.element.bytes"))
-    if column.compression != "UNCOMPRESSED":
-        return None
-    start = column.dictionary_page_offset or column.data_page_offset
-    pictures = images.chunk(0) if images.num_chunks == 1 else images.combine_chunks()
+    """Where the pictures of a row group lie, a list for each row; None if they are not in the file as they are.
+
+    Args:
+        images: the column `images`, read without the bytes.
+    """
+    pictures = images.combine_chunks()
     fields, ends = pictures.values, pictures.offsets.to_pylist()
-    content = fields.field("bytes")
-    if pictures.null_count or fields.null_count or content.null_count:
-        return None
-    values = _values(content)
-    offsets = find_values(file, start, start + column.total_compressed_size, values)
-    if offsets is None:
+    places = _places(file, parquet.metadata.row_group(number))
+    if places is None or len(places) != len(fields) or pictures.null_count or fields.null_count:  # fewer places: some pictures have no bytes
         return None
     paths = (path or "" for path in fields.field("path").to_pylist())
-    found = [ImageSlice(file, offset, value.size, path) for offset, value, path in zip(offsets, values, paths, strict=True)]
+    found = [ImageSlice(file, offset, size, path) for (offset, size), path in zip(places, paths, strict=True)]
     return [found[start:end] for start, end in pairwise(ends)]
 
 
-def _values(content: pa.BinaryArray) -> list[pa.Buffer]:
-    """Each value, where it lies: as scalars they would be copied."""
-    _, offsets, whole = content.buffers()
-    ends = np.frombuffer(offsets, np.int32)[content.offset : content.offset + len(content) + 1].tolist()
-    return [whole.slice(start, end - start) for start, end in pairwise(ends)]
-
-
-def find_values(file: OpenFile, start: int, end: int, values: Sequence[pa.Buffer]) -> list[int] | None:
-    """Offsets of byte strings that lie in a part of a file in this order, each behind its length; None if one is not there."""
-    if not values:
-        return []
+def _places(file: OpenFile, group: pq.RowGroupMetaData) -> list[tuple[int, int]] | None:
+    columns = (group.column(index) for index in range(group.num_columns))
+    column = next((column for column in columns if column.path_in_schema == IMAGE_BYTES), None)
+    if column is None or column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
+        return None
+    start, size = column.data_page_offset, column.total_compressed_size
     base = start - start % mmap.ALLOCATIONGRANULARITY
-    with mmap.mmap(file.number, end - base, offset=base, access=mmap.ACCESS_READ) as content:
-        offsets = _find(content, start - base, values)  # its buffer over the map is gone when the map is closed
-    return offsets and [base + offset for offset in offsets]
-
-
-def _find(content: mmap.mmap, at: int, values: Sequence[pa.Buffer]) -> list[int] | None:
-    whole, offsets = pa.py_buffer(content), []
-    for value in values:
-        head = value.size.to_bytes(4, "little")
-        if content[at : at + 4] != head:  # a page begins; its header is a few bytes
-            at = content.find(head + value.slice(0, min(16, value.size)).to_pybytes(), at)
-        if at < 0 or at + 4 + value.size > len(content) or not whole.slice(at + 4, value.size).equals(value):
-            return None
-        offsets.append(at + 4)
-        at += 4 + value.size
-    return offsets
+    try:
+        with mmap.mmap(file.number, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
+            places = plain_values(content, start - base, start + size - base)
+    except ValueError:  # the file is shorter than that
+        return None
+    return places and [(base + offset, length) for offset, length in places]

@@ -1,0 +1,107 @@
+"""Where the values of a Parquet column lie in its file, without reading them.
+
+An uncompressed column chunk of plain byte strings is a chain: page header, levels, then each value behind its length. Arrow cannot be asked for the places;
+it reads and copies all values of a row group to give one.
+
+Source: apache/parquet-format, README.md (data pages) and parquet.thrift; apache/thrift, thrift-compact-protocol.md.
+"""
+
+import mmap
+from collections.abc import Iterator
+from typing import Any
+
+# Fields of PageHeader and DataPageHeader, and what they hold here; a second kind of data page, compression and dictionaries are Arrow's to read.
+PAGE_TYPE, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_PAGE_HEADER = 1, 2, 3, 5
+ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING = 2, 3, 4
+DATA_PAGE, PLAIN, RLE = 0, 0, 3
+
+TRUE, FALSE, BYTE, I16, I32, I64, BINARY, STRUCT = 1, 2, 3, 4, 5, 6, 8, 12  # types of fields, Thrift compact protocol
+
+Content = bytes | bytearray | mmap.mmap
+Span = tuple[int, int]  # offset and size, bytes
+
+
+def plain_values(content: Content, at: int, end: int) -> list[Span] | None:
+    """Places of the values of a repeated column that lies between two offsets; None if they are not there as they are.
+
+    Args:
+        content: the file or a part of it, which the offsets count from.
+    """
+    try:
+        return list(_values(content, at, end))
+    except (_OtherwiseWritten, IndexError, RecursionError):  # IndexError: it is cut off; RecursionError: structs within structs, which no writer makes
+        return None
+
+
+class _OtherwiseWritten(Exception):
+    pass
+
+
+def _values(content: Content, at: int, end: int) -> Iterator[Span]:
+    while at < end:
+        header, at = _struct(content, at)
+        page_end = at + _page_bytes(header)
+        for _ in ("repetition levels", "definition levels"):
+            at += 4 + _length(content, at)
+        while at < page_end:
+            length = _length(content, at)
+            yield at + 4, length
+            at += 4 + length
+        if at != page_end or at > end:
+            raise _OtherwiseWritten
+
+
+def _page_bytes(header: dict[int, Any]) -> int:
+    page, size = header.get(DATA_PAGE_HEADER), header.get(COMPRESSED_BYTES)
+    encodings = [page.get(field) for field in (ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING)] if isinstance(page, dict) else []
+    if header.get(PAGE_TYPE) != DATA_PAGE or encodings != [PLAIN, RLE, RLE] or not isinstance(size, int) or size != header.get(UNCOMPRESSED_BYTES):
+        raise _OtherwiseWritten
+    return size
+
+
+def _length(content: Content, at: int) -> int:
+    return int.from_bytes(content[at : at + 4], "little")
+
+
+def _struct(content: Content, at: int) -> tuple[dict[int, Any], int]:
+    """A struct by the numbers of its fields, and where it ends."""
+    fields, number = {}, 0
+    while head := content[at]:
+        kind, step, at = head & 15, head >> 4, at + 1
+        if not step:  # the number is written out
+            number, at = _integer(content, at)
+        number += step
+        fields[number], at = _field(content, at, kind)
+    return fields, at + 1
+
+
+def _field(content: Content, at: int, kind: int) -> tuple[Any, int]:
+    if kind in (TRUE, FALSE):
+        return kind == TRUE, at
+    if kind == BYTE:
+        return content[at], at + 1
+    if kind in (I16, I32, I64):
+        return _integer(content, at)
+    if kind == BINARY:
+        length, at = _varint(content, at)
+        return (at, length), at + length
+    if kind == STRUCT:
+        return _struct(content, at)
+    raise _OtherwiseWritten
+
+
+def _integer(content: Content, at: int) -> tuple[int, int]:
+    """A signed number: zigzag, so that small ones are short."""
+    number, at = _varint(content, at)
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _varint(content: Content, at: int) -> tuple[int, int]:
+    """Seven bits in each byte, low ones first; the highest bit says that more follow."""
+    number = 0
+    for shift in range(0, 64, 7):
+        byte, at = content[at], at + 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+    raise _OtherwiseWritten
