@@ -199,7 +199,7 @@ def test_collate_images_puts_pictures_in_reading_order():
     ]
     batch = collate_images(rows)
     assert batch["pixel_values"][:, 0, 0, 0].tolist() == [1, 2, 3]
-    assert batch["num_images"].tolist() == [2, 0, 1]
+    assert batch["num_images"] == [2, 0, 1]
     assert batch["id"] == ["a", "b", "c"]
 
 

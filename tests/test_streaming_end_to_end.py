@@ -149,7 +149,7 @@ def test_pictures_of_one_size_are_batched_in_the_worker(packed, decode):
     batch = next(iter(DataLoader(dataset, batch_size=BATCH, num_workers=1, collate_fn=collate_images)))
     assert batch["pixel_values"].shape == (2 * BATCH, 3, 64, 64)
     assert batch["pixel_values"].dtype == torch.uint8
-    assert batch["num_images"].tolist() == [2] * BATCH
+    assert batch["num_images"] == [2] * BATCH
     exact = torch.stack([picture for row in itertools.islice(stream(packed, decode="exact", image_size=64), BATCH) for picture in row["images"]])
     difference = (batch["pixel_values"].int() - exact.int()).abs()
     assert difference.max() <= {"exact": 0, "fused": 1, "scaled": 255}[decode]

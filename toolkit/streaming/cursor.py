@@ -41,7 +41,7 @@ class Cursor:
     """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state once."""
 
     def __init__(self) -> None:
-        self._reading: tuple[int, Progress] | None = None  # process, and the iteration in it; a forked worker has that of its parent
+        self._reading: tuple[int, Progress, int] | None = None  # process, where the iteration in it began, rows taken; a forked worker has that of its parent
         self._loaded: Sequence[Progress] = ()
         self._loads = 0
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # epoch, loads in the process of the loop
@@ -58,11 +58,13 @@ class Cursor:
     @property
     def reading(self) -> Progress | None:
         """The iteration in this process."""
-        return self._reading[1] if self._reading and self._reading[0] == os.getpid() else None
+        if self._reading is None or self._reading[0] != os.getpid():
+            return None
+        return replace(self._reading[1], taken=self._reading[2])
 
-    @reading.setter
-    def reading(self, progress: Progress) -> None:
-        self._reading = (os.getpid(), progress)
+    def advance(self, begin: Progress, taken: int) -> None:
+        """To be called for each row of an iteration, so it costs next to nothing."""
+        self._reading = (os.getpid(), begin, taken)
 
     def load(self, states: Sequence[Progress]) -> None:
         self._loaded, self._reading = states, None
@@ -84,7 +86,8 @@ class Cursor:
             raise UsageError(
                 "a state was loaded after the workers of this loader had started; load it before the loader is first iterated, or make a new loader"
             )
-        self.reading = start = now if self._began[now.worker] else self._start(now)
+        start = now if self._began[now.worker] else self._start(now)
+        self.advance(start, start.taken)
         self._began[now.worker] = True
         if now.num_workers == 1 or get_worker_info() is not None:
             self._loaded = ()
@@ -92,9 +95,8 @@ class Cursor:
 
     def standing(self, now: Progress) -> Progress:
         """Where reading is, or would begin."""
-        if self.reading is not None and self.reading.epoch == now.epoch:
-            return self.reading
-        return self._start(now)
+        reading = self.reading
+        return reading if reading and reading.epoch == now.epoch else self._start(now)
 
     def _start(self, now: Progress) -> Progress:
         if not self._loaded or self._loaded[0].epoch != now.epoch:

@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
-from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
+from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
 from toolkit.streaming.mixture import Component, Mixture, Stop
 from toolkit.streaming.order import Layout, Order, Place, RowSequence, shuffle_rows
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, read_rows
@@ -202,9 +202,10 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             place, row = item
             return self._decoder.decode(row, lambda: groups.where(place)) if self._decoder else row
 
+        keep_freed_memory()
         with closing(rows):  # also when the loop is left early
             for taken, made in enumerate(in_threads(decoded, rows, self._threads), begin.taken + 1):
-                self._cursor.reading = replace(begin, taken=taken)
+                self._cursor.advance(begin, taken)
                 if made is not None:  # None: the policy is to leave out rows with bad pictures
                     yield made
 

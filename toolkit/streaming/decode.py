@@ -193,6 +193,16 @@ class RowDecoder:
         return None if any(picture is None for picture in pictures) else {**row, "images": pictures}
 
 
+def keep_freed_memory() -> None:
+    """Have this process keep up to 64 MB of what it frees for what it needs next.
+
+    glibc hands freed memory of a picture's size back to the kernel at once and takes it again, zeroed, page by page, for the next picture: in exact mode up to
+    250 pages and 0.4 ms of 7 for each. It adapts to the largest block that was ever freed, up to 32 MB, so one is, untouched. Elsewhere this does nothing.
+    Source: mallopt(3), M_MMAP_THRESHOLD.
+    """
+    bytearray(31 << 20)
+
+
 def crop_box(width: int, height: int, to_width: int, to_height: int) -> Box:
     """The largest box in the middle with the proportions of the target, in whole pixels."""
     if width * to_height > height * to_width:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset, Sampler
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import running_ranks
-from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
+from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
 from toolkit.streaming.order import Layout, Order, Place, RowGroup
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
 from toolkit.streaming.share import Share, Tail
@@ -62,7 +62,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         self._groups, self._starts = source.row_groups(), [0, *accumulate(group.rows for group in source.row_groups())]
         self._first_rows = dict(zip(self._groups, self._starts, strict=False))
         self._reader, self._held = RowGroups([source], chosen), held
-        self._read = lru_cache(maxsize=held)(self._reader.read)
+        self._prepare()
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -101,7 +101,12 @@ class RowDataset(Dataset[dict[str, Any]]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What a process has of its own."""
         self._read = lru_cache(maxsize=self._held)(self._reader.read)
+        keep_freed_memory()
 
 
 class OrderSampler(Sampler[int]):
