@@ -336,3 +336,42 @@ def test_the_trainer_of_transformers_sees_every_row_of_both_epochs(numbers, tmp_
         transformers.Trainer(model=model, args=arguments, train_dataset=stream(numbers), data_collator=as_numbers).train()
     assert sorted(model.seen) == sorted([*range(1400), *range(1400)])
     assert model.seen[:1400] != model.seen[1400:]
+
+
+@needs(importlib.util.find_spec("pytorch_lightning") is None, reason="pytorch-lightning is not installed")
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.filterwarnings("ignore")  # Lightning's advice on workers, loggers and GPUs
+def test_lightning_goes_on_inside_an_epoch_at_the_right_row(numbers, tmp_path, num_workers):
+    lightning = pytest.importorskip("pytorch_lightning")
+    from pytorch_lightning.callbacks import ModelCheckpoint
+
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+
+    class Reader(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = Count()
+
+        def on_train_epoch_start(self) -> None:
+            self.trainer.train_dataloader.dataset.set_epoch(self.current_epoch)
+
+        def training_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+            return self.count(**batch)["loss"]
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=1e-6)
+
+    def fit(max_steps: int, checkpoint: str | None = None) -> list[int]:
+        model = Reader()
+        saved = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=88 + 40, save_top_k=-1)
+        trainer = lightning.Trainer(
+            max_steps=max_steps, callbacks=[saved], accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+        )
+        dataset = StreamingDataset(numbers, columns=["id"], batch_size=BATCH)
+        loader = loaders.StatefulDataLoader(dataset, batch_size=BATCH, num_workers=num_workers, collate_fn=as_numbers)
+        trainer.fit(model, loader, ckpt_path=checkpoint)
+        return model.count.seen
+
+    undisturbed = fit(2 * 88)
+    assert sorted(undisturbed[:1400]) == sorted(undisturbed[1400:]) == list(range(1400))
+    assert fit(2 * 88, str(tmp_path / "step=128.ckpt")) == undisturbed[1400 + 40 * BATCH :]
