@@ -5,6 +5,7 @@ Every picture is turned by an angle of its own: the demo's few photographs would
     python benchmarks/compression.py
 """
 
+import argparse
 import io
 import statistics
 import time
@@ -19,7 +20,6 @@ from toolkit.schema import COLUMNS, EncodedImage, Row, rows_to_table
 from toolkit.tasks import TASKS
 
 CHOICES = (("none", None), ("snappy", None), ("lz4", None), ("zstd", 1), ("zstd", 3), ("zstd", 9))
-REPEATS = 5
 
 
 def _with_own_pictures(row: Row) -> Row:
@@ -32,13 +32,17 @@ def _with_own_pictures(row: Row) -> Row:
 
 
 def main() -> None:
-    table = rows_to_table(_with_own_pictures(demo_row(task, number)) for number in range(60) for task in TASKS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=60, help="of each task")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    table = rows_to_table(_with_own_pictures(demo_row(task, number)) for number in range(arguments.rows) for task in TASKS)
     print(f"{table.num_rows} rows, {table.nbytes / 1e6:.0f} MB\n{'columns':8} {'compression':12} {'size':>6} {'write MB/s':>11} {'read MB/s':>10}")
     for name, columns in (("images", ["images"]), ("text", [column for column in COLUMNS if column != "images"])):
         part = table.select(columns)
         for compression, level in CHOICES:
             writes, reads = [], []
-            for _ in range(REPEATS):
+            for _ in range(arguments.repeats):
                 buffer = io.BytesIO()
                 started = time.perf_counter()
                 pq.write_table(part, buffer, compression=compression, compression_level=level, use_dictionary=False)

@@ -262,11 +262,11 @@ def main() -> None:
         os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
     peers = [name for name, peer in PEERS.items() if is_installed(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
-    write_all(arguments.folder, arguments.rows, peers)
     cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("DataLoader", mode) for mode in MODES), *(("ours", mode) for mode in MODES)]
     cells += [(peer, recipe) for recipe in ("Pillow", "fused") for peer in peers]
     if arguments.only:
         cells = [cell for cell in cells if cell[0] in arguments.only]
+    write_all(arguments.folder, arguments.rows, [peer for peer in peers if (peer, "fused") in cells])
     found: dict[tuple[str, str], list[dict[str, float]]] = {cell: [] for cell in cells}
     for _ in range(arguments.repeats):
         for cell in cells:

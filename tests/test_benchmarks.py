@@ -1,0 +1,73 @@
+"""Every benchmark runs, on as little as it can, and prints its figures; what they are is not looked at here."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+# Arguments, {} being a folder; and what a whole run prints.
+RUNS = {
+    "browse": ("--folder {}/data --rows 60 --repeats 2", "a picture"),
+    "compression": ("--rows 1 --repeats 1", "zstd 9"),
+    "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
+    "generate_kill": ("--kills 1 --samples 4 --recipes image_generation", "same"),
+    "generate_scale": ("--samples 40", "finalize"),
+    "pack": ("--folder {}/data --out {}/out --gigabytes 0.001 --repeats 1", "pack  "),
+    "scene_truth": ("--scenes 12 --workers 1", "scenes"),
+    "stream_upstream": ("--folder {}/data --gigabytes 0.001 --repeats 1", "load_dataset(streaming=True)"),
+}
+RUN_IN_PIECES = {"resume", "stream", "stream_peers"}
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    pytest.importorskip("torch", reason="the benchmarks of streaming need torch; pip install -e '.[dev]'")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+def test_all_are_run():
+    assert {path.stem for path in BENCHMARKS.glob("*.py")} == set(RUNS) | RUN_IN_PIECES
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_benchmark_prints_its_figures(name, tmp_path):
+    arguments, printed = RUNS[name]
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments.replace("{}", str(tmp_path)).split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert printed in done.stdout
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("streams")
+
+
+@pytest.mark.parametrize("way", ["limit", "DataLoader", "ours", "webdataset", "datasets", "megatron-energon"])
+def test_each_way_of_streaming_gives_every_picture(benchmark, streams, way):
+    stream = benchmark("stream")
+    peers = [way] if way in stream.PEERS else []
+    if peers:
+        pytest.importorskip(stream.PEERS[way].package)
+    stream.write_all(streams, 12, peers)
+    found = stream.run_cell(streams, way, "fused")
+    assert found["cpu_ms"] > 0
+    assert found.get("images", 0) == (0 if way == "limit" else sum(map(len, stream.encoded_rows(streams / "packed"))))
+
+
+def test_resume_compares_what_is_left(benchmark, tmp_path, monkeypatch, capsys):
+    resume = benchmark("resume")
+    monkeypatch.setattr(resume, "WORKERS", (0, 1))
+    monkeypatch.setattr(resume, "RANKS", (2,))
+    monkeypatch.setattr(sys, "argv", ["resume.py", "--folder", str(tmp_path), "--rows", "1500"])
+    with pytest.raises(SystemExit) as ended:
+        resume.main()
+    assert not ended.value.code
+    assert capsys.readouterr().out.count(" yes ") == 4
