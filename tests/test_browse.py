@@ -93,6 +93,14 @@ def test_any_piece_of_any_text_is_found_in_every_row_that_holds_it(tmp_path):
         assert index.matches(Filter(text=piece)).tolist() == found
 
 
+def test_a_search_stays_inside_one_text(tmp_path):
+    pairs = [("it ends here", "begins anew"), ("one\x1ftwo", "three\x1f\x1ffour")]
+    rows = [conversion_rows.make(f"cc-{number}", "cot_collection", ("user", asked), ("assistant", told)) for number, (asked, told) in enumerate(pairs)]
+    index = Index(open_packed(write_packed(tmp_path / "packed", {"cot_collection": split(rows, 7, 5)})))
+    assert [index.matches(Filter(text=text)).tolist() for text in ("here\x1fbegins", "here begins", "one\x1ftwo", "\x1f")] == [[], [], [1], [0, 1]]
+    assert index.summaries([1], "FOUR")[0].found == ("answer", "three  ", "four", "")
+
+
 def test_wildcards_of_sql_are_ordinary_characters(client):
     assert listed(client, text="100%") == ["cc-odd-0"]
     assert listed(client, text="a_b") == ["cc-odd-2"]

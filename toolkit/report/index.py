@@ -39,15 +39,17 @@ FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's pictures, and few pictures
 GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left in a local file
 
-# Texts are kept in lower case, to be searched; what is shown of them is cut off before.
+# What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is cut off before.
+BETWEEN = "chr(31)"  # the unit separator of ASCII; a blank where a text holds it itself
+JOINED = f" || {BETWEEN} || ".join(f"replace(lower(coalesce({name}, '')), {BETWEEN}, ' ')" for name in SEARCHED)
 TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR, task VARCHAR, quadrant VARCHAR, source VARCHAR,
-    license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, instruction VARCHAR, rationale VARCHAR, answer VARCHAR)"""
+    license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, searched VARCHAR)"""
 READ = f"""SELECT $first + nth, $shard, number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
     if(license = '', '{NOT_STATED}', license), origin, len(image_roles), left(instruction, {LEAD}), left(answer, {LEAD}),
-    lower(instruction) AS instruction, lower(rationale) AS rationale, lower(answer) AS answer FROM metadata"""
+    {JOINED} FROM metadata"""
 CONDITIONS = {
     **{name: f"{name} = ${name}" for name in ("task", "quadrant", "origin", "source", "images")},
-    "text": f"({' OR '.join(f'contains({name}, lower($text))' for name in SEARCHED)})",  # contains() knows no wildcards
+    "text": f"contains(searched, replace(lower($text), {BETWEEN}, ' '))",  # contains() knows no wildcards
 }
 
 
@@ -173,11 +175,11 @@ class Index:
         Args:
             text: that was searched for.
         """
-        columns = f"{_SHOWN}, {', '.join(TEXTS)}, lower($text)"
+        columns = f"{_SHOWN}, string_split(searched, {BETWEEN}), lower($text)"
         question = f"SELECT {columns} FROM rows WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
         found = self._ask(question, {"positions": [int(position) for position in positions], "text": text})
         names = _SHOWN.split(", ")
-        return [Summary(**dict(zip(names, row, strict=False)), found=_excerpt(dict(zip(TEXTS, row[-4:-1], strict=True)), row[-1])) for row in found]
+        return [Summary(**dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(SEARCHED, texts, strict=True)), text)) for *shown, texts, text in found]
 
     def find(self, row_id: str) -> tuple[int, Place] | None:
         """Position and place of the first row with this id; None if there is none."""
@@ -228,7 +230,7 @@ class Rows:
 
 def _excerpt(texts: dict[str, str], searched: str | None) -> tuple[str, str, str, str] | None:
     for name, text in texts.items():
-        if searched and (at := text.find(searched)) >= 0:
+        if searched and name in TEXTS and (at := text.find(searched)) >= 0:
             end = at + len(searched)
             before, behind = text[max(0, at - AROUND) : at], text[end : end + AROUND]
             return name, "..." * (at > AROUND) + before, text[at:end], behind + "..." * (end + AROUND < len(text))
