@@ -144,13 +144,13 @@ def samples_in(run: Path) -> int:
 def measure(folder: Path, samples: int) -> bool:
     Step("fill", folder).end(samples)
     first = Step("replay", folder)
-    while samples_in(folder / "again") < samples // 2:
+    while first.process.poll() is None and samples_in(folder / "again") < samples // 2:
         time.sleep(0.2)
     first.process.kill()
     half = samples_in(folder / "again")
     killed = first.end(half)
     second = Step("replay", folder)
-    while samples_in(folder / "again") <= half:
+    while second.process.poll() is None and samples_in(folder / "again") <= half:
         time.sleep(0.02)
     resumed_s = time.monotonic() - second.started
     print(f"first new sample {resumed_s:.1f} s after the start of the process that goes on", flush=True)
