@@ -2,9 +2,8 @@
 
     python benchmarks/browse.py --folder /tmp/browse-benchmark [--repeats 30]
 
-Makes as many rows of each task as are published (247,215; of fewer --rows each task has its part), with texts of about 1,100 characters a row and pictures of
-a few bytes, in row groups of 100 and shards of 2,500 rows; then asks each kind of question `repeats` times, each time for another word or another page, so that
-no answer is a remembered one.
+Makes as many rows of each task as are published (247,215), with texts of about 1,100 characters a row and pictures of a few bytes, in row groups of 100
+and shards of 2,500 rows; then asks each kind of question `repeats` times, each time for another word or another page, so that no answer is a remembered one.
 """
 
 import argparse
@@ -30,7 +29,6 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard
 from toolkit.tasks import TASKS, Task
 
 PER_GROUP, PER_SHARD = 100, 2500
-PUBLISHED = sum(task.published_rows for task in TASKS.values())
 TEXTS = {"instruction": (40, 300), "rationale": (100, 1100), "answer": (50, 600)}  # characters, least and most
 PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")  # a GIF of one pixel
 START = re.compile(r"(http://[\d.:]+)/")
@@ -54,25 +52,21 @@ def text(chance: random.Random, lines: list[str], least: int, most: int) -> str:
     return found
 
 
-def make(folder: Path, rows: int) -> None:
+def make(folder: Path) -> None:
     if (folder / MANIFEST).exists():
         return
     chance = random.Random(0)
     lines = sentences(chance, words(chance))
-    shards = [shard for task in TASKS.values() for shard in _make_task(folder, task, part_of(task, rows), chance, lines)]
+    shards = [shard for task in TASKS.values() for shard in _make_task(folder, task, chance, lines)]
     (folder / MANIFEST).write_text(Manifest(source={"name": "benchmark"}, options={}, shards=tuple(shards)).to_json())
 
 
-def part_of(task: Task, rows: int) -> int:
-    return -(-task.published_rows * rows // PUBLISHED)
-
-
-def _make_task(folder: Path, task: Task, count: int, chance: random.Random, lines: list[str]) -> Iterator[Shard]:
+def _make_task(folder: Path, task: Task, chance: random.Random, lines: list[str]) -> Iterator[Shard]:
     (folder / "data" / task.name).mkdir(parents=True, exist_ok=True)
-    starts = range(0, count, PER_SHARD)
+    starts = range(0, task.published_rows, PER_SHARD)
     for number, start in enumerate(starts):
         path = f"data/{task.name}/train-{number:05d}-of-{len(starts):05d}.parquet"
-        table = _table(task, range(start, min(start + PER_SHARD, count)), chance, lines)
+        table = _table(task, range(start, min(start + PER_SHARD, task.published_rows)), chance, lines)
         pq.write_table(table, folder / path, row_group_size=PER_GROUP, compression="zstd")
         groups = tuple(len(range(first, min(first + PER_GROUP, len(table)))) for first in range(0, len(table), PER_GROUP))
         images = sum(map(len, table["image_roles"].to_pylist()))
@@ -103,12 +97,12 @@ def _table(task: Task, rows: range, chance: random.Random, lines: list[str]) -> 
     return pa.table({name: columns[name] for name in ARROW_SCHEMA.names}, schema=ARROW_SCHEMA)
 
 
-def questions(chance: random.Random, repeats: int, rows: int) -> dict[str, list[str]]:
+def questions(chance: random.Random, repeats: int) -> dict[str, list[str]]:
     """What is asked -> addresses, all different."""
     known = words(random.Random(0))
     common, rare = known[:200], known[2000:]
-    tasks, last, task = list(TASKS), max(1, rows // 24), TASKS["llava_cot"]
-    ids = [f"{task.prefix}-{chance.randrange(part_of(task, rows)):08d}" for _ in range(repeats)]
+    tasks, last = list(TASKS), 247_215 // 24
+    ids = [f"lc-{chance.randrange(60_000):08d}" for _ in range(repeats)]
 
     def listed(**wanted: object) -> str:
         return "/?" + urlencode(wanted)
@@ -154,10 +148,9 @@ def cpu_ms(process: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=PUBLISHED)
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
-    make(arguments.folder, arguments.rows)
+    make(arguments.folder)
     start = time.perf_counter()
     command = [sys.executable, "-u", "-m", "toolkit.cli.app", "browse", str(arguments.folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -166,7 +159,7 @@ def main() -> None:
         print(f"start: {time.perf_counter() - start:.1f} s, {cpu_ms(server.pid) / 1000:.1f} CPU-s, {memory(server.pid)}")
         ask(address, "/?page=2")  # the templates are compiled
         print(f"{'question':22} {'median ms':>9} {'p95 ms':>7} {'least':>7} {'CPU ms':>7}")
-        for name, paths in questions(random.Random(1), arguments.repeats, arguments.rows).items():
+        for name, paths in questions(random.Random(1), arguments.repeats).items():
             before, taken = cpu_ms(server.pid), [ask(address, path) for path in paths]
             cpu = (cpu_ms(server.pid) - before) / len(paths)
             print(f"{name:22} {statistics.median(taken):9.0f} {statistics.quantiles(taken, n=20)[-1]:7.0f} {min(taken):7.0f} {cpu:7.0f}")

@@ -13,7 +13,7 @@ import pytest
 
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.streaming.pages import plain_values
-from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_places, image_slices
 
 PICTURES = [[b"one", b""], [], [b"three" * 700, bytes(range(256)) * 40, b"five"], [b"six"]] * 9
 
@@ -27,7 +27,9 @@ def write(path: Path, pictures: list = PICTURES, **options: object) -> Path:
 
 def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
     with pq.ParquetFile(path) as parquet:
-        return image_slices(OpenFile(path), parquet, group, parquet.read_row_group(group, columns=[IMAGE_PATH])["images"])
+        file = OpenFile(path)
+        places = image_places(file, parquet.metadata.row_group(group))
+        return None if places is None else image_slices(file, places, parquet.read_row_group(group, columns=[IMAGE_PATH])["images"])
 
 
 def read(found: list[list[ImageSlice]]) -> list[list[bytes]]:
@@ -106,7 +108,6 @@ def test_hostile_headers_hold_nothing_up(content):
 def test_a_file_that_is_cut_off_has_no_places(tmp_path):
     path = write(tmp_path / "a.parquet")
     with pq.ParquetFile(path) as parquet:
-        images = parquet.read_row_group(0, columns=[IMAGE_PATH])["images"]
         for size in (5000, 100, 0):
             os.truncate(path, size)
-            assert image_slices(OpenFile(path), parquet, 0, images) is None
+            assert image_places(OpenFile(path), parquet.metadata.row_group(0)) is None

@@ -42,6 +42,7 @@ GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left i
 # What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is cut off before.
 BETWEEN = "chr(31)"  # the unit separator of ASCII; a blank where a text holds it itself
 JOINED = f" || {BETWEEN} || ".join(f"replace(lower(coalesce({name}, '')), {BETWEEN}, ' ')" for name in SEARCHED)
+WANTED = f"replace(lower($text), {BETWEEN}, ' ')"
 TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR, task VARCHAR, quadrant VARCHAR, source VARCHAR,
     license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, searched VARCHAR)"""
 READ = f"""SELECT $first + nth, $shard, number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
@@ -49,7 +50,7 @@ READ = f"""SELECT $first + nth, $shard, number, place, id, task, quadrant, if(so
     {JOINED} FROM metadata"""
 CONDITIONS = {
     **{name: f"{name} = ${name}" for name in ("task", "quadrant", "origin", "source", "images")},
-    "text": f"contains(searched, replace(lower($text), {BETWEEN}, ' '))",  # contains() knows no wildcards
+    "text": f"contains(searched, {WANTED})",  # contains() knows no wildcards
 }
 
 
@@ -175,11 +176,13 @@ class Index:
         Args:
             text: that was searched for.
         """
-        columns = f"{_SHOWN}, string_split(searched, {BETWEEN}), lower($text)"
+        columns = f"{_SHOWN}, string_split(searched, {BETWEEN}), {WANTED}"
         question = f"SELECT {columns} FROM rows WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
         found = self._ask(question, {"positions": [int(position) for position in positions], "text": text})
         names = _SHOWN.split(", ")
-        return [Summary(**dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(SEARCHED, texts, strict=True)), text)) for *shown, texts, text in found]
+        return [
+            Summary(**dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(TEXTS, texts[1:], strict=True)), wanted)) for *shown, texts, wanted in found
+        ]
 
     def find(self, row_id: str) -> tuple[int, Place] | None:
         """Position and place of the first row with this id; None if there is none."""
@@ -230,7 +233,7 @@ class Rows:
 
 def _excerpt(texts: dict[str, str], searched: str | None) -> tuple[str, str, str, str] | None:
     for name, text in texts.items():
-        if searched and name in TEXTS and (at := text.find(searched)) >= 0:
+        if searched and (at := text.find(searched)) >= 0:
             end = at + len(searched)
             before, behind = text[max(0, at - AROUND) : at], text[end : end + AROUND]
             return name, "..." * (at > AROUND) + before, text[at:end], behind + "..." * (end + AROUND < len(text))

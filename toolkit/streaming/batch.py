@@ -1,5 +1,6 @@
 """Rows -> a batch, assembled in the worker that decoded them."""
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -57,9 +58,8 @@ def _in_shared_memory(pictures: list[torch.Tensor]) -> torch.Tensor:
     file = storage._share_fd_cpu_()[0]
     for number, picture in enumerate(pictures):
         try:
-            written = os.pwrite(file, picture.numpy().data, number * size)
+            if os.pwrite(file, picture.numpy().data, number * size) < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise UnifiedVisualError(FULL.format(len(pictures) * size, error.strerror)) from error
-        if written < size:
-            raise UnifiedVisualError(FULL.format(len(pictures) * size, "no space is left"))
     return torch.empty(0, dtype=pictures[0].dtype).set_(storage).view(len(pictures), *pictures[0].shape)

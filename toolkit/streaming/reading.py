@@ -17,7 +17,7 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.order import Place, RowGroup, row_groups
-from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_places, image_slices
 from toolkit.tasks import tasks_of
 
 Encoded = dict[str, Any]  # a row as plain values, pictures as {"bytes", "path"}
@@ -90,15 +90,24 @@ class RowGroups:
         return rows
 
     def _rows(self, repository: Repository, path: str, parquet: pq.ParquetFile, number: int) -> list[Encoded]:
+        rows = None
         if IMAGES in self._columns and isinstance(repository, LocalFolder):
-            columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
-            table = parquet.read_row_group(number, columns=columns, use_threads=False)
-            pictures = image_slices(OpenFile(repository.root / path), parquet, number, table[IMAGES]) if IMAGES in table.column_names else None
-            if pictures is not None:
-                rest = table.drop_columns([IMAGES])
-                rows = rest.to_pylist() if rest.num_columns else [{} for _ in pictures]
-                return [{column: row[column] if column != IMAGES else images for column in self._columns} for row, images in zip(rows, pictures, strict=True)]
-        return cast(list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist())
+            rows = self._sliced(OpenFile(repository.root / path), parquet, number)
+        return rows if rows is not None else cast(list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist())
+
+    def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, number: int) -> list[Encoded] | None:
+        """Rows whose pictures stay in the file; None if they have to be read."""
+        places = image_places(file, parquet.metadata.row_group(number))
+        if places is None:
+            return None
+        columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
+        table = parquet.read_row_group(number, columns=columns, use_threads=False)
+        pictures = image_slices(file, places, table[IMAGES])
+        if pictures is None:
+            return None
+        rest = table.drop_columns([IMAGES])
+        rows = rest.to_pylist() if rest.num_columns else [{} for _ in pictures]
+        return [{column: row[column] if column != IMAGES else images for column in self._columns} for row, images in zip(rows, pictures, strict=True)]
 
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""

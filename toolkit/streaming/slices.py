@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.streaming.pages import plain_values
+from toolkit.streaming.pages import Span, plain_values
 
 IMAGES, IMAGE_BYTES, IMAGE_PATH = "images", "images.list.element.bytes", "images.list.element.path"
 
@@ -38,23 +38,23 @@ class ImageSlice(NamedTuple):
         return {"bytes": os.pread(self.file.number, self.size, self.offset), "path": self.path}
 
 
-def image_slices(file: OpenFile, parquet: pq.ParquetFile, number: int, images: pa.ChunkedArray) -> list[list[ImageSlice]] | None:
-    """Where the pictures of a row group lie, a list for each row; None if they are not in the file as they are.
+def image_slices(file: OpenFile, places: list[Span], images: pa.ChunkedArray) -> list[list[ImageSlice]] | None:
+    """The pictures of a row group, a list for each row; None if some have no bytes.
 
     Args:
         images: the column `images`, read without the bytes.
     """
     pictures = images.combine_chunks()
     fields, ends = pictures.values, pictures.offsets.to_pylist()
-    places = _places(file, parquet.metadata.row_group(number))
-    if places is None or len(places) != len(fields) or pictures.null_count or fields.null_count:  # fewer places: some pictures have no bytes
+    if len(places) != len(fields) or pictures.null_count or fields.null_count:
         return None
     paths = (path or "" for path in fields.field("path").to_pylist())
     found = [ImageSlice(file, offset, size, path) for (offset, size), path in zip(places, paths, strict=True)]
     return [found[start:end] for start, end in pairwise(ends)]
 
 
-def _places(file: OpenFile, group: pq.RowGroupMetaData) -> list[tuple[int, int]] | None:
+def image_places(file: OpenFile, group: pq.RowGroupMetaData) -> list[Span] | None:
+    """Where the bytes of a row group's pictures lie; None if they are not in the file as they are."""
     columns = (group.column(index) for index in range(group.num_columns))
     column = next((column for column in columns if column.path_in_schema == IMAGE_BYTES), None)
     if column is None or column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
