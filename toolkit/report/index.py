@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from threading import Lock
 from typing import Any, cast
@@ -128,7 +128,8 @@ class Index:
         self.facets = {name: self._facet(name) for name in ("task", "quadrant", "origin", "source", "images")}
         self.num_rows, distinct = self._ask("SELECT count(*), count(DISTINCT id) FROM rows")[0]
         self.num_repeated = self.num_rows - distinct  # rows whose id another row has as well
-        self.matches = lru_cache(FILTERS_KEPT)(self._matches)
+        # Not a method of its own: an index in a cycle lives until the next collection, and one of a process forked meanwhile breaks off duckdb's threads.
+        self.matches = lru_cache(FILTERS_KEPT)(partial(_matches, self._database))
 
     def _load(self, number: int, shard: Shard, first: int, on_group: Callable[[], None]) -> None:
         with self._database.cursor() as cursor:  # a statement for each shard: one for each row group takes four times as long
@@ -163,13 +164,6 @@ class Index:
         found = self._ask(f"SELECT {column}, count(*) FROM rows GROUP BY ALL ORDER BY min({column})")
         return tuple((value, count) for value, count in found)
 
-    def _matches(self, wanted: Filter) -> NDArray[np.int32]:
-        """Positions of the rows that a filter keeps, in order."""
-        where = " AND ".join(CONDITIONS[name] for name in wanted.given) or "true"
-        with self._database.cursor() as cursor:
-            found = cursor.execute(f"SELECT position FROM rows WHERE {where} ORDER BY position", wanted.given).fetchnumpy()
-        return cast(NDArray[np.int32], found["position"])
-
     def summaries(self, positions: Iterable[int], text: str | None = None) -> list[Summary]:
         """Rows in the order of their positions.
 
@@ -191,6 +185,14 @@ class Index:
             return None
         position, shard, number, place = found[0]
         return position, Place(RowGroup(0, shard, number, self._packed.shards[shard].row_groups[number]), place)
+
+
+def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter) -> NDArray[np.int32]:
+    """Positions of the rows that a filter keeps, in order."""
+    where = " AND ".join(CONDITIONS[name] for name in wanted.given) or "true"
+    with database.cursor() as cursor:
+        found = cursor.execute(f"SELECT position FROM rows WHERE {where} ORDER BY position", wanted.given).fetchnumpy()
+    return cast(NDArray[np.int32], found["position"])
 
 
 class Rows:
