@@ -1,5 +1,6 @@
 """What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who runs them."""
 
+import gc
 import os
 import signal
 import socket
@@ -58,6 +59,13 @@ def hub() -> Iterator[LoopbackHub]:
     HfFileSystem.clear_instance_cache()  # its listings would outlive the repositories
     yield HUB
     HUB.reset()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left_for_workers() -> Iterator[None]:
+    """A duckdb database that is garbage in this process would be freed in a forked worker of a later module, where its threads are not, and crash it."""
+    yield
+    gc.collect()
 
 
 def pytest_unconfigure() -> None:
