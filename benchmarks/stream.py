@@ -2,8 +2,9 @@
 
     python benchmarks/stream.py --folder /tmp/stream-benchmark
 
-Rows hold 1 to 4 JPEGs of 512 to 1024 pixels. Each cell is a process of its own, cells take turns, and the median counts. Peers run twice: with the recipe
-their users write (Pillow: shorter side to 256, crop), and with our "fused" decoder put in, for most of a difference is the recipe, not the container.
+Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 16 rows: the smaller, the more it costs a picture to hand them from worker to loop. Each cell is a
+process of its own, cells take turns, and the median counts. Peers run twice: with the recipe their users write (Pillow: shorter side to 256, crop), and with
+our "fused" decoder put in, for most of a difference is the recipe, not the container.
 
     CPU-ms/image   of the process and its workers, without imports; the robust column
     first batch s  from opening the dataset
@@ -51,7 +52,8 @@ from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.decode import PictureDecoder, Target
 
-BATCH, WORKERS, SIZE = 8, 2, 256
+BATCH, WORKERS, SIZE = 16, 2, 256
+PICTURES = BATCH * 5 // 2  # in a batch, on average
 PER_GROUP, PER_SHARD = 50, 250
 READY, MEASURED = "-- ready --", "-- measured --"
 MODES = ("exact", "fused", "scaled")
@@ -138,8 +140,8 @@ def decode_s(mode: str, images: list[bytes]) -> float:
     """CPU seconds that it takes."""
     recipe = pillow_recipe if mode == "Pillow" else our_recipe(mode)
     started = time.process_time()
-    for start in range(0, len(images), 20):
-        recipe(images[start : start + 20])
+    for start in range(0, len(images), PICTURES):
+        recipe(images[start : start + PICTURES])
     return time.process_time() - started
 
 
@@ -165,7 +167,10 @@ def loader_cell(make: Callable[[Any, int], Any], state: Callable[[int], Any] | N
 
 
 def _cpu_s() -> float:
-    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    """Of this process and all below it: those that have ended, and those that a loader keeps."""
+    ended = sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    kept = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _children(os.getpid()))
+    return ended + sum(int(fields[11]) + int(fields[12]) for fields in kept) / os.sysconf("SC_CLK_TCK")  # utime and stime of proc(5)
 
 
 def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
@@ -248,7 +253,7 @@ def watch(cell: "subprocess.Popen[bytes]", output: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="ways to run, of: limit, DataLoader, ours, " + ", ".join(PEERS))
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
@@ -271,6 +276,7 @@ def main() -> None:
     for _ in range(arguments.repeats):
         for cell in cells:
             found[cell].append(measure(arguments.folder, *cell, is_watched=False))
+            print(*cell, found[cell][-1], file=sys.stderr, flush=True)
     memory = {cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"}
     report(found, memory)
 

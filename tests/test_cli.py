@@ -17,6 +17,7 @@ from tests.replicas import ROWS_PER_TASK, replica, truth
 from toolkit.cli.app import main
 from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
 from toolkit.demo.rows import demo_rows
+from toolkit.sources.manifest import MANIFEST
 from toolkit.tasks import CONFIGS, TASKS
 
 
@@ -118,6 +119,7 @@ def test_inspect_goes_on_past_what_it_cannot_read(run, tmp_path):
 BAD_INPUT = {
     "no folder": (["verify", "{missing}"], None, 1, "neither a folder on this machine nor a Hub dataset"),
     "empty folder": (["verify", "{empty}"], None, 1, "no Parquet under data/; found no files at all"),
+    "datasets inside": (["stats", "{source}"], lambda s: packed_inside(s), 1, "holds packed datasets in folders: a, b/c; pass one of them"),
     "missing archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").unlink(), 1, "images/Image_Editing.tar.gz is not there"),
     "cut archive": (["verify", "{source}"], lambda s: cut(s / "images/Image_Editing.tar.gz"), 1, "damaged or cut off"),
     "not an archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"), 1, "damaged or cut off"),
@@ -138,6 +140,12 @@ BAD_INPUT = {
 
 def lose_first(path):
     write_archive(path, members_of("image_editing")[1:])
+
+
+def packed_inside(folder):
+    for name in ("a", "b/c"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / MANIFEST).touch()
 
 
 def cut(path):
@@ -179,7 +187,9 @@ def test_a_hub_that_refuses_is_told_with_what_to_do(run, hub, tmp_path, monkeypa
 
 def test_a_private_or_missing_repository_and_a_missing_revision_are_told(run, hub, tmp_path):
     hub.add_folder("org/uv", edits(tmp_path))
-    assert "error: org/nope: no such dataset, or it is private; check the name" in run("inspect", "org/nope")[2]
+    missing = run("inspect", "org/nope")[2]
+    assert "error: org/nope: no such dataset, or it is private; check the name" in missing
+    assert "; nor is org/nope a folder on this machine" in " ".join(missing.split())
     assert "error: org/uv@nope: no such branch, tag or commit" in run("inspect", "org/uv", "--revision", "nope")[2]
     assert run("inspect", "org/uv")[0] == 0
 

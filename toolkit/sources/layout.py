@@ -2,7 +2,7 @@
 
 import os
 
-from toolkit.errors import UsageError
+from toolkit.errors import LayoutError, UsageError
 from toolkit.schema import COLUMNS
 from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.packed import PackedSource, find_shards
@@ -33,7 +33,7 @@ def open_source(
         on_missing, on_bad_row: "raise" or "skip" (counted, and logged at the end), for the layout as published.
 
     Raises:
-        SourceError: it cannot be found or read; LayoutError: it has neither layout.
+        SourceError: it cannot be found or read; LayoutError: it has neither layout, or holds packed datasets in folders of their own.
         UsageError: a mapping for a packed dataset, which needs none.
     """
     overrides = read_mapping(mapping) if mapping else None
@@ -45,6 +45,8 @@ def open_source(
             raise UsageError(f"{repository.name} is packed and needs no mapping")
         if is_packed:
             return PackedSource(repository=repository, paths=shards)
+    elif inside := [path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}")]:
+        raise LayoutError(f"{repository.name}: holds packed datasets in folders: {', '.join(inside)}; pass one of them, or move them elsewhere")
     return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
 
 

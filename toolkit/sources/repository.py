@@ -175,7 +175,10 @@ def open_repository(source: str | os.PathLike[str], *, revision: str | None = No
     if Path(text).is_dir():
         return LocalFolder(Path(text).absolute())
     if REPO_ID.fullmatch(text) and not text.startswith("."):
-        return _open_hub(text, "", revision, token)
+        try:
+            return _open_hub(text, "", revision, token)
+        except SourceError as error:
+            raise SourceError(f"{error}; nor is {text} a folder on this machine") from error
     raise SourceError(f"{text!r} is neither a folder on this machine nor a Hub dataset; expected a folder, 'org/name' or 'hf://datasets/org/name'")
 
 
