@@ -5,18 +5,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OUT    ?= demo-out
-# Modules are compiled when they are first imported: to compile all of them would be nearly half of the set-up.
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 
 .PHONY: demo test check clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(INSTALL) -e '.[report]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[report]'
 	@touch $@
 
 $(VENV)/dev: $(VENV)/core
-	$(INSTALL) -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix $(VENV)/npm hyparquet@1 hyparquet-compressors@1; fi
 	@touch $@
 
