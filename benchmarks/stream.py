@@ -202,13 +202,18 @@ def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
 
 
 def memory_mb(pid: int) -> float:
-    """Anonymous and shared memory of a process and all below it, each page counted once."""
-    total = 0
+    """Anonymous memory of a process and all below it, and that of the shared memory they have open, whoever has touched it."""
+    anonymous, shared = 0, {}
     for each in [pid, *_children(pid)]:
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith(("Pss_Anon", "Pss_Shmem")))
-    return total / 1024
+            anonymous += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon"))
+            for file in Path(f"/proc/{each}/fd").iterdir():
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    if str(file.readlink()).startswith(("/dev/shm/", "/memfd:")):
+                        found = file.stat()
+                        shared[found.st_dev, found.st_ino] = found.st_blocks * 512  # of stat(2)
+    return (anonymous + sum(shared.values())) / 2**20
 
 
 def _children(pid: int) -> list[int]:

@@ -1,6 +1,7 @@
 """What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who runs them."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import socket
@@ -65,6 +66,10 @@ def hub() -> Iterator[LoopbackHub]:
 def nothing_is_left_for_workers() -> Iterator[None]:
     """A duckdb database that is garbage in this process would be freed in a forked worker of a later module, where its threads are not, and crash it."""
     yield
+    if multiprocessing.active_children():  # of a loader that is collected with its queues they would be waited for, five seconds each
+        for each in gc.get_objects():
+            if type(each).__name__.endswith("MultiProcessingDataLoaderIter"):
+                each._shutdown_workers()
     gc.collect()
 
 

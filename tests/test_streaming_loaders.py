@@ -4,11 +4,9 @@ import contextlib
 import importlib.util
 import itertools
 import os
-import resource
 import signal
 import socket
 import warnings
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from torch.utils.data import DataLoader
 from tests.hub import LoopbackHub
 from tests.packed import pack_demo, pack_numbers
 from tests.replicas import truth
-from toolkit.errors import UnifiedVisualError, UsageError
+from toolkit.errors import UsageError
 from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.indexed import RowDataset
@@ -184,29 +182,6 @@ def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
     for ours, expected in zip(workers, loop, strict=True):
         assert torch.equal(ours["pixel_values"], expected["pixel_values"])
         assert (ours["pixel_values"].stride(), ours["pixel_values"].dtype) == (expected["pixel_values"].stride(), expected["pixel_values"].dtype)
-        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (True, False)
-
-
-@pytest.mark.parametrize("left", [0, 5000])
-def test_full_shared_memory_is_an_error_that_says_so(tmp_path, left):
-    """A limit on the size of files holds for shared memory too."""
-    folder = pack_demo(tmp_path / "packed", ["image_editing"])
-    dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
-    loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))
-    with pytest.raises(UnifiedVisualError, match=r"a batch of 98,304 bytes does not fit into shared memory .*--shm-size"):
-        next(iter(loader))
-
-
-def collate_when_full(left: int, rows: list) -> dict:
-    make = torch.UntypedStorage._new_shared
-
-    def made(size: int) -> torch.UntypedStorage:
-        storage = make(size)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
-        return storage
-
-    torch.UntypedStorage._new_shared = made
-    return collate_images(rows)
 
 
 def test_a_killed_worker_is_an_error_and_no_hang(numbers):
