@@ -2,7 +2,7 @@
 
     python benchmarks/stream.py --folder /tmp/stream-benchmark
 
-Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 16 rows: the smaller, the more it costs a picture to hand them from worker to loop. Each cell is a
+Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 8 rows: the smaller, the more it costs a picture to hand them from worker to loop. Each cell is a
 process of its own, cells take turns, and the median counts. Peers run twice: with the recipe their users write (Pillow: shorter side to 256, crop), and with
 our "fused" decoder put in, for most of a difference is the recipe, not the container.
 
@@ -52,7 +52,7 @@ from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.decode import PictureDecoder, Target
 
-BATCH, WORKERS, SIZE = 16, 2, 256
+BATCH, WORKERS, SIZE = 8, 2, 256
 PICTURES = BATCH * 5 // 2  # in a batch, on average
 PER_GROUP, PER_SHARD = 50, 250
 READY, MEASURED = "-- ready --", "-- measured --"

@@ -1,6 +1,7 @@
 """Batches from worker to loop: what is still referred to is never written to, whatever the loop, the worker or their children do with it."""
 
 import copy
+import errno
 import gc
 import io
 import os
@@ -325,13 +326,16 @@ def is_ours(pictures):
     return stack(pictures), len(handover._buffers)
 
 
-def test_where_the_loop_cannot_look_into_its_workers_batches_are_those_of_torch(monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    handover._loop_can_map.cache_clear()
+def refused(*_: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+@pytest.mark.parametrize("call", [(os, "memfd_create"), (Path, "iterdir"), (Path, "exists")], ids=lambda call: call[1])
+def test_where_the_loop_cannot_look_into_its_workers_batches_are_those_of_torch(monkeypatch, call):
+    monkeypatch.setattr(*call, refused, raising=False)
     for number, (batch, buffers) in enumerate(loader(is_ours)):
         assert torch.equal(batch, expected(number))
         assert buffers == 0
-    handover._loop_can_map.cache_clear()
 
 
 def test_in_the_process_of_the_loop_it_is_torch_stack():
