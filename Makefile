@@ -20,7 +20,8 @@ $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 $(VENV)/dev: $(VENV)/core
 	$(INSTALL) '.[dev]'
 	@$(COMPILE)
-	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix $(VENV)/npm hyparquet@1 hyparquet-compressors@1; fi
+	@if command -v npm >/dev/null; then npm install --silent --no-fund --no-audit --prefix $(VENV)/npm hyparquet@1 hyparquet-compressors@1 || \
+	  echo 'hyparquet could not be installed; tests that need it skip'; fi
 	@touch $@
 
 demo: $(VENV)/core
