@@ -7,10 +7,8 @@ import io
 import os
 import pickle
 import random
-import resource
 import signal
 import time
-from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
@@ -342,19 +340,3 @@ def test_in_the_process_of_the_loop_it_is_torch_stack():
     pictures = [Numbered()[number] for number in range(BATCH)]
     assert torch.equal(stack(pictures), torch.stack(pictures))
     assert handover._buffers == []
-
-
-def with_little_memory(left: int, pictures):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))  # holds for this memory too
-    try:
-        return stack(pictures)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@needs_memfd
-@pytest.mark.parametrize("left", [handover.HEADER, handover.HEADER + 5000])
-def test_too_little_memory_is_an_error_that_says_so(left):
-    with pytest.raises(UnifiedVisualError, match=r"no memory for a batch of 12,288 bytes on its way from worker to loop .* use a smaller batch_size"):
-        next(iter(loader(partial(with_little_memory, left), workers=1)))

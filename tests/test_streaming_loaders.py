@@ -4,9 +4,11 @@ import contextlib
 import importlib.util
 import itertools
 import os
+import resource
 import signal
 import socket
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +19,10 @@ from torch.utils.data import DataLoader
 from tests.hub import LoopbackHub
 from tests.packed import pack_demo, pack_numbers
 from tests.replicas import truth
-from toolkit.errors import UsageError
+from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
+from toolkit.streaming.handover import HEADER
 from toolkit.streaming.indexed import RowDataset
 
 SHARDS = [[300, 7, 150], [1], [220, 90, 90, 41], [501]]  # 1,400 rows, uneven; far more than a batch, so that a lost buffer would show
@@ -182,6 +185,30 @@ def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
     for ours, expected in zip(workers, loop, strict=True):
         assert torch.equal(ours["pixel_values"], expected["pixel_values"])
         assert (ours["pixel_values"].stride(), ours["pixel_values"].dtype) == (expected["pixel_values"].stride(), expected["pixel_values"].dtype)
+        # Torch's shared memory is one way from worker to loop, ours the other; neither copies in the loop.
+        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (strategy == "file_system", False)
+        assert is_handed_over(ours["pixel_values"]) == (strategy == "file_descriptor")
+
+
+def is_handed_over(tensor: torch.Tensor) -> bool:
+    lines = (line for line in Path("/proc/self/maps").read_text().splitlines() if "/memfd:unifiedvisual-batch" in line)
+    ranges = ([int(end, 16) for end in line.split()[0].split("-")] for line in lines)
+    return any(start <= tensor.data_ptr() < end for start, end in ranges)
+
+
+@pytest.mark.parametrize("left", [0, 5000])
+def test_too_little_memory_for_a_batch_is_an_error_that_says_so(tmp_path, left):
+    """A limit on the size of files holds for this memory too."""
+    folder = pack_demo(tmp_path / "packed", ["image_editing"])
+    dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
+    loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))
+    with pytest.raises(UnifiedVisualError, match=r"no memory for a batch of 98,304 bytes .* use a smaller batch_size, num_workers or prefetch_factor"):
+        next(iter(loader))
+
+
+def collate_when_full(left: int, rows: list) -> dict:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER + left, resource.RLIM_INFINITY))
+    return collate_images(rows)
 
 
 def test_a_killed_worker_is_an_error_and_no_hang(numbers):
