@@ -3,8 +3,10 @@
     from unifiedvisual import load_dataset
     ds = load_dataset("fnlp-vision/UnifiedVisual-240K", "image_editing", split="train", streaming=True)
 
-Both layouts are read: the one as published (text Parquet + tarballs) and the packed one, from a folder or the Hub, streamed or not.
-This file holds nothing but the builder: `datasets` patches file functions in the module of a builder, and on datasets 3.6 this file is also a loading script.
+Both layouts are read: the one as published (text Parquet + tarballs) and the packed one, from a folder or the Hub,
+streamed or not.
+This file holds nothing but the builder: `datasets` patches file functions in the module of a builder, and on datasets
+3.6 this file is also a loading script.
 """
 
 import importlib
@@ -36,7 +38,8 @@ class UnifiedVisualConfig(datasets.BuilderConfig):
     """One config: all rows, a family, or a task.
 
     Attributes:
-        data_dir: what to read: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]`; default: the dataset as published.
+        data_dir: what to read: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]`; default: the
+            dataset as published.
         revision: branch, tag or commit of a Hub repository.
         mapping: YAML file that says how upstream's columns are read, where our guess is wrong.
         on_missing: "raise" or "skip" rows whose picture is not in its archive.
@@ -55,8 +58,9 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         builder = UnifiedVisual(config_name="image_editing", data_dir="fnlp-vision/UnifiedVisual-240K")
         stream = builder.as_streaming_dataset(split="train")
 
-    Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last picture has come; a shard is a task there, and a
-    Parquet file in the packed layout. The cache key holds a fingerprint of the files' content, so changed data is never served from an old cache.
+    Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last picture
+    has come; a shard is a task there, and a Parquet file in the packed layout. The cache key holds a fingerprint of the
+    files' content, so changed data is never served from an old cache.
     """
 
     BUILDER_CONFIG_CLASS = UnifiedVisualConfig
@@ -64,9 +68,14 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = "all"
 
     def __init__(self, *, hash: str | None = None, token: str | bool | None = None, **kwargs: Any) -> None:
-        settings = {name: kwargs.get(name) or getattr(UnifiedVisualConfig, name) for name in ("revision", "mapping", "on_missing", "on_bad_row")}
+        settings = {
+            name: kwargs.get(name) or getattr(UnifiedVisualConfig, name)
+            for name in ("revision", "mapping", "on_missing", "on_bad_row")
+        }
         tasks = tasks_of(kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME)
-        self.source: UpstreamSource | PackedSource = open_source(kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings)
+        self.source: UpstreamSource | PackedSource = open_source(
+            kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings
+        )
         super().__init__(hash=self.source.fingerprint(tasks), token=token, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
@@ -78,7 +87,10 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
             self.source = self.source.downloaded()
         shards = self.source.shards(tasks)
         if not shards:
-            raise UnifiedVisualError(f"{self.source.repository.name} has no rows of config {self.config.name!r}; it has: {', '.join(self.source.tasks)}")
+            raise UnifiedVisualError(
+                f"{self.source.repository.name} has no rows of config {self.config.name!r}; it has: "
+                f"{', '.join(self.source.tasks)}"
+            )
         return [datasets.SplitGenerator(name="train", gen_kwargs={"shards": shards, "first": shards[0]})]
 
     def _generate_tables(self, shards: list[str], first: str) -> Any:
@@ -121,10 +133,14 @@ def load_dataset(
         config_kwargs: mapping, on_missing, on_bad_row; see UnifiedVisualConfig.
 
     Raises:
-        UnknownName: no such config. SourceError: nothing there, or it cannot be read. RowError: a bad row, unless skipped.
+        UnknownName: no such config. SourceError: nothing there, or it cannot be read. RowError: a bad row, unless
+            skipped.
     """
     if data_files is not None:
-        raise UsageError("data_files is not supported: the layout tells which files hold which config; use mapping= for columns that are read wrong")
+        raise UsageError(
+            "data_files is not supported: the layout tells which files hold which config; use mapping= for columns "
+            "that are read wrong"
+        )
     builder = UnifiedVisual(
         cache_dir=cache_dir,
         config_name=name or UnifiedVisual.DEFAULT_CONFIG_NAME,
@@ -140,7 +156,11 @@ def load_dataset(
     checks = datasets.VerificationMode("all_checks" if save_infos else verification_mode or "basic_checks")
     try:
         builder.download_and_prepare(
-            download_config=download_config, download_mode=download_mode, verification_mode=checks, num_proc=num_proc, storage_options=storage_options
+            download_config=download_config,
+            download_mode=download_mode,
+            verification_mode=checks,
+            num_proc=num_proc,
+            storage_options=storage_options,
         )
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, UnifiedVisualError):

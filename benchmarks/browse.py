@@ -1,9 +1,11 @@
-"""How fast a dataset of the published size answers in a browser: start, memory, and requests over HTTP, from a fresh process.
+"""How fast a dataset of the published size answers in a browser: start, memory, and requests over HTTP, from a fresh
+process.
 
     python benchmarks/browse.py --folder /tmp/browse-benchmark [--repeats 30]
 
-Makes as many rows of each task as are published (247,215), with texts of about 1,100 characters a row and pictures of a few bytes, in row groups of 100
-and shards of 2,500 rows; then asks each kind of question `repeats` times, each time for another word or another page, so that no answer is a remembered one.
+Makes as many rows of each task as are published (247,215), with texts of about 1,100 characters a row and pictures of a
+few bytes, in row groups of 100 and shards of 2,500 rows; then asks each kind of question `repeats` times, each time for
+another word or another page, so that no answer is a remembered one.
 """
 
 import argparse
@@ -30,14 +32,19 @@ from toolkit.tasks import TASKS, Task
 
 PER_GROUP, PER_SHARD = 100, 2500
 TEXTS = {"instruction": (40, 300), "rationale": (100, 1100), "answer": (50, 600)}  # characters, least and most
-PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")  # a GIF of one pixel
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
+)  # a GIF of one pixel
 START = re.compile(r"(http://[\d.:]+)/")
 
 
 def words(chance: random.Random) -> list[str]:
     """Words of 2 to 10 letters, common ones first."""
     known = [word for photo in photos() for word in f"{photo.hint} {photo.place} {photo.detail}".split()]
-    return known + ["".join(chance.choices("etaoinshrdlucmfwypvbgkqjxz", range(26, 0, -1), k=chance.randint(2, 10))) for _ in range(20_000)]
+    return known + [
+        "".join(chance.choices("etaoinshrdlucmfwypvbgkqjxz", range(26, 0, -1), k=chance.randint(2, 10)))
+        for _ in range(20_000)
+    ]
 
 
 def sentences(chance: random.Random, known: list[str]) -> list[str]:
@@ -68,11 +75,22 @@ def _make_task(folder: Path, task: Task, chance: random.Random, lines: list[str]
         path = f"data/{task.name}/train-{number:05d}-of-{len(starts):05d}.parquet"
         table = _table(task, range(start, min(start + PER_SHARD, task.published_rows)), chance, lines)
         pq.write_table(table, folder / path, row_group_size=PER_GROUP, compression="zstd")
-        groups = tuple(len(range(first, min(first + PER_GROUP, len(table)))) for first in range(0, len(table), PER_GROUP))
+        groups = tuple(
+            len(range(first, min(first + PER_GROUP, len(table)))) for first in range(0, len(table), PER_GROUP)
+        )
         images = sum(map(len, table["image_roles"].to_pylist()))
         size, digest = (folder / path).stat().st_size, hashlib.sha256((folder / path).read_bytes()).hexdigest()
-        yield Shard(path=path, task=task.name, bytes=size, sha256=digest, rows=len(table), images=images, image_bytes=images * len(PIXEL), row_groups=groups,
-                    quadrants={task.quadrant: len(table)})  # fmt: skip
+        yield Shard(
+            path=path,
+            task=task.name,
+            bytes=size,
+            sha256=digest,
+            rows=len(table),
+            images=images,
+            image_bytes=images * len(PIXEL),
+            row_groups=groups,
+            quadrants={task.quadrant: len(table)},
+        )
 
 
 def _table(task: Task, rows: range, chance: random.Random, lines: list[str]) -> pa.Table:
@@ -80,10 +98,20 @@ def _table(task: Task, rows: range, chance: random.Random, lines: list[str]) -> 
     counts = [chance.randint(1, 4) if task.archive else 0 for _ in rows]
     part = {"type": "image", "text": ""}
     messages = [
-        [{"role": "user", "content": [{"type": "text", "text": asked}]}, {"role": "assistant", "content": [{"type": "text", "text": told}, *[part] * count]}]
+        [
+            {"role": "user", "content": [{"type": "text", "text": asked}]},
+            {"role": "assistant", "content": [{"type": "text", "text": told}, *[part] * count]},
+        ]
         for asked, told, count in zip(texts["instruction"], texts["answer"], counts, strict=True)
     ]
-    same = {"task": task.name, "quadrant": task.quadrant, "source": task.source, "license": task.license, "origin": "upstream", "provenance": "{}"}
+    same = {
+        "task": task.name,
+        "quadrant": task.quadrant,
+        "source": task.source,
+        "license": task.license,
+        "origin": "upstream",
+        "provenance": "{}",
+    }
     columns = {
         **{name: [value] * len(rows) for name, value in same.items()},
         **texts,
@@ -109,11 +137,19 @@ def questions(chance: random.Random, repeats: int) -> dict[str, list[str]]:
 
     return {
         "all rows, any page": [listed(page=chance.randint(1, last)) for _ in range(repeats)],
-        "task and pictures": [listed(task=chance.choice(tasks), images=chance.randint(0, 4), page=number) for number in range(repeats)],
-        "quadrant and source": [listed(quadrant="mm-text", source="Xkev/LLaVA-CoT-100k", page=number) for number in range(repeats)],
-        "text: a common word": [listed(text=word.upper()) for word in chance.sample(sorted(set(common)), min(repeats, len(set(common))))],
+        "task and pictures": [
+            listed(task=chance.choice(tasks), images=chance.randint(0, 4), page=number) for number in range(repeats)
+        ],
+        "quadrant and source": [
+            listed(quadrant="mm-text", source="Xkev/LLaVA-CoT-100k", page=number) for number in range(repeats)
+        ],
+        "text: a common word": [
+            listed(text=word.upper()) for word in chance.sample(sorted(set(common)), min(repeats, len(set(common))))
+        ],
         "text: a rare word": [listed(text=word) for word in chance.sample(rare, repeats)],
-        "text: nowhere": [listed(text=f"{word} 100%_{number}") for number, word in enumerate(chance.choices(common, k=repeats))],
+        "text: nowhere": [
+            listed(text=f"{word} 100%_{number}") for number, word in enumerate(chance.choices(common, k=repeats))
+        ],
         "text in a task": [listed(text=word, task=chance.choice(tasks)) for word in chance.sample(rare, repeats)],
         "a row": [f"/row/{row_id}" for row_id in ids],
         "a picture": [f"/image/{row_id}/0" for row_id in ids],
@@ -156,13 +192,18 @@ def main() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         address = next(found[1] for line in server.stdout if (found := START.search(line)))
-        print(f"start: {time.perf_counter() - start:.1f} s, {cpu_ms(server.pid) / 1000:.1f} CPU-s, {memory(server.pid)}")
+        print(
+            f"start: {time.perf_counter() - start:.1f} s, {cpu_ms(server.pid) / 1000:.1f} CPU-s, {memory(server.pid)}"
+        )
         ask(address, "/?page=2")  # the templates are compiled
         print(f"{'question':22} {'median ms':>9} {'p95 ms':>7} {'least':>7} {'CPU ms':>7}")
         for name, paths in questions(random.Random(1), arguments.repeats).items():
             before, taken = cpu_ms(server.pid), [ask(address, path) for path in paths]
             cpu = (cpu_ms(server.pid) - before) / len(paths)
-            print(f"{name:22} {statistics.median(taken):9.0f} {statistics.quantiles(taken, n=20)[-1]:7.0f} {min(taken):7.0f} {cpu:7.0f}")
+            print(
+                f"{name:22} {statistics.median(taken):9.0f} {statistics.quantiles(taken, n=20)[-1]:7.0f} "
+                f"{min(taken):7.0f} {cpu:7.0f}"
+            )
         print(f"end: {memory(server.pid)}")
         server.terminate()
 

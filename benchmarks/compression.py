@@ -1,6 +1,7 @@
 """Which Parquet compression for which column: size, write and read speed of demo rows, images and text apart.
 
-Every picture is turned by an angle of its own: the demo's few photographs would otherwise look compressible, because they repeat.
+Every picture is turned by an angle of its own: the demo's few photographs would otherwise look compressible, because
+they repeat.
 
     python benchmarks/compression.py
 """
@@ -36,8 +37,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=60, help="of each task")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    table = rows_to_table(_with_own_pictures(demo_row(task, number)) for number in range(arguments.rows) for task in TASKS)
-    print(f"{table.num_rows} rows, {table.nbytes / 1e6:.0f} MB\n{'columns':8} {'compression':12} {'size':>6} {'write MB/s':>11} {'read MB/s':>10}")
+    table = rows_to_table(
+        _with_own_pictures(demo_row(task, number)) for number in range(arguments.rows) for task in TASKS
+    )
+    print(
+        f"{table.num_rows} rows, {table.nbytes / 1e6:.0f} MB\n{'columns':8} {'compression':12} {'size':>6} "
+        f"{'write MB/s':>11} {'read MB/s':>10}"
+    )
     for name, columns in (("images", ["images"]), ("text", [column for column in COLUMNS if column != "images"])):
         part = table.select(columns)
         for compression, level in CHOICES:
@@ -50,7 +56,10 @@ def main() -> None:
                 started = time.perf_counter()
                 pq.read_table(io.BytesIO(buffer.getvalue()))
                 reads.append(time.perf_counter() - started)
-            size, write, read = len(buffer.getvalue()) / part.nbytes, *(part.nbytes / 1e6 / statistics.median(times) for times in (writes, reads))
+            size, write, read = (
+                len(buffer.getvalue()) / part.nbytes,
+                *(part.nbytes / 1e6 / statistics.median(times) for times in (writes, reads)),
+            )
             print(f"{name:8} {compression + (f' {level}' if level else ''):12} {size:6.1%} {write:11.0f} {read:10.0f}")
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/convert.py [--rows 10000] [--image-kb 100] [--folder DIR] [--workers 1]
 
-Writes `rows` rows with twice as many pictures (random bytes behind a JPEG signature) and compares with Python's tarfile writing the
-same pictures and JSON from memory, in the same run and folder, both with and without waiting for the disk. Then runs 1x and 4x the
-rows in fresh processes and prints the peak of resident memory of each.
+Writes `rows` rows with twice as many pictures (random bytes behind a JPEG signature) and compares with Python's tarfile
+writing the same pictures and JSON from memory, in the same run and folder, both with and without waiting for the disk.
+Then runs 1x and 4x the rows in fresh processes and prints the peak of resident memory of each.
 """
 
 import argparse
@@ -38,7 +38,10 @@ class Rows:
     def __call__(self) -> Iterator[Row]:
         pool = [b"\xff\xd8\xff" + random.Random(seed).randbytes(self.image_kb * 1000 - 3) for seed in range(POOL)]
         messages = (
-            Message("user", (IMAGE_PART, Part("text", "Make it night, but leave the people by the fire as bright as they are."))),
+            Message(
+                "user",
+                (IMAGE_PART, Part("text", "Make it night, but leave the people by the fire as bright as they are.")),
+            ),
             Message("assistant", (Part("text", "The sky turns dark and the fire lights the faces. " * 8), IMAGE_PART)),
         )
         for position in range(self.num_rows):
@@ -60,7 +63,10 @@ def tar_from_memory(shards: list[Rows], folder: Path, sync: bool) -> None:
         with tarfile.open(folder / f"{shard.number}.tar", "w") as tar:
             for row in shard():
                 columns = json.dumps(row.to_dict() | {"images": []}).encode()
-                for name, content in [(f"{row.id}.json", columns), *((f"{row.id}.{n}.jpg", image.bytes) for n, image in enumerate(row.images))]:
+                for name, content in [
+                    (f"{row.id}.json", columns),
+                    *((f"{row.id}.{n}.jpg", image.bytes) for n, image in enumerate(row.images)),
+                ]:
                     info = tarfile.TarInfo(name)
                     info.size = len(content)
                     tar.addfile(info, io.BytesIO(content))
@@ -83,7 +89,17 @@ def seconds(work: Callable[[Path], object], folder: Path) -> float:
 
 def peak_mb(rows: int, image_kb: int, folder: Path) -> float:
     """Of a fresh process that converts so many rows."""
-    command = [sys.executable, __file__, "--rows", str(rows), "--image-kb", str(image_kb), "--folder", str(folder), "--only-memory"]
+    command = [
+        sys.executable,
+        __file__,
+        "--rows",
+        str(rows),
+        "--image-kb",
+        str(image_kb),
+        "--folder",
+        str(folder),
+        "--only-memory",
+    ]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -99,7 +115,9 @@ def main() -> None:
     folder = wanted.folder or Path(tempfile.mkdtemp())
     shards = max(1, wanted.rows // ROWS_IN_SHARD)
     if wanted.only_memory:
-        convert_shards([Rows(number, wanted.rows // shards, wanted.image_kb) for number in range(shards)], folder, to="webdataset")
+        convert_shards(
+            [Rows(number, wanted.rows // shards, wanted.image_kb) for number in range(shards)], folder, to="webdataset"
+        )
         shutil.rmtree(folder)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
@@ -113,11 +131,16 @@ def main() -> None:
         }.items():
             best[name] = min(best.get(name, float("inf")), seconds(work, folder / "run"))
     for name, taken in best.items():
-        print(f"{name:17} {taken:6.2f} s  {2 * wanted.rows / taken:8.0f} pictures/s  {2 * wanted.rows * wanted.image_kb / 1e3 / taken:6.0f} MB/s")
+        print(
+            f"{name:17} {taken:6.2f} s  {2 * wanted.rows / taken:8.0f} pictures/s  "
+            f"{2 * wanted.rows * wanted.image_kb / 1e3 / taken:6.0f} MB/s"
+        )
     for name in ("tarfile", "tarfile, on disk"):
         print(f"convert has {best[name] / best['convert']:.0%} of the speed of {name}")
     for times in (1, 4):
-        print(f"peak memory at {times}x: {peak_mb(times * wanted.rows, wanted.image_kb // 10, folder / 'memory'):.0f} MB")
+        print(
+            f"peak memory at {times}x: {peak_mb(times * wanted.rows, wanted.image_kb // 10, folder / 'memory'):.0f} MB"
+        )
 
 
 if __name__ == "__main__":

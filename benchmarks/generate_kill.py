@@ -1,6 +1,7 @@
-"""Is generation safe from kill -9? Each recipe is killed at random points, and must end in the bytes of a clean run; prints a table.
+"""Is generation safe from kill -9? Each recipe is killed at random points, and must end in the bytes of a clean run;
+prints a table.
 
-    python benchmarks/generate_kill.py                    20 kills a recipe over HTTP (a server on loopback), about 12 minutes on two cores
+    python benchmarks/generate_kill.py                    20 kills a recipe over HTTP, about 12 minutes on two cores
     python benchmarks/generate_kill.py --procedural       the same with the scene engine
     python benchmarks/generate_kill.py --kills 3          a look
 
@@ -32,7 +33,10 @@ def try_recipe(name: str, folder: Path, url: str, *, samples: int, kills: int, s
     if name in IMPORTS:
         samples *= IMPORTED
         write_sources(folder, samples, names=[name])
-        path = write_spec(folder, {"name": name, "recipes": {name: {"n": samples, "source": f"{name}.jsonl"}}, "concurrency": CONCURRENCY})
+        path = write_spec(
+            folder,
+            {"name": name, "recipes": {name: {"n": samples, "source": f"{name}.jsonl"}}, "concurrency": CONCURRENCY},
+        )
     elif url:
         path = http_spec(folder, url, {name: samples}, concurrency=CONCURRENCY)
     else:
@@ -46,7 +50,8 @@ def try_recipe(name: str, folder: Path, url: str, *, samples: int, kills: int, s
     is_good = is_same and extra <= bound and extra == survived.in_doubt
     rows = sum(shard.rows for shard in clean.shards)
     print(
-        f"{name:28}{rows:6}{survived.calls:7}{survived.kills:7}{extra:8}{bound:7}{survived.in_doubt:10}   {'same' if is_same else 'OTHER'}"
+        f"{name:28}{rows:6}{survived.calls:7}{survived.kills:7}{extra:8}{bound:7}{survived.in_doubt:10}   "
+        f"{'same' if is_same else 'OTHER'}"
         f"{time.monotonic() - started:8.0f} s",
         flush=True,
     )

@@ -1,10 +1,11 @@
-"""How generation bears many samples, with every answer taken from the journal of an earlier run: samples a second, memory over time, and how soon a run
-that was killed goes on. Each step is a process of its own.
+"""How generation bears many samples, with every answer taken from the journal of an earlier run: samples a second,
+memory over time, and how soon a run that was killed goes on. Each step is a process of its own.
 
 python benchmarks/generate_scale.py                    100,000 samples of two calls and a picture each
 python benchmarks/generate_scale.py --samples 5000     a look
 
-Exit code 1 if a bound is missed: memory of a run flat below 300 MB, 1,000 rows a second packed, on the way again within 5 s of a kill.
+Exit code 1 if a bound is missed: memory of a run flat below 300 MB, 1,000 rows a second packed, on the way again within
+5 s of a kill.
 """
 
 import argparse
@@ -48,7 +49,10 @@ class Answered:
 
     async def call(self, seat: Seat, request: Request, *, prompt_sha256: str, sample: str) -> Answer:
         key = call_key(seat.identity, request, prompt_sha256)
-        value = {name: f"{name} of {request.seed}, and what else there is to say. " * 4 for name in (request.schema or {})["properties"]}
+        value = {
+            name: f"{name} of {request.seed}, and what else there is to say. " * 4
+            for name in (request.schema or {})["properties"]
+        }
         value["rationale" if "rationale" in value else "caption"] += "It shows a koala."
         response = json.dumps({"text": json.dumps(value), "pictures": []})
         self.calls.append((key, sample, request.step, seat.role, seat.model, "ok", "{}", response, None))
@@ -59,12 +63,23 @@ async def fill(spec: RunSpec, folder: Path) -> None:
     """A journal that holds the answer to every call, in a fraction of the time of a run."""
     (planned,) = plan(spec)
     blobs, db = Blobs(folder / "blobs"), sqlite3.connect(_journal(folder))
-    seats = {role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None) for role in planned.recipe.seats(spec)}
+    seats = {
+        role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None)
+        for role in planned.recipe.seats(spec)
+    }
     for start in range(0, planned.n, 1_000):
         answered: Any = Answered()
         for index in range(start, min(start + 1_000, planned.n)):
-            given = {"record": planned.records.read(index, spec.seed), "options": {}, "calls": answered, "seats": seats, "blobs": blobs}
-            await planned.recipe.make(Context(recipe=planned.recipe, sample=planned.id(index), index=index, seed=spec.seed, **given))
+            given = {
+                "record": planned.records.read(index, spec.seed),
+                "options": {},
+                "calls": answered,
+                "seats": seats,
+                "blobs": blobs,
+            }
+            await planned.recipe.make(
+                Context(recipe=planned.recipe, sample=planned.id(index), index=index, seed=spec.seed, **given)
+            )
         db.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", answered.calls)
         db.commit()
 
@@ -123,7 +138,10 @@ class Step:
         took, cpu_s = time.monotonic() - self.started, _cpu_s() - self.cpu_s
         warm = self.megabytes[len(self.megabytes) // 4 :] or [0.0]
         rates = f"{took:8.1f} s{samples / took:8,.0f} samples/s{samples / cpu_s:8,.0f} a CPU second"
-        print(f"{self.what:10}{rates}   {min(warm):5.0f} to {max(warm):5.0f} MB, at most {max(self.megabytes):5.0f}", flush=True)
+        print(
+            f"{self.what:10}{rates}   {min(warm):5.0f} to {max(warm):5.0f} MB, at most {max(self.megabytes):5.0f}",
+            flush=True,
+        )
         return {"rate": samples / took, "megabytes": max(self.megabytes)}
 
 
@@ -174,7 +192,10 @@ def main() -> None:
         for number in range(PICTURES):
             (folder / f"{number}.png").write_bytes(picture(number))
         with (folder / "photos.jsonl").open("w") as file:
-            file.writelines(json.dumps({"image": f"{number % PICTURES}.png", "label": "koala"}) + "\n" for number in range(given.samples))
+            file.writelines(
+                json.dumps({"image": f"{number % PICTURES}.png", "label": "koala"}) + "\n"
+                for number in range(given.samples)
+            )
         server = {"kind": "openai_chat", "model": "instant", "base_url": "http://localhost/v1"}
         content: dict[str, Any] = {"name": "scale", "backends": {"all": server}, "concurrency": 32}
         write_spec(folder, {**content, "recipes": {RECIPE: {"n": given.samples, "source": "photos.jsonl"}}})

@@ -1,8 +1,10 @@
-"""Pack the layout as published, against only reading every archive member: MB/s of pictures, their ratio, and peak memory.
+"""Pack the layout as published, against only reading every archive member: MB/s of pictures, their ratio, and peak
+memory.
 
     python benchmarks/pack.py --gigabytes 3 --folder /tmp/replica --out /tmp/packed
 
-The replica is that of stream_upstream.py, the worst case for a join that keeps the order of the rows. Each way runs in a process of its own, in turn.
+The replica is that of stream_upstream.py, the worst case for a join that keeps the order of the rows. Each way runs in
+a process of its own, in turn.
 """
 
 import argparse
@@ -48,8 +50,19 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {"tarfile over isal": [], "pack": []}
     for _ in range(arguments.repeats):
         for way, runs in found.items():
-            command = [sys.executable, __file__, "--folder", str(arguments.folder), "--out", str(arguments.out), "--way", way]
-            runs.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+            command = [
+                sys.executable,
+                __file__,
+                "--folder",
+                str(arguments.folder),
+                "--out",
+                str(arguments.out),
+                "--way",
+                way,
+            ]
+            runs.append(
+                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            )
     limit = statistics.median(run["bytes"] / run["seconds"] for run in found["tarfile over isal"])
     print(f"{'way':20} {'MB/s':>6} {'of limit':>9} {'peak MB':>8}")
     for way, runs in found.items():

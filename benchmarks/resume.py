@@ -2,8 +2,9 @@
 
     python benchmarks/resume.py --folder /tmp/resume-benchmark
 
-Each line stops a run with so many workers and ranks after half of epoch 1 and goes on with others, through epoch 3. Ranks are merged in the order of their
-batches and compared, id by id, with the same epochs read by one process without workers.
+Each line stops a run with so many workers and ranks after half of epoch 1 and goes on with others, through epoch 3.
+Ranks are merged in the order of their batches and compared, id by id, with the same epochs read by one process without
+workers.
 """
 
 import argparse
@@ -40,7 +41,16 @@ def write_packed(folder: Path, rows: int) -> None:
                     groups.append(size)
                     first += size
         numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
-        shards.append(Shard(path=path.relative_to(folder).as_posix(), task="cot_collection", sha256="", row_groups=tuple(groups), quadrants={}, **numbers))
+        shards.append(
+            Shard(
+                path=path.relative_to(folder).as_posix(),
+                task="cot_collection",
+                sha256="",
+                row_groups=tuple(groups),
+                quadrants={},
+                **numbers,
+            )
+        )
     (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
 
 
@@ -51,7 +61,9 @@ def _table(numbers: range) -> pa.Table:
 
 
 def make(folder: Path, rank: int = 0, ranks: int = 1) -> StreamingDataset:
-    return StreamingDataset(folder, decode=None, columns=["id"], batch_size=BATCH, rank=rank, world_size=ranks, seed=7, lanes=16)
+    return StreamingDataset(
+        folder, decode=None, columns=["id"], batch_size=BATCH, rank=rank, world_size=ranks, seed=7, lanes=16
+    )
 
 
 def batches(dataset: StreamingDataset, workers: int) -> Iterator[list[str]]:
@@ -117,7 +129,10 @@ def main() -> None:
         raise SystemExit("the undisturbed run is not each row once in another order per epoch")
     counts = list(itertools.product(WORKERS, RANKS))
     wrong = 0
-    print(f"{'stopped (workers, ranks)':>26} {'gone on':>10} {'rows compared':>14} {'equal':>6} {'state B':>8} {'first batch s':>14}")
+    print(
+        f"{'stopped (workers, ranks)':>26} {'gone on':>10} {'rows compared':>14} {'equal':>6} {'state B':>8} "
+        f"{'first batch s':>14}"
+    )
     for number, stopped in enumerate(counts):
         state = stop_at_half(arguments.folder, *stopped, arguments.rows)
         begin = arguments.rows // (2 * BATCH * stopped[1]) * BATCH * stopped[1]
@@ -128,7 +143,11 @@ def main() -> None:
             equal = all(ids == want[: len(want) - odd] for ids, want, odd in zip(found, expected, dropped, strict=True))
             wrong += not equal
             size, seconds = len(json.dumps(state)), first_batch_s(arguments.folder, state)
-            print(f"{stopped!s:>26} {resumed!s:>10} {sum(map(len, found)):14,} {'yes' if equal else 'NO':>6} {size:8} {seconds:14.3f}", flush=True)
+            print(
+                f"{stopped!s:>26} {resumed!s:>10} {sum(map(len, found)):14,} {'yes' if equal else 'NO':>6} {size:8} "
+                f"{seconds:14.3f}",
+                flush=True,
+            )
     raise SystemExit(bool(wrong))
 
 

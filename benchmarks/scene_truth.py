@@ -1,4 +1,5 @@
-"""Does the scene engine tell the truth? Reads back what it says and draws, with code that shares nothing with it, and prints a table.
+"""Does the scene engine tell the truth? Reads back what it says and draws, with code that shares nothing with it, and
+prints a table.
 
     python benchmarks/scene_truth.py                 10,000 scenes, about 12 minutes on two cores
     python benchmarks/scene_truth.py --scenes 200    a look
@@ -71,19 +72,25 @@ def check_scene(seed: int, index: int) -> Counter[str]:
     for thing in scene.things:
         if (kind := referring(scene, thing)) is not None:
             named = read_phrase(the(kind))
-            fits = [found for found in seen.things if all(getattr(found, name) == value for name, value in named.items())]
+            fits = [
+                found for found in seen.things if all(getattr(found, name) == value for name, value in named.items())
+            ]
             wrong["phrases"] += 1
             wrong["phrase"] += int(len(fits) != 1)
     return wrong
 
 
 def check_edit(seed: int, index: int) -> Counter[str]:
-    """One edit: pixels outside the mask, no change at all, and (every tenth) whether the new picture reads as the new graph."""
+    """One edit: pixels outside the mask, no change at all, and (every tenth) whether the new picture reads as the new
+    graph.
+    """
     edit = sample_edit(Stream("edit", seed, index), tuple(EDITS)[index % len(EDITS)])
     after = render(edit.after)
     found = change(render(edit.before), after, changed_mask(edit.before, edit.after, after.shape[0]))
     wrong: Counter[str] = Counter(
-        outside=int(found.outside > 0), nothing=int(found.inside == 0), told=int(edit.simple.rstrip(".").lower() in edit.nuanced.lower())
+        outside=int(found.outside > 0),
+        nothing=int(found.inside == 0),
+        told=int(edit.simple.rstrip(".").lower() in edit.nuanced.lower()),
     )
     if index % 10 == 0:
         wrong["pixels"] = int(not agrees(read_picture(after), edit.after))
@@ -124,7 +131,10 @@ def check_document(seed: int, index: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     for planted in ("", *DEFECT_KINDS):
         document = sample_document(Stream("document", seed, index), planted)
-        found = find_defects(document.question, [(passage.text, render(passage.scene) if passage.scene else None) for passage in document.passages])
+        found = find_defects(
+            document.question,
+            [(passage.text, render(passage.scene) if passage.scene else None) for passage in document.passages],
+        )
         for kind in DEFECT_KINDS:
             counts[f"{kind} {'hit' if kind in found else 'miss'}"] += kind == planted
             counts[f"{kind} false"] += kind != planted and kind in found
@@ -140,17 +150,29 @@ def total(check: Callable[[int, int], Counter[str]], seed: int, count: int, work
 
 
 def blind(pairs: list[tuple[str, int]]) -> tuple[float, float]:
-    """Accuracy of the most frequent answer, and of naive Bayes over the question's words (first half learns, second half is asked)."""
+    """Accuracy of the most frequent answer, and of naive Bayes over the question's words (first half learns, second
+    half is asked).
+    """
     half = len(pairs) // 2
     learnt, asked = pairs[:half], pairs[half:]
     frequent = Counter(answer for _, answer in learnt).most_common(1)[0][0]
-    words = {answer: Counter(w for text, a in learnt if a == answer for w in set(text.lower().split())) for answer in {a for _, a in learnt}}
+    words = {
+        answer: Counter(w for text, a in learnt if a == answer for w in set(text.lower().split()))
+        for answer in {a for _, a in learnt}
+    }
     priors = Counter(a for _, a in learnt)
 
     def guess(text: str) -> int:
-        return max(words, key=lambda a: log(priors[a]) + sum(log((words[a][w] + 1) / (priors[a] + 2)) for w in set(text.lower().split())))
+        return max(
+            words,
+            key=lambda a: (
+                log(priors[a]) + sum(log((words[a][w] + 1) / (priors[a] + 2)) for w in set(text.lower().split()))
+            ),
+        )
 
-    return sum(answer == frequent for _, answer in asked) / len(asked), sum(answer == guess(text) for text, answer in asked) / len(asked)
+    return sum(answer == frequent for _, answer in asked) / len(asked), sum(
+        answer == guess(text) for text, answer in asked
+    ) / len(asked)
 
 
 def answer_lines(seed: int, count: int) -> Iterable[Line]:
@@ -159,22 +181,38 @@ def answer_lines(seed: int, count: int) -> Iterable[Line]:
         asked = [ask(Stream("ask", seed, index), kind)[1] for index in range(count)]
         majority, bayes = blind([(question.text, question.target) for question in asked])
         chance = sum(1 / len(question.choices) for question in asked) / count
-        yield Line(f"blind guess, {kind}", f"{majority:.3f} / {bayes:.3f}", f"<= {chance + ROOM:.3f}", max(majority, bayes) <= chance + ROOM)
-    found = [COMPARISONS.index(sample_retrieval(Stream("retrieval", seed, index)).comparison) for index in range(count // 4)]
+        yield Line(
+            f"blind guess, {kind}",
+            f"{majority:.3f} / {bayes:.3f}",
+            f"<= {chance + ROOM:.3f}",
+            max(majority, bayes) <= chance + ROOM,
+        )
+    found = [
+        COMPARISONS.index(sample_retrieval(Stream("retrieval", seed, index)).comparison) for index in range(count // 4)
+    ]
     share = Counter(found).most_common(1)[0][1] / len(found)
     yield Line("majority answer, retrieval", f"{share:.3f}", f"<= {1 / 3 + ROOM:.3f}", share <= 1 / 3 + ROOM)
     for kind in told.PROBLEMS:
         problems = [told.sample_problem(Stream("told", seed, index), kind) for index in range(count)]
         # "the star" is one of four seats: what counts is the place of the answer in the question
         share = max(Counter(_answer_class(p.question, p.answer, kind) for p in problems).values()) / count
-        yield Line(f"majority answer, told {kind}", f"{share:.3f}", f"<= {1 / problems[0].num_choices + ROOM:.3f}", share <= 1 / problems[0].num_choices + ROOM)
+        yield Line(
+            f"majority answer, told {kind}",
+            f"{share:.3f}",
+            f"<= {1 / problems[0].num_choices + ROOM:.3f}",
+            share <= 1 / problems[0].num_choices + ROOM,
+        )
 
 
 def _answer_class(question: str, answer: str, kind: str) -> str:
     if kind != "row":
         return answer
     listing = question.split(":")[1].split(".")[0]
-    return str(sorted(listing.index(f" {shape}") for shape in _shapes_in(listing)).index(listing.index(f" {answer.removeprefix('the ')}")))
+    return str(
+        sorted(listing.index(f" {shape}") for shape in _shapes_in(listing)).index(
+            listing.index(f" {answer.removeprefix('the ')}")
+        )
+    )
 
 
 def _shapes_in(listing: str) -> list[str]:
@@ -183,19 +221,37 @@ def _shapes_in(listing: str) -> list[str]:
 
 def truth_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
     scenes = total(check_scene, seed, count, workers)
-    for what, kind in (("scenes with a broken gate", "flaw"), ("captions read back wrongly", "caption"), ("pictures read back wrongly", "pixels")):
+    for what, kind in (
+        ("scenes with a broken gate", "flaw"),
+        ("captions read back wrongly", "caption"),
+        ("pictures read back wrongly", "pixels"),
+    ):
         yield Line(what, f"{scenes[kind]} of {count:,} ({scenes['things']:,} things)", "0", scenes[kind] == 0)
-    yield Line("ambiguous phrases, seen in pixels", f"{scenes['phrase']} of {scenes['phrases']:,}", "0", scenes["phrase"] == 0)
+    yield Line(
+        "ambiguous phrases, seen in pixels", f"{scenes['phrase']} of {scenes['phrases']:,}", "0", scenes["phrase"] == 0
+    )
     edits = total(check_edit, seed, count, workers)
     yield Line("edits with a pixel changed outside", f"{edits['outside']} of {count:,}", "0", edits["outside"] == 0)
     yield Line("edits that change nothing", f"{edits['nothing']} of {count:,}", "0", edits["nothing"] == 0)
     yield Line("nuanced wordings that tell the edit", f"{edits['told']} of {count:,}", "0", edits["told"] == 0)
     yield Line("edited pictures read back wrongly", f"{edits['pixels']} of {count // 10:,}", "0", edits["pixels"] == 0)
     defects = total(check_defect, seed, max(count // 10, 20), workers)
-    yield Line("wrong pictures that fit the text", f"{defects['same']} of {max(count // 10, 20):,}", "0", defects["same"] == 0)
-    yield Line("wrong pictures read back wrongly", f"{defects['pixels']} of {max(count // 10, 20):,}", "0", defects["pixels"] == 0)
+    yield Line(
+        "wrong pictures that fit the text", f"{defects['same']} of {max(count // 10, 20):,}", "0", defects["same"] == 0
+    )
+    yield Line(
+        "wrong pictures read back wrongly",
+        f"{defects['pixels']} of {max(count // 10, 20):,}",
+        "0",
+        defects["pixels"] == 0,
+    )
     drawings = total(check_drawing, seed, max(count // 10, 20), workers)
-    yield Line("told drawings read back wrongly", f"{drawings['drawing']} of {max(count // 10, 20):,}", "0", drawings["drawing"] == 0)
+    yield Line(
+        "told drawings read back wrongly",
+        f"{drawings['drawing']} of {max(count // 10, 20):,}",
+        "0",
+        drawings["drawing"] == 0,
+    )
     yield from document_lines(seed, max(count // 50, 10), workers)
 
 
@@ -204,7 +260,12 @@ def document_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
     for kind in DEFECT_KINDS:
         hits, misses, false = (counts[f"{kind} {word}"] for word in ("hit", "miss", "false"))
         precision, recall = hits / max(hits + false, 1), hits / max(hits + misses, 1)
-        yield Line(f"documents, {kind}", f"precision {precision:.3f}, recall {recall:.3f} of {count}", ">= 0.95 both", min(precision, recall) >= 0.95)
+        yield Line(
+            f"documents, {kind}",
+            f"precision {precision:.3f}, recall {recall:.3f} of {count}",
+            ">= 0.95 both",
+            min(precision, recall) >= 0.95,
+        )
 
 
 def speed_line(count: int = 200) -> Line:
@@ -217,7 +278,12 @@ def speed_line(count: int = 200) -> Line:
     for picture in pictures:
         encode(picture)
     both = time.process_time() - start
-    return Line("scenes per CPU second, 512 x 512", f"{count / drawn:.0f}; {count / both:.0f} with PNG", ">= 40", count / both >= 40)
+    return Line(
+        "scenes per CPU second, 512 x 512",
+        f"{count / drawn:.0f}; {count / both:.0f} with PNG",
+        ">= 40",
+        count / both >= 40,
+    )
 
 
 def main() -> int:
@@ -226,7 +292,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    lines = [speed_line(), *answer_lines(options.seed, max(options.scenes // 4, 600)), *truth_lines(options.seed, options.scenes, options.workers)]
+    lines = [
+        speed_line(),
+        *answer_lines(options.seed, max(options.scenes // 4, 600)),
+        *truth_lines(options.seed, options.scenes, options.workers),
+    ]
     for line in lines:
         print(f"{'ok  ' if line.holds else 'MISS'} {line.what:<40} {line.found:<42} {line.bound}")
     return 0 if all(line.holds for line in lines) else 1

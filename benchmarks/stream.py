@@ -2,19 +2,22 @@
 
     python benchmarks/stream.py --folder /tmp/stream-benchmark
 
-Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 8 rows: the smaller, the more it costs a picture to hand them from worker to loop. Each cell is a
-process of its own, cells take turns, and the median counts. Peers run twice: with the recipe their users write (Pillow: shorter side to 256, crop), and with
-our "fused" decoder put in, for most of a difference is the recipe, not the container.
+Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 8 rows: the smaller, the more it costs a picture to hand them from
+worker to loop. Each cell is a process of its own, cells take turns, and the median counts. Peers run twice: with the
+recipe their users write (Pillow: shorter side to 256, crop), and with our "fused" decoder put in, for most of a
+difference is the recipe, not the container.
 
     CPU-ms/image   of the process and its workers, without imports; the robust column
     first batch s  from opening the dataset
     memory MB      peak of the process and its workers, anonymous and shared, beyond the process after its imports
-    limit          the decoder alone, in two processes at once, as loaders have; DataLoader: torch's, over encoded pictures in memory, so with the cost of
+    limit          the decoder alone, in two processes at once, as loaders have; DataLoader: torch's, over encoded
+                   pictures in memory, so with the cost of
                    handing batches from worker to loop, and nothing read
-    resume s       to the first batch after half an epoch, in a process without workers; "-" where there is nothing to resume from
+    resume s       to the first batch after half an epoch, in a process without workers; "-" where there is
+                   nothing to resume from
 
-Peers that are not installed are left out, by name: pip install webdataset litdata megatron-energon mosaicml-streaming (the last needs
-torchvision).
+Peers that are not installed are left out, by name: pip install webdataset litdata megatron-energon mosaicml-streaming
+(the last needs torchvision).
 """
 
 import argparse
@@ -63,9 +66,17 @@ def samples(count: int) -> Iterator[tuple[str, list[bytes]]]:
     """Photographs of 512 to 1024 pixels with some grain, about 100 kB each."""
     chance = np.random.default_rng(0)
     with contextlib.ExitStack() as stack:
-        pictures = [Image.open(stack.enter_context(files("toolkit.demo").joinpath("photos", photo.file).open("rb"))).convert("RGB") for photo in photos()]
+        pictures = [
+            Image.open(stack.enter_context(files("toolkit.demo").joinpath("photos", photo.file).open("rb"))).convert(
+                "RGB"
+            )
+            for photo in photos()
+        ]
     for number in range(count):
-        yield f"r-{number:06d}", [_jpeg(pictures[int(chance.integers(len(pictures)))], chance) for _ in range(int(chance.integers(1, 5)))]
+        yield (
+            f"r-{number:06d}",
+            [_jpeg(pictures[int(chance.integers(len(pictures)))], chance) for _ in range(int(chance.integers(1, 5)))],
+        )
 
 
 def _jpeg(picture: Image.Image, chance: np.random.Generator) -> bytes:
@@ -99,7 +110,15 @@ def _row(id_: str, images: list[bytes]) -> Row:
     roles = ("input",) * len(images)
     captions = ("",) * len(images)
     messages = (prompt, Message("assistant", (Part("text", "A place."),)))
-    return Row(id=id_, task="llava_cot", quadrant="mm-text", messages=messages, images=pictures, image_roles=roles, image_captions=captions)
+    return Row(
+        id=id_,
+        task="llava_cot",
+        quadrant="mm-text",
+        messages=messages,
+        images=pictures,
+        image_roles=roles,
+        image_captions=captions,
+    )
 
 
 def pillow_recipe(images: list[bytes]) -> torch.Tensor:
@@ -108,7 +127,9 @@ def pillow_recipe(images: list[bytes]) -> torch.Tensor:
     for data in images:
         picture = Image.open(io.BytesIO(data)).convert("RGB")
         scale = SIZE / min(picture.size)
-        picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR)
+        picture = picture.resize(
+            (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR
+        )
         left, top = (picture.width - SIZE) // 2, (picture.height - SIZE) // 2
         made.append(torch.from_numpy(np.array(picture.crop((left, top, left + SIZE, top + SIZE)))).permute(2, 0, 1))
     return torch.stack(made)
@@ -129,7 +150,9 @@ def _collated(rows: list[list[bytes]], mode: str) -> dict[str, Any]:
 
 
 def limit_cell(folder: Path, mode: str) -> dict[str, float]:
-    """The decoder alone, in as many processes as loaders have workers: encoded pictures lie in memory, batches are put together, nothing else."""
+    """The decoder alone, in as many processes as loaders have workers: encoded pictures lie in memory, batches are put
+    together, nothing else.
+    """
     images = [image for row in encoded_rows(folder) for image in row]
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as pool:
         seconds = pool.map(decode_s, repeat(mode), (images[number::WORKERS] for number in range(WORKERS)))
@@ -168,9 +191,14 @@ def loader_cell(make: Callable[[Any, int], Any], state: Callable[[int], Any] | N
 
 def _cpu_s() -> float:
     """Of this process and all below it: those that have ended, and those that a loader keeps."""
-    ended = sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    ended = sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
     kept = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _children(os.getpid()))
-    return ended + sum(int(fields[11]) + int(fields[12]) for fields in kept) / os.sysconf("SC_CLK_TCK")  # utime and stime of proc(5)
+    return ended + sum(int(fields[11]) + int(fields[12]) for fields in kept) / os.sysconf(
+        "SC_CLK_TCK"
+    )  # utime and stime of proc(5)
 
 
 def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
@@ -180,14 +208,21 @@ def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
     made: dict[str, Any] = {}
 
     def ours(saved: Any, workers: int) -> Any:
-        made["dataset"] = dataset = StreamingDataset(folder / "packed", decode=recipe, image_size=SIZE, batch_size=BATCH, columns=["id", "images"])  # type: ignore[arg-type]
+        made["dataset"] = dataset = StreamingDataset(
+            folder / "packed", decode=recipe, image_size=SIZE, batch_size=BATCH, columns=["id", "images"]
+        )  # type: ignore[arg-type]
         if saved:
             dataset.load_state_dict(saved)
         return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate_images)
 
     if way == "DataLoader":
         encoded = encoded_rows(folder / "packed")
-        return loader_cell(lambda _, workers: DataLoader(encoded, BATCH, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)), None)  # type: ignore[arg-type]
+        return loader_cell(
+            lambda _, workers: DataLoader(
+                encoded, BATCH, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)
+            ),
+            None,
+        )  # type: ignore[arg-type]
     if way == "ours":
         return loader_cell(ours, lambda batches: made["dataset"].state_dict())
     peer = PEERS[way]()
@@ -202,7 +237,9 @@ def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
 
 
 def memory_mb(pid: int) -> float:
-    """Anonymous memory of a process and all below it, and that of the shared memory they have open, whoever has touched it."""
+    """Anonymous memory of a process and all below it, and that of the shared memory they have open, whoever has touched
+    it.
+    """
     anonymous, shared = 0, {}
     for each in [pid, *_children(pid)]:
         with contextlib.suppress(OSError):
@@ -227,7 +264,7 @@ def _children(pid: int) -> list[int]:
 
 
 def measure(folder: Path, way: str, recipe: str, *, is_watched: bool) -> dict[str, float]:
-    """Run a cell in a process of its own; watching its memory costs it CPU time, so that is done in a run of its own."""
+    """Run a cell in a process of its own; watching its memory costs it CPU time, so that is a run of its own."""
     command = [sys.executable, "-W", "ignore", __file__, "--folder", str(folder), "--cell", way, recipe]
     with (
         tempfile.TemporaryDirectory() as folder_,
@@ -272,7 +309,11 @@ def main() -> None:
         os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
     peers = [name for name, peer in PEERS.items() if is_installed(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
-    cells = [*(("limit", mode) for mode in (*MODES, "Pillow")), *(("DataLoader", mode) for mode in MODES), *(("ours", mode) for mode in MODES)]
+    cells = [
+        *(("limit", mode) for mode in (*MODES, "Pillow")),
+        *(("DataLoader", mode) for mode in MODES),
+        *(("ours", mode) for mode in MODES),
+    ]
     cells += [(peer, recipe) for recipe in ("Pillow", "fused") for peer in peers]
     if arguments.only:
         cells = [cell for cell in cells if cell[0] in arguments.only]
@@ -282,7 +323,9 @@ def main() -> None:
         for cell in cells:
             found[cell].append(measure(arguments.folder, *cell, is_watched=False))
             print(*cell, found[cell][-1], file=sys.stderr, flush=True)
-    memory = {cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"}
+    memory = {
+        cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"
+    }
     report(found, memory)
 
 
@@ -303,7 +346,10 @@ def write_all(folder: Path, count: int, peers: list[str]) -> None:
 
 
 def report(found: dict[tuple[str, str], list[dict[str, float]]], memory: dict[tuple[str, str], float]) -> None:
-    print(f"{'way':20} {'decoder':8} {'CPU-ms/image':>14} {'range':>12} {'first batch s':>14} {'memory MB':>10} {'resume s':>9}")
+    print(
+        f"{'way':20} {'decoder':8} {'CPU-ms/image':>14} {'range':>12} {'first batch s':>14} {'memory MB':>10} "
+        f"{'resume s':>9}"
+    )
     for (way, recipe), runs in found.items():
         median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         spread = f"{min(run['cpu_ms'] for run in runs):.2f}-{max(run['cpu_ms'] for run in runs):.2f}"

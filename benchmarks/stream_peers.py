@@ -1,4 +1,5 @@
-"""Other streaming loaders, each with a writer of its own format and a loader as its documentation sets it up. Imported only where installed.
+"""Other streaming loaders, each with a writer of its own format and a loader as its documentation sets it up. Imported
+only where installed.
 
 A transform turns the encoded pictures of a row into one uint8 tensor (n, 3, S, S); it runs in the worker.
 """
@@ -34,7 +35,10 @@ class Webdataset:
                 if tar:
                     tar.close()
                 tar = tarfile.open(folder / f"{number // PER_SHARD:05d}.tar", "w")  # noqa: SIM115
-            for name, data in [("json", json.dumps({"id": id_}).encode()), *((f"{n}.jpg", image) for n, image in enumerate(images))]:
+            for name, data in [
+                ("json", json.dumps({"id": id_}).encode()),
+                *((f"{n}.jpg", image) for n, image in enumerate(images)),
+            ]:
                 info = tarfile.TarInfo(f"{id_}.{name}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
@@ -44,10 +48,17 @@ class Webdataset:
         import webdataset
 
         def decoded(sample: dict[str, Any]) -> dict[str, Any]:
-            return {"id": sample["__key__"], "pixels": transform([data for name, data in sorted(sample.items()) if name.endswith(".jpg")])}
+            return {
+                "id": sample["__key__"],
+                "pixels": transform([data for name, data in sorted(sample.items()) if name.endswith(".jpg")]),
+            }
 
         urls = [str(path) for path in sorted(folder.glob("*.tar"))]
-        dataset = webdataset.WebDataset(urls, shardshuffle=100, nodesplitter=None, workersplitter=webdataset.split_by_worker).shuffle(100).map(decoded)
+        dataset = (
+            webdataset.WebDataset(urls, shardshuffle=100, nodesplitter=None, workersplitter=webdataset.split_by_worker)
+            .shuffle(100)
+            .map(decoded)
+        )
         return webdataset.WebLoader(dataset, batch_size=batch, num_workers=workers, collate_fn=collate)
 
 
@@ -64,13 +75,17 @@ class Datasets:
         def decoded(row: dict[str, Any]) -> dict[str, Any]:
             return {"id": row["id"], "pixels": transform([image["bytes"] for image in row["images"]])}
 
-        rows = datasets.load_dataset("parquet", data_files=str(folder / "data" / "*" / "*.parquet"), split="train", streaming=True)
+        rows = datasets.load_dataset(
+            "parquet", data_files=str(folder / "data" / "*" / "*.parquet"), split="train", streaming=True
+        )
         rows = rows.select_columns(["id", "images"]).cast_column("images", datasets.List(datasets.Image(decode=False)))
         rows = rows.shuffle(seed=0, buffer_size=100)
         if state:
             rows.load_state_dict(state)
         self.rows = rows
-        return DataLoader(rows, batch_size=batch, num_workers=workers, collate_fn=lambda many: collate([decoded(row) for row in many]))
+        return DataLoader(
+            rows, batch_size=batch, num_workers=workers, collate_fn=lambda many: collate([decoded(row) for row in many])
+        )
 
     def state(self, batches: int, batch: int) -> Any:
         return self.rows.state_dict()
@@ -145,7 +160,15 @@ class Energon:
         (folder / ".nv-meta" / "dataset.yaml").write_text("__module__: megatron.energon\n__class__: CrudeWebdataset\n")
 
     def loader(self, folder: Path, transform: Transform, *, batch: int, workers: int, state: Any = None) -> Any:
-        from megatron.energon import Cooker, DefaultTaskEncoder, WorkerConfig, basic_sample_keys, get_savable_loader, get_train_dataset, stateless
+        from megatron.energon import (
+            Cooker,
+            DefaultTaskEncoder,
+            WorkerConfig,
+            basic_sample_keys,
+            get_savable_loader,
+            get_train_dataset,
+            stateless,
+        )
 
         @stateless
         def decoded(sample: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +188,13 @@ class Energon:
                 return collate(samples)
 
         worker_config = WorkerConfig(rank=0, world_size=1, num_workers=workers)
-        options = {"batch_size": batch, "shuffle_buffer_size": 100, "max_samples_per_sequence": None, "repeat": False, "task_encoder": Encoder()}
+        options = {
+            "batch_size": batch,
+            "shuffle_buffer_size": 100,
+            "max_samples_per_sequence": None,
+            "repeat": False,
+            "task_encoder": Encoder(),
+        }
         self._loader = get_savable_loader(get_train_dataset(str(folder), worker_config=worker_config, **options))
         if state:
             self._loader.restore_state_rank(state)
@@ -175,4 +204,10 @@ class Energon:
         return self._loader.save_state_rank()
 
 
-PEERS: dict[str, Any] = {"webdataset": Webdataset, "datasets": Datasets, "litdata": Litdata, "mosaicml-streaming": Mosaic, "megatron-energon": Energon}
+PEERS: dict[str, Any] = {
+    "webdataset": Webdataset,
+    "datasets": Datasets,
+    "litdata": Litdata,
+    "mosaicml-streaming": Mosaic,
+    "megatron-energon": Energon,
+}

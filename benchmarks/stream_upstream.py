@@ -1,9 +1,10 @@
-"""Stream the layout as published, against only reading every archive member: MB/s of pictures, their ratio, and peak memory.
+"""Stream the layout as published, against only reading every archive member: MB/s of pictures, their ratio, and peak
+memory.
 
     python benchmarks/stream_upstream.py --gigabytes 3 --folder /tmp/replica
 
-The replica is the worst case for a join: two pictures a row, all first ones in row order, then all second ones last row first. Each way runs in a process
-of its own, in turn; imports are not timed (datasets imports torch where it finds it).
+The replica is the worst case for a join: two pictures a row, all first ones in row order, then all second ones last row
+first. Each way runs in a process of its own, in turn; imports are not timed (datasets imports torch where it finds it).
 """
 
 import argparse
@@ -48,12 +49,18 @@ def make(folder: Path, gigabytes: float) -> None:
         {
             "id": f"{n:06d}",
             "image": [f"Image_Editing/{n:06d}_{side}.jpg" for side in "ab"],
-            "conversations": [{"from": "human", "value": f"<image>\nEdit {n}."}, {"from": "gpt", "value": f"{text}<image>"}],
+            "conversations": [
+                {"from": "human", "value": f"<image>\nEdit {n}."},
+                {"from": "gpt", "value": f"{text}<image>"},
+            ],
         }
         for n in range(count)
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "Image_Editing.parquet", row_group_size=1000)
-    with igzip.open(folder / ARCHIVE, "wb", compresslevel=1) as inflated, tarfile.open(fileobj=inflated, mode="w") as tar:
+    with (
+        igzip.open(folder / ARCHIVE, "wb", compresslevel=1) as inflated,
+        tarfile.open(fileobj=inflated, mode="w") as tar,
+    ):
         for name, data in _members(count):
             info = tarfile.TarInfo(f"Image_Editing/{name}")
             info.size = len(data)
@@ -68,13 +75,20 @@ def _members(count: int) -> Iterator[tuple[str, bytes]]:
     Image.new("RGB", (64, 64)).save(head, "JPEG")
     for side, order in (("a", range(count)), ("b", range(count - 1, -1, -1))):
         for n in order:
-            yield f"{n:06d}_{side}.jpg", head.getvalue() + noise.bytes(int(noise.integers(IMAGE_BYTES // 2, IMAGE_BYTES * 3 // 2)))
+            yield (
+                f"{n:06d}_{side}.jpg",
+                head.getvalue() + noise.bytes(int(noise.integers(IMAGE_BYTES // 2, IMAGE_BYTES * 3 // 2))),
+            )
 
 
 def read_members(folder: Path) -> int:
     """The limit: every member with tarfile over isal, nothing else."""
     size = 0
-    with (folder / ARCHIVE).open("rb") as raw, igzip.IGzipFile(fileobj=raw) as inflated, tarfile.open(fileobj=inflated, mode="r:") as tar:
+    with (
+        (folder / ARCHIVE).open("rb") as raw,
+        igzip.IGzipFile(fileobj=raw) as inflated,
+        tarfile.open(fileobj=inflated, mode="r:") as tar,
+    ):
         while info := tar.next():
             tar.members.clear()
             size += len(tar.extractfile(info).read())
@@ -107,14 +121,24 @@ def main() -> None:
         started = time.perf_counter()
         size = WAYS[arguments.way](arguments.folder)
         seconds = time.perf_counter() - started
-        print(json.dumps({"bytes": size, "seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        print(
+            json.dumps(
+                {
+                    "bytes": size,
+                    "seconds": seconds,
+                    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                }
+            )
+        )
         return
     make(arguments.folder, arguments.gigabytes)
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(arguments.repeats):
         for way in WAYS:
             command = [sys.executable, __file__, "--folder", str(arguments.folder), "--way", way]
-            found[way].append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+            found[way].append(
+                json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            )
     limit = statistics.median(run["bytes"] / run["seconds"] for run in found["tarfile over isal"])
     print(f"{'way':32} {'MB/s':>8} {'of limit':>9} {'peak MB':>8}")
     for way, runs in found.items():

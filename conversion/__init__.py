@@ -6,9 +6,11 @@
     <format>.py     one per format: options, what it can hold, a writer of rows
     way_back.py     import_rows(): files of a format -> shards of rows, by <format>_import.py
     report.py       what was kept, moved, flattened and left out
-    shard.py        files of one shard and how they become the output; pairs.py, text.py, parquet.py serve several formats
+    shard.py        files of one shard and how they become the output; pairs.py, text.py, parquet.py serve several
+                    formats
 
-Nothing is lost in silence: what a format cannot hold stops the conversion or, where an option says so, is counted by name.
+Nothing is lost in silence: what a format cannot hold stops the conversion or, where an option says so, is counted by
+name.
 """
 
 from conversion.driver import convert_shards

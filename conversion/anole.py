@@ -1,10 +1,13 @@
 """Anole: JSON Lines that become one token sequence per line.
 
     raw     anole.jsonl of {"text", "image"} for chameleon's sft_tokenization: a text, then one picture
-    tokens  anole.jsonl with "text_tokens" holding the whole interleaved row and "image_tokens" []; the trainer only joins the two
+    tokens  anole.jsonl with "text_tokens" holding the whole interleaved row and "image_tokens" []; the trainer only
+            joins the two
 
-The trainer masks nothing: prompt, answer and pictures all carry loss. It pads inputs with -100, so train with batch size 1.
-Source: https://github.com/GAIR-NLP/anole@af563fa training/train.py#L15 (TokenizedDataset), chameleon/inference/chameleon.py#L676
+The trainer masks nothing: prompt, answer and pictures all carry loss. It pads inputs with -100, so train with batch
+size 1.
+Source: https://github.com/GAIR-NLP/anole@af563fa training/train.py#L15 (TokenizedDataset),
+chameleon/inference/chameleon.py#L676
 """
 
 from collections.abc import Sequence
@@ -24,7 +27,9 @@ class Tokenizer(Protocol):
     """Chameleon's tokenizer and VQ model, as a caller brings them."""
 
     def row(self, parts: Sequence[tuple[str, str | bytes]], /) -> Sequence[int]:
-        """Token ids of a row: parts are (role, text) or (role, encoded picture) in reading order; template and end tokens are the caller's."""
+        """Token ids of a row: parts are (role, text) or (role, encoded picture) in reading order; template and end
+        tokens are the caller's.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +39,8 @@ class Options:
         profile: "raw" or "tokens".
         text: profile raw: "instruction" or "caption".
         input_images: profile raw: "error" or "drop", for pictures in the prompt.
-        root: profile raw: put before paths, which Anole opens as they stand: run from the output folder, or name that folder here.
+        root: profile raw: put before paths, which Anole opens as they stand: run from the output folder, or name that
+            folder here.
         tokenizer: profile tokens: "module:factory" of a `Tokenizer`.
     """
 
@@ -49,16 +55,31 @@ class Options:
         check_pair_options(self, "raw")
         belongs_to(self, "root", "raw")
         if (self.profile == "tokens") != bool(self.tokenizer):
-            raise UsageError(f"profile 'tokens' needs tokenizer='module:factory', and only it; profile is {self.profile!r}, tokenizer {self.tokenizer!r}")
+            raise UsageError(
+                f"profile 'tokens' needs tokenizer='module:factory', and only it; profile is {self.profile!r}, "
+                f"tokenizer {self.tokenizer!r}"
+            )
 
 
 _NOTES = ("every token carries loss, the prompt's too", "the trainer pads inputs with -100: batch size 1")
 PROFILES = {
-    "raw": Holds(consumers="Anole, sft_tokenization", prompt_images="none", answer_images="one a line", trains_output_images=True,
-                 columns=("id", "instruction", "images"), notes=_NOTES),
-    "tokens": Holds(consumers="Anole, training/train.py", prompt_images="any number, as tokens", answer_images="any number, as tokens",
-                    trains_output_images=True, columns=("id", "messages", "images"), notes=_NOTES),
-}  # fmt: skip
+    "raw": Holds(
+        consumers="Anole, sft_tokenization",
+        prompt_images="none",
+        answer_images="one a line",
+        trains_output_images=True,
+        columns=("id", "instruction", "images"),
+        notes=_NOTES,
+    ),
+    "tokens": Holds(
+        consumers="Anole, training/train.py",
+        prompt_images="any number, as tokens",
+        answer_images="any number, as tokens",
+        trains_output_images=True,
+        columns=("id", "messages", "images"),
+        notes=_NOTES,
+    ),
+}
 
 
 class AnoleWriter:
@@ -81,7 +102,11 @@ class AnoleWriter:
 
     def _tokens(self, row: Row, tokenizer: Tokenizer) -> None:
         images = iter(row.images)
-        parts = [(m.role, part.text if part.type == "text" else next(images).bytes) for m in row.messages for part in m.content]
+        parts = [
+            (m.role, part.text if part.type == "text" else next(images).bytes)
+            for m in row.messages
+            for part in m.content
+        ]
         tokens = [int(token) for token in tokenizer.row(parts)]
         if not tokens or min(tokens) < 0:  # -100 is padding to the trainer
             raise UsageError(f"the tokenizer gave {tokens[:5]} for row {row.id!r}; expected token ids of 0 and more")

@@ -1,11 +1,13 @@
-"""BAGEL's three stock readers. None of them trains interleaved answers; for those use the format messages, profile lmms-engine.
+"""BAGEL's three stock readers. None of them trains interleaved answers; for those use the format messages, profile
+lmms-engine.
 
     t2i   t2i-*.parquet: `image` bytes and `captions`, a JSON object as a string; one record per output picture
     edit  edit-*.parquet: `image_list` and `instruction_list` (a list of paraphrases per step), and parquet_info.json
     vlm   vlm.jsonl: a LLaVA row with pictures in the user's turns only
 
 bagel_dataset_info.json holds the entry for data/dataset_info.py.
-Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
+Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69,
+data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
 """
 
 import json
@@ -30,7 +32,13 @@ from toolkit.schema import Row
 MAX_IMAGE_PIXELS = 20_000_000
 SCHEMAS = {
     "t2i": pa.schema([("id", pa.string()), ("image", pa.binary()), ("captions", pa.string())]),
-    "edit": pa.schema([("id", pa.string()), ("image_list", pa.list_(pa.binary())), ("instruction_list", pa.list_(pa.list_(pa.string())))]),
+    "edit": pa.schema(
+        [
+            ("id", pa.string()),
+            ("image_list", pa.list_(pa.binary())),
+            ("instruction_list", pa.list_(pa.list_(pa.string()))),
+        ]
+    ),
 }
 REGISTRY = {"t2i": "t2i_pretrain", "edit": "unified_edit", "vlm": "vlm_sft"}  # Source: data/dataset_info.py#L9
 
@@ -57,14 +65,31 @@ class Options:
 
 _WORKERS = "num_used_data in the training mixture must be at least GPUs x workers"
 PROFILES = {
-    "t2i": Holds(consumers="BAGEL t2i_pretrain", prompt_images="none", answer_images="one a record", trains_output_images=True,
-                 columns=("id", "instruction", "images"), notes=(_WORKERS, "pictures above 40 million pixels are skipped by the reader, so refused here")),
-    "edit": Holds(consumers="BAGEL unified_edit", prompt_images="exactly one, in the first turn", answer_images="one output a turn",
-                  trains_output_images=True, columns=("id", "instruction", "images"),
-                  notes=(_WORKERS, "the reader trains on random pieces of a chain, two steps at most")),
-    "vlm": Holds(consumers="BAGEL vlm_sft", prompt_images="any number, in user turns", answer_images="none", trains_output_images=False,
-                 columns=("id", "messages", "images"), notes=(_WORKERS,)),
-}  # fmt: skip
+    "t2i": Holds(
+        consumers="BAGEL t2i_pretrain",
+        prompt_images="none",
+        answer_images="one a record",
+        trains_output_images=True,
+        columns=("id", "instruction", "images"),
+        notes=(_WORKERS, "pictures above 40 million pixels are skipped by the reader, so refused here"),
+    ),
+    "edit": Holds(
+        consumers="BAGEL unified_edit",
+        prompt_images="exactly one, in the first turn",
+        answer_images="one output a turn",
+        trains_output_images=True,
+        columns=("id", "instruction", "images"),
+        notes=(_WORKERS, "the reader trains on random pieces of a chain, two steps at most"),
+    ),
+    "vlm": Holds(
+        consumers="BAGEL vlm_sft",
+        prompt_images="any number, in user turns",
+        answer_images="none",
+        trains_output_images=False,
+        columns=("id", "messages", "images"),
+        notes=(_WORKERS,),
+    ),
+}
 
 
 class ParquetWriter:
@@ -101,7 +126,9 @@ class ParquetWriter:
         self.shard.tally.images_out += len(used)
         images = [row.images[number].bytes for number in used]
         # Lists of paraphrases: from a plain list of strings the reader would train on one random character.
-        return {"id": row.id, "image_list": images, "instruction_list": [[step.instruction] for step in steps]}, sum(map(len, images))
+        return {"id": row.id, "image_list": images, "instruction_list": [[step.instruction] for step in steps]}, sum(
+            map(len, images)
+        )
 
 
 def _check_size(row: Row, number: int) -> None:
@@ -110,7 +137,11 @@ def _check_size(row: Row, number: int) -> None:
     except ImageError as error:
         raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
     if width * height > 2 * MAX_IMAGE_PIXELS:
-        raise refuse(row, "picture_too_large", f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * MAX_IMAGE_PIXELS} pixels")
+        raise refuse(
+            row,
+            "picture_too_large",
+            f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * MAX_IMAGE_PIXELS} pixels",
+        )
 
 
 class VlmWriter:
@@ -119,7 +150,9 @@ class VlmWriter:
 
     def write(self, row: Row) -> None:
         if set(row.image_roles) - {"input"}:
-            raise refuse(row, "output_image", "its answer has pictures; BAGEL's vlm reader loads them but gives them no place")
+            raise refuse(
+                row, "output_image", "its answer has pictures; BAGEL's vlm reader loads them but gives them no place"
+            )
         messages = fold_system(row)
         tally = self.shard.tally
         tally.count("flattened", "literal_tag", row.id, has_literal(row))
@@ -128,7 +161,9 @@ class VlmWriter:
         record: dict[str, Any] = {"id": row.id}
         if names := [self.shard.image(row, number) for number in range(len(row.images))]:
             record["image"] = names
-        record["conversations"] = [{"from": "human" if m.role == "user" else "gpt", "value": turn_text(m.content)} for m in messages]
+        record["conversations"] = [
+            {"from": "human" if m.role == "user" else "gpt", "value": turn_text(m.content)} for m in messages
+        ]
         self.shard.line("vlm.jsonl", record)
 
     def close(self) -> Notes:
@@ -149,7 +184,9 @@ def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) 
     if options.profile == "edit":
         entry["parquet_info_path"] = str(root / "parquet_info.json")
         # Keys must equal os.path.join(data_dir, name) exactly; a file without an entry is skipped in silence.
-        info = {str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]}
+        info = {
+            str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]
+        }
         write_whole(out / "parquet_info.json", [json.dumps(info, indent=2).encode() + b"\n"])
     registry = {REGISTRY[options.profile]: {"unifiedvisual": entry}}
     write_whole(out / "bagel_dataset_info.json", [json.dumps(registry, indent=2).encode() + b"\n"])

@@ -1,4 +1,5 @@
-"""Image folders for diffusers' training scripts and `load_dataset("imagefolder")`: train/metadata.jsonl beside the pictures.
+"""Image folders for diffusers' training scripts and `load_dataset("imagefolder")`: train/metadata.jsonl beside the
+pictures.
 
     text-to-image  columns image, text                               (train_text_to_image)
     edit           columns input_image, edit_prompt, edited_image    (train_instruct_pix2pix); one record per edit
@@ -37,7 +38,11 @@ class Options:
 _KEPT = ("id", "instruction", "images")
 PROFILES = {
     "text-to-image": Holds(
-        consumers="diffusers train_text_to_image", prompt_images="none", answer_images="one a record", trains_output_images=True, columns=_KEPT
+        consumers="diffusers train_text_to_image",
+        prompt_images="none",
+        answer_images="one a record",
+        trains_output_images=True,
+        columns=_KEPT,
     ),
     "edit": Holds(
         consumers="diffusers train_instruct_pix2pix",
@@ -69,7 +74,9 @@ class FolderWriter:
         _check_formats(row, {pair.image for pair in pairs})
         count_pairs(self.shard.tally, row, pairs)
         for pair in pairs:
-            self.shard.line(METADATA, {"file_name": self._image(row, pair.image), "text": pair.text, "id": f"{row.id}-{pair.image}"})
+            self.shard.line(
+                METADATA, {"file_name": self._image(row, pair.image), "text": pair.text, "id": f"{row.id}-{pair.image}"}
+            )
 
     def _edits(self, row: Row) -> None:
         steps = edit_steps(row)
@@ -79,7 +86,11 @@ class FolderWriter:
         self.shard.tally.count("flattened", "chain_told_apart", row.id, len(steps) > 1)
         names = {number: self._image(row, number) for number in sorted(used)}
         for step in steps:
-            record = {"input_image_file_name": names[step.before], "edit_prompt": step.instruction, "edited_image_file_name": names[step.after]}
+            record = {
+                "input_image_file_name": names[step.before],
+                "edit_prompt": step.instruction,
+                "edited_image_file_name": names[step.after],
+            }
             self.shard.line(METADATA, {**record, "id": f"{row.id}-{step.after}"})
 
     def _image(self, row: Row, number: int) -> str:
@@ -90,7 +101,11 @@ class FolderWriter:
 def _check_formats(row: Row, used: set[int]) -> None:
     for number in used:
         if not image_format(row.images[number].bytes):
-            raise refuse(row, "picture_format", f"images[{number}] is in no format we know; imagefolder finds pictures by their suffix")
+            raise refuse(
+                row,
+                "picture_format",
+                f"images[{number}] is in no format we know; imagefolder finds pictures by their suffix",
+            )
 
 
 FORMAT = Format(name="diffusers", options=Options, profiles=PROFILES, writer=FolderWriter)

@@ -17,7 +17,19 @@ from typing import Any
 
 from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
 from conversion.report import REPORT_NAME, Report, Tally, report_of
-from conversion.shard import MARKER, PARTS, ShardFolder, check_ids, flush, join_lines, json_line, move_files, read_marker, run_shard, write_whole
+from conversion.shard import (
+    MARKER,
+    PARTS,
+    ShardFolder,
+    check_ids,
+    flush,
+    join_lines,
+    json_line,
+    move_files,
+    read_marker,
+    run_shard,
+    write_whole,
+)
 from toolkit.errors import RowError, UsageError
 from toolkit.schema import Row, check_row
 from toolkit.sources.skips import Skips
@@ -67,7 +79,10 @@ def convert_shards(
         return _finished(out, to, asdict(chosen), run)
     _prepare(out, {"format": to, "options": asdict(chosen), **run})
     folders = [parts / f"{number:05d}" for number in range(len(shards))]
-    jobs = [partial(_convert_shard, shard, folder, number, to, chosen, run) for number, (shard, folder) in enumerate(zip(shards, folders, strict=True))]
+    jobs = [
+        partial(_convert_shard, shard, folder, number, to, chosen, run)
+        for number, (shard, folder) in enumerate(zip(shards, folders, strict=True))
+    ]
     _run(jobs, workers, progress or (lambda done, total: None))
     check_ids(folders)
     return _finish(form, chosen, run, folders, out)
@@ -80,7 +95,10 @@ def _prepare(out: Path, plan: Mapping[str, Any]) -> None:
         shutil.rmtree(out / PARTS)  # nothing is finished: nothing is lost by beginning anew
     if plan_file.exists():
         if plan_file.read_bytes() != text:
-            raise UsageError(f"{out} holds an unfinished conversion {plan_file.read_text().strip()}; finish that one, or delete the folder")
+            raise UsageError(
+                f"{out} holds an unfinished conversion {plan_file.read_text().strip()}; finish that one, or delete "
+                "the folder"
+            )
     elif out.exists() and any(entry.name != PARTS for entry in out.iterdir()):
         raise UsageError(f"{out} is not empty and holds no conversion; choose another folder")
     else:
@@ -90,7 +108,10 @@ def _prepare(out: Path, plan: Mapping[str, Any]) -> None:
 def _finished(out: Path, to: str, options: Mapping[str, Any], run: Mapping[str, Any]) -> Report:
     report = Report.read(out / REPORT_NAME)
     if (report.format, report.options, report.run) != (to, options, run):
-        raise UsageError(f"{out} holds another conversion: {report.format} with {report.options}, {report.run}; choose another folder")
+        raise UsageError(
+            f"{out} holds another conversion: {report.format} with {report.options}, {report.run}; choose another "
+            "folder"
+        )
     shutil.rmtree(out / PARTS, ignore_errors=True)
     return report
 
@@ -102,7 +123,9 @@ def _run(jobs: Sequence[Callable[[], None]], workers: int, progress: Callable[[i
             progress(done, len(jobs))
         return
     # spawn: a fork would copy the locks of threads that Arrow has started
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
         futures = [pool.submit(job) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
@@ -155,7 +178,9 @@ def _write_rows(shard: Shard, target: ShardFolder, writer: Writer, lost: Sequenc
             writer.write(row)
         except RowError as error:
             if run["on_unfit"] == "error" and not isinstance(error, LeftOut):
-                raise RowError(f"{error}; or pass on_unfit='drop' to leave such rows out and count them", kind=error.kind) from error
+                raise RowError(
+                    f"{error}; or pass on_unfit='drop' to leave such rows out and count them", kind=error.kind
+                ) from error
             _drop(target.tally, row, error)
             continue
         target.tally.rows_out += 1
@@ -172,13 +197,22 @@ def check(row: Row, target: ShardFolder) -> None:
     """`check_row`, and what files and JSON add to it."""
     check_row(row)
     if len(row.id) > LONGEST_ID:
-        raise RowError(f"{row.task}: row {row.id[:40]!r}...: the id has {len(row.id)} characters; at most {LONGEST_ID} fit a file name", kind="long_id")
+        raise RowError(
+            f"{row.task}: row {row.id[:40]!r}...: the id has {len(row.id)} characters; at most {LONGEST_ID} fit a "
+            "file name",
+            kind="long_id",
+        )
     try:
         "".join(_texts(row)).encode()
     except UnicodeEncodeError as error:
-        raise RowError(f"{row.task}: row {row.id!r}: text holds half a character (a lone surrogate): {error}", kind="bad_text") from error
+        raise RowError(
+            f"{row.task}: row {row.id!r}: text holds half a character (a lone surrogate): {error}", kind="bad_text"
+        ) from error
     if not target.claim(row.id):
-        raise RowError(f"{row.task}: row {row.id!r}: the id occurs twice; ids must be unique, for they name files and samples", kind="duplicate_id")
+        raise RowError(
+            f"{row.task}: row {row.id!r}: the id occurs twice; ids must be unique, for they name files and samples",
+            kind="duplicate_id",
+        )
 
 
 def _texts(row: Row) -> Iterator[str]:

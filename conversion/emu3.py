@@ -1,6 +1,8 @@
-"""Emu3: a text, then the one picture to draw. Emu1 and Emu2 published no training code and no training format; Emu3 is the first that did.
+"""Emu3: a text, then the one picture to draw. Emu1 and Emu2 published no training code and no training format; Emu3 is
+the first that did.
 
-    raw     emu3.json, the list that emu3/train/prepare_data.py tokenises: {"name", "text", "image"}; one entry per output picture
+    raw     emu3.json, the list that emu3/train/prepare_data.py tokenises: {"name", "text", "image"}; one entry per
+            output picture
     tokens  feature/<name>.pth and list/train.json, what prepare_data.py would write, by an encoder the caller brings
 
 Its reader adds no template: the text is the whole prompt, and is tokenised with special tokens on.
@@ -54,7 +56,10 @@ class Options:
         choose("profile", self.profile, PROFILES)
         check_pair_options(self, self.profile)
         if (self.profile == "tokens") != bool(self.encoder):
-            raise UsageError(f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder {self.encoder!r}")
+            raise UsageError(
+                f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder "
+                f"{self.encoder!r}"
+            )
 
 
 _HOLDS: dict[str, Any] = {
@@ -72,7 +77,9 @@ PROFILES = {
         ),
         **_HOLDS,
     ),
-    "tokens": Holds(consumers="Emu3, emu3/train/train.py", notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",), **_HOLDS),
+    "tokens": Holds(
+        consumers="Emu3, emu3/train/train.py", notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",), **_HOLDS
+    ),
 }
 
 
@@ -85,7 +92,9 @@ class Emu3Writer:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
         for pair in pairs:
             if found := SPECIAL_TOKEN.search(pair.text):
-                raise refuse(row, "special_token", f"its text holds {found[0]!r}, which Emu3 would read as a special token")
+                raise refuse(
+                    row, "special_token", f"its text holds {found[0]!r}, which Emu3 would read as a special token"
+                )
         codes = [codes_of(self.encoder, row, pair.image) for pair in pairs] if self.encoder else []
         count_pairs(self.shard.tally, row, pairs)
         for number, pair in enumerate(pairs):
@@ -105,7 +114,8 @@ class Emu3Writer:
         except ImportError as error:
             raise MissingExtra("torch", "train") from error
         file = f"{self.shard.number:05d}/{name}.pth"
-        # A tensor: torch.load refuses the numpy array that prepare_data.py writes since it reads weights only (torch 2.6).
+        # A tensor: torch.load refuses the numpy array that prepare_data.py writes since it reads weights only (torch
+        # 2.6).
         entry = {"name": name, "images": torch.tensor(codes, dtype=torch.int64), "texts": text}
         torch.save(entry, self.shard.path(f"feature/{file}"))
         self.shard.line("list/train.json", file)
@@ -115,9 +125,18 @@ class Emu3Writer:
 def codes_of(encoder: Encoder, row: Row, number: int) -> "np.ndarray[Any, Any]":
     """Codes of `row.images[number]`. Raises UsageError when the encoder gives anything but codes."""
     codes = np.asarray(encoder(row.images[number].bytes))
-    if codes.ndim != 2 or not np.issubdtype(codes.dtype, np.integer) or codes.size == 0 or codes.min() < 0 or codes.max() >= CODEBOOK_SIZE:
+    if (
+        codes.ndim != 2
+        or not np.issubdtype(codes.dtype, np.integer)
+        or codes.size == 0
+        or codes.min() < 0
+        or codes.max() >= CODEBOOK_SIZE
+    ):
         found = f"{codes.dtype} {codes.shape}"
-        raise UsageError(f"the encoder gave {found} for picture {number} of row {row.id!r}; expected integers (h, w) from 0 to {CODEBOOK_SIZE - 1}")
+        raise UsageError(
+            f"the encoder gave {found} for picture {number} of row {row.id!r}; expected integers (h, w) from 0 to "
+            f"{CODEBOOK_SIZE - 1}"
+        )
     return codes
 
 

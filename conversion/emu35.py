@@ -1,7 +1,9 @@
-"""Emu3.5: one `Story` protobuf per row. Emu3.5 published no training code; Story is the interleaved file its own inference writes and views.
+"""Emu3.5: one `Story` protobuf per row. Emu3.5 published no training code; Story is the interleaved file its own
+inference writes and views.
 
-Source: https://github.com/baaivision/Emu3.5@8fcf1da src/proto/emu_pb.py (field numbers), src/utils/painting_utils.py#L16 (ProtoWriter).
-The encoding is the six lines of protobuf's wire format that these messages need, so no protobuf package is.
+Source: https://github.com/baaivision/Emu3.5@8fcf1da src/proto/emu_pb.py (field numbers),
+src/utils/painting_utils.py#L16 (ProtoWriter). The encoding is the six lines of protobuf's wire format that these
+messages need, so no protobuf package is.
 """
 
 from dataclasses import dataclass
@@ -63,7 +65,12 @@ def block(field: int, content: bytes | str) -> bytes:
 
 def image_meta(data: bytes, caption: str) -> bytes:
     width, height = image_size(data)
-    image = number(IMAGE_WIDTH, width) + number(IMAGE_HEIGHT, height) + number(IMAGE_FORMAT, FORMATS.get(image_format(data), 0)) + block(IMAGE_DATA, data)
+    image = (
+        number(IMAGE_WIDTH, width)
+        + number(IMAGE_HEIGHT, height)
+        + number(IMAGE_FORMAT, FORMATS.get(image_format(data), 0))
+        + block(IMAGE_DATA, data)
+    )
     return (block(META_CAPTION, caption) if caption else b"") + block(META_IMAGE, image)
 
 
@@ -75,7 +82,10 @@ def clips(answer: Message, metas: list[bytes]) -> bytes:
             segments.append(block(SEGMENT_ASR, part.text))
         if part.type == "image":
             segments[-1] += block(SEGMENT_IMAGES, metas.pop(0))
-    return b"".join(block(STORY_CLIPS, block(CLIP_ID, f"clip_{place:04d}") + block(CLIP_SEGMENTS, segment)) for place, segment in enumerate(segments))
+    return b"".join(
+        block(STORY_CLIPS, block(CLIP_ID, f"clip_{place:04d}") + block(CLIP_SEGMENTS, segment))
+        for place, segment in enumerate(segments)
+    )
 
 
 def story(row: Row) -> bytes:
@@ -85,11 +95,17 @@ def story(row: Row) -> bytes:
     """
     *prompt, answer = row.messages
     if len([message for message in prompt if message.role != "system"]) != 1:
-        raise refuse(row, "several_turns", f"has {len(row.messages)} messages; a Story holds one question and one answer")
+        raise refuse(
+            row, "several_turns", f"has {len(row.messages)} messages; a Story holds one question and one answer"
+        )
     try:
-        metas = [image_meta(image.bytes, caption) for image, caption in zip(row.images, row.image_captions, strict=True)]
+        metas = [
+            image_meta(image.bytes, caption) for image, caption in zip(row.images, row.image_captions, strict=True)
+        ]
     except ImageError as error:
-        raise refuse(row, "picture_format", f"a picture cannot be opened, and a Story states its size: {error}") from error
+        raise refuse(
+            row, "picture_format", f"a picture cannot be opened, and a Story states its size: {error}"
+        ) from error
     asked = row.image_roles.count("input")
     references = b"".join(block(STORY_REFERENCE_IMAGES, meta) for meta in metas[:asked])
     answered = clips(answer, metas[asked:])

@@ -1,8 +1,8 @@
 """What Megatron-Energon wants beside the tars of the webdataset format.
 
 Run `energon prepare OUT --non-interactive --split-ratio 1,0,0 --skip-dataset-yaml` once; it indexes the tars.
-Source: megatron-energon 7.4.1, docs/source/advanced/custom_sample_loader.md and crude datasets; its InterleavedSample has no
-roles, so samples stay crude and a cooker makes what the model wants.
+Source: megatron-energon 7.4.1, docs/source/advanced/custom_sample_loader.md and crude datasets; its InterleavedSample
+has no roles, so samples stay crude and a cooker makes what the model wants.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,9 @@ subflavors:
 """
 
 COOKER = '''\
-"""A cooker for these tars: crude sample -> interleaved pictures and texts with the role of each. Copy it and change what it returns."""
+"""A cooker for these tars: crude sample -> interleaved pictures and texts with the role of each. Copy it and change
+what it returns.
+"""
 
 from dataclasses import dataclass
 

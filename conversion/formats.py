@@ -11,8 +11,8 @@ from conversion.shard import Notes, ShardFolder
 from toolkit.errors import RowError, UnknownName, UsageError
 from toolkit.schema import COLUMNS, Row
 
-# A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told to skip.
-# Must pickle to be read in another process.
+# A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told
+# to skip. Must pickle to be read in another process.
 Shard = Callable[[], Iterable[Row | RowError]]
 OnBadRecord = Callable[[RowError], None]
 
@@ -126,7 +126,10 @@ def belongs_to(options: Any, name: str, *profiles: str) -> None:
     """Raises UsageError when an option was given that the chosen profile does not look at."""
     default = next(option.default for option in fields(options) if option.name == name)
     if getattr(options, name) != default and options.profile not in profiles:
-        raise UsageError(f"option {name!r} belongs to {', '.join(map(repr, profiles))} and has no effect on profile {options.profile!r}")
+        raise UsageError(
+            f"option {name!r} belongs to {', '.join(map(repr, profiles))} and has no effect on profile "
+            f"{options.profile!r}"
+        )
 
 
 def columns_lost(form: Format, options: Any) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from toolkit.errors import ImageError, RowError, SourceError, UnknownName
 from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, check_row, quadrant_of, text_of
 from toolkit.tasks import TASKS
 
-RecordReader = Callable[[dict[str, Any], Path, str], Row]  # (record, folder of the pictures, a name for a record without id)
+RecordReader = Callable[
+    [dict[str, Any], Path, str], Row
+]  # (record, folder of the pictures, a name for a record without id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,15 @@ def raise_it(error: RowError) -> None:
     raise error
 
 
-def record_shards(src: Path, options: ReadOptions, on_bad: OnBadRecord, patterns: Sequence[str], reader: RecordReader) -> list[Shard]:
+def record_shards(
+    src: Path, options: ReadOptions, on_bad: OnBadRecord, patterns: Sequence[str], reader: RecordReader
+) -> list[Shard]:
     """One shard per file: `src` itself, or the files in it that match a pattern."""
-    files = [src] if src.is_file() else sorted({path for pattern in patterns for path in src.glob(pattern) if path.name != REPORT_NAME})
+    files = (
+        [src]
+        if src.is_file()
+        else sorted({path for pattern in patterns for path in src.glob(pattern) if path.name != REPORT_NAME})
+    )
     if not files:
         raise SourceError(f"{src} is no file, and no folder with {' or '.join(patterns)}")
     return [partial(_rows_of, path, Path(options.image_folder or path.parent), on_bad, reader) for path in files]
@@ -64,7 +72,9 @@ def checked(reader: RecordReader, record: Any, folder: Path, name: str) -> Row:
         row = reader(record, folder, name)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         shown = sorted(record) if isinstance(record, dict) else type(record).__name__
-        raise RowError(f"not a record of this format ({type(error).__name__}: {error}); found {shown}", kind="bad_record") from error
+        raise RowError(
+            f"not a record of this format ({type(error).__name__}: {error}); found {shown}", kind="bad_record"
+        ) from error
     check_row(row)
     return row
 
@@ -88,21 +98,30 @@ def read_image(folder: Path, name: str) -> EncodedImage:
         raise ImageError(f"picture {name!r} is on the network; download it and name the file", kind="remote_image")
     path = Path(os.path.normpath(folder / name))
     if not path.is_relative_to(os.path.normpath(folder)):
-        raise ImageError(f"picture {name!r} lies outside {folder}; pass image_folder= with the folder that holds all pictures", kind="image_outside")
+        raise ImageError(
+            f"picture {name!r} lies outside {folder}; pass image_folder= with the folder that holds all pictures",
+            kind="image_outside",
+        )
     try:
         return EncodedImage(path.read_bytes(), name)
     except OSError as error:
-        raise ImageError(f"picture {name!r} cannot be read from {folder}: {error.strerror}", kind="missing_image") from error
+        raise ImageError(
+            f"picture {name!r} cannot be read from {folder}: {error.strerror}", kind="missing_image"
+        ) from error
 
 
-def foreign_row(record: dict[str, Any], messages: Sequence[Message], images: Sequence[EncodedImage], task: str, name: str, kind: str) -> Row:
+def foreign_row(
+    record: dict[str, Any], messages: Sequence[Message], images: Sequence[EncodedImage], task: str, name: str, kind: str
+) -> Row:
     """A row from a record that holds messages and pictures only; the roles of pictures follow the task.
 
     Raises:
         RowError: kind "no_task".
     """
     if task not in TASKS:
-        raise RowError(f"the record names no task we know ({task!r}); pass task= with one of {', '.join(TASKS)}", kind="no_task")
+        raise RowError(
+            f"the record names no task we know ({task!r}); pass task= with one of {', '.join(TASKS)}", kind="no_task"
+        )
     row_id = legal_id(record.get("id"), name)
     sides = [message.role for message in messages for part in message.content if part.type == "image"]
     return Row(
@@ -122,4 +141,7 @@ def foreign_row(record: dict[str, Any], messages: Sequence[Message], images: Seq
 def _image_roles(sides: Sequence[str], outputs: str) -> tuple[str, ...]:
     last = max((number for number, side in enumerate(sides) if side == "assistant"), default=-1)
     targets = {"all": set(range(len(sides))), "last": {last}, "none": set()}[outputs]
-    return tuple(("output" if number in targets else "intermediate") if side == "assistant" else "input" for number, side in enumerate(sides))
+    return tuple(
+        ("output" if number in targets else "intermediate") if side == "assistant" else "input"
+        for number, side in enumerate(sides)
+    )

@@ -3,7 +3,8 @@
     v15   llava.json, one list; at most one picture a row; the key `image` is left out for text rows
     next  llava-<task>.jsonl and mixture.yaml; `image` is a list
 
-Source: https://github.com/haotian-liu/LLaVA@c121f04 llava/train/train.py#L308 (preprocess_multimodal), #L655 (LazySupervisedDataset)
+Source: https://github.com/haotian-liu/LLaVA@c121f04 llava/train/train.py#L308 (preprocess_multimodal), #L655
+(LazySupervisedDataset)
 Source: https://github.com/LLaVA-VL/LLaVA-NeXT@df17966 llava/train/train.py#L381 (preprocess_multimodal), #L966 (yaml)
 """
 
@@ -33,8 +34,9 @@ class Options:
     """
     Attributes:
         profile: "v15" or "next".
-        output_images: what to do with a row whose answer has pictures, which LLaVA cannot be trained to draw: "error" stops,
-            "context" keeps them as placeholders in the answer (no loss on them), "drop" leaves the row out; the last two are counted.
+        output_images: what to do with a row whose answer has pictures, which LLaVA cannot be trained to draw: "error"
+            stops, "context" keeps them as placeholders in the answer (no loss on them), "drop" leaves the row out; the
+            last two are counted.
         root: put before the file names in mixture.yaml (profile next), which LLaVA-NeXT opens as they stand.
     """
 
@@ -69,7 +71,11 @@ PROFILES = {
         answer_images="any number, as context, with output_images='context'",
         trains_output_images=False,
         columns=_KEPT,
-        notes=(*_NOTES, "JSON Lines are read through mixture.yaml only; run from the output folder or pass root", f"deletes {DELETED_BY_NEXT!r} from any text"),
+        notes=(
+            *_NOTES,
+            "JSON Lines are read through mixture.yaml only; run from the output folder or pass root",
+            f"deletes {DELETED_BY_NEXT!r} from any text",
+        ),
     ),
 }
 
@@ -83,10 +89,14 @@ class LlavaWriter:
         if answer_images and self.options.output_images != "context":
             if self.options.output_images == "drop":
                 raise LeftOut(f"row {row.id!r}", kind="output_image")
-            problem = "its answer has pictures, which LLaVA cannot be trained to draw; pass output_images='context' or 'drop'"
+            problem = (
+                "its answer has pictures, which LLaVA cannot be trained to draw; pass output_images='context' or 'drop'"
+            )
             raise refuse(row, "output_image", problem)
         if self.options.profile == "v15" and len(row.images) > 1:
-            raise refuse(row, "several_images", f"has {len(row.images)} pictures; LLaVA 1.5 reads one; use profile='next'")
+            raise refuse(
+                row, "several_images", f"has {len(row.images)} pictures; LLaVA 1.5 reads one; use profile='next'"
+            )
         turns = [(SPEAKERS[message.role], turn_text(message.content)) for message in fold_system(row)]
         self._count(row, turns, answer_images)
         record: dict[str, Any] = {"id": row.id, "task": row.task}
@@ -100,7 +110,12 @@ class LlavaWriter:
 
     def _count(self, row: Row, turns: list[tuple[str, str]], answer_images: int) -> None:
         tally = self.shard.tally
-        tally.count("images_moved", "to_front_of_turn", row.id, sum(text.count(IMAGE_TAG) == 1 and not text.startswith(IMAGE_TAG) for _, text in turns))
+        tally.count(
+            "images_moved",
+            "to_front_of_turn",
+            row.id,
+            sum(text.count(IMAGE_TAG) == 1 and not text.startswith(IMAGE_TAG) for _, text in turns),
+        )
         tally.count("images_without_loss", "context", row.id, answer_images)
         tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
@@ -116,8 +131,19 @@ def wraps(options: Options) -> dict[str, tuple[str, str]]:
 def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
     if options.profile == "next":
         names = sorted(path.name for path in out.glob("llava-*.jsonl"))
-        mixture = {"datasets": [{"json_path": str(Path(options.root, name)), "sampling_strategy": "all"} for name in names]}
+        mixture = {
+            "datasets": [{"json_path": str(Path(options.root, name)), "sampling_strategy": "all"} for name in names]
+        }
         write_whole(out / "mixture.yaml", [yaml.safe_dump(mixture, sort_keys=False).encode()])
 
 
-FORMAT = Format(name="llava", options=Options, profiles=PROFILES, writer=LlavaWriter, wraps=wraps, finish=finish, read=read, read_options=ReadOptions)
+FORMAT = Format(
+    name="llava",
+    options=Options,
+    profiles=PROFILES,
+    writer=LlavaWriter,
+    wraps=wraps,
+    finish=finish,
+    read=read,
+    read_options=ReadOptions,
+)

@@ -1,4 +1,6 @@
-"""LLaVA files back to rows. Any LLaVA file will do, not only ours: leading dots, slashes and spaces in ids, one picture or a list."""
+"""LLaVA files back to rows. Any LLaVA file will do, not only ours: leading dots, slashes and spaces in ids, one picture
+or a list.
+"""
 
 from functools import partial
 from pathlib import Path

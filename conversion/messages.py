@@ -1,13 +1,14 @@
 """Messages of blocks, as OpenAI writes them, and the thin variants of four trainers.
 
-    openai         messages.jsonl: every column of the row; pictures as {"type": "image_url", "image_url": {"url": file}}; lossless
+    openai         messages.jsonl: every column of the row; pictures as {"type": "image_url", "image_url": {"url":
+                   file}}; lossless
     lmms-engine    messages.jsonl of id and the same messages, and lmms-engine.yaml
     trl            train-*.parquet: rows as they are, for `datasets` and TRL's vision collator; lossless
     ms-swift       messages.jsonl of strings with <image> and a list `images`
     llama-factory  the same, and dataset_info.json
 
-Source: trl 1.16 data_utils.py#L32; llamafactory 0.9.5 data/converter.py#L135, data/mm_plugin.py#L189; ms-swift 4.6 template/base.py#L58, #L1184;
-lmms-engine 0.1.4 datasets/naive/vision_dataset.py#L59, utils/data_utils.py#L129
+Source: trl 1.16 data_utils.py#L32; llamafactory 0.9.5 data/converter.py#L135, data/mm_plugin.py#L189; ms-swift 4.6
+template/base.py#L58, #L1184; lmms-engine 0.1.4 datasets/naive/vision_dataset.py#L59, utils/data_utils.py#L129
 """
 
 import json
@@ -49,27 +50,62 @@ class Options:
 _THIN = ("id", "messages", "images")
 _ANY = "any number, anywhere"
 PROFILES = {
-    "openai": Holds(consumers="this toolkit, and whoever reads OpenAI blocks", lossless=True, prompt_images=_ANY, answer_images=_ANY,
-                    trains_output_images=False, columns=ALL_COLUMNS,
-                    notes=("OpenAI's own fine-tuning refuses pictures in answers",)),
-    "trl": Holds(consumers="TRL (SFT of vision models)", lossless=True, prompt_images=_ANY, answer_images=_ANY,
-                 trains_output_images=False, columns=ALL_COLUMNS,
-                 notes=("load with datasets.load_dataset('parquet'); loss falls on placeholder ids, never on picture content",
-                        "a literal <image> in text breaks processors whose placeholder it is (LLaVA); counted under warned",
-                        "chat templates of Qwen3-VL and LLaVA-NeXT drop pictures in answers")),
-    "ms-swift": Holds(consumers="ms-swift", prompt_images=_ANY, answer_images="any number, as context", trains_output_images=False,
-                      columns=_THIN, notes=("picture paths are relative to the output folder: run there, or pass root",)),
-    "llama-factory": Holds(consumers="LLaMA-Factory", prompt_images=_ANY, answer_images="any number, as context", trains_output_images=False,
-                           columns=_THIN, notes=("set dataset_dir and media_dir to the output folder",)),
-    "lmms-engine": Holds(consumers="lmms-engine (BAGEL and others)", prompt_images=_ANY, answer_images=_ANY, trains_output_images=True,
-                         columns=_THIN, notes=("paths in lmms-engine.yaml are relative to the output folder: run there, or pass root",)),
-}  # fmt: skip
+    "openai": Holds(
+        consumers="this toolkit, and whoever reads OpenAI blocks",
+        lossless=True,
+        prompt_images=_ANY,
+        answer_images=_ANY,
+        trains_output_images=False,
+        columns=ALL_COLUMNS,
+        notes=("OpenAI's own fine-tuning refuses pictures in answers",),
+    ),
+    "trl": Holds(
+        consumers="TRL (SFT of vision models)",
+        lossless=True,
+        prompt_images=_ANY,
+        answer_images=_ANY,
+        trains_output_images=False,
+        columns=ALL_COLUMNS,
+        notes=(
+            "load with datasets.load_dataset('parquet'); loss falls on placeholder ids, never on picture content",
+            "a literal <image> in text breaks processors whose placeholder it is (LLaVA); counted under warned",
+            "chat templates of Qwen3-VL and LLaVA-NeXT drop pictures in answers",
+        ),
+    ),
+    "ms-swift": Holds(
+        consumers="ms-swift",
+        prompt_images=_ANY,
+        answer_images="any number, as context",
+        trains_output_images=False,
+        columns=_THIN,
+        notes=("picture paths are relative to the output folder: run there, or pass root",),
+    ),
+    "llama-factory": Holds(
+        consumers="LLaMA-Factory",
+        prompt_images=_ANY,
+        answer_images="any number, as context",
+        trains_output_images=False,
+        columns=_THIN,
+        notes=("set dataset_dir and media_dir to the output folder",),
+    ),
+    "lmms-engine": Holds(
+        consumers="lmms-engine (BAGEL and others)",
+        prompt_images=_ANY,
+        answer_images=_ANY,
+        trains_output_images=True,
+        columns=_THIN,
+        notes=("paths in lmms-engine.yaml are relative to the output folder: run there, or pass root",),
+    ),
+}
 
 
 def blocks(message: Message, names: list[str]) -> dict[str, Any]:
     """A message as OpenAI blocks; takes the names of its pictures from the front of `names`."""
     content = [
-        {"type": "text", "text": part.text} if part.type == "text" else {"type": "image_url", "image_url": {"url": names.pop(0)}} for part in message.content
+        {"type": "text", "text": part.text}
+        if part.type == "text"
+        else {"type": "image_url", "image_url": {"url": names.pop(0)}}
+        for part in message.content
     ]
     return {"role": message.role, "content": content}
 
@@ -136,12 +172,30 @@ def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) 
             "file_name": "messages.jsonl",
             "formatting": "sharegpt",
             "columns": {"messages": "messages", "images": "images"},
-            "tags": {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant", "system_tag": "system"},
+            "tags": {
+                "role_tag": "role",
+                "content_tag": "content",
+                "user_tag": "user",
+                "assistant_tag": "assistant",
+                "system_tag": "system",
+            },
         }
         write_whole(out / "dataset_info.json", [json.dumps({"unifiedvisual": entry}, indent=2).encode() + b"\n"])
     if options.profile == "lmms-engine":
-        entry = {"path": str(Path(options.root, "messages.jsonl")), "data_folder": options.root or ".", "data_type": "jsonl"}
+        entry = {
+            "path": str(Path(options.root, "messages.jsonl")),
+            "data_folder": options.root or ".",
+            "data_type": "jsonl",
+        }
         write_whole(out / "lmms-engine.yaml", [yaml.safe_dump({"datasets": [entry]}, sort_keys=False).encode()])
 
 
-FORMAT = Format(name="messages", options=Options, profiles=PROFILES, writer=writer, finish=finish, read=read, read_options=ReadOptions)
+FORMAT = Format(
+    name="messages",
+    options=Options,
+    profiles=PROFILES,
+    writer=writer,
+    finish=finish,
+    read=read,
+    read_options=ReadOptions,
+)

@@ -1,4 +1,6 @@
-"""Messages back to rows: our lossless file exactly; any other file of OpenAI blocks, or of strings with <image>, as far as it goes."""
+"""Messages back to rows: our lossless file exactly; any other file of OpenAI blocks, or of strings with <image>, as far
+as it goes.
+"""
 
 import base64
 import binascii
@@ -43,7 +45,9 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str)
         return foreign_row(record, messages, images, record.get("task") or task, name, "messages")
     columns = {column: value for column, value in record.items() if column in COLUMNS}
     columns["messages"] = [{"role": m.role, "content": [p._asdict() for p in m.content]} for m in messages]
-    columns["images"] = [{"bytes": image.bytes, "path": path} for image, path in zip(images, record["image_names"], strict=False)]
+    columns["images"] = [
+        {"bytes": image.bytes, "path": path} for image, path in zip(images, record["image_names"], strict=False)
+    ]
     return Row.from_dict(columns)
 
 

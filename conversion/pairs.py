@@ -43,7 +43,8 @@ def output_pairs(row: Row, *, text: str, input_images: str) -> list[Pair]:
 
     Args:
         text: "instruction" (the user's words) or "caption" (the prompt or caption of the picture itself).
-        input_images: "error" refuses rows whose prompt has pictures, for a pair cannot show them; "drop" leaves those pictures out.
+        input_images: "error" refuses rows whose prompt has pictures, for a pair cannot show them; "drop" leaves those
+            pictures out.
 
     Raises:
         RowError: kinds "no_output_image", "input_image", "no_text".
@@ -52,7 +53,12 @@ def output_pairs(row: Row, *, text: str, input_images: str) -> list[Pair]:
     if not outputs:
         raise refuse(row, "no_output_image", "has no output picture; a text-to-image pair needs one")
     if input_images == "error" and "input" in row.image_roles:
-        raise refuse(row, "input_image", "its prompt has pictures, which a text-to-image pair cannot hold; pass input_images='drop' to leave them out")
+        raise refuse(
+            row,
+            "input_image",
+            "its prompt has pictures, which a text-to-image pair cannot hold; pass input_images='drop' to leave them "
+            "out",
+        )
     instruction = row.instruction or text_of(row.messages, "user")
     pairs = [Pair(number, row.image_captions[number] if text == "caption" else instruction) for number in outputs]
     if not all(pair.text.strip() for pair in pairs):
@@ -76,7 +82,8 @@ def edit_steps(row: Row) -> list[Edit]:
     """A chain of edits, one per user turn: the picture before, the user's words, the output picture.
 
     Raises:
-        RowError: kinds "no_output_image", "input_images" (not exactly one, or one in a later turn), "output_images" (not one per turn), "no_text".
+        RowError: kinds "no_output_image", "input_images" (not exactly one, or one in a later turn), "output_images"
+            (not one per turn), "no_text".
     """
     if "output" not in row.image_roles:
         raise refuse(row, "no_output_image", "has no output picture; an edit needs one")
@@ -87,14 +94,23 @@ def edit_steps(row: Row) -> list[Edit]:
         number += len(here)
         if message.role == "user":
             if len(here) != (before < 0):
-                raise refuse(row, "input_images", f"a user turn has {len(here)} pictures; an edit starts from exactly one, in the first turn")
+                raise refuse(
+                    row,
+                    "input_images",
+                    f"a user turn has {len(here)} pictures; an edit starts from exactly one, in the first turn",
+                )
             before = here[0] if here else before
             words = text_of((message,), "user")
         elif message.role == "assistant":
             outputs = [image for image in here if row.image_roles[image] == "output"]
             if len(outputs) != 1 or not words:
                 kind = "output_images" if words else "no_text"
-                raise refuse(row, kind, f"a turn has {len(outputs)} output pictures and {len(words)} characters of instruction; an edit needs one and some")
+                raise refuse(
+                    row,
+                    kind,
+                    f"a turn has {len(outputs)} output pictures and {len(words)} characters of instruction; an edit "
+                    "needs one and some",
+                )
             steps.append(Edit(before, words, outputs[0]))
             before = outputs[0]
         elif here:

@@ -35,7 +35,11 @@ class ParquetShard:
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer = self._writer or pq.ParquetWriter(self._shard.path(self.name), self._schema, compression="snappy")
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=len(self._rows))
+            self._writer = self._writer or pq.ParquetWriter(
+                self._shard.path(self.name), self._schema, compression="snappy"
+            )
+            self._writer.write_table(
+                pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=len(self._rows)
+            )
             self.row_groups += 1
             self._rows, self._bytes = [], 0

@@ -1,4 +1,6 @@
-"""Tokenizers and encoders that a caller brings: named as "module:factory", so that options stay plain strings and reach other processes."""
+"""Tokenizers and encoders that a caller brings: named as "module:factory", so that options stay plain strings and reach
+other processes.
+"""
 
 from functools import cache
 from importlib import import_module
@@ -20,4 +22,7 @@ def load_plugin(name: str) -> Any:
             raise ImportError("not of that form")
         return getattr(import_module(module), factory)()
     except (ImportError, AttributeError) as error:
-        raise UsageError(f"{name!r} cannot be loaded: {error}; expected 'module:factory', a function without arguments in an importable module") from error
+        raise UsageError(
+            f"{name!r} cannot be loaded: {error}; expected 'module:factory', a function without arguments in an "
+            "importable module"
+        ) from error

@@ -32,7 +32,9 @@ def _lines(file: IO[str], path: Path) -> Iterator[Any]:
             try:
                 yield json.loads(line)
             except ValueError as error:
-                raise SourceError(f"{path}, line {number}: not JSON: {error}; expected one record a line, or one JSON list") from error
+                raise SourceError(
+                    f"{path}, line {number}: not JSON: {error}; expected one record a line, or one JSON list"
+                ) from error
 
 
 def _list_items(file: IO[str], path: Path) -> Iterator[Any]:
@@ -51,7 +53,10 @@ def _list_items(file: IO[str], path: Path) -> Iterator[Any]:
         if end < 0 or end == len(text):
             more = file.read(max(CHUNK, len(text)))  # as much again: a record of n chunks is parsed log n times
             if not more:
-                raise SourceError(f"{path}: record {number} is cut off or not JSON{f': {problem}' if end < 0 else ''}; expected a JSON list of records")
+                raise SourceError(
+                    f"{path}: record {number} is cut off or not JSON{f': {problem}' if end < 0 else ''}; expected a "
+                    "JSON list of records"
+                )
             text += more
             continue
         yield record

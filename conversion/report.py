@@ -14,7 +14,15 @@ from typing import Any
 REPORT_NAME = "conversion_report.json"
 EXAMPLES = 3  # ids kept for each reason
 # The counters kept per reason; everything else in a Report is a plain number.
-REASONS = ("rows_dropped", "images_dropped", "images_moved", "images_without_loss", "flattened", "warned", "columns_lost")
+REASONS = (
+    "rows_dropped",
+    "images_dropped",
+    "images_moved",
+    "images_without_loss",
+    "flattened",
+    "warned",
+    "columns_lost",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +41,8 @@ class Report:
         rows_dropped: reason -> rows left out.
         images_dropped: reason -> pictures left out ("row_dropped" = with their row).
         images_moved: reason -> pictures that the consumer sees at another place than the row has them.
-        images_without_loss: reason -> pictures of answers which the consumer shows to the model but does not train it to draw.
+        images_without_loss: reason -> pictures of answers which the consumer shows to the model but does not train it
+            to draw.
         flattened: reason -> rows whose text or structure was changed to fit.
         warned: reason -> rows that are whole, but which a known reader of the format does not read whole.
         columns_lost: column -> rows whose value of it is not in the output.
@@ -68,7 +77,9 @@ class Report:
     def reasons(self) -> list[tuple[str, str, int, tuple[str, ...]]]:
         """Rows of a table: what happened, the reason, how often, example ids."""
         return [
-            (counter, reason, count, self.examples.get(f"{counter}.{reason}", ())) for counter in REASONS for reason, count in getattr(self, counter).items()
+            (counter, reason, count, self.examples.get(f"{counter}.{reason}", ()))
+            for counter in REASONS
+            for reason, count in getattr(self, counter).items()
         ]
 
 

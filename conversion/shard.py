@@ -195,9 +195,14 @@ def check_ids(parts: Sequence[Path]) -> None:
     values, counts = np.unique(np.concatenate(digests), return_counts=True) if digests else (np.array([]), np.array([]))
     suspects = set(values[counts > 1].tolist())
     if suspects:
-        found = [line.decode().strip() for line in _lines([part / "ids.txt" for part in parts]) if _digest(line) in suspects]
+        found = [
+            line.decode().strip() for line in _lines([part / "ids.txt" for part in parts]) if _digest(line) in suspects
+        ]
         twice = [row_id for row_id, count in Counter(found).items() if count > 1]
-        raise RowError(f"ids occur in more than one shard: {shorten(twice)}; ids must be unique, for they name files and samples", kind="duplicate_id")
+        raise RowError(
+            f"ids occur in more than one shard: {shorten(twice)}; ids must be unique, for they name files and samples",
+            kind="duplicate_id",
+        )
 
 
 def _digest(line: bytes) -> int:

@@ -57,7 +57,9 @@ def convert(
         RowError: a bad row, or one that does not fit, unless skipped or dropped.
     """
     tasks = tuple(tasks)
-    opened = open_source(source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row)
+    opened = open_source(
+        source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row
+    )
     return convert_shards(
         shards_of(opened, tasks),
         Path(out),
@@ -81,7 +83,9 @@ def shards_of(source: UpstreamSource | PackedSource, tasks: Iterable[str]) -> li
     """
     names = source.shards(tuple(tasks))
     if not names:
-        raise UnifiedVisualError(f"{source.repository.name} has no rows of these tasks; it has: {', '.join(source.tasks)}")
+        raise UnifiedVisualError(
+            f"{source.repository.name} has no rows of these tasks; it has: {', '.join(source.tasks)}"
+        )
     return [partial(_rows_of, source, name, owns_unknown=number == 0) for number, name in enumerate(names)]
 
 

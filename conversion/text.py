@@ -1,7 +1,8 @@
 """Messages as one string with placeholders, and back.
 
-A part ends where a line break and the next part begin: "<image>\\nWhat is this?". A literal "<image>" in a text gets a backslash,
-"<\\image>"; the escape is reversible whatever the text holds, for a text that already has backslashes there gets one more.
+A part ends where a line break and the next part begin: "<image>\\nWhat is this?". A literal "<image>" in a text gets a
+backslash, "<\\image>"; the escape is reversible whatever the text holds, for a text that already has backslashes there
+gets one more.
 """
 
 import re
@@ -10,7 +11,8 @@ from collections.abc import Iterable
 from toolkit.schema import IMAGE_PART, Message, Part, Row
 
 IMAGE_TAG = "<image>"
-# What one reader or another takes for a picture, a film, a sound or a box; escaped for all, so that there is one way back.
+# What one reader or another takes for a picture, a film, a sound or a box; escaped for all, so that there is one way
+# back.
 # Source: llamafactory 0.9.5 extras/constants.py#L24; ms-swift 4.6 template/base.py#L58
 _LITERAL = re.compile(r"<(\\*)(image|video|audio|bbox|ref-object|cot-process|start-image)>")
 
@@ -42,7 +44,11 @@ def has_literal(row: Row) -> bool:
 
 def has_neighbours(row: Row) -> bool:
     """Whether two texts lie side by side, so that a format of strings joins them."""
-    return any(first.type == second.type == "text" for message in row.messages for first, second in zip(message.content, message.content[1:], strict=False))
+    return any(
+        first.type == second.type == "text"
+        for message in row.messages
+        for first, second in zip(message.content, message.content[1:], strict=False)
+    )
 
 
 def fold_system(row: Row) -> tuple[Message, ...]:

@@ -11,7 +11,9 @@ from toolkit.errors import UsageError
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
-def import_rows(name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, on_bad: OnBadRecord = raise_it) -> list[Shard]:
+def import_rows(
+    name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, on_bad: OnBadRecord = raise_it
+) -> list[Shard]:
     """Shards whose rows come from files of a training format; every row has passed `check_row`.
 
     Args:

@@ -1,12 +1,15 @@
 """WebDataset: tar files whose members of one key make a sample.
 
-    rows   <id>.json, <id>.0.jpg, <id>.1.png ...   lossless: the JSON holds every column, its picture parts name their members
-    pairs  <id>-<n>.jpg, <id>-<n>.txt              a picture and its text, for text-to-image trainers; one sample per output picture
+    rows   <id>.json, <id>.0.jpg, <id>.1.png ...   lossless: the JSON holds every column, its picture parts name their
+           members
+    pairs  <id>-<n>.jpg, <id>-<n>.txt              a picture and its text, for text-to-image trainers; one sample per
+           output picture
 
 Keys hold no dot, for readers cut a member's name at the first. features.json names every member that occurs, because
 `datasets` would otherwise guess from five samples and drop what those lack.
 
-Source: https://github.com/webdataset/webdataset src/webdataset/tariterators.py#L25; datasets 5.2 packaged_modules/webdataset/webdataset.py#L79
+Source: https://github.com/webdataset/webdataset src/webdataset/tariterators.py#L25; datasets 5.2
+packaged_modules/webdataset/webdataset.py#L79
 """
 
 import json
@@ -30,7 +33,9 @@ from toolkit.errors import UsageError
 from toolkit.schema import Row
 
 PAIR_SUFFIXES = ("jpg", "png", "webp")  # Source: https://github.com/showlab/Show-o@45a5a2d training/data.py#L185
-WRITE_BACK = 32 << 20  # bytes after which the disk is told to start; the flush at the end then finds little left to wait for
+WRITE_BACK = (
+    32 << 20
+)  # bytes after which the disk is told to start; the flush at the end then finds little left to wait for
 END = b"\0" * 1024  # two empty blocks end a tar
 
 
@@ -64,7 +69,10 @@ PROFILES = {
         answer_images="any number, anywhere",
         trains_output_images=True,
         columns=ALL_COLUMNS,
-        notes=("what is trained is the consumer's choice", "load_dataset('webdataset') without features=... fails or silently drops pictures"),
+        notes=(
+            "what is trained is the consumer's choice",
+            "load_dataset('webdataset') without features=... fails or silently drops pictures",
+        ),
     ),
     "pairs": Holds(
         consumers="text-to-image trainers: BLIP3o, Show-o",
@@ -142,7 +150,11 @@ class WebDatasetWriter:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
         suffixes = [suffix_of(row.images[pair.image]) for pair in pairs]
         if strange := set(suffixes) - set(PAIR_SUFFIXES):
-            raise refuse(row, "picture_format", f"an output picture is {strange.pop()!r}; text-to-image trainers read {', '.join(PAIR_SUFFIXES)}")
+            raise refuse(
+                row,
+                "picture_format",
+                f"an output picture is {strange.pop()!r}; text-to-image trainers read {', '.join(PAIR_SUFFIXES)}",
+            )
         count_pairs(self.shard.tally, row, pairs)
         self.shard.tally.images_out += len(pairs)
         self.shard.tally.count("warned", "not_jpg", row.id, any(suffix != "jpg" for suffix in suffixes))
@@ -154,27 +166,37 @@ class WebDatasetWriter:
 
 
 def sample_record(row: Row, members: Sequence[str]) -> dict[str, Any]:
-    """Every column of the row; its picture parts name the members that hold them: {"type": "image", "image": "0.jpg"}."""
+    """Every column of the row; its picture parts name their members: {"type": "image", "image": "0.jpg"}."""
     columns = row.to_dict()
     names = iter(members)
     for message in columns["messages"]:
-        message["content"] = [part if part["type"] == "text" else {"type": "image", "image": next(names)} for part in message["content"]]
+        message["content"] = [
+            part if part["type"] == "text" else {"type": "image", "image": next(names)} for part in message["content"]
+        ]
     columns["image_names"] = [image["path"] for image in columns.pop("images")]
     return columns
 
 
 def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
-    fields = sorted({field for note in notes for field in note["fields"]}, key=lambda name: ("." in name, len(name), name))
+    fields = sorted(
+        {field for note in notes for field in note["fields"]}, key=lambda name: ("." in name, len(name), name)
+    )
     write_whole(out / "features.json", [json.dumps(hf_features(fields), indent=2).encode() + b"\n"])
     write_whole(out / "README.md", [hf_readme(fields).encode()])
     if options.profile == "rows":
         write_whole(out / ".nv-meta" / "dataset.yaml", [DATASET_YAML.encode()])
-        write_whole(out / ".nv-meta" / "split.yaml", [split_yaml([name for note in notes for name in note["tars"]]).encode()])
+        write_whole(
+            out / ".nv-meta" / "split.yaml", [split_yaml([name for note in notes for name in note["tars"]]).encode()]
+        )
         write_whole(out / "cooker.py", [COOKER.encode()])
 
 
 # Suffix -> the feature `datasets` reads it with; any other is a picture.
-_FEATURES = {"json": {"_type": "Json"}, "txt": {"dtype": "string", "_type": "Value"}, "bin": {"dtype": "binary", "_type": "Value"}}
+_FEATURES = {
+    "json": {"_type": "Json"},
+    "txt": {"dtype": "string", "_type": "Value"},
+    "bin": {"dtype": "binary", "_type": "Value"},
+}
 _KEYS = ("__key__", "__url__")
 
 
@@ -197,8 +219,17 @@ def hf_readme(fields: Sequence[str]) -> str:
 _README = """\
 WebDataset shards written by UnifiedVisual; `conversion_report.json` says what they hold and what they do not.
 
-- `datasets.load_dataset(<this folder>)` reads the features above. Without them it would guess from five samples and drop pictures.
+- `datasets.load_dataset(<this folder>)` reads the features above.
+  Without them it would guess from five samples and drop pictures.
 - `webdataset.WebDataset(<tars>)` reads the tars as they are. Members are named in the JSON; do not rely on their order.
 """
 
-FORMAT = Format(name="webdataset", options=Options, profiles=PROFILES, writer=WebDatasetWriter, finish=finish, read=read, read_options=ReadOptions)
+FORMAT = Format(
+    name="webdataset",
+    options=Options,
+    profiles=PROFILES,
+    writer=WebDatasetWriter,
+    finish=finish,
+    read=read,
+    read_options=ReadOptions,
+)

@@ -1,4 +1,6 @@
-"""WebDataset tars back to rows: our lossless samples exactly, and the pairs of a picture and a text that text-to-image sets hold."""
+"""WebDataset tars back to rows: our lossless samples exactly, and the pairs of a picture and a text that text-to-image
+sets hold.
+"""
 
 import json
 import re
@@ -6,6 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conversion.formats import OnBadRecord, Shard
 from conversion.importing import ReadOptions, checked, foreign_row
@@ -76,7 +79,10 @@ def sample_to_row(sample: Sample, key: str, task: str) -> Row:
     text = next((sample[name] for name in TEXTS if name in sample), None)
     picture = next(((name, sample[name]) for name in PICTURES if name in sample), None)
     if text is None or picture is None:
-        raise RowError(f"has members {sorted(sample)}; expected our json, or one of {TEXTS} and one of {PICTURES}", kind="bad_record")
+        raise RowError(
+            f"has members {sorted(sample)}; expected our json, or one of {TEXTS} and one of {PICTURES}",
+            kind="bad_record",
+        )
     messages = (Message("user", (Part("text", text.decode()),)), Message("assistant", (IMAGE_PART,)))
     name, content = picture
     return foreign_row({"id": key}, messages, [EncodedImage(content, f"{key}.{name}")], task, key, "webdataset")
@@ -98,8 +104,11 @@ def _our_row(record: dict[str, object], sample: Sample) -> Row:
             if part["type"] == "image":
                 name = part.pop("image")
                 if name not in sample:
-                    raise ImageError(f"picture {name!r} is not in the sample; it has {sorted(sample)}", kind="missing_image")
+                    raise ImageError(
+                        f"picture {name!r} is not in the sample; it has {sorted(sample)}", kind="missing_image"
+                    )
                 images.append(sample[name])
                 part["text"] = ""
-    columns["images"] = [{"bytes": image, "path": path} for image, path in zip(images, record["image_names"], strict=False)]  # type: ignore[call-overload]
+    names: Any = record["image_names"]
+    columns["images"] = [{"bytes": image, "path": path} for image, path in zip(images, names, strict=False)]
     return Row.from_dict(columns)

@@ -53,7 +53,9 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
         raise UsageError(f"no example row of {shorten(missing)}; expected one of every task of the manifest")
     shown = {task: examples[task] for task in manifest.tasks}
     metadata = card_data(manifest, origins={row.origin for row in shown.values()})
-    body = Template(files(__package__).joinpath("template.md").read_text(encoding="utf-8")).substitute(_values(manifest, shown, repo_id), plots=_plots(plots))
+    body = Template(files(__package__).joinpath("template.md").read_text(encoding="utf-8")).substitute(
+        _values(manifest, shown, repo_id), plots=_plots(plots)
+    )
     return str(DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
 
 
@@ -62,7 +64,9 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
     text_only = [task for task in manifest.tasks if TASKS[task].quadrant.endswith("-text")]
     return {
         "repo_id": repo_id,
-        "config": min(with_pictures, key=lambda task: manifest.total("bytes", [task]), default="all"),  # the least to download
+        "config": min(
+            with_pictures, key=lambda task: manifest.total("bytes", [task]), default="all"
+        ),  # the least to download
         "train_config": next(iter(text_only), "all"),
         "upstream": UPSTREAM_REPOSITORY,
         "not_stated": NOT_STATED,
@@ -71,11 +75,16 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
         "families": ", ".join(f"`{family}`" for family in _families(manifest)) or "none here",
         "task_table": _task_table(manifest),
         "quadrant_table": _quadrant_table(manifest),
-        "column_table": table(("column", "type", "what it holds"), [(f"`{name}`", f"`{type_name(name)}`", text) for name, text in MEANINGS.items()]),
+        "column_table": table(
+            ("column", "type", "what it holds"),
+            [(f"`{name}`", f"`{type_name(name)}`", text) for name, text in MEANINGS.items()],
+        ),
         "worked_rows": "\n\n".join(_worked_row(task, row) for task, row in examples.items()),
         "source_table": _source_table(manifest),
         "conflicts": _conflicts(manifest),
-        "built_table": table(("task", "how the paper builds it"), [(f"`{task}`", TASKS[task].built) for task in manifest.tasks]),
+        "built_table": table(
+            ("task", "how the paper builds it"), [(f"`{task}`", TASKS[task].built) for task in manifest.tasks]
+        ),
         "packing": code_json({"source": manifest.source, "options": manifest.options}),
         "skipped": _skipped(manifest),
         "authors": " and ".join(f"{family}, {given}" for given, family in AUTHORS),
@@ -84,7 +93,9 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
 
 
 def _families(manifest: Manifest) -> list[str]:
-    return [name for name, tasks in CONFIGS.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)]
+    return [
+        name for name, tasks in CONFIGS.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)
+    ]
 
 
 def _what_it_is(examples: Mapping[str, Row]) -> str:
@@ -93,22 +104,35 @@ def _what_it_is(examples: Mapping[str, Row]) -> str:
         by_origin.setdefault(row.origin, []).append(task)
     if set(by_origin) == {"upstream"}:
         return (
-            f"This is {UPSTREAM_REPOSITORY}, packed anew by the UnifiedVisual toolkit: one schema for all tasks, pictures inside the rows. Rows are of origin "
+            f"This is {UPSTREAM_REPOSITORY}, packed anew by the UnifiedVisual toolkit: one schema for all tasks, "
+            "pictures inside the rows. Rows are of origin "
             "`upstream`, judged by the first of each task; the column `origin` says it of each row."
         )
     listed = "; ".join(f"{inline(origin)} ({', '.join(tasks)})" for origin, tasks in sorted(by_origin.items()))
     return (
-        f"**Not all of this is the published {UPSTREAM_REPOSITORY}.** Origins, judged by the first row of each task: {listed}. `generated` rows were made by "
-        "models and `procedural` rows by a program, both with the UnifiedVisual toolkit, and neither count as published rows. The column `origin` says it of "
+        f"**Not all of this is the published {UPSTREAM_REPOSITORY}.** Origins, judged by the first row of each task: "
+        f"{listed}. `generated` rows were made by "
+        "models and `procedural` rows by a program, both with the UnifiedVisual toolkit, and neither count as "
+        "published rows. The column `origin` says it of "
         "each row."
     )
 
 
 def _counts_line(manifest: Manifest) -> str:
     rows, images, size = (manifest.total(column) for column in ("rows", "images", "bytes"))
-    line = f"{rows:,} rows with {images:,} pictures of {len(manifest.tasks)} tasks, in {len(manifest.shards):,} Parquet files of {_bytes(size)} together."
+    line = (
+        f"{rows:,} rows with {images:,} pictures of {len(manifest.tasks)} tasks, in {len(manifest.shards):,} "
+        f"Parquet files of {_bytes(size)} together."
+    )
     published = sum(task.published_rows for task in TASKS.values())
-    return line if rows == published else f"{line} **The published dataset has {published:,} rows of {len(TASKS)} tasks**; the table shows where they differ."
+    return (
+        line
+        if rows == published
+        else (
+            f"{line} **The published dataset has {published:,} rows of {len(TASKS)} tasks**; the table shows "
+            "where they differ."
+        )
+    )
 
 
 def _task_table(manifest: Manifest) -> str:
@@ -125,7 +149,15 @@ def _task_table(manifest: Manifest) -> str:
         for task in manifest.tasks
     ]
     published = sum(TASKS[task].published_rows for task in manifest.tasks)
-    total = ("all", "", "", manifest.total("rows"), published, manifest.total("images"), _bytes(manifest.total("bytes")))
+    total = (
+        "all",
+        "",
+        "",
+        manifest.total("rows"),
+        published,
+        manifest.total("images"),
+        _bytes(manifest.total("bytes")),
+    )
     return table(("task", "family", "published quadrant", "rows", "published", "pictures", "size"), [*rows, total])
 
 
@@ -135,7 +167,10 @@ def _quadrant_table(manifest: Manifest) -> str:
     for task in manifest.tasks:
         found.update(manifest.quadrants(task))
         published[TASKS[task].quadrant] += TASKS[task].published_rows
-    tasks = {quadrant: [f"`{task}`" for task in manifest.tasks if manifest.quadrants(task).get(quadrant)] for quadrant in found}
+    tasks = {
+        quadrant: [f"`{task}`" for task in manifest.tasks if manifest.quadrants(task).get(quadrant)]
+        for quadrant in found
+    }
     names = (*QUADRANTS, *sorted(set(found) - set(QUADRANTS)))
     return table(
         ("quadrant", "rows", "published", "tasks with such rows"),
@@ -145,15 +180,23 @@ def _quadrant_table(manifest: Manifest) -> str:
 
 def _plots(paths: Iterable[str]) -> str:
     """Plots, then sheets; of a plot the version on light paper, which is readable everywhere."""
-    chosen = sorted((path for path in paths if not path.endswith("-dark.svg")), key=lambda path: ("/sheet-" in path, path))
+    chosen = sorted(
+        (path for path in paths if not path.endswith("-dark.svg")), key=lambda path: ("/sheet-" in path, path)
+    )
     shown = (f"![{path.rpartition('/')[2].rpartition('.')[0].removesuffix('-light')}]({path})" for path in chosen)
     return "".join(["\n\n### At a glance", *(f"\n\n{picture}" for picture in shown)]) if chosen else ""
 
 
 def _worked_row(task: str, row: Row) -> str:
-    columns = {**row.to_dict(), PICTURES: [{"bytes": f"{len(image.bytes):,} bytes", "path": image.path} for image in row.images]}
+    columns = {
+        **row.to_dict(),
+        PICTURES: [{"bytes": f"{len(image.bytes):,} bytes", "path": image.path} for image in row.images],
+    }
     pictures = ", ".join(row.image_roles) or "none"
-    summary = f"{inline(task)}: {inline(row.id)}, {inline(row.quadrant)}, origin {inline(row.origin)}, pictures: {inline(pictures)}"
+    summary = (
+        f"{inline(task)}: {inline(row.id)}, {inline(row.quadrant)}, origin {inline(row.origin)}, pictures: "
+        f"{inline(pictures)}"
+    )
     return f"<details>\n<summary>{summary}</summary>\n\n{code_json(columns)}\n\n</details>"
 
 
@@ -164,8 +207,16 @@ def _source_table(manifest: Manifest) -> str:
 
 def _conflicts(manifest: Manifest) -> str:
     """Sources whose own statements disagree are told, not resolved."""
-    listed = [f"- {_link(TASKS[task].source)}: {TASKS[task].license}." for task in manifest.tasks if TASKS[task].license.startswith("conflicting")]
-    return "Statements that conflict, told here and not resolved:\n\n" + "\n".join(listed) if listed else "No conflicting statements were found."
+    listed = [
+        f"- {_link(TASKS[task].source)}: {TASKS[task].license}."
+        for task in manifest.tasks
+        if TASKS[task].license.startswith("conflicting")
+    ]
+    return (
+        "Statements that conflict, told here and not resolved:\n\n" + "\n".join(listed)
+        if listed
+        else "No conflicting statements were found."
+    )
 
 
 def _link(source: str) -> str:
@@ -173,7 +224,12 @@ def _link(source: str) -> str:
 
 
 def _skipped(manifest: Manifest) -> str:
-    rows = [(inline(task), inline(kind), count) for task, kinds in sorted(manifest.skipped.items()) for kind, count in sorted(kinds.items()) if count]
+    rows = [
+        (inline(task), inline(kind), count)
+        for task, kinds in sorted(manifest.skipped.items())
+        for kind, count in sorted(kinds.items())
+        if count
+    ]
     return table(("task", "why", "rows"), rows) if rows else "None."
 
 

@@ -10,11 +10,16 @@ from toolkit.schema import ARROW_SCHEMA
 MEANINGS = {
     "id": "unique over the whole dataset, [a-z0-9_-]+",
     "task": "name of the task, as in the table above",
-    "quadrant": "input -> output modality of this row: mm-mm, mm-text, text-mm or text-text; mm means that pictures take part",
+    "quadrant": (
+        "input -> output modality of this row: mm-mm, mm-text, text-mm or text-text; mm means that pictures take part"
+    ),
     "source": "dataset the row was drawn from; empty = not stated",
     "license": "licence of that source; empty = not stated",
     "origin": "upstream (as published), generated (by models) or procedural (by a program that draws scenes)",
-    "messages": "optional system turn, then user and assistant in turn; the n-th part of type image, read from top to bottom, stands for images[n]",
+    "messages": (
+        "optional system turn, then user and assistant in turn; the n-th part of type image, read from "
+        "top to bottom, stands for images[n]"
+    ),
     "images": "pictures in reading order over the whole row, prompt then answer; the original encoded bytes",
     "image_roles": "aligned with images: input, intermediate (part of a rationale) or output (a target)",
     "image_captions": "aligned with images: generation prompt, alt text or caption; empty = unknown",
@@ -30,7 +35,8 @@ PICTURES = "images"  # the one column that holds pictures; Arrow knows it only a
 def yaml_features() -> list[dict[str, Any]]:
     """`schema.features()` as `dataset_info.features` of a card, in words that datasets 3.6 and 5.2 both read the same.
 
-    A list of fixed length is called `sequence`: 3.6 drops the length of a `list`. Source: datasets 3.6.0, Features._from_yaml_list.
+    A list of fixed length is called `sequence`: 3.6 drops the length of a `list`. Source: datasets 3.6.0,
+    Features._from_yaml_list.
     """
     return [{"name": PICTURES, "list": "image"} if field.name == PICTURES else _named(field) for field in ARROW_SCHEMA]
 
@@ -46,7 +52,10 @@ def _named(field: pa.Field) -> dict[str, Any]:
     if not pa.types.is_list(field.type):
         return {"name": field.name, "dtype": _dtype(field.type)}
     inner = field.type.value_type
-    return {"name": field.name, "list": [_named(each) for each in inner] if pa.types.is_struct(inner) else _dtype(inner)}
+    return {
+        "name": field.name,
+        "list": [_named(each) for each in inner] if pa.types.is_struct(inner) else _dtype(inner),
+    }
 
 
 def _words(kind: pa.DataType) -> str:

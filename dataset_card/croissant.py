@@ -1,9 +1,11 @@
 """Croissant 1.0 metadata of a packed dataset: its files with hashes, and a record set a task.
 
-    repository (git)  <-  a FileObject a shard, with sha256          <-  a FileSet a task  <-  a RecordSet a task  <-  a Field a column
+    repository (git)  <-  a FileObject a shard, with sha256          <-  a FileSet a task  <-  a RecordSet a task  <-  a
+    Field a column
 
-The column `messages` is not among the fields: the parts of a message are a list inside a list, which a Croissant 1.0 reader cannot take out of Parquet
-(mlcroissant 1.1.1 takes one level and the first match of a JSONPath). The record sets say so; every Parquet reader has the column.
+The column `messages` is not among the fields: the parts of a message are a list inside a list, which a Croissant 1.0
+reader cannot take out of Parquet (mlcroissant 1.1.1 takes one level and the first match of a JSONPath). The record sets
+say so; every Parquet reader has the column.
 Source: mlcommons/croissant, docs/croissant-spec-1.0.md
 """
 
@@ -75,17 +77,25 @@ def croissant(manifest: Manifest, *, repo_id: str, url: str) -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": repo_id.rpartition("/")[2],
         "alternateName": repo_id,
-        "description": f"Unified vision-language rows with pictures in prompts and in answers: {manifest.total('rows'):,} rows of {len(manifest.tasks)} tasks.",
+        "description": (
+            "Unified vision-language rows with pictures in prompts and in answers: "
+            f"{manifest.total('rows'):,} rows of {len(manifest.tasks)} tasks."
+        ),
         "url": url,
         "license": NOT_STATED,
-        # Month of the paper that came with the dataset, as its arXiv number says it; the day the dataset appeared is not stated.
+        # Month of the paper that came with the dataset, as its arXiv number says it; the day the dataset appeared is
+        # not stated.
         "datePublished": "2025-09",
         "version": f"{manifest.format}.0.0+{digest[:12]}",  # of the layout, and of the content
         "inLanguage": "en",
         "citeAs": "https://arxiv.org/abs/2509.14738",
         "creator": [{"@type": "sc:Person", "name": f"{given} {family}"} for given, family in AUTHORS],
         "keywords": ["multimodal", "interleaved", "vision-language", "image generation", "visual reasoning"],
-        "distribution": [_repository(url, digest), *(_file(shard) for shard in manifest.shards), *(_file_set(task) for task in manifest.tasks)],
+        "distribution": [
+            _repository(url, digest),
+            *(_file(shard) for shard in manifest.shards),
+            *(_file_set(task) for task in manifest.tasks),
+        ],
         "recordSet": [_record_set(task, manifest.total("rows", [task])) for task in manifest.tasks],
     }
 
@@ -95,7 +105,10 @@ def _repository(url: str, digest: str) -> dict[str, Any]:
         "@type": "cr:FileObject",
         "@id": REPOSITORY,
         "name": REPOSITORY,
-        "description": f"The repository. A git repository has no hash of its own: sha256 is that of {MANIFEST}, which holds those of all its data files.",
+        "description": (
+            f"The repository. A git repository has no hash of its own: sha256 is that of {MANIFEST}, "
+            "which holds those of all its data files."
+        ),
         "contentUrl": url,
         "encodingFormat": "git+https",
         "sha256": digest,
@@ -133,7 +146,10 @@ def _record_set(task: str, rows: int) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": task,
         "name": task,
-        "description": f"{rows:,} rows; {TASKS[task].built}. The column {NOT_A_FIELD}, a list of lists, is left out here; read it from the Parquet files.",
+        "description": (
+            f"{rows:,} rows; {TASKS[task].built}. The column {NOT_A_FIELD}, a list of lists, is left "
+            "out here; read it from the Parquet files."
+        ),
         "key": {"@id": f"{task}/id"},
         "field": [_field(task, column) for column in ARROW_SCHEMA if column.name != NOT_A_FIELD],
     }
@@ -147,12 +163,22 @@ def _field(task: str, column: pa.Field) -> dict[str, Any]:
     if not pa.types.is_list(kind):
         return {**field, "dataType": _data_type(kind), "source": _source(task, column.name)}
     if not pa.types.is_struct(kind.value_type):
-        return {**field, "dataType": _data_type(kind.value_type), "repeated": True, "source": _source(task, column.name)}
+        return {
+            **field,
+            "dataType": _data_type(kind.value_type),
+            "repeated": True,
+            "source": _source(task, column.name),
+        }
     return {**field, "repeated": True, "subField": [_sub_field(task, column.name, part) for part in kind.value_type]}
 
 
 def _sub_field(task: str, column: str, part: pa.Field) -> dict[str, Any]:
-    field = {"@type": "cr:Field", "@id": f"{task}/{column}/{part.name}", "name": part.name, "source": _source(task, column, part.name)}
+    field = {
+        "@type": "cr:Field",
+        "@id": f"{task}/{column}/{part.name}",
+        "name": part.name,
+        "source": _source(task, column, part.name),
+    }
     if pa.types.is_fixed_size_list(part.type):
         return {**field, "dataType": _data_type(part.type.value_type), "repeated": True}
     return {**field, "dataType": _data_type(part.type)}

@@ -9,14 +9,24 @@ from dataset_card.columns import yaml_features
 from toolkit.sources.manifest import Manifest
 from toolkit.tasks import CONFIGS, QUADRANTS, TASKS, UPSTREAM_REPOSITORY
 
-# Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image; the others follow from the rows.
+# Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image;
+# the others follow from the rows.
 CATEGORIES = {
     "mm-mm": ("image-text-to-text", "image-to-image"),
     "mm-text": ("image-text-to-text",),
     "text-mm": ("text-to-image",),
     "text-text": ("text-generation",),
 }
-TAGS = ["any-to-any", "interleaved", "chain-of-thought", "image-generation", "image-editing", "visual-reasoning", "synthetic", "arxiv:2509.14738"]
+TAGS = [
+    "any-to-any",
+    "interleaved",
+    "chain-of-thought",
+    "image-generation",
+    "image-editing",
+    "visual-reasoning",
+    "synthetic",
+    "arxiv:2509.14738",
+]
 # The Hub's word where no licence is stated. "other" would say that there is a licence to look up.
 # Source: huggingface.co/docs/hub/repositories-licenses
 LICENSE = "unknown"
@@ -27,9 +37,14 @@ def card_data(manifest: Manifest, *, origins: Iterable[str]) -> DatasetCardData:
     """Metadata of a packed dataset.
 
     Args:
-        origins: values of the column `origin`, as far as known; the published dataset is a source where "upstream" is among them.
+        origins: values of the column `origin`, as far as known; the published dataset is a source where "upstream" is
+            among them.
     """
-    configs = {config: present for config, tasks in CONFIGS.items() if (present := [task for task in tasks if task in manifest.tasks])}
+    configs = {
+        config: present
+        for config, tasks in CONFIGS.items()
+        if (present := [task for task in tasks if task in manifest.tasks])
+    }
     quadrants = {quadrant for task in manifest.tasks for quadrant in manifest.quadrants(task)}
     upstream = [UPSTREAM_REPOSITORY] if "upstream" in origins else []
     sources = (*upstream, *(source for task in manifest.tasks if (source := TASKS[task].source)))
@@ -39,7 +54,11 @@ def card_data(manifest: Manifest, *, origins: Iterable[str]) -> DatasetCardData:
         license=LICENSE,
         size_categories=[size_category(manifest.total("rows"))],
         source_datasets=list(dict.fromkeys(sources)) or ["original"],
-        task_categories=list(dict.fromkeys(category for quadrant in QUADRANTS if quadrant in quadrants for category in CATEGORIES[quadrant])),
+        task_categories=list(
+            dict.fromkeys(
+                category for quadrant in QUADRANTS if quadrant in quadrants for category in CATEGORIES[quadrant]
+            )
+        ),
         tags=list(TAGS),
         configs=[_config(config, tasks) for config, tasks in configs.items()],
         dataset_info=[_info(manifest, config, tasks) for config, tasks in configs.items()],
@@ -64,7 +83,15 @@ def _config(config: str, tasks: list[str]) -> dict[str, Any]:
 
 
 def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
-    """Sizes are those of the files: pictures make up nearly all of them and are stored as they are, so memory needs about the same."""
+    """Sizes are those of the files: pictures make up nearly all of them and are stored as they are, so memory needs
+    about the same.
+    """
     size = manifest.total("bytes", tasks)
     splits = [{"name": "train", "num_bytes": size, "num_examples": manifest.total("rows", tasks)}]
-    return {"config_name": config, "features": yaml_features(), "splits": splits, "download_size": size, "dataset_size": size}
+    return {
+        "config_name": config,
+        "features": yaml_features(),
+        "splits": splits,
+        "download_size": size,
+        "dataset_size": size,
+    }

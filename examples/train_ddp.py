@@ -1,7 +1,8 @@
-"""Train on several processes with DistributedDataParallel: the same number of steps on each, every row once over all of them.
+"""Train on several processes with DistributedDataParallel: the same number of steps on each, every row once over all of
+them.
 
-python examples/train_ddp.py                                              # starts two processes on this machine by itself
-torchrun --nproc-per-node 8 examples/train_ddp.py --data org/packed       # the same, started as usual
+python examples/train_ddp.py                                         # starts two processes on this machine by itself
+torchrun --nproc-per-node 8 examples/train_ddp.py --data org/packed  # the same, started as usual
 """
 
 import json
@@ -32,15 +33,29 @@ class CollateWithIds:
 
 def main() -> None:
     parser = options(__doc__)
-    parser.add_argument("--tail", choices=("drop", "pad"), default="drop", help="rows that do not divide: leave out, or repeat some, at most one a rank")
+    parser.add_argument(
+        "--tail",
+        choices=("drop", "pad"),
+        default="drop",
+        help="rows that do not divide: leave out, or repeat some, at most one a rank",
+    )
     args = parser.parse_args()
     if "RANK" not in os.environ:
-        os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *sys.argv])
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *sys.argv],
+        )
     on_gpu = torch.cuda.is_available()
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
-    rank, device = torch.distributed.get_rank(), torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu")
+    rank, device = (
+        torch.distributed.get_rank(),
+        torch.device("cuda", int(os.environ["LOCAL_RANK"])) if on_gpu else torch.device("cpu"),
+    )
     if args.model:
-        processor, model = ChameleonProcessor.from_pretrained(args.model), ChameleonForConditionalGeneration.from_pretrained(args.model)
+        processor, model = (
+            ChameleonProcessor.from_pretrained(args.model),
+            ChameleonForConditionalGeneration.from_pretrained(args.model),
+        )
     else:
         torch.set_num_threads(1)
         processor, model = (tiny := tiny_chameleon()).processor, tiny.model
@@ -54,7 +69,8 @@ def main() -> None:
     # Wrap first, distribute second. A batch without pictures leaves parameters unused, which DDP has to be told.
     wrapped = DistributedDataParallel(LossModel(model, vocabulary_losses).to(device), find_unused_parameters=True)
     optimizer = torch.optim.AdamW([each for each in wrapped.parameters() if each.requires_grad], lr=args.learning_rate)
-    # Rank and world size come from torch.distributed. Shards may be as uneven as they like: rows, not files, are shared out.
+    # Rank and world size come from torch.distributed. Shards may be as uneven as they like: rows, not files, are shared
+    # out.
     dataset = StreamingDataset(data, args.config, batch_size=args.batch_size, tail=args.tail, decode=None)
     collate = CollateWithIds(get_collator("chameleon", processor=processor, image_tokens=tokens))
     ids, losses = [], []
@@ -65,8 +81,13 @@ def main() -> None:
         optimizer.step()
         ids += row_ids
         losses.append(loss.item())
-    print(f"rank {rank}: {len(losses)} steps, {len(ids)} rows, loss {losses[0]:.3f} -> {losses[-1]:.3f}; odd rows of all ranks: {dataset.odd_rows}")
-    (args.out / f"rank-{rank}.json").write_text(json.dumps({"steps": len(losses), "ids": ids, "odd_rows": dataset.odd_rows}))
+    print(
+        f"rank {rank}: {len(losses)} steps, {len(ids)} rows, loss {losses[0]:.3f} -> {losses[-1]:.3f}; odd rows of "
+        f"all ranks: {dataset.odd_rows}"
+    )
+    (args.out / f"rank-{rank}.json").write_text(
+        json.dumps({"steps": len(losses), "ids": ids, "odd_rows": dataset.odd_rows})
+    )
     torch.distributed.barrier()
     if rank == 0:
         model.save_pretrained(args.out / "model")

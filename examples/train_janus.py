@@ -1,9 +1,10 @@
 """Train Janus to answer with text and pictures, then stop and go on exactly.
 
-python examples/train_janus.py                                      # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_janus.py --steps 40                           # stop in the middle ...
-python examples/train_janus.py --resume                             # ... and go on: the losses are those of the undisturbed run
-python examples/train_janus.py --model deepseek-community/Janus-Pro-1B --data org/packed --learning-rate 1e-5 --steps 1000
+python examples/train_janus.py             # a tiny random model on a small dataset: under a minute on a CPU
+python examples/train_janus.py --steps 40  # stop in the middle ...
+python examples/train_janus.py --resume    # ... and go on: the losses are those of the undisturbed run
+python examples/train_janus.py --model deepseek-community/Janus-Pro-1B --data org/packed --learning-rate 1e-5 \
+    --steps 1000
 """
 
 from loop import options, packed_data, stored_tokens, train
@@ -25,7 +26,8 @@ def main() -> None:
         processor, model = tiny.processor, tiny.model
     data = packed_data(args)
 
-    # Pictures in prompts are seen as pixels; only pictures in answers become ids, of a codebook beside the text vocabulary.
+    # Pictures in prompts are seen as pixels; only pictures in answers become ids, of a codebook beside the text
+    # vocabulary.
     tokens = stored_tokens(args, data, janus_tokenizer(model, processor), answers_only=True)
     collate = get_collator("janus", processor=processor, image_tokens=tokens, max_length=4096, on_bad_row="skip")
     # Text goes through the text head, picture ids through the generation head; the stock forward trains only the first.

@@ -1,4 +1,6 @@
-"""OpenAI's files and batches on loopback, by the letter of their reference; the requests in a batch are read and answered as `openai_server` does."""
+"""OpenAI's files and batches on loopback, by the letter of their reference; the requests in a batch are read and
+answered as `openai_server` does.
+"""
 
 import json
 import random
@@ -15,7 +17,8 @@ class BatchServer(OpenAIServer):
     """
     Attributes:
         polls: that a batch is in progress for.
-        spoil: number and custom_id of a line -> "missing", "expired", "duplicate", "error 500" or "" ; may be replaced at any time.
+        spoil: number and custom_id of a line -> "missing", "expired", "duplicate", "error 500" or "" ; may be replaced
+            at any time.
         on_batch: called when a batch is made, before its maker is told.
     """
 
@@ -98,19 +101,34 @@ class _BatchHandler(_Handler):
 
     def _create(self, order: dict[str, Any]) -> None:
         _keys(order, {"input_file_id", "endpoint", "completion_window", "metadata"}, "batch")
-        if order["completion_window"] != "24h" or order["endpoint"] not in ENDPOINTS or len(order.get("metadata", {})) > METADATA:
+        if (
+            order["completion_window"] != "24h"
+            or order["endpoint"] not in ENDPOINTS
+            or len(order.get("metadata", {})) > METADATA
+        ):
             raise BadRequest(f"wrong batch {order}")
         ids = []
         for line in self.owner.files[order["input_file_id"]].decode().splitlines():
             request = json.loads(line)
-            if set(request) != {"custom_id", "method", "url", "body"} or (request["method"], request["url"]) != ("POST", order["endpoint"]):
+            if set(request) != {"custom_id", "method", "url", "body"} or (request["method"], request["url"]) != (
+                "POST",
+                order["endpoint"],
+            ):
                 raise BadRequest(f"wrong line {line[:200]}")
             ids.append(request["custom_id"])
         if len(set(ids)) < len(ids):
             raise BadRequest("custom_id is not unique")
         with self.owner.lock:
             id = f"batch_{len(self.owner.batches)}"
-            batch = {"id": id, "object": "batch", "status": "validating", "polls": self.owner.polls, "output_file_id": None, "error_file_id": None, **order}
+            batch = {
+                "id": id,
+                "object": "batch",
+                "status": "validating",
+                "polls": self.owner.polls,
+                "output_file_id": None,
+                "error_file_id": None,
+                **order,
+            }
             self.owner.batches[id] = batch
         self.owner.on_batch()
         if "500 AFTER batches" in self.owner.failing:
@@ -130,7 +148,9 @@ class _BatchHandler(_Handler):
         with self.owner.lock:
             batch["polls"] -= 1
             is_done = batch["polls"] <= 0 and batch["status"] != "completed"
-            batch["status"] = "finalizing" if is_done else batch["status"] if batch["status"] == "completed" else "in_progress"
+            batch["status"] = (
+                "finalizing" if is_done else batch["status"] if batch["status"] == "completed" else "in_progress"
+            )
         if is_done:
             self._complete(batch)
         return batch
@@ -145,17 +165,31 @@ class _BatchHandler(_Handler):
             if spoiled == "missing":
                 continue
             if spoiled == "expired":
-                bad.append({"id": f"line-{number}", "custom_id": id, "response": None, "error": {"code": "batch_expired", "message": "not in time"}})
+                bad.append(
+                    {
+                        "id": f"line-{number}",
+                        "custom_id": id,
+                        "response": None,
+                        "error": {"code": "batch_expired", "message": "not in time"},
+                    }
+                )
                 continue
             status, body = self._one(request, spoiled)
-            answer = {"id": f"line-{number}", "custom_id": id, "response": {"status_code": status, "request_id": "r", "body": body}, "error": None}
+            answer = {
+                "id": f"line-{number}",
+                "custom_id": id,
+                "response": {"status_code": status, "request_id": "r", "body": body},
+                "error": None,
+            }
             (good if status == 200 else bad).append(answer)
             good += [answer] if spoiled == "duplicate" else []
         random.Random(batch["id"]).shuffle(good)
         for name, lines in (("output_file_id", good), ("error_file_id", bad)):
             if lines:
                 batch[name] = f"{batch['id']}-{name}"
-                self.owner.files[batch[name]] = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+                self.owner.files[batch[name]] = "".join(
+                    json.dumps(line, ensure_ascii=False) + "\n" for line in lines
+                ).encode()
         batch["status"] = "completed"
 
     def _next(self, request: dict[str, Any]) -> int:

@@ -20,14 +20,34 @@ from toolkit.report.guard import own_names
 from toolkit.schema import EncodedImage, Row
 
 PORT = 8765
-SCRIPT = conversion_rows.make("cc-script", "cot_collection", ("user", "<script>alert('in')</script>"), ("assistant", '"><img src=x onerror=alert(1)>'),
-                              source="<b>bold</b>")  # fmt: skip
-TEXTS = ("100% sure", "100 percent", "a_b", "axb", "back\\slash", "\u00c9COLE \u4f60\u597d \U0001f600 \u202e turned", "nul \0 in it")
+SCRIPT = conversion_rows.make(
+    "cc-script",
+    "cot_collection",
+    ("user", "<script>alert('in')</script>"),
+    ("assistant", '"><img src=x onerror=alert(1)>'),
+    source="<b>bold</b>",
+)
+TEXTS = (
+    "100% sure",
+    "100 percent",
+    "a_b",
+    "axb",
+    "back\\slash",
+    "\u00c9COLE \u4f60\u597d \U0001f600 \u202e turned",
+    "nul \0 in it",
+)
 ODD = [
-    conversion_rows.make(f"cc-odd-{number}", "cot_collection", ("user", text), ("assistant", "So."), origin="generated") for number, text in enumerate(TEXTS)
+    conversion_rows.make(f"cc-odd-{number}", "cot_collection", ("user", text), ("assistant", "So."), origin="generated")
+    for number, text in enumerate(TEXTS)
 ]
-LONG = conversion_rows.make("cc-long", "cot_collection", ("user", "?"), ("assistant", "Begin " + "long " * 4000 + "needle"))
-CUT = replace(conversion_rows.UNDERSTAND, id="lc-cut", images=(EncodedImage(conversion_rows.picture("red", "png", (640, 640)).bytes[:-200], "cut.png"),))
+LONG = conversion_rows.make(
+    "cc-long", "cot_collection", ("user", "?"), ("assistant", "Begin " + "long " * 4000 + "needle")
+)
+CUT = replace(
+    conversion_rows.UNDERSTAND,
+    id="lc-cut",
+    images=(EncodedImage(conversion_rows.picture("red", "png", (640, 640)).bytes[:-200], "cut.png"),),
+)
 EMPTY = replace(conversion_rows.UNDERSTAND, id="lc-empty", images=(EncodedImage(b"", "lost.jpg"),))
 FEWER = replace(conversion_rows.UNDERSTAND, id="lc-fewer", images=())
 TIFF = replace(conversion_rows.UNDERSTAND, id="lc-tiff", images=(conversion_rows.picture("blue", "tiff", (40, 20)),))
@@ -35,7 +55,15 @@ ROWS: dict[str, list[Row]] = {
     "image_generation": [conversion_rows.GENERATE],
     "image_editing": [*truth()["image_editing"], conversion_rows.EDIT],
     "mm_reasoning_mm": [*truth()["mm_reasoning_mm"], conversion_rows.EIGHT],
-    "llava_cot": [conversion_rows.UNDERSTAND, conversion_rows.UNKNOWN_FORMAT, conversion_rows.LITERAL, CUT, EMPTY, FEWER, TIFF],
+    "llava_cot": [
+        conversion_rows.UNDERSTAND,
+        conversion_rows.UNKNOWN_FORMAT,
+        conversion_rows.LITERAL,
+        CUT,
+        EMPTY,
+        FEWER,
+        TIFF,
+    ],
     "cot_collection": [*truth()["cot_collection"], conversion_rows.TEXT, conversion_rows.EMPTY, SCRIPT, *ODD, LONG],
 }
 ALL = [row for rows in ROWS.values() for row in rows]
@@ -46,7 +74,10 @@ def write_rows(folder: Path) -> Path:
 
 
 def client_of(source: str | Path) -> TestClient:
-    return TestClient(make_app(open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)), base_url=f"http://127.0.0.1:{PORT}")
+    return TestClient(
+        make_app(open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)),
+        base_url=f"http://127.0.0.1:{PORT}",
+    )
 
 
 @contextmanager
@@ -56,7 +87,11 @@ def serving(folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         lines: list[str] = []
         assert server.stdout
-        yield next(match[1] for line in server.stdout if lines.append(line) or (match := re.search(r"http://([\d.:]+)/", "".join(lines))))
+        yield next(
+            match[1]
+            for line in server.stdout
+            if lines.append(line) or (match := re.search(r"http://([\d.:]+)/", "".join(lines)))
+        )
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
         assert (server.returncode, out.strip().splitlines()[-1], err) == (0, "ended", "")

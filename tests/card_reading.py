@@ -49,4 +49,7 @@ def firsts(rows):
 
 def shown(row):
     """What the card has to show of a row."""
-    return {**row.to_dict(), "images": [{"bytes": f"{len(image.bytes):,} bytes", "path": image.path} for image in row.images]}
+    return {
+        **row.to_dict(),
+        "images": [{"bytes": f"{len(image.bytes):,} bytes", "path": image.path} for image in row.images],
+    }

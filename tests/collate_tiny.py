@@ -8,11 +8,19 @@ from PIL import Image
 from toolkit.schema import EncodedImage, Message, Part, Row, quadrant_of
 
 pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
-pytest.importorskip("transformers", reason="the collator tests run transformers' own models and processors; pip install transformers")
+pytest.importorskip(
+    "transformers", reason="the collator tests run transformers' own models and processors; pip install transformers"
+)
 
 import torch
 
-COLOURS = {"red": (220, 30, 20), "green": (20, 200, 40), "blue": (10, 40, 230), "white": (250, 250, 250), "black": (5, 5, 5)}
+COLOURS = {
+    "red": (220, 30, 20),
+    "green": (20, 200, 40),
+    "blue": (10, 40, 230),
+    "white": (250, 250, 250),
+    "black": (5, 5, 5),
+}
 
 
 def picture(colour: str, size: tuple[int, int] = (16, 16)) -> Image.Image:
@@ -72,7 +80,9 @@ def sharpen(head: torch.nn.Module) -> None:
 
 def decode(tokenizer, ids) -> str:
     """Text of ids, control tokens by name."""
-    return tokenizer.decode([int(token_id) for token_id in ids], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return tokenizer.decode(
+        [int(token_id) for token_id in ids], skip_special_tokens=False, clean_up_tokenization_spaces=False
+    )
 
 
 def supervised(batch, row: int = 0) -> list[int]:
@@ -88,11 +98,15 @@ def assert_same_alone_and_together(collate, rows) -> None:
     for number, row in enumerate(rows):
         alone = collate([row])
         length = alone["input_ids"].shape[1]
-        assert together["attention_mask"][number].tolist() == [1] * length + [0] * (together["input_ids"].shape[1] - length)
+        assert together["attention_mask"][number].tolist() == [1] * length + [0] * (
+            together["input_ids"].shape[1] - length
+        )
         for name, value in alone.items():
             if value.shape[:2] == (1, length):
                 assert torch.equal(together[name][number, :length], value[0]), name
-                assert (together[name][number, length:] == (-100 if name == "labels" else 0)).all() or name == "input_ids"
+                assert (
+                    together[name][number, length:] == (-100 if name == "labels" else 0)
+                ).all() or name == "input_ids"
 
 
 def train(step, parameters, *, num_steps: int, learning_rate: float = 3e-3) -> list[float]:

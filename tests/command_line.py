@@ -10,7 +10,9 @@ from toolkit.cli.app import app
 
 
 def parse_command(line: str) -> None:
-    """Nothing happens, or the error a user would see (click's UsageError): an unknown command or option, a missing argument."""
+    """Nothing happens, or the error a user would see (click's UsageError): an unknown command or option, a missing
+    argument.
+    """
     program, *rest = shlex.split(line.partition(" > ")[0], comments=True)
     assert program == "unifiedvisual", line
     command: Any = typer.main.get_command(app)

@@ -1,4 +1,6 @@
-"""What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who runs them."""
+"""What every test gets: no network but loopback, a Hub of its own there, no shared caches, no token of the person who
+runs them.
+"""
 
 import gc
 import multiprocessing
@@ -13,15 +15,22 @@ import pytest
 
 from tests.hub import LoopbackHub
 
-# Read by huggingface_hub and datasets at import, so set before any test module imports them. One Hub per process; `hub` empties it for each test.
+# Read by huggingface_hub and datasets at import, so set before any test module imports them. One Hub per process; `hub`
+# empties it for each test.
 HUB = LoopbackHub()
 HOME = tempfile.TemporaryDirectory(prefix="hf-home-")
-os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_IMPLICIT_TOKEN="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+os.environ.update(
+    HF_HUB_DISABLE_XET="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_IMPLICIT_TOKEN="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+)
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
 for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.pop(name, None)
 
-# A shell starts what it runs in the background with Ctrl-C ignored, and so would every process of the tests that press it.
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would every process of the tests that press
+# it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -33,7 +42,11 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.socket.connect
 
     def loopback_only(self: socket.socket, address: object) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and isinstance(address, tuple) and address[0] not in LOOPBACK:
+        if (
+            self.family in (socket.AF_INET, socket.AF_INET6)
+            and isinstance(address, tuple)
+            and address[0] not in LOOPBACK
+        ):
             raise OSError(f"tests may only reach loopback, not {address!r}")
         connect(self, address)  # type: ignore[arg-type]
 
@@ -53,7 +66,9 @@ def own_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub() -> Iterator[LoopbackHub]:
-    """The Hub that huggingface_hub and datasets reach in this process and its children; nothing is left of earlier tests."""
+    """The Hub that huggingface_hub and datasets reach in this process and its children; nothing is left of earlier
+    tests.
+    """
     from huggingface_hub import HfFileSystem
 
     HUB.reset()
@@ -64,9 +79,13 @@ def hub() -> Iterator[LoopbackHub]:
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_is_left_for_workers() -> Iterator[None]:
-    """A duckdb database that is garbage in this process would be freed in a forked worker of a later module, where its threads are not, and crash it."""
+    """A duckdb database that is garbage in this process would be freed in a forked worker of a later module, where its
+    threads are not, and crash it.
+    """
     yield
-    if multiprocessing.active_children():  # of a loader that is collected with its queues they would be waited for, five seconds each
+    if (
+        multiprocessing.active_children()
+    ):  # of a loader that is collected with its queues they would be waited for, five seconds each
         for each in gc.get_objects():
             if type(each).__name__.endswith("MultiProcessingDataLoaderIter"):
                 each._shutdown_workers()

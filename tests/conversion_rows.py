@@ -22,17 +22,27 @@ def picture(color: str, suffix: str = "png", size: tuple[int, int] = (8, 8)) -> 
 def color_of(data: bytes) -> str:
     """The name of the picture's colour; JPEG moves it a little."""
     found = Image.open(io.BytesIO(data)).convert("RGB").getpixel((2, 2))
-    return min(COLORS, key=lambda name: sum(abs(a - b) for a, b in zip(found, Image.new("RGB", (1, 1), name).getpixel((0, 0)), strict=True)))
+    return min(
+        COLORS,
+        key=lambda name: sum(
+            abs(a - b) for a, b in zip(found, Image.new("RGB", (1, 1), name).getpixel((0, 0)), strict=True)
+        ),
+    )
 
 
-def make(row_id: str, task: str, *messages: tuple[str, str], pictures: str = "", roles: str = "", **columns: object) -> Row:
+def make(
+    row_id: str, task: str, *messages: tuple[str, str], pictures: str = "", roles: str = "", **columns: object
+) -> Row:
     """A row from messages in which | parts the texts and * is a picture: ("user", "*|What is this?").
 
     Args:
         pictures: colours, "jpg:red" for another format than PNG.
         roles: first letters of image roles, in order.
     """
-    built = tuple(Message(role, tuple(IMAGE_PART if text == "*" else Part("text", text) for text in content.split("|"))) for role, content in messages)
+    built = tuple(
+        Message(role, tuple(IMAGE_PART if text == "*" else Part("text", text) for text in content.split("|")))
+        for role, content in messages
+    )
     images = tuple(picture(*reversed(name.split(":"))) if ":" in name else picture(name) for name in pictures.split())
     words = {"i": "input", "m": "intermediate", "o": "output"}
     row = Row(
@@ -53,32 +63,132 @@ def make(row_id: str, task: str, *messages: tuple[str, str], pictures: str = "",
     return row
 
 
-UNDERSTAND = make("lc-00000001", "llava_cot", ("user", "*|What is this?"), ("assistant", "A red square."), pictures="jpg:red", roles="i",
-                  source="Xkev/LLaVA-CoT-100k", license="apache-2.0")  # fmt: skip
-TEXT = make("cc-00000001", "cot_collection", ("user", "Two and two?"), ("assistant", "Four."), rationale="2 + 2", provenance='{"row": 1}')
-GENERATE = make("ig-00000001", "image_generation", ("user", "Something warm."), ("assistant", "Fire is warm.|*"), pictures="jpg:orange", roles="o",
-                image_captions=("a fire",), origin="generated")  # fmt: skip
-EDIT = make("ie-00000042", "image_editing", ("user", "*|Make it night."), ("assistant", "First the sky.|*|Then the stars.|*"), pictures="blue green black",
-            roles="imo", image_captions=("", "sky", "night"), regions=(Region(0, (0.0, 0.25, 0.5, 1.0), "sky"), Region(2, (0.1, 0.2, 0.3, 0.4))),
-            provenance=json.dumps({"row": 42}))  # fmt: skip
-WEB = make("mi-00000001", "mm_internet", ("user", "How is bread made?"), ("assistant", "*|Mix.|*|Bake.|*"), pictures="red webp:green gif:blue", roles="ooo")
-REASON = make("mrt-00000001", "mm_reasoning_t", ("user", "Which is larger?"), ("assistant", "Look:|*|The left."), pictures="cyan", roles="m")
-EIGHT = make("mrm-00000008", "mm_reasoning_mm", ("user", "*|*|a|*|*|b"), ("assistant", "*|c|*|*|*"),
-             pictures="red green blue yellow cyan magenta white black", roles="iiiimmmm")  # fmt: skip
-REUSED = make("mro-00000001", "mm_reasoning_o", ("user", "*|Again?"), ("assistant", "See:|*|and|*"), pictures="red red red", roles="imm")
-LITERAL = make("lc-00000002", "llava_cot", ("user", "*|What does <image> or <\\image> or <video> mean?"), ("assistant", "A tag: <image>."), pictures="red",
-               roles="i")  # fmt: skip
-TURNS = make("lc-00000003", "llava_cot", ("system", "Be brief."), ("user", "*|Colour?"), ("assistant", "Red."), ("user", "And this?|*"), ("assistant", "Blue."),
-             pictures="red blue", roles="ii")  # fmt: skip
-UNICODE = make("lc-00000004", "llava_cot", ("user", "*|\u4f60\u597d \U0001f600 \u2028 e\u0301 \u0000 \r\n \\"), ("assistant", "\u062a\u0645"), pictures="red",
-               roles="i")  # fmt: skip
+UNDERSTAND = make(
+    "lc-00000001",
+    "llava_cot",
+    ("user", "*|What is this?"),
+    ("assistant", "A red square."),
+    pictures="jpg:red",
+    roles="i",
+    source="Xkev/LLaVA-CoT-100k",
+    license="apache-2.0",
+)
+TEXT = make(
+    "cc-00000001",
+    "cot_collection",
+    ("user", "Two and two?"),
+    ("assistant", "Four."),
+    rationale="2 + 2",
+    provenance='{"row": 1}',
+)
+GENERATE = make(
+    "ig-00000001",
+    "image_generation",
+    ("user", "Something warm."),
+    ("assistant", "Fire is warm.|*"),
+    pictures="jpg:orange",
+    roles="o",
+    image_captions=("a fire",),
+    origin="generated",
+)
+EDIT = make(
+    "ie-00000042",
+    "image_editing",
+    ("user", "*|Make it night."),
+    ("assistant", "First the sky.|*|Then the stars.|*"),
+    pictures="blue green black",
+    roles="imo",
+    image_captions=("", "sky", "night"),
+    regions=(Region(0, (0.0, 0.25, 0.5, 1.0), "sky"), Region(2, (0.1, 0.2, 0.3, 0.4))),
+    provenance=json.dumps({"row": 42}),
+)
+WEB = make(
+    "mi-00000001",
+    "mm_internet",
+    ("user", "How is bread made?"),
+    ("assistant", "*|Mix.|*|Bake.|*"),
+    pictures="red webp:green gif:blue",
+    roles="ooo",
+)
+REASON = make(
+    "mrt-00000001",
+    "mm_reasoning_t",
+    ("user", "Which is larger?"),
+    ("assistant", "Look:|*|The left."),
+    pictures="cyan",
+    roles="m",
+)
+EIGHT = make(
+    "mrm-00000008",
+    "mm_reasoning_mm",
+    ("user", "*|*|a|*|*|b"),
+    ("assistant", "*|c|*|*|*"),
+    pictures="red green blue yellow cyan magenta white black",
+    roles="iiiimmmm",
+)
+REUSED = make(
+    "mro-00000001",
+    "mm_reasoning_o",
+    ("user", "*|Again?"),
+    ("assistant", "See:|*|and|*"),
+    pictures="red red red",
+    roles="imm",
+)
+LITERAL = make(
+    "lc-00000002",
+    "llava_cot",
+    ("user", "*|What does <image> or <\\image> or <video> mean?"),
+    ("assistant", "A tag: <image>."),
+    pictures="red",
+    roles="i",
+)
+TURNS = make(
+    "lc-00000003",
+    "llava_cot",
+    ("system", "Be brief."),
+    ("user", "*|Colour?"),
+    ("assistant", "Red."),
+    ("user", "And this?|*"),
+    ("assistant", "Blue."),
+    pictures="red blue",
+    roles="ii",
+)
+UNICODE = make(
+    "lc-00000004",
+    "llava_cot",
+    ("user", "*|\u4f60\u597d \U0001f600 \u2028 e\u0301 \u0000 \r\n \\"),
+    ("assistant", "\u062a\u0645"),
+    pictures="red",
+    roles="i",
+)
 EMPTY = make("cc-00000002", "cot_collection", ("user", ""), ("assistant", "||"))
 LONG = make("cc-00000003", "cot_collection", ("user", "x" * 10_000), ("assistant", "y" * 10_000))
 UNKNOWN_FORMAT = make(
-    "lc-00000005", "llava_cot", ("user", "*"), ("assistant", "?"), pictures="red", roles="i", images=(EncodedImage(b"no picture at all", ""),)
+    "lc-00000005",
+    "llava_cot",
+    ("user", "*"),
+    ("assistant", "?"),
+    pictures="red",
+    roles="i",
+    images=(EncodedImage(b"no picture at all", ""),),
 )
 
-ROWS = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, REASON, EIGHT, REUSED, LITERAL, TURNS, UNICODE, EMPTY, LONG, UNKNOWN_FORMAT)
+ROWS = (
+    UNDERSTAND,
+    TEXT,
+    GENERATE,
+    EDIT,
+    WEB,
+    REASON,
+    EIGHT,
+    REUSED,
+    LITERAL,
+    TURNS,
+    UNICODE,
+    EMPTY,
+    LONG,
+    UNKNOWN_FORMAT,
+)
 
 
 class RowShard:
@@ -92,7 +202,9 @@ class RowShard:
 
 
 class SeededShard:
-    """Rows made on the fly: every 3rd of text only, the others with one or two random-looking pictures of about `num_bytes` bytes."""
+    """Rows made on the fly: every 3rd of text only, the others with one or two random-looking pictures of about
+    `num_bytes` bytes.
+    """
 
     def __init__(self, number: int, num_rows: int, num_bytes: int = 1000, num_images: int | None = None) -> None:
         self.number, self.num_rows, self.num_bytes, self.num_images = number, num_rows, num_bytes, num_images
@@ -102,13 +214,19 @@ class SeededShard:
         for position in range(self.num_rows):
             count = position % 3 if self.num_images is None else self.num_images
             images = tuple(
-                EncodedImage(b"\xff\xd8\xff" + f"{self.number} {position} {place}".encode() + block[: self.num_bytes], "x.jpg") for place in range(count)
+                EncodedImage(
+                    b"\xff\xd8\xff" + f"{self.number} {position} {place}".encode() + block[: self.num_bytes], "x.jpg"
+                )
+                for place in range(count)
             )
             yield Row(
                 id=f"lc-{self.number:04d}-{position:06d}",
                 task="llava_cot",
                 quadrant="mm-text" if count else "text-text",
-                messages=(Message("user", (IMAGE_PART,) * count + (Part("text", "What?"),)), Message("assistant", (Part("text", "That."),))),
+                messages=(
+                    Message("user", (IMAGE_PART,) * count + (Part("text", "What?"),)),
+                    Message("assistant", (Part("text", "That."),)),
+                ),
                 images=images,
                 image_roles=("input",) * count,
                 image_captions=("",) * count,

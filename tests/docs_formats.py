@@ -15,7 +15,8 @@ def table() -> str:
     """A line for every format and profile, then what to know about each."""
     entries = describe()
     header = (
-        "| format | profile | read by | pictures in prompts | pictures in answers | pictures trained | lossless | way back |\n|---|---|---|---|---|---|---|---|"
+        "| format | profile | read by | pictures in prompts | pictures in answers | pictures trained | "
+        "lossless | way back |\n|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([header, *map(_line, entries), "", *map(_notes, entries)])
 
@@ -32,9 +33,14 @@ def _line(entry: dict[str, Any]) -> str:
 
 def _notes(entry: dict[str, Any]) -> str:
     options = ", ".join(f"`{name}={value}`" for name, value in entry["options"].items() if name != "profile")
-    columns = "all columns" if entry["lossless"] else "columns " + ", ".join(f"`{column}`" for column in entry["columns"])
+    columns = (
+        "all columns" if entry["lossless"] else "columns " + ", ".join(f"`{column}`" for column in entry["columns"])
+    )
     notes = "".join(f"; {_plain(note)}" for note in entry["notes"])
-    return f"- `{entry['format']}` `{entry['profile']}`: keeps {columns}{f'; options {options}' if options else ''}{notes}."
+    return (
+        f"- `{entry['format']}` `{entry['profile']}`: keeps "
+        f"{columns}{f'; options {options}' if options else ''}{notes}."
+    )
 
 
 def _yes(value: bool) -> str:

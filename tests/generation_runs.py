@@ -40,7 +40,10 @@ def http_spec(folder: Path, url: str, recipes: dict[str, int], **rest: object) -
                 "image": {"kind": "openai_images", "model": "draw", **server, "params": {"size": "96x96"}},
                 "retrieve": {"kind": "folder", "path": str(folder / "pool.jsonl")},
             },
-            "recipes": {name: {"n": n, **({"source": f"{name}.jsonl"} if name in SOURCED else {})} for name, n in recipes.items()},
+            "recipes": {
+                name: {"n": n, **({"source": f"{name}.jsonl"} if name in SOURCED else {})}
+                for name, n in recipes.items()
+            },
             "prices": PRICES,
             "concurrency": 4,
             **rest,
@@ -56,13 +59,26 @@ def write_sources(folder: Path, count: int, names: Iterable[str] = SOURCED) -> N
         "image_editing": lambda n: {"image": f"{n}.png", "edit": f"Make it {n} times brighter."},
         "mm_reasoning_o": lambda n: {"image": f"{n}.png"},
         "mm_reasoning_mm": lambda n: {"image": f"{n}.png"},
-        "mm_internet": lambda n: {"texts": [f"Page {n} says a good many things.", None, "And it ends here, in short."], "images": [None, f"{n}.png", None]},
+        "mm_internet": lambda n: {
+            "texts": [f"Page {n} says a good many things.", None, "And it ends here, in short."],
+            "images": [None, f"{n}.png", None],
+        },
         "import_llava_cot": lambda n: {"id": str(n), "image": f"{n}.png", "conversations": _TURNS},
-        "import_cot_collection": lambda n: {"source": f"{n} + 1?", "target": str(n + 1), "rationale": f"One more than {n}.", "task": "sum", "type": "CoT"},
+        "import_cot_collection": lambda n: {
+            "source": f"{n} + 1?",
+            "target": str(n + 1),
+            "rationale": f"One more than {n}.",
+            "task": "sum",
+            "type": "CoT",
+        },
     }
     for name in names:
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(records[name](number)) + "\n" for number in range(count)))
-    (folder / "pool.jsonl").write_text("".join(json.dumps({"image": f"{number}.png", "caption": f"a text {number}"}) + "\n" for number in range(3)))
+        (folder / f"{name}.jsonl").write_text(
+            "".join(json.dumps(records[name](number)) + "\n" for number in range(count))
+        )
+    (folder / "pool.jsonl").write_text(
+        "".join(json.dumps({"image": f"{number}.png", "caption": f"a text {number}"}) + "\n" for number in range(3))
+    )
 
 
 def picture(number: int) -> bytes:

@@ -1,4 +1,5 @@
-"""A strict OpenAI-compatible server on loopback, stdlib only: it refuses requests of the wrong shape, counts what it would bill, and fails on demand.
+"""A strict OpenAI-compatible server on loopback, stdlib only: it refuses requests of the wrong shape, counts what it
+would bill, and fails on demand.
 
 Answers are a pure function of the request: strings echo a hash of it, so that equal runs get equal answers.
 """
@@ -40,7 +41,11 @@ class OpenAIServer:
         self.lock = threading.Lock()
         self.reset()
         made = type("Handler", (handler or _Handler,), {"owner": self})
-        server = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True, "handle_error": lambda *_: None})
+        server = type(
+            "Server",
+            (ThreadingHTTPServer,),
+            {"request_queue_size": 256, "daemon_threads": True, "handle_error": lambda *_: None},
+        )
         self._server = server(("127.0.0.1", 0), made)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -71,43 +76,91 @@ class _Handler(BaseHTTPRequestHandler):
         except BadRequest as error:
             self.owner.complaints.append(str(error))
             return self._answer(400, {"error": {"message": str(error), "type": "invalid_request_error"}})
-        step = content.get("response_format", {}).get("json_schema", {}).get("name", path) if path == "chat/completions" else path
+        step = (
+            content.get("response_format", {}).get("json_schema", {}).get("name", path)
+            if path == "chat/completions"
+            else path
+        )
         with self.owner.lock:
             self.owner.requests.append((step, time.monotonic()))
-            self.owner.contents[hashlib.sha256(body if path != "images/edits" else json.dumps(content, sort_keys=True).encode()).hexdigest()] += 1
+            self.owner.contents[
+                hashlib.sha256(
+                    body if path != "images/edits" else json.dumps(content, sort_keys=True).encode()
+                ).hexdigest()
+            ] += 1
             number = len(self.owner.requests)
         if self.headers.get("Authorization") != f"Bearer {KEY}":
             return self._answer(401, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}})
         time.sleep(self.owner.latency_s)
-        return self._fail(fault, path, content) if (fault := self.owner.faults(number, step, content)) else self._succeed(path, content)
+        return (
+            self._fail(fault, path, content)
+            if (fault := self.owner.faults(number, step, content))
+            else self._succeed(path, content)
+        )
 
     def _succeed(self, path: str, content: dict[str, Any]) -> None:
         if path == "chat/completions":
-            return self._chat(json.dumps(_fill(content["response_format"]["json_schema"]["schema"], _Asked(content, self.owner.wrong_pictures))), content)
+            return self._chat(
+                json.dumps(
+                    _fill(
+                        content["response_format"]["json_schema"]["schema"], _Asked(content, self.owner.wrong_pictures)
+                    )
+                ),
+                content,
+            )
         if path == "moderations":
             is_flagged = any(word in json.dumps(content["input"]) for word in self.owner.unsafe)
-            result = {"flagged": is_flagged, "categories": {"violence": is_flagged, "hate": False}, "category_scores": {"violence": 0.9, "hate": 0.1}}
+            result = {
+                "flagged": is_flagged,
+                "categories": {"violence": is_flagged, "hate": False},
+                "category_scores": {"violence": 0.9, "hate": 0.1},
+            }
             return self._answer(200, {"id": "modr-1", "model": content["model"], "results": [result]})
         picture = _picture(content["prompt"] + content.get("image_sha256", ""))
         if "wrong_description" in content["prompt"] and path == "images/generations":
             self.owner.wrong_pictures.add(hashlib.sha256(picture).hexdigest())
         with self.owner.lock:
             self.owner.billed["images"] += 1
-        return self._answer(200, {"created": 1, "data": [{"b64_json": base64.b64encode(picture).decode(), "revised_prompt": content["prompt"]}]})
+        return self._answer(
+            200,
+            {
+                "created": 1,
+                "data": [{"b64_json": base64.b64encode(picture).decode(), "revised_prompt": content["prompt"]}],
+            },
+        )
 
-    def _chat(self, text: str | None, content: dict[str, Any], *, refusal: str | None = None, cut: bool = False) -> None:
+    def _chat(
+        self, text: str | None, content: dict[str, Any], *, refusal: str | None = None, cut: bool = False
+    ) -> None:
         message = {"role": "assistant", "content": text, "refusal": refusal}
-        usage = {"prompt_tokens": len(json.dumps(content["messages"])) // 4, "completion_tokens": len(text or "") // 4 + 1}
+        usage = {
+            "prompt_tokens": len(json.dumps(content["messages"])) // 4,
+            "completion_tokens": len(text or "") // 4 + 1,
+        }
         with self.owner.lock:
             self.owner.billed["input_tokens"] += usage["prompt_tokens"]
             self.owner.billed["output_tokens"] += usage["completion_tokens"]
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        self._answer(200, {"id": "chatcmpl-1", "object": "chat.completion", "model": content["model"], "choices": choices, "usage": usage}, cut=cut)
+        self._answer(
+            200,
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "model": content["model"],
+                "choices": choices,
+                "usage": usage,
+            },
+            cut=cut,
+        )
 
     def _fail(self, fault: str, path: str, content: dict[str, Any]) -> None:
         if fault.startswith("429"):
             wait = fault.partition(" ")[2]
-            return self._answer(429, {"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}, headers={"Retry-After": wait} if wait else {})
+            return self._answer(
+                429,
+                {"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}},
+                headers={"Retry-After": wait} if wait else {},
+            )
         if fault == "500":
             return self._answer(500, {"error": {"message": "The server had an error"}})
         if fault == "reset":
@@ -120,22 +173,40 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "refusal":
             return self._chat(None, content, refusal="I cannot help with that.")
         if fault == "content_policy":
-            return self._answer(400, {"error": {"message": "Your request was rejected by our safety system", "code": "content_policy_violation"}})
+            return self._answer(
+                400,
+                {
+                    "error": {
+                        "message": "Your request was rejected by our safety system",
+                        "code": "content_policy_violation",
+                    }
+                },
+            )
         if fault == "empty_choices":
             return self._answer(200, {"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}})
         if fault == "wrong_schema":
             return self._chat('{"nope": 1}', content)
         if fault == "truncated":
-            return self._chat(json.dumps(_fill(content["response_format"]["json_schema"]["schema"], _Asked(content, set()))), content, cut=True)
+            return self._chat(
+                json.dumps(_fill(content["response_format"]["json_schema"]["schema"], _Asked(content, set()))),
+                content,
+                cut=True,
+            )
         if fault == "no_model":
             return self._answer(404, {"error": {"message": "The model does not exist", "code": "model_not_found"}})
         raise AssertionError(fault)
 
-    def _answer(self, status: int, value: dict[str, Any], *, headers: dict[str, str] | None = None, cut: bool = False) -> None:
+    def _answer(
+        self, status: int, value: dict[str, Any], *, headers: dict[str, str] | None = None, cut: bool = False
+    ) -> None:
         body = json.dumps(value).encode()
         body = body[: len(body) // 2] if cut else body
         self.send_response(status)
-        for name, text in {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}.items():
+        for name, text in {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            **(headers or {}),
+        }.items():
             self.send_header(name, text)
         self.end_headers()
         self.wfile.write(body)
@@ -169,7 +240,11 @@ def _chat(content: dict[str, Any]) -> None:
         _keys(message, {"role", "content"}, "message")
         if message["role"] not in ("system", "user", "assistant"):
             raise BadRequest(f"role {message['role']!r}")
-        for part in message["content"] if isinstance(message["content"], list) else [{"type": "text", "text": message["content"]}]:
+        for part in (
+            message["content"]
+            if isinstance(message["content"], list)
+            else [{"type": "text", "text": message["content"]}]
+        ):
             if part["type"] == "text":
                 _keys(part, {"type", "text"}, "part")
                 if not isinstance(part["text"], str) or not part["text"]:
@@ -202,8 +277,13 @@ def _keys(content: dict[str, Any], known: set[str], where: str) -> None:
 
 
 def _multipart_parts(body: bytes, kind: str) -> dict[str, bytes]:
-    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-    return {str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True) for part in message.iter_parts()}
+    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
+        f"Content-Type: {kind}\r\n\r\n".encode() + body
+    )
+    return {
+        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+        for part in message.iter_parts()
+    }
 
 
 def _multipart(body: bytes, kind: str) -> dict[str, Any]:
@@ -227,7 +307,15 @@ class _Asked:
         parts = content["messages"][1]["content"]
         self.user = parts if isinstance(parts, str) else parts[-1]["text"]
         self.hash = hashlib.sha256(self.user.encode()).hexdigest()[:8]
-        images = [base64.b64decode(part["image_url"]["url"].partition(",")[2]) for part in parts if part["type"] == "image_url"] if parts != self.user else []
+        images = (
+            [
+                base64.b64decode(part["image_url"]["url"].partition(",")[2])
+                for part in parts
+                if part["type"] == "image_url"
+            ]
+            if parts != self.user
+            else []
+        )
         self.matches = not any(hashlib.sha256(image).hexdigest() in wrong_pictures for image in images)
 
 
@@ -244,8 +332,16 @@ def _fill(schema: dict[str, Any], asked: _Asked, name: str = "reply") -> Any:
         return 1
     if kind == "number":
         return 1.0 if name.endswith("1") else 0.0
-    fixed = {"answer": "blue", "problem": "", "named": "zebra", "defect_words": "zebra", "finding": f"The zebra is missing here {asked.hash}."}
-    return fixed.get(name, f"{name} of {asked.user}" if name in ("caption", "rationale") else f"{name} text {asked.hash}")
+    fixed = {
+        "answer": "blue",
+        "problem": "",
+        "named": "zebra",
+        "defect_words": "zebra",
+        "finding": f"The zebra is missing here {asked.hash}.",
+    }
+    return fixed.get(
+        name, f"{name} of {asked.user}" if name in ("caption", "rationale") else f"{name} text {asked.hash}"
+    )
 
 
 def _picture(prompt: str) -> bytes:

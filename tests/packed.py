@@ -19,7 +19,9 @@ def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **option
         (folder / "data" / task).mkdir(parents=True)
         for number, groups in enumerate(tables):
             path = folder / "data" / task / f"train-{number:05d}-of-{len(tables):05d}.parquet"
-            with pq.ParquetWriter(path, ARROW_SCHEMA, **{"compression": "none", "use_dictionary": False, **options}) as writer:
+            with pq.ParquetWriter(
+                path, ARROW_SCHEMA, **{"compression": "none", "use_dictionary": False, **options}
+            ) as writer:
                 for group in groups:
                     writer.write_table(group, row_group_size=max(len(group), 1))
             images = [image["bytes"] for group in groups for row in group["images"].to_pylist() for image in row]
@@ -36,7 +38,9 @@ def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **option
                     quadrants={},
                 )
             )
-    (folder / "MANIFEST.json").write_text(Manifest(source={"name": "test"}, options={}, shards=tuple(written)).to_json())
+    (folder / "MANIFEST.json").write_text(
+        Manifest(source={"name": "test"}, options={}, shards=tuple(written)).to_json()
+    )
     return folder
 
 
@@ -49,8 +53,10 @@ def split(rows: Sequence[Row], rows_per_group: int, groups_per_shard: int) -> li
     return [groups[start : start + groups_per_shard] for start in range(0, len(groups), groups_per_shard)]
 
 
-def pack_numbers(folder: Path, shards: Sequence[Sequence[int]], *, task: str = "cot_collection", prefix: str = "n") -> Path:
-    """Rows that are nothing but ids, prefix-0, prefix-1, ...; `shards` gives the rows of each row group of each shard."""
+def pack_numbers(
+    folder: Path, shards: Sequence[Sequence[int]], *, task: str = "cot_collection", prefix: str = "n"
+) -> Path:
+    """Rows of nothing but ids, prefix-0, prefix-1, ...; `shards` gives the rows of each row group of each shard."""
     tables, number = [], 0
     for groups in shards:
         made = []
@@ -70,5 +76,12 @@ def numbered(ids: list[str], task: str, image: bytes = b"") -> pa.Table:
         "image_roles": [],
         "image_captions": [],
     }
-    columns = {"id": ids, **{name: [same.get(name, [] if name == "regions" else "")] * len(ids) for name in ARROW_SCHEMA.names if name != "id"}}
+    columns = {
+        "id": ids,
+        **{
+            name: [same.get(name, [] if name == "regions" else "")] * len(ids)
+            for name in ARROW_SCHEMA.names
+            if name != "id"
+        },
+    }
     return pa.table(columns, schema=ARROW_SCHEMA)

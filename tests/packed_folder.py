@@ -22,7 +22,9 @@ def packed_rows(tasks=tuple(TASKS)) -> dict[str, list[Row]]:
     """Demo rows; the first with a picture of every task also has boxes."""
     rows = {task: list(demo_rows(task, ROWS[task])) for task in tasks}
     for task in (task for task in tasks if rows[task][0].images):
-        rows[task][0] = replace(rows[task][0], regions=(Region(0, (0.0, 0.25, 0.5, 1.0), "left | half"), Region(0, (0.5, 0.0, 1.0, 0.75))))
+        rows[task][0] = replace(
+            rows[task][0], regions=(Region(0, (0.0, 0.25, 0.5, 1.0), "left | half"), Region(0, (0.5, 0.0, 1.0, 0.75)))
+        )
         check_row(rows[task][0])
     return rows
 
@@ -30,7 +32,9 @@ def packed_rows(tasks=tuple(TASKS)) -> dict[str, list[Row]]:
 def write_packed(folder: Path, rows: dict[str, list[Row]], **manifest) -> Manifest:
     """Shards of a few rows, and MANIFEST.json."""
     shards = tuple(shard for task, listed in rows.items() for shard in _write_task(folder, task, listed))
-    written = Manifest(**{"source": {"name": "demo rows", "revision": "1"}, "options": {"shard_size": 1}, "shards": shards, **manifest})
+    written = Manifest(
+        **{"source": {"name": "demo rows", "revision": "1"}, "options": {"shard_size": 1}, "shards": shards, **manifest}
+    )
     (folder / MANIFEST).write_text(written.to_json(), encoding="utf-8")
     return written
 

@@ -25,7 +25,10 @@ class Page(HTMLParser):
         if tag == "meta":
             self.meta[attributes.get("http-equiv") or attributes.get("name")] = attributes.get("content")
         if tag == "article":
-            self._row = self.rows.setdefault(attributes["id"].removeprefix("row-"), {"pictures": [], "text": "", "attributes": attributes, "rects": []})
+            self._row = self.rows.setdefault(
+                attributes["id"].removeprefix("row-"),
+                {"pictures": [], "text": "", "attributes": attributes, "rects": []},
+            )
         if tag == "img" and self._row is not None:
             self._row["pictures"].append(attributes)
         if tag == "rect" and self._row is not None and not attributes.get("class"):

@@ -46,4 +46,10 @@ def planted_row(number, task="mm_reasoning_mm", images=None, **columns):
 
 def text_row(number, text, task="cot_collection", **columns):
     """No pictures; the text is asked."""
-    return planted_row(number, task, messages=(Message("user", (Part("text", text),)), Message("assistant", (Part("text", "yes"),))), rationale="", **columns)
+    return planted_row(
+        number,
+        task,
+        messages=(Message("user", (Part("text", text),)), Message("assistant", (Part("text", "yes"),))),
+        rationale="",
+        **columns,
+    )

@@ -17,7 +17,9 @@ def truth() -> dict[str, list[Row]]:
     return {task: list(demo_rows(task, ROWS_PER_TASK)) for task in TASKS}
 
 
-def replica(folder: Path, shape: str, *, archive_order: str = "shuffled", tasks: tuple[str, ...] = tuple(TASKS)) -> Path:
+def replica(
+    folder: Path, shape: str, *, archive_order: str = "shuffled", tasks: tuple[str, ...] = tuple(TASKS)
+) -> Path:
     """A replica of some tasks, made if it is not there."""
     if not folder.exists():
         write_replica(folder, {task: truth()[task] for task in tasks}, shape=shape, archive_order=archive_order)  # type: ignore[arg-type]
@@ -28,6 +30,9 @@ def essence(row: Row | dict[str, Any]) -> dict[str, Any]:
     """What must be equal whatever the shape: id, text, roles, image order, image bytes."""
     columns = row.to_dict() if isinstance(row, Row) else row
     return {
-        **{name: columns[name] for name in ("id", "task", "quadrant", "messages", "image_roles", "instruction", "source", "license")},
+        **{
+            name: columns[name]
+            for name in ("id", "task", "quadrant", "messages", "image_roles", "instruction", "source", "license")
+        },
         "images": [image["bytes"] for image in columns["images"]],
     }

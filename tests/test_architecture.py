@@ -40,7 +40,10 @@ def test_toolkit_imports_nothing_above_it_but_from_the_command_line(path):
 
 @pytest.mark.parametrize("name", ["schema", "tasks", "errors"])
 def test_the_record_imports_nothing_but_the_record(name):
-    assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {"toolkit.errors", "toolkit.tasks"}
+    assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {
+        "toolkit.errors",
+        "toolkit.tasks",
+    }
 
 
 @pytest.mark.parametrize("module", sorted({target.partition(":")[0] for target in FORMATS.values()}))
@@ -51,11 +54,20 @@ def test_formats_do_not_import_one_another(module):
 
 @pytest.mark.parametrize(
     "statement",
-    ["import unifiedvisual", "from toolkit.cli.app import app; app(['--help'])", "from toolkit.cli.app import app; app(['info'])", BACKENDS_IMPORTED],
+    [
+        "import unifiedvisual",
+        "from toolkit.cli.app import app; app(['--help'])",
+        "from toolkit.cli.app import app; app(['info'])",
+        BACKENDS_IMPORTED,
+    ],
 )
 def test_starting_up_loads_nothing_heavy(statement):
-    report = "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))"
-    done = subprocess.run([sys.executable, "-c", f"{report}\n{statement}"], capture_output=True, text=True, cwd=ROOT, check=True)
+    report = (
+        "import atexit, json, sys; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{report}\n{statement}"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert not HEAVY & set(json.loads(done.stderr.splitlines()[-1]))
 
 

@@ -16,7 +16,9 @@ def make_tar(*members: tuple[str, bytes] | tarfile.TarInfo, **options: int) -> b
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", **options) as tar:
         for member in members:
-            info, data = (member, b"") if isinstance(member, tarfile.TarInfo) else (tarfile.TarInfo(member[0]), member[1])
+            info, data = (
+                (member, b"") if isinstance(member, tarfile.TarInfo) else (tarfile.TarInfo(member[0]), member[1])
+            )
             info.size = info.size or len(data)
             tar.addfile(info, io.BytesIO(data.ljust(info.size, b"\0")))
     return buffer.getvalue()
@@ -30,14 +32,22 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 
 def read(compressed: bytes, **options: object) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
     refused: list[tuple[str, str]] = []
-    members = list(read_members(io.BytesIO(compressed), "A.tar.gz", on_refused=lambda kind, name: refused.append((kind, name)), **options))  # type: ignore[arg-type]
+    members = list(
+        read_members(
+            io.BytesIO(compressed), "A.tar.gz", on_refused=lambda kind, name: refused.append((kind, name)), **options
+        )
+    )  # type: ignore[arg-type]
     return [tuple(member) for member in members], refused
 
 
 @pytest.mark.parametrize("options", [{"format": tarfile.GNU_FORMAT}, {"format": tarfile.PAX_FORMAT}])
 def test_members_come_in_archive_order_with_their_bytes(options):
     long_name = "/".join(["folder"] * 40) + "/übung.png"
-    members, refused = read(gzip.compress(make_tar(("b.png", b"2"), ("a.png", b"1" * 5000), (long_name, b"3"), ("empty.png", b""), **options)))
+    members, refused = read(
+        gzip.compress(
+            make_tar(("b.png", b"2"), ("a.png", b"1" * 5000), (long_name, b"3"), ("empty.png", b""), **options)
+        )
+    )
     assert members == [("b.png", b"2"), ("a.png", b"1" * 5000), (long_name, b"3"), ("empty.png", b"")]
     assert refused == []
 
@@ -145,5 +155,8 @@ def test_a_file_can_be_read_that_cannot_seek(tmp_path: Path):
         def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
             return self.data.readinto(buffer)
 
-    names = [member.name for member in read_members(OneWay(gzip.compress(GOOD)), "A.tar.gz", wanted=lambda name: name == "19.png")]  # type: ignore[arg-type]
+    names = [
+        member.name
+        for member in read_members(OneWay(gzip.compress(GOOD)), "A.tar.gz", wanted=lambda name: name == "19.png")
+    ]  # type: ignore[arg-type]
     assert names == ["19.png"]

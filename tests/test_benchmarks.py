@@ -16,7 +16,13 @@ RUNS = {
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
 }
 RUN_IN_PIECES = {"resume", "stream", "stream_peers"}
-TOO_LONG = {"browse", "generate_scale", "pack", "scene_truth", "stream_upstream"}  # 13 s to minutes, however little they are given
+TOO_LONG = {
+    "browse",
+    "generate_scale",
+    "pack",
+    "scene_truth",
+    "stream_upstream",
+}  # 13 s to minutes, however little they are given
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -70,7 +70,10 @@ FILTERS = {
         f"text {text!r}": ({"text": text}, lambda row, text=text: holds(row, text))
         for text in (*TEXTS, "%", "_", "\\", "THE", "\u00e9cole", "needle", "'", "IE-0003")
     },
-    "text that holds everything else": ({"text": "the", "quadrant": "text-text", "images": 0}, lambda row: holds(row, "the") and row.quadrant == "text-text"),
+    "text that holds everything else": (
+        {"text": "the", "quadrant": "text-text", "images": 0},
+        lambda row: holds(row, "the") and row.quadrant == "text-text",
+    ),
 }
 
 
@@ -83,7 +86,10 @@ def test_a_filter_keeps_exactly_the_rows_that_are_so(client, case):
 def test_any_piece_of_any_text_is_found_in_every_row_that_holds_it(tmp_path):
     chance = random.Random(0)
     texts = ["".join(chance.choices("abAB \u00c9\u4f60%", k=chance.randrange(60))) for _ in range(300)]
-    rows = [conversion_rows.make(f"cc-{number}", "cot_collection", ("user", text), ("assistant", ".")) for number, text in enumerate(texts)]
+    rows = [
+        conversion_rows.make(f"cc-{number}", "cot_collection", ("user", text), ("assistant", "."))
+        for number, text in enumerate(texts)
+    ]
     index = Index(open_packed(write_packed(tmp_path / "packed", {"cot_collection": split(rows, 7, 5)})))
     for _ in range(300):
         text = chance.choice(texts)
@@ -95,9 +101,14 @@ def test_any_piece_of_any_text_is_found_in_every_row_that_holds_it(tmp_path):
 
 def test_a_search_stays_inside_one_text(tmp_path):
     pairs = [("it ends here", "begins anew"), ("one\x1ftwo", "three\x1f\x1ffour")]
-    rows = [conversion_rows.make(f"cc-{number}", "cot_collection", ("user", asked), ("assistant", told)) for number, (asked, told) in enumerate(pairs)]
+    rows = [
+        conversion_rows.make(f"cc-{number}", "cot_collection", ("user", asked), ("assistant", told))
+        for number, (asked, told) in enumerate(pairs)
+    ]
     index = Index(open_packed(write_packed(tmp_path / "packed", {"cot_collection": split(rows, 7, 5)})))
-    assert [index.matches(Filter(text=text)).tolist() for text in ("here\x1fbegins", "here begins", "one\x1ftwo", "\x1f")] == [[], [], [1], [0, 1]]
+    assert [
+        index.matches(Filter(text=text)).tolist() for text in ("here\x1fbegins", "here begins", "one\x1ftwo", "\x1f")
+    ] == [[], [], [1], [0, 1]]
     assert index.summaries([1], "FOUR")[0].found == ("answer", "three  ", "four", "")
 
 
@@ -116,7 +127,9 @@ def test_a_list_longer_than_a_page_says_so_and_a_page_beyond_the_last_is_the_las
 
 
 def test_what_was_found_is_shown_in_its_place(client):
-    assert re.search(r'class="found"[^>]*><span>answer:</span>[^<]*long <mark>needle</mark>', client.get("/?text=NEEDLE").text)
+    assert re.search(
+        r'class="found"[^>]*><span>answer:</span>[^<]*long <mark>needle</mark>', client.get("/?text=NEEDLE").text
+    )
 
 
 def test_neighbours_of_a_row_are_those_of_the_filter(client):
@@ -125,8 +138,13 @@ def test_neighbours_of_a_row_are_those_of_the_filter(client):
     for place in (0, 4, len(ids) - 1):
         text = client.get(f"/row/{ids[place]}?{urlencode(wanted)}").text
         assert f"{place + 1} of {len(ids)}" in text
-        links = {kind: re.search(rf'rel="{kind}" href="/row/([^"?]+)\?quadrant=mm-mm"', text) for kind in ("prev", "next")}
-        assert [found and found[1] for found in links.values()] == [ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None]
+        links = {
+            kind: re.search(rf'rel="{kind}" href="/row/([^"?]+)\?quadrant=mm-mm"', text) for kind in ("prev", "next")
+        }
+        assert [found and found[1] for found in links.values()] == [
+            ids[place - 1] if place else None,
+            ids[place + 1] if place + 1 < len(ids) else None,
+        ]
 
 
 def test_a_row_outside_the_filter_says_so(client):
@@ -149,7 +167,10 @@ def test_every_row_opens_with_all_its_pictures_to_the_byte(client, row):
 def test_the_type_of_a_picture_comes_from_its_bytes(client):
     assert client.get("/image/ig-00000001/0").headers["content-type"] == "image/jpeg"
     assert client.get(f"/image/{conversion_rows.EDIT.id}/0").headers["content-type"] == "image/png"
-    assert client.get(f"/image/{conversion_rows.UNKNOWN_FORMAT.id}/0").headers["content-type"] == "application/octet-stream"
+    assert (
+        client.get(f"/image/{conversion_rows.UNKNOWN_FORMAT.id}/0").headers["content-type"]
+        == "application/octet-stream"
+    )
 
 
 def test_a_thumbnail_is_a_jpeg_no_wider_than_asked(client):
@@ -159,7 +180,12 @@ def test_a_thumbnail_is_a_jpeg_no_wider_than_asked(client):
 
 
 def test_pictures_that_cannot_be_shown_are_told_on_the_row_and_not_sent_as_thumbnails(client):
-    for row_id, why in (("lc-cut", "cannot be decoded"), ("lc-empty", "no bytes"), ("lc-00000005", "unknown bytes|text"), ("lc-fewer", "the row has no more")):
+    for row_id, why in (
+        ("lc-cut", "cannot be decoded"),
+        ("lc-empty", "no bytes"),
+        ("lc-00000005", "unknown bytes|text"),
+        ("lc-fewer", "the row has no more"),
+    ):
         assert re.search(rf"No picture\.</strong> <span dir=\"auto\">[^<]*({why})", client.get(f"/row/{row_id}").text)
     assert client.get("/image/lc-cut/0?w=160").status_code == 422
 
@@ -172,7 +198,13 @@ def test_a_picture_that_a_browser_has_is_not_sent_again(client):
 
 
 def test_text_of_rows_is_never_markup(client):
-    for address in ("/row/cc-script", "/?text=script", "/?text=" + quote("<script>alert"), "/row/" + quote("<script>"), "/?page=" + quote("<b>")):
+    for address in (
+        "/row/cc-script",
+        "/?text=script",
+        "/?text=" + quote("<script>alert"),
+        "/row/" + quote("<script>"),
+        "/?page=" + quote("<b>"),
+    ):
         text = client.get(address).text
         assert not re.search(r"<script>|<img src=x|<b>", text)
     assert "&lt;script&gt;alert" in client.get("/row/cc-script").text
@@ -197,7 +229,10 @@ def test_pages_allow_no_inline_code_and_name_no_other_host(client):
 
 def test_a_number_that_is_none_is_told(client):
     for query in ("page=x", "images=-1", "page=" + "9" * 5000):
-        assert (client.get(f"/?{query}").status_code, "expected a whole number" in client.get(f"/?{query}").text) == (400, True)
+        assert (client.get(f"/?{query}").status_code, "expected a whole number" in client.get(f"/?{query}").text) == (
+            400,
+            True,
+        )
 
 
 def test_a_hub_dataset_is_browsed_and_only_texts_are_fetched_at_the_start(hub, tmp_path):
@@ -219,7 +254,9 @@ def test_a_shard_that_is_not_the_manifests_stops_the_start(tmp_path):
     pq.write_table(table.slice(1), shard, row_group_size=4)
     with pytest.raises(ShardError, match="the manifest says"):
         Index(open_packed(folder))
-    answers = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")])
+    answers = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+    )
     broken = table.slice(0, 1).set_column(table.column_names.index("answer"), "answer", answers)
     write_packed(tmp_path / "broken", {"cot_collection": [[broken]]})
     with pytest.raises(ShardError, match="UTF8"):
@@ -230,14 +267,20 @@ def test_a_picture_without_bytes_in_the_file_is_told_on_the_page(tmp_path):
     table = rows_to_table([conversion_rows.UNDERSTAND])
     folder = write_packed(tmp_path / "packed", {"llava_cot": [[table]]})
     images = pa.array([[{"bytes": None, "path": "lost.jpg"}]], table.schema.field("images").type)
-    pq.write_table(table.set_column(table.column_names.index("images"), "images", images), next(folder.glob("data/*/*.parquet")), compression="none")
+    pq.write_table(
+        table.set_column(table.column_names.index("images"), "images", images),
+        next(folder.glob("data/*/*.parquet")),
+        compression="none",
+    )
     answer = client_of(folder).get("/row/lc-00000001")
     assert answer.status_code == 200, answer.text
     assert "no bytes" in answer.text
 
 
 def test_a_shard_that_goes_away_is_told_on_the_page(tmp_path):
-    client = client_of(folder := write_packed(tmp_path / "packed", {"llava_cot": split([conversion_rows.UNDERSTAND], 1, 1)}))
+    client = client_of(
+        folder := write_packed(tmp_path / "packed", {"llava_cot": split([conversion_rows.UNDERSTAND], 1, 1)})
+    )
     next(folder.glob("data/*/*.parquet")).unlink()
     answer = client.get("/row/lc-00000001")
     assert (answer.status_code, "cannot be opened" in answer.text) == (500, True)

@@ -1,4 +1,6 @@
-"""The pages of `unifiedvisual browse` in Chromium: filter, open, enlarge, page by keyboard. Skipped where the browser is not installed."""
+"""The pages of `unifiedvisual browse` in Chromium: filter, open, enlarge, page by keyboard. Skipped where the browser
+is not installed.
+"""
 
 import json
 from urllib.parse import urlsplit
@@ -21,7 +23,9 @@ def query_and_path(driver):
 
 
 def searching(driver):
-    """Whether keys go into the search; if not, "/" is pressed: a page that is being loaded on a busy machine may miss a key."""
+    """Whether keys go into the search; if not, "/" is pressed: a page that is being loaded on a busy machine may miss a
+    key.
+    """
     if driver.switch_to.active_element.get_attribute("type") == "search":
         return True
     press(driver, "/")
@@ -46,12 +50,19 @@ def test_a_reader_filters_opens_enlarges_and_pages_by_keyboard_and_asks_no_other
     assert query_and_path(browser) == (f"/row/{ids[2]}", "task=image_editing")
     find(browser, ".zoom")[0].click()
     browser.set_script_timeout(10)
-    loaded = "const [done] = arguments, img = document.querySelector('#viewer img'); img.decode().then(() => done([img.naturalWidth, img.getAttribute('src')]))"
+    loaded = (
+        "const [done] = arguments, img = document.querySelector('#viewer img'); img.decode().then(() => "
+        "done([img.naturalWidth, img.getAttribute('src')]))"
+    )
     assert browser.execute_async_script(loaded) == [384, f"/image/{ids[2]}/0"]
     press(browser, Keys.ESCAPE)
     press(browser, "u")
     assert query_and_path(browser) == ("/", "task=image_editing")
     assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = {urlsplit(event["params"]["request"]["url"]).netloc for event in events if event["method"] == "Network.requestWillBeSent"}
+    asked = {
+        urlsplit(event["params"]["request"]["url"]).netloc
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
     assert asked == {address}

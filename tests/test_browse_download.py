@@ -87,7 +87,18 @@ def test_a_word_of_a_format_is_chosen_in_the_address(client):
 
 def test_every_format_gives_a_zip_or_says_why_not(client):
     formats = re.findall(r'href="/row/lc-00000001/download/([^"]+)"', client.get("/row/lc-00000001").text)
-    assert {"anole", "bagel", "diffusers", "emu3", "emu35", "llava", "messages", "webdataset", "messages-trl", "llava-next"} <= set(formats)
+    assert {
+        "anole",
+        "bagel",
+        "diffusers",
+        "emu3",
+        "emu35",
+        "llava",
+        "messages",
+        "webdataset",
+        "messages-trl",
+        "llava-next",
+    } <= set(formats)
     for format in formats:
         answer = client.get(f"/row/lc-00000001/download/{format}")
         assert answer.status_code == 200 or (answer.status_code == 422 and "lc-00000001" in answer.text)

@@ -1,4 +1,6 @@
-"""The card: numbers against duckdb, YAML against `datasets`, Markdown against a CommonMark parser, snippets by running them."""
+"""The card: numbers against duckdb, YAML against `datasets`, Markdown against a CommonMark parser, snippets by running
+them.
+"""
 
 import json
 from dataclasses import replace
@@ -42,15 +44,22 @@ def number(cell):
 
 def query(base, statement):
     with duckdb.connect() as connection:
-        return connection.execute(statement.replace("ROWS", f"read_parquet('{base / REPO_ID}/data/*/*.parquet')")).fetchall()
+        return connection.execute(
+            statement.replace("ROWS", f"read_parquet('{base / REPO_ID}/data/*/*.parquet')")
+        ).fetchall()
 
 
 def test_counts_per_task_equal_those_duckdb_finds_in_the_parquet(packed):
     base, _, text = packed
-    found = {task: (rows, images) for task, rows, images in query(base, "SELECT task, count(*), sum(len(images)) FROM ROWS GROUP BY task")}
+    found = {
+        task: (rows, images)
+        for task, rows, images in query(base, "SELECT task, count(*), sum(len(images)) FROM ROWS GROUP BY task")
+    }
     *rows, total = tables_of(text)["task family"]
     assert {row[0]: (number(row[3]), number(row[5])) for row in rows} == found
-    assert {row[0]: (row[1], row[2], number(row[4])) for row in rows} == {t.name: (t.family, t.quadrant, t.published_rows) for t in TASKS.values()}
+    assert {row[0]: (row[1], row[2], number(row[4])) for row in rows} == {
+        t.name: (t.family, t.quadrant, t.published_rows) for t in TASKS.values()
+    }
     assert (number(total[3]), number(total[5])) == query(base, "SELECT count(*), sum(len(images)) FROM ROWS")[0]
     assert total[4] == "247,215"
 
@@ -58,7 +67,9 @@ def test_counts_per_task_equal_those_duckdb_finds_in_the_parquet(packed):
 def test_counts_per_quadrant_equal_those_duckdb_finds_in_the_parquet(packed):
     base, _, text = packed
     rows = tables_of(text)["quadrant rows"]
-    assert {row[0]: number(row[1]) for row in rows} == dict(query(base, "SELECT quadrant, count(*) FROM ROWS GROUP BY quadrant"))
+    assert {row[0]: number(row[1]) for row in rows} == dict(
+        query(base, "SELECT quadrant, count(*) FROM ROWS GROUP BY quadrant")
+    )
     # 9,024 + 20,000 + 21,000 + 17,761; 60,000; 22,755 + 7,276 + 29,399; 60,000
     assert [row[2] for row in rows] == ["67,785", "60,000", "59,430", "60,000"]
 
@@ -77,7 +88,8 @@ def test_dataset_info_equals_rows_and_files(packed, config):
 def test_configs_name_the_folders_of_their_tasks_and_one_is_the_default(packed):
     configs = metadata_of(packed[2])["configs"]
     assert {each["config_name"]: each["data_files"] for each in configs} == {
-        config: [{"split": "train", "path": [f"data/{task}/*.parquet" for task in tasks]}] for config, tasks in CONFIGS.items()
+        config: [{"split": "train", "path": [f"data/{task}/*.parquet" for task in tasks]}]
+        for config, tasks in CONFIGS.items()
     }
     assert [each["config_name"] for each in configs if each.get("default")] == ["all"]
 
@@ -85,17 +97,28 @@ def test_configs_name_the_folders_of_their_tasks_and_one_is_the_default(packed):
 def test_metadata_states_what_is_known_and_no_licence(packed):
     found = metadata_of(packed[2])
     assert (found["license"], found["language"], found["size_categories"]) == ("unknown", ["en"], ["n<1K"])
-    assert found["source_datasets"] == ["fnlp-vision/UnifiedVisual-240K", "Xkev/LLaVA-CoT-100k", "kaist-ai/CoT-Collection"]
+    assert found["source_datasets"] == [
+        "fnlp-vision/UnifiedVisual-240K",
+        "Xkev/LLaVA-CoT-100k",
+        "kaist-ai/CoT-Collection",
+    ]
     assert found["task_categories"] == ["image-text-to-text", "image-to-image", "text-to-image", "text-generation"]
 
 
 def test_features_in_yaml_are_those_of_the_schema():
-    assert datasets.Features._from_yaml_list(yaml.safe_load(yaml.safe_dump(yaml_features(), sort_keys=False))) == features()
+    assert (
+        datasets.Features._from_yaml_list(yaml.safe_load(yaml.safe_dump(yaml_features(), sort_keys=False)))
+        == features()
+    )
 
 
 def test_features_in_yaml_keep_the_length_of_a_box_on_datasets_3():
     regions = next(each for each in yaml_features() if each["name"] == "regions")
-    assert list(regions["list"][1].items()) == [("name", "box"), ("sequence", "float32"), ("length", 4)]  # the first key after the name is the kind
+    assert list(regions["list"][1].items()) == [
+        ("name", "box"),
+        ("sequence", "float32"),
+        ("length", 4),
+    ]  # the first key after the name is the kind
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -139,7 +162,9 @@ def test_convert_snippet_runs(packed, monkeypatch, tmp_path):
 
 
 def test_train_snippet_runs_but_for_the_download_of_a_processor(packed, monkeypatch):
-    transformers = pytest.importorskip("transformers", reason="the snippet loads a processor of it; pip install transformers")
+    transformers = pytest.importorskip(
+        "transformers", reason="the snippet loads a processor of it; pip install transformers"
+    )
     pytest.importorskip("torch", reason="the snippet makes batches of tensors; pip install torch")
     from toolkit.demo.tiny_models import tiny_llava
 
@@ -147,7 +172,9 @@ def test_train_snippet_runs_but_for_the_download_of_a_processor(packed, monkeypa
     loss = "loss = model(**batch).loss"
     assert train.count(f"    ...  # {loss}") == 1
     tiny, asked = tiny_llava(), []
-    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", lambda name: asked.append(name) or tiny.processor)
+    monkeypatch.setattr(
+        transformers.AutoProcessor, "from_pretrained", lambda name: asked.append(name) or tiny.processor
+    )
     monkeypatch.chdir(packed[0])
     names = {"__name__": "__main__", "model": tiny.model, "losses": []}
     exec(compile(train.replace(f"...  # {loss}", f"{loss}; losses.append(loss)"), "README.md", "exec"), names)
@@ -173,7 +200,10 @@ def test_card_tells_sources_defects_skips_and_whom_to_ask(packed):
     assert licences["image_editing"] == ("not stated", "not stated")
     assert licences["llava_cot"] == ("Xkev/LLaVA-CoT-100k", "apache-2.0")
     assert "cc-by-4.0 on its Hub card, non-commercial use only in its repository" in licences["cot_collection"][1]
-    assert tables_of(text)["task why"] == [["image_editing", "bad_turns", "1"], ["image_editing", "missing_image", "1,234"]]
+    assert tables_of(text)["task why"] == [
+        ["image_editing", "bad_turns", "1"],
+        ["image_editing", "missing_image", "1,234"],
+    ]
     prose = " ".join(text.split())
     for said in (
         "told here and not resolved",
@@ -207,7 +237,10 @@ def test_card_of_some_tasks_names_only_their_configs(tmp_path):
 
 
 def test_card_says_that_rows_are_not_the_published_ones(tmp_path):
-    rows = {task: [replace(row, origin="procedural") for row in listed] for task, listed in packed_rows(("mm_reasoning_o",)).items()}
+    rows = {
+        task: [replace(row, origin="procedural") for row in listed]
+        for task, listed in packed_rows(("mm_reasoning_o",)).items()
+    }
     text = card_text(write_packed(tmp_path, rows), firsts(rows), repo_id=REPO_ID)
     assert "**Not all of this is the published fnlp-vision/UnifiedVisual-240K.**" in text
     assert "procedural (mm_reasoning_o)" in text
@@ -216,7 +249,15 @@ def test_card_says_that_rows_are_not_the_published_ones(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [(1, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (99_999, "10K<n<100K"), (247_215, "100K<n<1M"), (10**6, "1M<n<10M"), (10**12, "n>1T")],
+    [
+        (1, "n<1K"),
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (99_999, "10K<n<100K"),
+        (247_215, "100K<n<1M"),
+        (10**6, "1M<n<10M"),
+        (10**12, "n>1T"),
+    ],
 )
 def test_size_category_is_the_hubs_word(rows, expected):
     assert size_category(rows) == expected
@@ -225,7 +266,9 @@ def test_size_category_is_the_hubs_word(rows, expected):
 def test_card_refuses_what_it_cannot_describe(packed):
     manifest = packed[1]
     with pytest.raises(UsageError, match=r"no example row of 'llava_cot'"):
-        card_text(manifest, {task: row for task, row in firsts(packed_rows()).items() if task != "llava_cot"}, repo_id=REPO_ID)
+        card_text(
+            manifest, {task: row for task, row in firsts(packed_rows()).items() if task != "llava_cot"}, repo_id=REPO_ID
+        )
     with pytest.raises(UsageError, match="repo_id is 'a b\\) <c>'; expected 'org/name'"):
         card_text(manifest, firsts(packed_rows()), repo_id="a b) <c>")
     with pytest.raises(UsageError, match="no shards"):
@@ -234,7 +277,9 @@ def test_card_refuses_what_it_cannot_describe(packed):
 
 def test_every_quadrant_has_a_category_and_no_constant_breaks_a_table(packed):
     assert set(CATEGORIES) == set(QUADRANTS)
-    assert not any("|" in text for text in (*MEANINGS.values(), *(t.built + t.license + t.source for t in TASKS.values())))
+    assert not any(
+        "|" in text for text in (*MEANINGS.values(), *(t.built + t.license + t.source for t in TASKS.values()))
+    )
 
 
 @pytest.fixture
@@ -253,7 +298,10 @@ def test_command_prints_the_card_and_croissant(run, packed):
     base, manifest, text = packed
     assert run(base / REPO_ID) == (0, text, "")
     code, out, _ = run(base / REPO_ID, "--croissant", "--repo-id", "org/uv")
-    assert (code, json.loads(out)) == (0, croissant(manifest, repo_id="org/uv", url="https://huggingface.co/datasets/org/uv"))
+    assert (code, json.loads(out)) == (
+        0,
+        croissant(manifest, repo_id="org/uv", url="https://huggingface.co/datasets/org/uv"),
+    )
 
 
 def test_command_reads_a_hub_dataset_and_names_it(run, hub, packed):
@@ -261,7 +309,10 @@ def test_command_reads_a_hub_dataset_and_names_it(run, hub, packed):
     code, out, _ = run("org/uv")
     assert (code, out) == (
         0,
-        packed[2].replace(f'"{REPO_ID}"', '"org/uv"').replace(f"convert {REPO_ID} ", "convert org/uv ").replace(f"{REPO_ID}/d", "org/uv/d"),
+        packed[2]
+        .replace(f'"{REPO_ID}"', '"org/uv"')
+        .replace(f"convert {REPO_ID} ", "convert org/uv ")
+        .replace(f"{REPO_ID}/d", "org/uv/d"),
     )
 
 
@@ -276,6 +327,9 @@ def test_command_names_a_shard_that_is_missing_or_empty(run, tmp_path):
     write_packed(tmp_path, packed_rows(("llava_cot",)))
     shard = min((tmp_path / "data/llava_cot").iterdir())
     pq.write_table(pq.read_table(shard).slice(0, 0), shard)
-    assert run(tmp_path)[::2] == (1, f"error: {tmp_path}: data/llava_cot/{shard.name}: holds no row; expected at least one; pack again\n")
+    assert run(tmp_path)[::2] == (
+        1,
+        f"error: {tmp_path}: data/llava_cot/{shard.name}: holds no row; expected at least one; pack again\n",
+    )
     shard.unlink()
     assert run(tmp_path)[::2] == (1, f"error: {shard}: cannot be opened: No such file or directory\n")

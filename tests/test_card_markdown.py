@@ -16,7 +16,10 @@ from toolkit.tasks import TASKS
 
 REPO_ID = "fnlp-vision/UnifiedVisual"
 INVISIBLE = "\r\u2028\u2029\x85\u202e\x1b"
-HOSTILE = f"```\n---\n~~~{INVISIBLE}</details><script>alert(1)</script> | {{{{ card_data }}}} ${{repo_id}} $repo_id [31m \\ ![x](http://a.b/c) &lt;\n# Top"
+HOSTILE = (
+    f"```\n---\n~~~{INVISIBLE}</details><script>alert(1)</script> | {{{{ card_data }}}} ${{repo_id}} "
+    "$repo_id [31m \\ ![x](http://a.b/c) &lt;\n# Top"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,15 @@ def hostile_row():
         "image_captions": (HOSTILE,),
         "regions": (Region(0, (0, 0, 1, 1), HOSTILE),),
     }
-    return Row(id="lc-0000", task="llava_cot", quadrant="mm-text", messages=messages, provenance=json.dumps({"x": HOSTILE}), **texts, **picture)
+    return Row(
+        id="lc-0000",
+        task="llava_cot",
+        quadrant="mm-text",
+        messages=messages,
+        provenance=json.dumps({"x": HOSTILE}),
+        **texts,
+        **picture,
+    )
 
 
 def test_hostile_row_text_is_harmless_and_whole(plain):
@@ -46,7 +57,12 @@ def test_hostile_row_text_is_harmless_and_whole(plain):
     blocks = fences_of(hostile, "json")
     assert json.loads(blocks[list(TASKS).index("llava_cot")]) == shown(hostile_row())
     assert [token.type for token in tokens_of(hostile)] == [token.type for token in tokens_of(text)]
-    markup = {tag for token in tokens_of(hostile) if token.type.startswith("html") for tag in re.findall(r"</?\w+", token.content)}
+    markup = {
+        tag
+        for token in tokens_of(hostile)
+        if token.type.startswith("html")
+        for tag in re.findall(r"</?\w+", token.content)
+    }
     assert markup == {"<details", "</details", "<summary", "</summary"}
     assert not set(INVISIBLE) & set(hostile)
 
@@ -68,7 +84,9 @@ def test_inline_text_is_text_and_reads_as_it_was(text):
     assert {child.type for child in paragraph.children} <= {"text", "text_special"}
     for escaped, character in ((r"\n", "\n"), (r"\r", "\r"), *((f"\\u{ord(c):04x}", c) for c in INVISIBLE[1:])):
         text = text.replace(character, escaped)
-    assert "".join(child.content for child in paragraph.children) == html.unescape(f"x {inline(text)} x") == f"x {text} x"
+    assert (
+        "".join(child.content for child in paragraph.children) == html.unescape(f"x {inline(text)} x") == f"x {text} x"
+    )
 
 
 def test_inline_text_leaves_plain_words_alone():

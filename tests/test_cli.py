@@ -36,7 +36,11 @@ def run(capsys):
 
 def members_of(task):
     stem = archive_stem(task)
-    return [(f"{stem}/pictures/{file_name(row, n, image)}", image.bytes) for row in truth()[task] for n, image in enumerate(row.images)]
+    return [
+        (f"{stem}/pictures/{file_name(row, n, image)}", image.bytes)
+        for row in truth()[task]
+        for n, image in enumerate(row.images)
+    ]
 
 
 def edits(tmp_path, shape="columns"):
@@ -62,7 +66,10 @@ def test_help_shows_an_example_that_parses(run, name):
     parse_command(example)
 
 
-@pytest.mark.parametrize("line", ["unifiedvisual pack demo-out", "unifiedvisual pakc a b", "unifiedvisual generate run --shrad 0/1 spec.yaml"])
+@pytest.mark.parametrize(
+    "line",
+    ["unifiedvisual pack demo-out", "unifiedvisual pakc a b", "unifiedvisual generate run --shrad 0/1 spec.yaml"],
+)
 def test_an_example_that_is_wrong_does_not_parse(line):
     with pytest.raises(Exception, match=r"pakc|shrad|[Mm]issing"):
         parse_command(line)
@@ -87,17 +94,23 @@ def test_inspect_writes_a_mapping_that_reads_the_same(run, tmp_path):
     assert code == 0
     assert "[IMG]" in out
     assert "published" in out
-    assert set(yaml.safe_load((tmp_path / "mapping.yaml").read_text())["files"]) == {f"data/{archive_stem(task)}.parquet" for task in TASKS}
+    assert set(yaml.safe_load((tmp_path / "mapping.yaml").read_text())["files"]) == {
+        f"data/{archive_stem(task)}.parquet" for task in TASKS
+    }
     assert run("verify", source, "--mapping", tmp_path / "mapping.yaml")[0] == 0
 
 
 def test_a_mapping_reads_columns_no_guess_can_read(run, tmp_path):
     source = edits(tmp_path)
-    table = pq.read_table(source / "data/Image_Editing.parquet").rename_columns({"question": "w", "answer": "x", "rationale": "y", "images": "z", "id": "i"})
+    table = pq.read_table(source / "data/Image_Editing.parquet").rename_columns(
+        {"question": "w", "answer": "x", "rationale": "y", "images": "z", "id": "i"}
+    )
     pq.write_table(table, source / "data/Image_Editing.parquet")
     code, _, err = run("verify", source)
     assert code == 1
-    assert "data/Image_Editing.parquet: no column holds a conversation, and prompt and answer were not both found" in err
+    assert (
+        "data/Image_Editing.parquet: no column holds a conversation, and prompt and answer were not both found" in err
+    )
     columns = {"id": "i", "prompt": "w", "rationale": "y", "answer": "x", "images": ["z"]}
     (tmp_path / "m.yaml").write_text(yaml.safe_dump({"files": {"data/Image_*": {"columns": columns}}}))
     code, out, _ = run("verify", source, "--mapping", tmp_path / "m.yaml", "--json")
@@ -119,11 +132,31 @@ def test_inspect_goes_on_past_what_it_cannot_read(run, tmp_path):
 BAD_INPUT = {
     "no folder": (["verify", "{missing}"], None, 1, "neither a folder on this machine nor a Hub dataset"),
     "empty folder": (["verify", "{empty}"], None, 1, "no Parquet under data/; found no files at all"),
-    "datasets inside": (["stats", "{source}"], lambda s: packed_inside(s), 1, "holds packed datasets in folders: a, b/c; pass one of them"),
-    "missing archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").unlink(), 1, "images/Image_Editing.tar.gz is not there"),
+    "datasets inside": (
+        ["stats", "{source}"],
+        lambda s: packed_inside(s),
+        1,
+        "holds packed datasets in folders: a, b/c; pass one of them",
+    ),
+    "missing archive": (
+        ["verify", "{source}"],
+        lambda s: (s / "images/Image_Editing.tar.gz").unlink(),
+        1,
+        "images/Image_Editing.tar.gz is not there",
+    ),
     "cut archive": (["verify", "{source}"], lambda s: cut(s / "images/Image_Editing.tar.gz"), 1, "damaged or cut off"),
-    "not an archive": (["verify", "{source}"], lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"), 1, "damaged or cut off"),
-    "half a Parquet": (["verify", "{source}"], lambda s: cut(s / "data/Image_Editing.parquet"), 1, "not a whole Parquet file"),
+    "not an archive": (
+        ["verify", "{source}"],
+        lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"),
+        1,
+        "damaged or cut off",
+    ),
+    "half a Parquet": (
+        ["verify", "{source}"],
+        lambda s: cut(s / "data/Image_Editing.parquet"),
+        1,
+        "not a whole Parquet file",
+    ),
     "no spec": (["generate", "run", "{missing}"], None, 2, "is neither a file nor a preset; presets: zero-key"),
     "no mapping file": (["verify", "{source}", "--mapping", "{missing}"], None, 2, "cannot be read as YAML"),
     "wrong mapping": (["verify", "{source}", "--mapping", "{mapping}"], None, 2, "names columns ['nope']"),
@@ -160,7 +193,12 @@ def test_bad_input_is_one_clear_message_and_an_exit_code(run, tmp_path, case):
     (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"files": {"*": {"columns": {"prompt": "nope"}}}}))
     if damage:
         damage(source)
-    places = {"source": source, "missing": tmp_path / "missing", "empty": tmp_path / "empty", "mapping": tmp_path / "mapping.yaml"}
+    places = {
+        "source": source,
+        "missing": tmp_path / "missing",
+        "empty": tmp_path / "empty",
+        "mapping": tmp_path / "mapping.yaml",
+    }
     code, out, err = run(*(argument.format(**places) for argument in arguments))
     assert code == expected
     assert message in " ".join((out + err).split())
@@ -214,7 +252,14 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     found = json.loads(out)
     assert code == 1
     assert found["rows"]["image_editing"] == ROWS_PER_TASK - 2
-    expected = {"duplicate_id", "duplicate_member", "placeholder_mismatch", "unsafe_path", "refused_unsafe_name", "image_not_an_image"}
+    expected = {
+        "duplicate_id",
+        "duplicate_member",
+        "placeholder_mismatch",
+        "unsafe_path",
+        "refused_unsafe_name",
+        "image_not_an_image",
+    }
     assert found["problems"] == dict.fromkeys(expected, 1)
     assert not (tmp_path.parent / "evil.png").exists()
 
@@ -231,7 +276,12 @@ def test_demo_goes_the_whole_way(run, tmp_path):
     assert (code, [steps[name]["rows"] for name in ("publish", "load", "pack")]) == (0, [18, 18, 18])
     constructed = json.loads(run("stats", out / "run/packed", "--json")[1])["tasks"]
     assert set(constructed) == set(TASKS)
-    assert steps["construct"]["rows"] == steps["convert"]["rows"] == steps["verify"]["rows"] - 18 == sum(task["rows"] for task in constructed.values())
+    assert (
+        steps["construct"]["rows"]
+        == steps["convert"]["rows"]
+        == steps["verify"]["rows"] - 18
+        == sum(task["rows"] for task in constructed.values())
+    )
 
 
 def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_path):
@@ -245,7 +295,11 @@ def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_
     assert (out / "README.md").read_text().count('load_dataset("fnlp-vision/UnifiedVisual"') == 3
     code, text, _ = run("stats", out, "--json")
     stats = json.loads(text)["tasks"]["image_editing"]
-    assert (stats["rows"], stats["roles"], stats["quadrants"]) == (ROWS_PER_TASK, {"input": ROWS_PER_TASK, "output": ROWS_PER_TASK}, {"mm-mm": ROWS_PER_TASK})
+    assert (stats["rows"], stats["roles"], stats["quadrants"]) == (
+        ROWS_PER_TASK,
+        {"input": ROWS_PER_TASK, "output": ROWS_PER_TASK},
+        {"mm-mm": ROWS_PER_TASK},
+    )
     sizes = sorted(len(image.bytes) for row in truth()["image_editing"] for image in row.images)
     assert stats["measures"]["image bytes"]["quantiles"][::4] == [sizes[0], sizes[-1]]
     assert stats["measures"]["image bytes"]["sum"] == sum(sizes)
@@ -266,7 +320,12 @@ def test_a_source_is_converted_with_a_report_and_imported_again(run, tmp_path):
     source = edits(tmp_path)
     code, text, _ = run("convert", source, "webdataset", tmp_path / "wds", "--json")
     report = json.loads(text)
-    assert (code, report["rows_in"], report["rows_out"], report["images_dropped"]) == (0, 2 * ROWS_PER_TASK, 2 * ROWS_PER_TASK, {})
+    assert (code, report["rows_in"], report["rows_out"], report["images_dropped"]) == (
+        0,
+        2 * ROWS_PER_TASK,
+        2 * ROWS_PER_TASK,
+        {},
+    )
     assert run("import", "webdataset", tmp_path / "wds", tmp_path / "back")[0] == 0
     code, text, _ = run("verify", tmp_path / "back", "--json")
     assert json.loads(text)["images"] == {"image_editing": 2 * ROWS_PER_TASK, "cot_collection": 0}
@@ -284,7 +343,10 @@ def test_a_lossy_conversion_stops_until_it_is_told_what_to_drop(run, tmp_path):
 
 def test_convert_lists_formats_and_refuses_unknown_ones_and_options(run, tmp_path):
     code, text, _ = run("convert", "--list", "--json")
-    assert (code, {"llava", "webdataset", "emu3", "messages"} <= {entry["format"] for entry in json.loads(text)}) == (0, True)
+    assert (code, {"llava", "webdataset", "emu3", "messages"} <= {entry["format"] for entry in json.loads(text)}) == (
+        0,
+        True,
+    )
     assert run("convert", "--list")[0] == 0
     source = edits(tmp_path)
     assert run("convert", source, "webdata", tmp_path / "x")[0::2] == (
@@ -302,7 +364,17 @@ def test_import_counts_bad_records_or_stops_at_them(run, tmp_path):
     code, _, err = run("import", "llava", tmp_path / "train.json", tmp_path / "a", "--task", "cot_collection")
     assert code == 1
     assert "record 1" in err
-    code, text, _ = run("import", "llava", tmp_path / "train.json", tmp_path / "b", "--task", "cot_collection", "--on-bad-row", "skip", "--json")
+    code, text, _ = run(
+        "import",
+        "llava",
+        tmp_path / "train.json",
+        tmp_path / "b",
+        "--task",
+        "cot_collection",
+        "--on-bad-row",
+        "skip",
+        "--json",
+    )
     manifest = json.loads(text)
     assert (code, sum(manifest["skipped"]["cot_collection"].values()), manifest["shards"][0]["rows"]) == (0, 1, 1)
 
@@ -318,11 +390,18 @@ def test_a_card_that_a_person_changed_is_kept(run, hub, tmp_path):
 
 @pytest.mark.parametrize(
     ("format", "profile"),
-    [("webdataset", "rows"), ("webdataset", "pairs"), ("llava", "v15"), *(("messages", name) for name in ("trl", "ms-swift", "lmms-engine"))],
+    [
+        ("webdataset", "rows"),
+        ("webdataset", "pairs"),
+        ("llava", "v15"),
+        *(("messages", name) for name in ("trl", "ms-swift", "lmms-engine")),
+    ],
 )
 def test_verify_reads_converted_output_back_and_finds_what_was_lost(run, tmp_path, format, profile):
     out = tmp_path / "out"
-    write_replica(source := tmp_path / "source", {task: list(demo_rows(task, 3)) for task in ("image_generation", "llava_cot")})
+    write_replica(
+        source := tmp_path / "source", {task: list(demo_rows(task, 3)) for task in ("image_generation", "llava_cot")}
+    )
     assert run("convert", source, format, out, "--on-unfit", "drop", "--option", f"profile={profile}")[0] == 0
     code, text, _ = run("verify", out, "--deep")
     assert (code, "every picture decodes" in text) == (0, True)
@@ -332,6 +411,11 @@ def test_verify_reads_converted_output_back_and_finds_what_was_lost(run, tmp_pat
 
 
 def test_verify_says_which_formats_it_can_read_back(run, tmp_path):
-    assert run("convert", edits(tmp_path), "emu3", tmp_path / "out", "--on-unfit", "drop", "--option", "input_images=drop")[0] == 0
+    assert (
+        run(
+            "convert", edits(tmp_path), "emu3", tmp_path / "out", "--on-unfit", "drop", "--option", "input_images=drop"
+        )[0]
+        == 0
+    )
     code, _, error = run("verify", tmp_path / "out")
     assert (code, "has no way back" in error) == (2, True)

@@ -22,7 +22,11 @@ from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.tokens import StoredTokens
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
 
-FAMILIES = {"chameleon": (tiny_chameleon, chameleon_tokenizer), "emu3": (tiny_emu3, emu3_tokenizer), "janus": (tiny_janus, janus_tokenizer)}
+FAMILIES = {
+    "chameleon": (tiny_chameleon, chameleon_tokenizer),
+    "emu3": (tiny_emu3, emu3_tokenizer),
+    "janus": (tiny_janus, janus_tokenizer),
+}
 TASKS = ("image_editing", "mm_reasoning_mm", "cot_collection")
 
 
@@ -59,7 +63,11 @@ def images(*, answers_only=False):
     found = {}
     for row in (row for task in TASKS for row in truth()[task]):
         roles = [message.role for message in row.messages for part in message.content if part.type == "image"]
-        found |= {image.bytes: image for role, image in zip(roles, row.images, strict=True) if role == "assistant" or not answers_only}
+        found |= {
+            image.bytes: image
+            for role, image in zip(roles, row.images, strict=True)
+            if role == "assistant" or not answers_only
+        }
     return [{"bytes": image.bytes, "path": image.path} for image in found.values()]
 
 
@@ -81,7 +89,12 @@ def test_stored_ids_are_the_models_own_from_either_layout(run, checkpoints, pack
     for image in expected:
         assert tokens.find(image).tolist() == tokenizer.encode([open_image(image)])[0].tolist()
     report = json.loads(out)
-    assert (report["family"], report["revision"], report["encoded"], report["left_out"]) == (family, tokenizer.revision, len(expected), {})
+    assert (report["family"], report["revision"], report["encoded"], report["left_out"]) == (
+        family,
+        tokenizer.revision,
+        len(expected),
+        {},
+    )
 
 
 def test_a_second_run_encodes_nothing_and_one_of_more_tasks_only_what_is_new(run, checkpoints, packed, tmp_path):
@@ -91,7 +104,9 @@ def test_a_second_run_encodes_nothing_and_one_of_more_tasks_only_what_is_new(run
     rest = json.loads(run(*arguments)[1])
     assert (first["encoded"], again["encoded"]) == (14, 0)  # 7 rows: a photograph and its edit
     assert first["encoded"] + rest["encoded"] == len(images())
-    assert sorted({entry["sha256"] for entry in stored(tmp_path)}) == sorted(hashlib.sha256(image["bytes"]).hexdigest() for image in images())
+    assert sorted({entry["sha256"] for entry in stored(tmp_path)}) == sorted(
+        hashlib.sha256(image["bytes"]).hexdigest() for image in images()
+    )
     assert len(stored(tmp_path)) == len(images())
 
 
@@ -120,7 +135,9 @@ def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
     assert len(stored(tmp_path)) == len(StoredTokens(tmp_path)) == len(images())
 
 
-def test_image_size_bounds_pictures_of_emu3_and_is_refused_where_pictures_have_one_size(run, checkpoints, packed, tmp_path):
+def test_image_size_bounds_pictures_of_emu3_and_is_refused_where_pictures_have_one_size(
+    run, checkpoints, packed, tmp_path
+):
     run(packed, tmp_path / "small", "--model", checkpoints["emu3"], "--image-size", 16, "--tasks", "image_editing")
     run(packed, tmp_path / "large", "--model", checkpoints["emu3"], "--tasks", "image_editing")
     longest = [max(len(entry["ids"]) for entry in stored(tmp_path / name)) for name in ("small", "large")]
@@ -144,7 +161,10 @@ def test_a_picture_that_cannot_be_decoded_stops_or_is_counted(run, checkpoints, 
 
 def test_a_model_that_is_not_there_or_draws_nothing_is_named(run, checkpoints, packed, tmp_path):
     code, _, err = run(packed, tmp_path, "--model", checkpoints["llava"])
-    assert (code, "is of type 'llava'; expected one that writes pictures as VQ ids: chameleon, emu3, janus" in err) == (2, True)
+    assert (code, "is of type 'llava'; expected one that writes pictures as VQ ids: chameleon, emu3, janus" in err) == (
+        2,
+        True,
+    )
     code, _, err = run(packed, tmp_path, "--model", tmp_path / "nothing")
     assert (code, "cannot be opened" in err, "Traceback" in err) == (1, True, False)
 

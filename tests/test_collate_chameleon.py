@@ -1,6 +1,16 @@
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, sharpen, supervised, train
+from tests.collate_tiny import (
+    COLOURS,
+    QUADRANT_ROWS,
+    assert_same_alone_and_together,
+    decode,
+    make_row,
+    picture,
+    sharpen,
+    supervised,
+    train,
+)
 from toolkit.collate import get_collator
 from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.loss import LossModel, vocabulary_losses
@@ -31,8 +41,20 @@ def test_the_test_pictures_have_different_ids(tiny):
 def test_each_picture_lands_on_its_own_place_and_the_answer_is_supervised_exactly(tiny):
     row = make_row("a", "{blue}Make it {red}.", "First {black} then {white} done.")
     batch = tiny.collate([row])
-    answer = "First <racm3:break>" + codes(tiny, "black") + "<eoss> then <racm3:break>" + codes(tiny, "white") + "<eoss> done.</s>"
-    prompt = "<s><racm3:break>" + codes(tiny, "blue") + "<eoss>Make it <racm3:break>" + codes(tiny, "red") + "<eoss>.<reserved08706>"
+    answer = (
+        "First <racm3:break>"
+        + codes(tiny, "black")
+        + "<eoss> then <racm3:break>"
+        + codes(tiny, "white")
+        + "<eoss> done.</s>"
+    )
+    prompt = (
+        "<s><racm3:break>"
+        + codes(tiny, "blue")
+        + "<eoss>Make it <racm3:break>"
+        + codes(tiny, "red")
+        + "<eoss>.<reserved08706>"
+    )
     assert decode(tiny.tokenizer, batch["input_ids"][0]) == prompt + answer
     assert decode(tiny.tokenizer, supervised(batch)) == answer
 
@@ -47,7 +69,9 @@ def test_no_placeholder_is_left_in_inputs_or_labels(tiny):
 
 def test_a_prompt_has_the_ids_of_the_processor(tiny):
     row = make_row("a", "{red}{blue}What\u2019s this?", "Red.")
-    theirs = tiny.processor(text="<image><image>What\u2019s this?", images=[picture("red"), picture("blue")], return_tensors="pt")["input_ids"][0]
+    theirs = tiny.processor(
+        text="<image><image>What\u2019s this?", images=[picture("red"), picture("blue")], return_tensors="pt"
+    )["input_ids"][0]
     ours = tiny.collate([row])["input_ids"][0][: len(theirs)]
     is_placeholder = theirs == tiny.tokenizer.convert_tokens_to_ids("<image>")
     assert is_placeholder.sum() == 8
@@ -56,7 +80,9 @@ def test_a_prompt_has_the_ids_of_the_processor(tiny):
 
 def test_several_turns_close_each_answer_with_eos_and_each_prompt_with_the_separator(tiny):
     batch = tiny.collate([make_row("a", "system:Be kind.", "1?", "One", "2?", "Two")])
-    assert decode(tiny.tokenizer, batch["input_ids"][0]) == "<s>Be kind.\n1?<reserved08706>One</s>2?<reserved08706>Two</s>"
+    assert (
+        decode(tiny.tokenizer, batch["input_ids"][0]) == "<s>Be kind.\n1?<reserved08706>One</s>2?<reserved08706>Two</s>"
+    )
     assert decode(tiny.tokenizer, supervised(batch)) == "One</s>Two</s>"
 
 
@@ -87,7 +113,9 @@ def test_the_budget_counts_picture_ids_and_never_cuts_one(tiny):
     row = make_row("tm", "Draw grass.", "Here:{green}")
     length = tiny.collate([row])["input_ids"].shape[1]
     for max_length, skipped in ((length, {}), (length - 1, {"too_long": 1})):
-        collate = get_collator("chameleon", processor=tiny.processor, image_tokens=tiny.vq, max_length=max_length, on_bad_row="skip")
+        collate = get_collator(
+            "chameleon", processor=tiny.processor, image_tokens=tiny.vq, max_length=max_length, on_bad_row="skip"
+        )
         assert collate([row, make_row("tt", "a", "b")])["input_ids"].shape[0] == 2 - len(skipped)
         assert collate.skipped == skipped
 
@@ -106,16 +134,22 @@ def test_vocabulary_losses_reaches_text_and_picture_rows_of_the_head_and_not_the
     image_rows = tiny.model.lm_head.weight.grad[tiny.model.model.vocabulary_mapping.image_tokens]
     assert (image_rows.abs().sum(1) > 0).all()
     assert tiny.model.lm_head.weight.grad[tiny.tokenizer.eos_token_id].abs().sum() > 0
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())
+    assert all(
+        parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters()
+    )
 
 
 def test_vocabulary_losses_is_the_mean_over_supervised_tokens():
     tiny = tiny_chameleon()
-    collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
+    collate = get_collator(
+        "chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor)
+    )
     batch = collate(QUADRANT_ROWS)
     sharpen(tiny.model.lm_head)
     with torch.no_grad():
-        hidden = tiny.model.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        hidden = tiny.model.model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+        ).last_hidden_state
         log_probs = tiny.model.lm_head(hidden).log_softmax(-1)
         expected, count = 0.0, 0
         for row, labels in enumerate(batch["labels"].tolist()):
@@ -141,7 +175,9 @@ def test_vq_ids_do_not_change_under_train(tiny):
 
 def test_a_few_steps_learn_output_text_and_output_pictures():
     tiny = tiny_chameleon()
-    collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
+    collate = get_collator(
+        "chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor)
+    )
     batch = collate(QUADRANT_ROWS)
     wrapped = LossModel(tiny.model, vocabulary_losses).train()
     before = _split_loss(tiny, batch)
@@ -156,6 +192,8 @@ def _split_loss(tiny, batch):
     is_picture = torch.isin(batch["labels"], torch.tensor(tiny.model.model.vocabulary_mapping.image_tokens))
     with torch.no_grad():
         return {
-            name: vocabulary_losses(tiny.model, {**batch, "labels": batch["labels"].masked_fill(hidden, -100)}).mean.item()
+            name: vocabulary_losses(
+                tiny.model, {**batch, "labels": batch["labels"].masked_fill(hidden, -100)}
+            ).mean.item()
             for name, hidden in (("picture", ~is_picture), ("text", is_picture))
         }

@@ -19,7 +19,9 @@ class Letters(Collator):
     def encode(self, row):
         if row["id"] == "!":
             raise RowError("bad", kind="bad_id")
-        return Sample(columns={"input_ids": [ord(letter) for letter in row["id"]], "labels": [IGNORE_INDEX] * len(row["id"])})
+        return Sample(
+            columns={"input_ids": [ord(letter) for letter in row["id"]], "labels": [IGNORE_INDEX] * len(row["id"])}
+        )
 
 
 def letters(**options):
@@ -49,7 +51,8 @@ def test_open_image_puts_transparent_parts_on_white():
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"), [(b"", "empty"), (None, "empty"), (b"<html>404</html>", "not_an_image"), (png(picture("red"))[:-40], "truncated")]
+    ("content", "kind"),
+    [(b"", "empty"), (None, "empty"), (b"<html>404</html>", "not_an_image"), (png(picture("red"))[:-40], "truncated")],
 )
 def test_open_image_names_the_row_when_bytes_are_no_picture(content, kind):
     with pytest.raises(ImageError, match="row 'ie-1'") as caught:
@@ -133,5 +136,11 @@ def test_image_token_mismatch_survives_a_worker_process():
 
 def test_make_row_of_these_tests_gives_the_dicts_of_schema_rows():
     row = make_row("mm", "{blue}Make it white.", "First {black} done.")
-    assert [part["type"] for message in row["messages"] for part in message["content"]] == ["image", "text", "text", "image", "text"]
+    assert [part["type"] for message in row["messages"] for part in message["content"]] == [
+        "image",
+        "text",
+        "text",
+        "image",
+        "text",
+    ]
     assert row["quadrant"] == "mm-mm"

@@ -1,7 +1,16 @@
 import pytest
 from PIL import Image
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
+from tests.collate_tiny import (
+    COLOURS,
+    QUADRANT_ROWS,
+    assert_same_alone_and_together,
+    decode,
+    make_row,
+    picture,
+    supervised,
+    train,
+)
 from toolkit.collate import get_collator
 from toolkit.collate.common import Sample
 from toolkit.collate.emu3 import emu3_tokenizer
@@ -42,7 +51,10 @@ def test_each_picture_lands_on_its_own_place_and_size_text_and_line_ends_are_sup
     batch = tiny.collate([row])
     # the template puts a blank behind each text, and the row's texts end with one already
     answer = f" First  {framed(tiny, 'red', (32, 16))} then  {framed(tiny, 'green', (16, 24))} done. {EOS}"
-    assert decode(tiny.tokenizer, batch["input_ids"][0]) == f"<|extra_203|>USER: {framed(tiny, 'blue')}Widen it. ASSISTANT:{answer}"
+    assert (
+        decode(tiny.tokenizer, batch["input_ids"][0])
+        == f"<|extra_203|>USER: {framed(tiny, 'blue')}Widen it. ASSISTANT:{answer}"
+    )
     assert decode(tiny.tokenizer, supervised(batch)) == answer
     assert "<|image start|>2*4<|image token|>" in answer
     assert "<|image start|>3*2<|image token|>" in answer
@@ -51,7 +63,9 @@ def test_each_picture_lands_on_its_own_place_and_size_text_and_line_ends_are_sup
 
 def test_a_picture_that_opens_an_answer_follows_the_colon_as_in_generation(tiny):
     whole = decode(tiny.tokenizer, tiny.collate([make_row("a", "Draw", "{red}")])["input_ids"][0])
-    theirs = tiny.processor(text="USER: Draw ASSISTANT:", return_for_image_generation=True, image_area=16 * 16)["input_ids"][0]
+    theirs = tiny.processor(text="USER: Draw ASSISTANT:", return_for_image_generation=True, image_area=16 * 16)[
+        "input_ids"
+    ][0]
     assert whole.startswith(decode(tiny.tokenizer, theirs))
     assert whole.endswith(EOF + EOI + EOS)
 
@@ -59,7 +73,11 @@ def test_a_picture_that_opens_an_answer_follows_the_colon_as_in_generation(tiny)
 def test_ids_are_those_of_the_processor_with_the_published_template(tiny):
     row = make_row("a", "system:Be kind.", "{red}What {blue} is\u00df?", "Red, blue.", "Sure?", "Yes")
     conversation = [
-        {"role": m["role"], "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]]} for m in row["messages"]
+        {
+            "role": m["role"],
+            "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]],
+        }
+        for m in row["messages"]
     ]
     rendered = tiny.processor.apply_chat_template(conversation, tokenize=False)
     theirs = torch.tensor(tiny.processor(text=[rendered], images=[[picture("red"), picture("blue")]])["input_ids"][0])
@@ -127,9 +145,13 @@ def test_train_mode_changes_stock_ids_and_statistics_but_not_ours():
     for _ in range(3):
         tiny.model.train()  # transformers' Trainer does this on every step
         assert torch.equal(collate(QUADRANT_ROWS)["input_ids"], before)
-    assert emu3_tokenizer(tiny.model, tiny.processor).revision == revision  # weights and running statistics are untouched
+    assert (
+        emu3_tokenizer(tiny.model, tiny.processor).revision == revision
+    )  # weights and running statistics are untouched
     # the trap itself, on the stock path
-    pictures = [picture(colour, (32, 24)) for colour in COLOURS] + [Image.radial_gradient("L").resize((32, 24)).convert("RGB")]
+    pictures = [picture(colour, (32, 24)) for colour in COLOURS] + [
+        Image.radial_gradient("L").resize((32, 24)).convert("RGB")
+    ]
     tiny.model.train()
     inputs = tiny.processor.image_processor(pictures, return_tensors="pt")
     stock = tiny.model.model.get_image_tokens(inputs["pixel_values"], inputs["image_sizes"])
@@ -145,14 +167,22 @@ def test_the_stock_loss_is_right_and_reaches_picture_rows_and_not_the_vq(tiny):
     head = tiny.model.lm_head.weight.grad
     assert (head[tiny.model.vocabulary_mapping.image_tokens].abs().sum(1) > 0).all()
     assert head[tiny.tokenizer.convert_tokens_to_ids(EOL)].abs().sum() > 0
-    assert all(parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())
+    assert all(
+        parameter.grad is None and not parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters()
+    )
 
 
 def test_the_loss_is_that_of_placeholders_with_pixel_values(tiny):
     row = make_row("a", "Draw", "{red}")
     batch = tiny.collate([row])
-    is_code = torch.isin(batch["input_ids"], torch.tensor([*tiny.model.vocabulary_mapping.image_tokens, tiny.tokenizer.convert_tokens_to_ids(EOL)]))
-    stock = {**batch, "input_ids": batch["input_ids"].masked_fill(is_code, tiny.tokenizer.convert_tokens_to_ids("<image>"))}
+    is_code = torch.isin(
+        batch["input_ids"],
+        torch.tensor([*tiny.model.vocabulary_mapping.image_tokens, tiny.tokenizer.convert_tokens_to_ids(EOL)]),
+    )
+    stock = {
+        **batch,
+        "input_ids": batch["input_ids"].masked_fill(is_code, tiny.tokenizer.convert_tokens_to_ids("<image>")),
+    }
     tiny.model.eval()
     pixels = tiny.processor.image_processor(picture("red"), return_tensors="pt")
     with torch.no_grad():
@@ -172,7 +202,9 @@ def test_a_few_steps_learn_output_text_and_output_pictures():
     batch = collate(QUADRANT_ROWS)
     tiny.model.train()
     before = _split_loss(tiny, batch)
-    losses = train(lambda: tiny.model(**batch).loss, [p for p in tiny.model.parameters() if p.requires_grad], num_steps=25)
+    losses = train(
+        lambda: tiny.model(**batch).loss, [p for p in tiny.model.parameters() if p.requires_grad], num_steps=25
+    )
     after = _split_loss(tiny, batch)
     assert losses[-1] < losses[0] - 1
     assert after["text"] < before["text"] - 1

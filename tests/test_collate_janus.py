@@ -1,6 +1,16 @@
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, sharpen, supervised, train
+from tests.collate_tiny import (
+    COLOURS,
+    QUADRANT_ROWS,
+    assert_same_alone_and_together,
+    decode,
+    make_row,
+    picture,
+    sharpen,
+    supervised,
+    train,
+)
 from toolkit.collate import get_collator
 from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.loss import LossModel, janus_losses
@@ -27,7 +37,9 @@ def codes(tiny, colour):
 
 
 def pixels(tiny, *colours):
-    return torch.cat([tiny.processor.image_processor(picture(colour), return_tensors="pt")["pixel_values"] for colour in colours])
+    return torch.cat(
+        [tiny.processor.image_processor(picture(colour), return_tensors="pt")["pixel_values"] for colour in colours]
+    )
 
 
 def test_the_test_pictures_have_different_ids(tiny):
@@ -44,7 +56,12 @@ def test_prompt_pictures_are_pixels_and_answer_pictures_are_codes_each_in_its_pl
     assert torch.equal(batch["pixel_values"], pixels(tiny, "blue", "red"))
     assert batch["gen_image_ids"].tolist() == [codes(tiny, "black"), codes(tiny, "white")]
     places = batch["gen_image_mask"][0].nonzero().flatten().tolist()
-    placeholders = (batch["input_ids"][0] == tiny.tokenizer.convert_tokens_to_ids("<image_placeholder>")).nonzero().flatten().tolist()
+    placeholders = (
+        (batch["input_ids"][0] == tiny.tokenizer.convert_tokens_to_ids("<image_placeholder>"))
+        .nonzero()
+        .flatten()
+        .tolist()
+    )
     assert places == placeholders[8:]
     assert (batch["labels"][0][places] == -100).all()
 
@@ -69,9 +86,18 @@ def test_a_text_only_batch_has_no_pixels_and_empty_codes(tiny):
 @pytest.mark.parametrize(
     ("turns", "expected"),
     [
-        (["What is shown in this image?{red}", "A cat."], "<s><|User|>: What is shown in this image?\n#\n\n<|Assistant|>: A cat.</s>"),
-        (["Compare this image{red}with this image{blue}", "No."], "<s><|User|>: Compare this image\n#\nwith this image\n#\n\n<|Assistant|>: No.</s>"),
-        (["Hi", "Pie.", "{red}Third?", "Yes"], "<s><|User|>: Hi\n\n<|Assistant|>: Pie.</s><|User|>: #\nThird?\n\n<|Assistant|>: Yes</s>"),
+        (
+            ["What is shown in this image?{red}", "A cat."],
+            "<s><|User|>: What is shown in this image?\n#\n\n<|Assistant|>: A cat.</s>",
+        ),
+        (
+            ["Compare this image{red}with this image{blue}", "No."],
+            "<s><|User|>: Compare this image\n#\nwith this image\n#\n\n<|Assistant|>: No.</s>",
+        ),
+        (
+            ["Hi", "Pie.", "{red}Third?", "Yes"],
+            "<s><|User|>: Hi\n\n<|Assistant|>: Pie.</s><|User|>: #\nThird?\n\n<|Assistant|>: Yes</s>",
+        ),
     ],
 )
 def test_the_template_renders_what_the_published_one_does(tiny, turns, expected):
@@ -80,14 +106,18 @@ def test_the_template_renders_what_the_published_one_does(tiny, turns, expected)
 
 
 def test_a_prompt_has_the_ids_of_the_processor(tiny):
-    theirs = tiny.processor(text="<|User|>: <image_placeholder>\nWhat?\n\n<|Assistant|>:", images=picture("red"), return_tensors="pt")
+    theirs = tiny.processor(
+        text="<|User|>: <image_placeholder>\nWhat?\n\n<|Assistant|>:", images=picture("red"), return_tensors="pt"
+    )
     ours = tiny.collate([make_row("a", "{red}What?", "Red")])
     assert torch.equal(ours["input_ids"][0, : theirs["input_ids"].shape[1]], theirs["input_ids"][0])
     assert torch.equal(ours["pixel_values"], theirs["pixel_values"])
 
 
 def test_a_picture_that_opens_an_answer_follows_the_prompt_of_image_mode(tiny):
-    theirs = tiny.processor(text="<|User|>: Draw\n\n<|Assistant|>:", generation_mode="image", return_tensors="pt")["input_ids"][0]
+    theirs = tiny.processor(text="<|User|>: Draw\n\n<|Assistant|>:", generation_mode="image", return_tensors="pt")[
+        "input_ids"
+    ][0]
     ours = tiny.collate([make_row("a", "Draw", "{red}")])["input_ids"][0]
     assert torch.equal(ours[: len(theirs)], theirs)
 
@@ -95,12 +125,16 @@ def test_a_picture_that_opens_an_answer_follows_the_prompt_of_image_mode(tiny):
 def test_the_default_system_prompt_is_the_processors_and_only_where_text_is_written(tiny):
     import transformers
 
-    processor = transformers.JanusProcessor(tiny.processor.image_processor, tiny.tokenizer, num_image_tokens=4, use_default_system_prompt=True)
+    processor = transformers.JanusProcessor(
+        tiny.processor.image_processor, tiny.tokenizer, num_image_tokens=4, use_default_system_prompt=True
+    )
     collate = get_collator("janus", processor=processor, image_tokens=tiny.vq)
     theirs = processor(text="<|User|>: Hi\n\n<|Assistant|>:", return_tensors="pt")["input_ids"][0]
     assert torch.equal(collate([make_row("a", "Hi", "Yes")])["input_ids"][0][: len(theirs)], theirs)
     assert decode(tiny.tokenizer, collate([make_row("a", "Hi", "{red}")])["input_ids"][0]).startswith("<s><|User|>: Hi")
-    assert decode(tiny.tokenizer, collate([make_row("a", "system:Own.", "Hi", "Yes")])["input_ids"][0]).startswith("<s>Own.\n\n<|User|>: Hi")
+    assert decode(tiny.tokenizer, collate([make_row("a", "system:Own.", "Hi", "Yes")])["input_ids"][0]).startswith(
+        "<s>Own.\n\n<|User|>: Hi"
+    )
 
 
 @pytest.mark.parametrize("literal", ["<image_placeholder>", "<begin_of_image>", "<|Assistant|>"])
@@ -142,21 +176,32 @@ def test_answer_pictures_are_cropped_to_a_square_and_not_given_bars(tiny):
 def test_the_stock_loss_leaves_the_generation_head_without_gradient(tiny):
     tiny.model.zero_grad()
     batch = tiny.collate(QUADRANT_ROWS[2:3])
-    tiny.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]).loss.backward()
+    tiny.model(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
+    ).loss.backward()
     assert all(parameter.grad is None for parameter in tiny.model.model.generation_head.parameters())
 
 
 def test_the_stock_forward_refuses_a_batch_with_prompt_and_answer_pictures(tiny):
     batch = tiny.collate(QUADRANT_ROWS[3:])
     with pytest.raises(ValueError, match="Image features and image tokens do not match"):
-        tiny.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], pixel_values=batch["pixel_values"])
+        tiny.model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], pixel_values=batch["pixel_values"]
+        )
 
 
 def test_janus_losses_reaches_both_heads_both_embeddings_and_the_vision_tower_and_not_the_vq(tiny):
     tiny.model.zero_grad()
     janus_losses(tiny.model, tiny.collate(QUADRANT_ROWS)).mean.backward()
     inner = tiny.model.model
-    for module in (tiny.model.lm_head, inner.generation_head, inner.generation_embeddings, inner.generation_aligner, inner.vision_model, inner.aligner):
+    for module in (
+        tiny.model.lm_head,
+        inner.generation_head,
+        inner.generation_embeddings,
+        inner.generation_aligner,
+        inner.vision_model,
+        inner.aligner,
+    ):
         assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in module.parameters())
     assert all(parameter.grad is None and not parameter.requires_grad for parameter in inner.vqmodel.parameters())
 
@@ -165,7 +210,11 @@ def test_janus_losses_reaches_both_heads_both_embeddings_and_the_vision_tower_an
 def test_janus_losses_reaches_the_generation_head_only_where_pictures_are_answered(tiny, rows, head_gets_gradient):
     tiny.model.zero_grad()
     janus_losses(tiny.model, tiny.collate(rows)).mean.backward()
-    total = sum(parameter.grad.abs().sum().item() for parameter in tiny.model.model.generation_head.parameters() if parameter.grad is not None)
+    total = sum(
+        parameter.grad.abs().sum().item()
+        for parameter in tiny.model.model.generation_head.parameters()
+        if parameter.grad is not None
+    )
     assert (total > 0) is head_gets_gradient
 
 
@@ -182,8 +231,13 @@ def test_janus_losses_is_the_mean_over_supervised_tokens_of_both_kinds():
         drawn = tiny.model.prepare_embeddings_for_image_generation(torch.tensor(codes(tiny, "red")))
         for number, place in enumerate(places):
             embeds[0, place] = drawn[number]
-        hidden = tiny.model.model.language_model(inputs_embeds=embeds, attention_mask=batch["attention_mask"]).last_hidden_state[0]
-        text, image = tiny.model.lm_head(hidden).log_softmax(-1), tiny.model.model.generation_head(hidden).log_softmax(-1)
+        hidden = tiny.model.model.language_model(
+            inputs_embeds=embeds, attention_mask=batch["attention_mask"]
+        ).last_hidden_state[0]
+        text, image = (
+            tiny.model.lm_head(hidden).log_softmax(-1),
+            tiny.model.model.generation_head(hidden).log_softmax(-1),
+        )
         losses = [-text[at - 1, label] for at, label in enumerate(batch["labels"][0].tolist()) if label != -100]
         losses += [-image[place - 1, code] for place, code in zip(places, codes(tiny, "red"), strict=True)]
         assert janus_losses(tiny.model, batch).mean.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
@@ -202,7 +256,9 @@ def test_a_few_steps_learn_output_text_and_output_pictures():
     batch = collate(QUADRANT_ROWS)
     wrapped = LossModel(tiny.model, janus_losses).train()
     before = _split_loss(tiny, batch)
-    losses = train(lambda: wrapped(**batch)["loss"], [p for p in tiny.model.parameters() if p.requires_grad], num_steps=25)
+    losses = train(
+        lambda: wrapped(**batch)["loss"], [p for p in tiny.model.parameters() if p.requires_grad], num_steps=25
+    )
     after = _split_loss(tiny, batch)
     assert losses[-1] < losses[0] - 1
     assert after["text"] < before["text"] - 1

@@ -16,7 +16,9 @@ def test_get_collator_names_the_extra_when_torch_is_missing(monkeypatch):
     for module in [name for name in sys.modules if name.startswith("toolkit.collate.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtra, match=r"torch is not installed; run in the clone: pip install -c constraints.txt -e '\.\[train\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"torch is not installed; run in the clone: pip install -c constraints.txt -e '\.\[train\]'"
+    ):
         get_collator("emu3")
 
 
@@ -38,7 +40,9 @@ sys.meta_path.insert(0, Finder())
 def test_datasets_name_the_extra_when_torch_is_missing(name):
     code = f"{WITHOUT_TORCH}\nfrom unifiedvisual import {name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.endswith("MissingExtra: torch is not installed; run in the clone: pip install -c constraints.txt -e '.[train]'\n")
+    assert done.stderr.endswith(
+        "MissingExtra: torch is not installed; run in the clone: pip install -c constraints.txt -e '.[train]'\n"
+    )
 
 
 def test_importing_the_room_loads_no_torch():

@@ -9,17 +9,22 @@ from toolkit.errors import ImageTokenMismatch, RowError, UsageError
 
 # Qwen2.5-VL's way of telling parts apart: any part with an "image" key is a picture.
 QWEN_LIKE = (
-    "{% for m in messages %}<s>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' or 'image' in c %}<image>"
-    "{% elif 'text' in c %}{{ c['text'] }}{% endif %}{% endfor %}</s>\n{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+    "{% for m in messages %}<s>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' or 'image' in c "
+    "%}<image>"
+    "{% elif 'text' in c %}{{ c['text'] }}{% endif %}{% endfor %}</s>\n{% endfor %}{% if add_generation_prompt "
+    "%}<s>assistant\n{% endif %}"
 )
 # Qwen3-VL's: assistant turns print the text of every part and no picture.
 QWEN3_LIKE = (
-    "{% for m in messages %}<s>{{ m.role }}\n{% for c in m.content %}{% if m.role == 'user' and c.type == 'image' %}<image>"
-    "{% elif 'text' in c %}{{ c.text }}{% endif %}{% endfor %}</s>\n{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+    "{% for m in messages %}<s>{{ m.role }}\n{% for c in m.content %}{% if m.role == 'user' and c.type == 'image' "
+    "%}<image>"
+    "{% elif 'text' in c %}{{ c.text }}{% endif %}{% endfor %}</s>\n{% endfor %}{% if add_generation_prompt "
+    "%}<s>assistant\n{% endif %}"
 )
 # LLaVA-NeXT's: an assistant turn is its first part.
 FIRST_PART = (
-    "{% for m in messages %}{% if m.role == 'user' %}[INST] {% for c in m.content %}{% if c.type == 'image' %}<image>\n{% else %}{{ c.text }}{% endif %}"
+    "{% for m in messages %}{% if m.role == 'user' %}[INST] {% for c in m.content %}{% if c.type == 'image' "
+    "%}<image>\n{% else %}{{ c.text }}{% endif %}"
     "{% endfor %} [/INST]{% else %} {{ m.content[0].text }}</s> {% endif %}{% endfor %}"
 )
 ENDING = "</s>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
@@ -28,7 +33,10 @@ IMAGES_FIRST = (
     "{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}" + ENDING
 )
 # Qwen3's thinking templates rewrite earlier turns once later ones follow.
-REWRITING = "{% for m in messages %}{{ m.role }}:{% if not loop.last %}(short){% endif %}{% for c in m.content %}{{ c.text }}{% endfor %}" + ENDING
+REWRITING = (
+    "{% for m in messages %}{{ m.role }}:{% if not loop.last %}(short){% endif %}{% for c in m.content %}{{ c.text "
+    "}}{% endfor %}" + ENDING
+)
 TRIMMING = "{% for m in messages %}{{ m.role }}:{% for c in m.content %}{{ c.text | trim }}{% endfor %}" + ENDING
 
 
@@ -53,20 +61,30 @@ def test_a_template_that_does_not_close_a_turn_gets_eos(llava):
 
 
 def test_a_template_that_closes_a_turn_gets_no_second_eos_and_its_last_line_break_is_not_answer(llava):
-    assert texts(llava, make_row("a", "Hi", "Yes"), QWEN_LIKE) == ("<s>user\nHi</s>\n<s>assistant\nYes</s>\n", "Yes</s>")
+    assert texts(llava, make_row("a", "Hi", "Yes"), QWEN_LIKE) == (
+        "<s>user\nHi</s>\n<s>assistant\nYes</s>\n",
+        "Yes</s>",
+    )
 
 
 def test_every_answer_of_several_turns_is_answer_and_no_prompt_is(llava):
     row = make_row("a", "system:Be kind.", "One?", "1", "Two?", "2 {red}")
     whole, answer = texts(llava, row, QWEN_LIKE)
-    assert whole == "<s>system\nBe kind.</s>\n<s>user\nOne?</s>\n<s>assistant\n1</s>\n<s>user\nTwo?</s>\n<s>assistant\n2 <image></s>\n"
+    assert whole == (
+        "<s>system\nBe kind.</s>\n<s>user\nOne?</s>\n<s>assistant\n1</s>\n"
+        "<s>user\nTwo?</s>\n<s>assistant\n2 <image></s>\n"
+    )
     assert answer == "1</s>2 <image></s>"
 
 
 def test_ids_are_those_of_the_processor(llava):
     row = make_row("a", "{red}Wie hei\u00dft \u706b {blue}?", "Feuer \U0001f525!", "ok?", "ja")
     conversation = [
-        {"role": m["role"], "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]]} for m in row["messages"]
+        {
+            "role": m["role"],
+            "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]],
+        }
+        for m in row["messages"]
     ]
     rendered = llava.processor.apply_chat_template(conversation, tokenize=False)
     ids = encoder(llava).encode(row).ids
@@ -76,7 +94,13 @@ def test_ids_are_those_of_the_processor(llava):
 
 def test_keys_that_arrow_adds_to_parts_do_not_reach_the_template(llava):
     row = make_row("a", "{red}Hi", "Yes {blue} no")
-    with_nulls = {**row, "messages": [{**m, "content": [{**p, "image": None, "text": p["text"] or None} for p in m["content"]]} for m in row["messages"]]}
+    with_nulls = {
+        **row,
+        "messages": [
+            {**m, "content": [{**p, "image": None, "text": p["text"] or None} for p in m["content"]]}
+            for m in row["messages"]
+        ],
+    }
     assert texts(llava, with_nulls, QWEN_LIKE) == texts(llava, row, QWEN_LIKE)
     assert texts(llava, row, QWEN_LIKE)[0] == "<s>user\n<image>Hi</s>\n<s>assistant\nYes <image> no</s>\n"
 
@@ -90,9 +114,14 @@ def test_rows_without_pictures_may_hold_an_empty_list_or_nothing(llava, images):
 def test_literal_control_tokens_in_text_stay_text(llava, literal):
     row = make_row("a", "{red}What is a " + literal + " tag?", "A " + literal + " is text")
     encoded = encoder(llava).encode(row)
-    assert decode(llava.tokenizer, encoded.ids) == f"<s>USER: <image>\nWhat is a {literal} tag? ASSISTANT: A {literal} is text </s>"
+    assert (
+        decode(llava.tokenizer, encoded.ids)
+        == f"<s>USER: <image>\nWhat is a {literal} tag? ASSISTANT: A {literal} is text </s>"
+    )
     control = {token_id: encoded.ids.count(token_id) for token_id in llava.tokenizer.all_special_ids}
-    assert control == dict(zip(llava.tokenizer.convert_tokens_to_ids(["<s>", "</s>", "<pad>", "<image>"]), [1, 1, 0, 1], strict=True))
+    assert control == dict(
+        zip(llava.tokenizer.convert_tokens_to_ids(["<s>", "</s>", "<pad>", "<image>"]), [1, 1, 0, 1], strict=True)
+    )
     answer = [token_id for token_id, is_answer in zip(encoded.ids, encoded.is_answer, strict=True) if is_answer]
     assert decode(llava.tokenizer, answer) == f" A {literal} is text </s>"
 
@@ -106,16 +135,22 @@ def test_literal_control_tokens_get_the_ids_that_transformers_gives_when_it_sani
     ):
         pytest.skip("this transformers has no sanitize_control_tokens to compare with; it came with 5.2x")
     row = make_row("a", "A <image> or </s> tag?", "Yes <image>")
-    conversation = [{"role": m["role"], "content": [{"type": "text", "text": p["text"]} for p in m["content"]]} for m in row["messages"]]
+    conversation = [
+        {"role": m["role"], "content": [{"type": "text", "text": p["text"]} for p in m["content"]]}
+        for m in row["messages"]
+    ]
     # its rule wants bos in the template
     template = "<s>" + LLAVA_TEMPLATE
-    theirs = llava.processor.apply_chat_template(conversation, chat_template=template, tokenize=True, return_dict=True, sanitize_control_tokens=True)
+    theirs = llava.processor.apply_chat_template(
+        conversation, chat_template=template, tokenize=True, return_dict=True, sanitize_control_tokens=True
+    )
     ids = theirs["input_ids"]
     assert encoder(llava, template).encode(row).ids[:-1] == (ids[0] if isinstance(ids[0], list) else ids)
 
 
 def test_without_neutralising_a_literal_would_be_a_placeholder(llava):
-    # the trap itself: the processor counts it and refuses, or with two such rows takes one row's picture for the other's
+    # the trap itself: the processor counts it and refuses, or with two such rows takes one row's picture for the
+    # other's
     with pytest.raises(ValueError, match="Found 1 <image> tokens in the text but no images were passed"):
         llava.processor(text=["What is an <image> tag?"])
 
@@ -140,7 +175,9 @@ def test_two_wrong_rows_cannot_cancel(llava):
             encoder(llava).encode(row)
 
 
-@pytest.mark.parametrize(("template", "keeps"), [(LLAVA_TEMPLATE, True), (QWEN_LIKE, True), (QWEN3_LIKE, False), (FIRST_PART, False)])
+@pytest.mark.parametrize(
+    ("template", "keeps"), [(LLAVA_TEMPLATE, True), (QWEN_LIKE, True), (QWEN3_LIKE, False), (FIRST_PART, False)]
+)
 def test_keeps_answer_images_tells_templates_apart(llava, template, keeps):
     assert encoder(llava, template).keeps_answer_images() is keeps
 
@@ -180,7 +217,15 @@ def merging_tokenizer():
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-    merges = [("\u0120", "Y"), ("\u0120Y", "e"), ("\u0120Ye", "s"), ("i", "m"), ("im", "a"), ("ima", "g"), ("imag", "e")]
+    merges = [
+        ("\u0120", "Y"),
+        ("\u0120Y", "e"),
+        ("\u0120Ye", "s"),
+        ("i", "m"),
+        ("im", "a"),
+        ("ima", "g"),
+        ("imag", "e"),
+    ]
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*letters, *("".join(merge) for merge in merges)])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
@@ -223,7 +268,12 @@ def test_a_literal_adds_no_blank_and_is_split_as_any_text(llava, make):
     encoder = ChatEncoder(_Processor(tokenizer), image_token="<image>", chat_template=LLAVA_TEMPLATE)
     encoded = encoder.encode(make_row("a", "{red}an<image>tag", "Yes<image>"))
     assert encoded.ids.count(encoder.image_id) == 1
-    pieces = "".join(tokenizer.convert_ids_to_tokens(encoded.ids)).replace("\u0120", " ").replace("\u2581", " ").replace("\u010a", "\n")
+    pieces = (
+        "".join(tokenizer.convert_ids_to_tokens(encoded.ids))
+        .replace("\u0120", " ")
+        .replace("\u2581", " ")
+        .replace("\u010a", "\n")
+    )
     assert pieces.lstrip() == "USER: <image>\nan<image>tag ASSISTANT: Yes<image> </s>"
     if make is merging_tokenizer:
         assert tokenizer.convert_ids_to_tokens(encoded.ids)[-5:-2] == ["<", "image", ">"]
@@ -232,10 +282,15 @@ def test_a_literal_adds_no_blank_and_is_split_as_any_text(llava, make):
 def test_a_literal_that_is_no_special_token_is_taken_apart_by_letters(llava):
     tokenizer = merging_tokenizer()
     tokenizer.add_tokens(["<picture>"])
-    encoder = ChatEncoder(_Processor(tokenizer), image_token="<picture>", chat_template=LLAVA_TEMPLATE.replace("<image>", "<picture>"))
+    encoder = ChatEncoder(
+        _Processor(tokenizer), image_token="<picture>", chat_template=LLAVA_TEMPLATE.replace("<image>", "<picture>")
+    )
     encoded = encoder.encode(make_row("a", "{red}a <picture>?", "Yes"))
     assert encoded.ids.count(encoder.image_id) == 1
-    assert tokenizer.decode(encoded.ids, clean_up_tokenization_spaces=False) == "USER: <picture>\na <picture>? ASSISTANT: Yes </s>"
+    assert (
+        tokenizer.decode(encoded.ids, clean_up_tokenization_spaces=False)
+        == "USER: <picture>\na <picture>? ASSISTANT: Yes </s>"
+    )
 
 
 class _Processor:

@@ -51,7 +51,10 @@ def test_stored_ids_collate_to_the_same_batch_as_the_model(tmp_path, name):
     tiny = build()
     vq = make_tokenizer(tiny.model, tiny.processor)
     assert tokenize(QUADRANT_ROWS, vq, tmp_path, answers_only=name == "janus")["encoded"] == {"janus": 3}.get(name, 5)
-    live, kept = (get_collator(name, processor=tiny.processor, image_tokens=source)(QUADRANT_ROWS) for source in (vq, StoredTokens(tmp_path)))
+    live, kept = (
+        get_collator(name, processor=tiny.processor, image_tokens=source)(QUADRANT_ROWS)
+        for source in (vq, StoredTokens(tmp_path))
+    )
     assert live.keys() == kept.keys()
     assert all(torch.equal(live[key], kept[key]) for key in live)
 
@@ -60,7 +63,9 @@ def test_stored_ids_collate_to_the_same_batch_as_the_model(tmp_path, name):
 def test_the_vq_is_frozen_and_its_revision_follows_weights_and_settings(name):
     build, make_tokenizer = FAMILIES[name]
     tiny = build()
-    assert any(parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())  # as transformers leaves them
+    assert any(
+        parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters()
+    )  # as transformers leaves them
     vq = make_tokenizer(tiny.model, tiny.processor)
     assert not any(parameter.requires_grad for parameter in tiny.model.model.vqmodel.parameters())
     assert vq.revision == make_tokenizer(build().model, tiny.processor).revision
@@ -71,7 +76,9 @@ def test_the_vq_is_frozen_and_its_revision_follows_weights_and_settings(name):
     image_processor.do_rescale = False
     rescaled = make_tokenizer(tiny.model, tiny.processor).revision
     assert rescaled != changed
-    image_processor.__class__ = type("OtherBackend", (type(image_processor),), {})  # torchvision's makes other pixels of the same settings
+    image_processor.__class__ = type(
+        "OtherBackend", (type(image_processor),), {}
+    )  # torchvision's makes other pixels of the same settings
     assert make_tokenizer(tiny.model, tiny.processor).revision != rescaled
 
 
@@ -86,7 +93,9 @@ def test_half_precision_weights_have_a_revision_of_their_own():
 def test_tokenize_writes_sha256_revision_and_ids(tmp_path):
     tokenize(rows(3), Sizes(), tmp_path)
     content = png(picture("red", (3, 4)))
-    assert pq.read_table(next(tmp_path.glob("*.parquet"))).to_pylist() == [{"sha256": hashlib.sha256(content).hexdigest(), "tokenizer": "r1", "ids": [3, 4]}]
+    assert pq.read_table(next(tmp_path.glob("*.parquet"))).to_pylist() == [
+        {"sha256": hashlib.sha256(content).hexdigest(), "tokenizer": "r1", "ids": [3, 4]}
+    ]
 
 
 def test_tokenize_goes_on_where_it_stopped_and_encodes_no_picture_twice(tmp_path):
@@ -130,14 +139,20 @@ def test_processes_that_share_a_folder_do_not_overwrite_one_another(tmp_path):
     assert stored(tmp_path) == [[1, 4], [2, 4]]
 
 
-@pytest.mark.parametrize(("change", "kind"), [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "bad_image")])
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [({"images": []}, "image_token_mismatch"), ({"images": [{"bytes": b"<html>", "path": ""}]}, "bad_image")],
+)
 def test_bad_rows_stop_or_are_counted(tmp_path, change, kind):
     mixed = [rows(1)[0], {**rows(2)[0], **change}, rows(3)[0]]
     with pytest.raises(RowError, match="row 'r-2'") as caught:
         tokenize(mixed, Sizes(), tmp_path)
     assert caught.value.kind == kind
     skips = Skips(on_bad_row="skip", on_bad_image="skip")
-    assert tokenize(mixed, Sizes(), tmp_path, skips=skips) == {"encoded": 1, "known": 1}  # the first was kept when the second stopped
+    assert tokenize(mixed, Sizes(), tmp_path, skips=skips) == {
+        "encoded": 1,
+        "known": 1,
+    }  # the first was kept when the second stopped
     assert skips.counts == {kind: 1}
     assert stored(tmp_path) == [[1, 4], [3, 4]]
 
@@ -206,10 +221,14 @@ def test_look_ups_cross_row_groups_and_survive_pickling(tmp_path):
 
 def test_decoded_and_encoded_pictures_give_the_same_ids():
     tiny = tiny_chameleon()
-    collate = get_collator("chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor))
+    collate = get_collator(
+        "chameleon", processor=tiny.processor, image_tokens=chameleon_tokenizer(tiny.model, tiny.processor)
+    )
     from PIL import Image
 
-    decoded = [{**row, "images": [Image.open(io.BytesIO(image["bytes"])) for image in row["images"]]} for row in QUADRANT_ROWS]
+    decoded = [
+        {**row, "images": [Image.open(io.BytesIO(image["bytes"])) for image in row["images"]]} for row in QUADRANT_ROWS
+    ]
     assert torch.equal(collate(decoded)["input_ids"], collate(QUADRANT_ROWS)["input_ids"])
 
 

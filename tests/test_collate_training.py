@@ -12,7 +12,9 @@ from toolkit.collate.loss import LossModel, janus_losses, vocabulary_losses
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
-transformers = pytest.importorskip("transformers", reason="the collator tests run transformers' own models and processors; pip install transformers")
+transformers = pytest.importorskip(
+    "transformers", reason="the collator tests run transformers' own models and processors; pip install transformers"
+)
 
 FAMILIES = {
     "chameleon": (tiny_chameleon, chameleon_tokenizer, vocabulary_losses),
@@ -32,7 +34,10 @@ def prepared(name):
 def test_trainer_lowers_the_loss_and_leaves_the_vq_alone(tmp_path, name):
     pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
     model, collate, trainable = prepared(name)
-    before, ids = {key: value.clone() for key, value in model.model.vqmodel.state_dict().items()}, collate(QUADRANT_ROWS)["input_ids"]
+    before, ids = (
+        {key: value.clone() for key, value in model.model.vqmodel.state_dict().items()},
+        collate(QUADRANT_ROWS)["input_ids"],
+    )
     arguments = transformers.TrainingArguments(
         output_dir=str(tmp_path),
         max_steps=12,
@@ -74,7 +79,9 @@ def test_distributed_gradients_are_the_plain_ones_in_batches_with_and_without_pi
 
 @pytest.mark.filterwarnings("ignore")  # trl's own
 def test_trls_own_collator_would_supervise_placeholders_and_prompts_which_ours_masks():
-    sft = pytest.importorskip("trl.trainer.sft_trainer", reason="the comparison is with trl's collator; pip install trl")
+    sft = pytest.importorskip(
+        "trl.trainer.sft_trainer", reason="the comparison is with trl's collator; pip install trl"
+    )
     tiny = tiny_llava()
     image_id = tiny.tokenizer.convert_tokens_to_ids("<image>")
     rows = [{**row, "images": [open_image(image) for image in row["images"]]} for row in QUADRANT_ROWS]
@@ -90,7 +97,9 @@ def test_trl_takes_no_picture_in_a_completion_so_rows_keep_the_form_of_messages(
     sft = pytest.importorskip("trl.trainer.sft_trainer", reason="the limit is one of trl; pip install trl")
     (prompt, answer), images = QUADRANT_ROWS[2]["messages"], [open_image(image) for image in QUADRANT_ROWS[2]["images"]]
     with pytest.raises(ValueError, match="image"):
-        sft.DataCollatorForVisionLanguageModeling(processor=tiny_llava().processor)([{"prompt": [prompt], "completion": [answer], "images": images}])
+        sft.DataCollatorForVisionLanguageModeling(processor=tiny_llava().processor)(
+            [{"prompt": [prompt], "completion": [answer], "images": images}]
+        )
 
 
 def _gradients(model, batch):

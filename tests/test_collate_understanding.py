@@ -1,21 +1,35 @@
 import pytest
 
-from tests.collate_tiny import COLOURS, QUADRANT_ROWS, assert_same_alone_and_together, decode, make_row, picture, supervised, train
+from tests.collate_tiny import (
+    COLOURS,
+    QUADRANT_ROWS,
+    assert_same_alone_and_together,
+    decode,
+    make_row,
+    picture,
+    supervised,
+    train,
+)
 from toolkit.collate import get_collator
 from toolkit.demo.tiny_models import make_tokenizer, tiny_llava
 from toolkit.errors import ImageTokenMismatch, UsageError
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
-transformers = pytest.importorskip("transformers", reason="the collator tests run transformers' own models and processors; pip install transformers")
+transformers = pytest.importorskip(
+    "transformers", reason="the collator tests run transformers' own models and processors; pip install transformers"
+)
 
 # Any part with an "image" key is a picture, as in Qwen2-VL's template.
 QWEN_TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' or 'image' in c %}"
-    "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in c %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'image' or "
+    "'image' in c %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in c %}{{ c['text'] }}{% endif %}{% endfor "
+    "%}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 DROPPING_TEMPLATE = (
-    "{% for m in messages %}{{ m.role }}:{% for c in m.content %}{% if c.type == 'image' %}{% if m.role == 'user' %}<image>{% endif %}"
+    "{% for m in messages %}{{ m.role }}:{% for c in m.content %}{% if c.type == 'image' %}{% if m.role == 'user' "
+    "%}<image>{% endif %}"
     "{% else %}{{ c.text }}{% endif %}{% endfor %}</s>{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
 )
 
@@ -46,10 +60,22 @@ def without_video(processor_class, image_processor, tokenizer, **options):
 @pytest.fixture(scope="module")
 def qwen():
     torch.manual_seed(0)
-    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-    tokenizer = make_tokenizer(tokens, bos=False, named={"image_token": "<|image_pad|>"}, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokens = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        "<|image_pad|>",
+        "<|video_pad|>",
+    ]
+    tokenizer = make_tokenizer(
+        tokens, bos=False, named={"image_token": "<|image_pad|>"}, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
     ids = dict(zip(tokens, tokenizer.convert_tokens_to_ids(tokens), strict=True))
-    image_processor = transformers.Qwen2VLImageProcessor(patch_size=4, merge_size=2, temporal_patch_size=2, min_pixels=64, max_pixels=1024)
+    image_processor = transformers.Qwen2VLImageProcessor(
+        patch_size=4, merge_size=2, temporal_patch_size=2, min_pixels=64, max_pixels=1024
+    )
     processor = without_video(
         transformers.Qwen2VLProcessor,
         image_processor,
@@ -70,24 +96,44 @@ def qwen():
             "num_key_value_heads": 2,
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
         },
-        vision_config={"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2},
+        vision_config={
+            "depth": 1,
+            "embed_dim": 32,
+            "hidden_size": 32,
+            "num_heads": 2,
+            "patch_size": 4,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+        },
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
     )
     tiny = type("Tiny", (), {})()
-    tiny.model, tiny.processor, tiny.tokenizer = transformers.Qwen2VLForConditionalGeneration(config), processor, tokenizer
+    tiny.model, tiny.processor, tiny.tokenizer = (
+        transformers.Qwen2VLForConditionalGeneration(config),
+        processor,
+        tokenizer,
+    )
     tiny.collate = get_collator("understanding", processor=processor)
     return tiny
 
 
 def pixels(tiny, *colours):
-    return torch.cat([tiny.processor.image_processor(picture(colour), return_tensors="pt")["pixel_values"] for colour in colours])
+    return torch.cat(
+        [tiny.processor.image_processor(picture(colour), return_tensors="pt")["pixel_values"] for colour in colours]
+    )
 
 
 def conversation(row):
-    return [{"role": m["role"], "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]]} for m in row["messages"]]
+    return [
+        {
+            "role": m["role"],
+            "content": [{"type": p["type"]} | ({"text": p["text"]} if p["text"] else {}) for p in m["content"]],
+        }
+        for m in row["messages"]
+    ]
 
 
 def test_the_answer_text_is_supervised_exactly_and_pictures_never(llava):
@@ -128,7 +174,9 @@ def test_a_text_only_batch_has_no_pixels_and_leaves_the_vision_tower_without_gra
 
 @pytest.mark.parametrize("literal", ["<image>", "<image><image>", "</s>"])
 def test_literal_control_tokens_in_text_stay_text(llava, literal):
-    batch = llava.collate([make_row("a", f"{{red}}What is {literal}?", f"Text: {literal}"), make_row("b", literal, literal)])
+    batch = llava.collate(
+        [make_row("a", f"{{red}}What is {literal}?", f"Text: {literal}"), make_row("b", literal, literal)]
+    )
     assert decode(llava.tokenizer, supervised(batch)) == f" Text: {literal} </s>"
     assert (batch["input_ids"] == llava.tokenizer.convert_tokens_to_ids("<image>")).sum(1).tolist() == [4, 0]
     assert llava.model(**batch).loss.isfinite()
@@ -136,10 +184,15 @@ def test_literal_control_tokens_in_text_stay_text(llava, literal):
 
 def test_two_wrong_rows_cannot_cancel(llava):
     rows = [make_row("a", "{red}{blue}Hi", "Yes"), make_row("b", "{green}Hi", "Yes")]
-    crossed = [{**rows[0], "images": rows[0]["images"][:1]}, {**rows[1], "images": rows[1]["images"] + rows[0]["images"][1:]}]
+    crossed = [
+        {**rows[0], "images": rows[0]["images"][:1]},
+        {**rows[1], "images": rows[1]["images"] + rows[0]["images"][1:]},
+    ]
     # the trap: the processor counts over the whole batch, finds three of each, and shows b a picture of a
     rendered = [llava.processor.apply_chat_template(conversation(row), tokenize=False) for row in crossed]
-    assert llava.processor(text=rendered, images=[[picture("red")], [picture("green"), picture("blue")]], padding=True, return_tensors="pt")
+    assert llava.processor(
+        text=rendered, images=[[picture("red")], [picture("green"), picture("blue")]], padding=True, return_tensors="pt"
+    )
     with pytest.raises(ImageTokenMismatch, match="row 'a': 2 image parts and 1 images"):
         llava.collate(crossed)
     collate = get_collator("understanding", processor=llava.processor, on_bad_row="skip")
@@ -157,7 +210,9 @@ def test_a_small_budget_drops_rows_where_the_processor_would_cut_a_picture(llava
 
 
 def test_a_template_that_drops_answer_pictures_is_known_beforehand_and_its_rows_are_bad_rows(llava):
-    collate = get_collator("understanding", processor=llava.processor, chat_template=DROPPING_TEMPLATE, on_bad_row="skip")
+    collate = get_collator(
+        "understanding", processor=llava.processor, chat_template=DROPPING_TEMPLATE, on_bad_row="skip"
+    )
     assert not collate.keeps_answer_images
     assert llava.collate.keeps_answer_images
     assert collate(QUADRANT_ROWS)["input_ids"].shape[0] == 2
@@ -208,7 +263,11 @@ def test_qwen_quadrants_mix_and_the_loss_is_finite(qwen):
 
 
 def test_qwen_pictures_of_other_sizes_keep_to_their_rows(qwen):
-    rows = [make_row("a", "{red}?", "Red", sizes={"red": (32, 16)}), make_row("b", "x", "y"), make_row("c", "{blue}{white}?", "Two")]
+    rows = [
+        make_row("a", "{red}?", "Red", sizes={"red": (32, 16)}),
+        make_row("b", "x", "y"),
+        make_row("c", "{blue}{white}?", "Two"),
+    ]
     batch = qwen.collate(rows)
     assert batch["image_grid_thw"].tolist() == [[1, 4, 8], [1, 4, 4], [1, 4, 4]]
     assert (batch["input_ids"] == qwen.tokenizer.convert_tokens_to_ids("<|image_pad|>")).sum(1).tolist() == [8, 0, 8]
@@ -216,27 +275,50 @@ def test_qwen_pictures_of_other_sizes_keep_to_their_rows(qwen):
 
 
 def test_processor_kwargs_reach_the_processor(qwen):
-    collate = get_collator("understanding", processor=qwen.processor, processor_kwargs={"size": {"shortest_edge": 64, "longest_edge": 64}})
+    collate = get_collator(
+        "understanding", processor=qwen.processor, processor_kwargs={"size": {"shortest_edge": 64, "longest_edge": 64}}
+    )
     assert collate([make_row("a", "{red}?", "Red")])["image_grid_thw"].tolist() == [[1, 2, 2]]
 
 
 def test_llava_onevision_tiles_single_pictures_and_not_rows_of_several():
     torch.manual_seed(0)
     tokens = ["<|im_start|>", "<|im_end|>", "<image>", "<video>"]
-    tokenizer = make_tokenizer(tokens, bos=False, named={"image_token": "<image>"}, eos_token="<|im_end|>", pad_token="<|im_end|>")
+    tokenizer = make_tokenizer(
+        tokens, bos=False, named={"image_token": "<image>"}, eos_token="<|im_end|>", pad_token="<|im_end|>"
+    )
     image_id, video_id = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
     grid = [[16, 16], [16, 32], [32, 16]]
-    image_processor = transformers.LlavaOnevisionImageProcessor(size={"height": 16, "width": 16}, image_grid_pinpoints=grid)
+    image_processor = transformers.LlavaOnevisionImageProcessor(
+        size={"height": 16, "width": 16}, image_grid_pinpoints=grid
+    )
     template = QWEN_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<image>\n")
-    settings = {"image_token": "<image>", "image_token_id": image_id, "video_token": "<video>", "video_token_id": video_id}
+    settings = {
+        "image_token": "<image>",
+        "image_token_id": image_id,
+        "video_token": "<video>",
+        "video_token_id": video_id,
+    }
     settings |= {"num_image_tokens": 4, "vision_feature_select_strategy": "full", "vision_aspect_ratio": "anyres_max_9"}
-    processor = without_video(transformers.LlavaOnevisionProcessor, image_processor, tokenizer, chat_template=template, **settings)
+    processor = without_video(
+        transformers.LlavaOnevisionProcessor, image_processor, tokenizer, chat_template=template, **settings
+    )
     config = transformers.LlavaOnevisionConfig(
         text_config=transformers.Qwen2Config(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
         ),
         vision_config=transformers.SiglipVisionConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
         ),
         image_token_id=image_id,
         video_token_id=video_id,
@@ -245,10 +327,17 @@ def test_llava_onevision_tiles_single_pictures_and_not_rows_of_several():
     )
     model = transformers.LlavaOnevisionForConditionalGeneration(config)
     collate = get_collator("understanding", processor=processor)
-    rows = [make_row("one", "{red}?", "Red", sizes={"red": (32, 16)}), make_row("text", "x", "y"), make_row("two", "{blue}{white}?", "Two")]
+    rows = [
+        make_row("one", "{red}?", "Red", sizes={"red": (32, 16)}),
+        make_row("text", "x", "y"),
+        make_row("two", "{blue}{white}?", "Two"),
+    ]
     batch = collate(rows)
     theirs = processor(
-        text=["<image>", "<image><image>"], images=[[picture("red", (32, 16))], [picture("blue"), picture("white")]], padding=True, return_tensors="pt"
+        text=["<image>", "<image><image>"],
+        images=[[picture("red", (32, 16))], [picture("blue"), picture("white")]],
+        padding=True,
+        return_tensors="pt",
     )
     counts = (batch["input_ids"] == image_id).sum(1).tolist()
     assert [counts[0], counts[2]] == (theirs["input_ids"] == image_id).sum(1).tolist()

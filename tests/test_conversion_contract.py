@@ -35,7 +35,10 @@ def options_for(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def options(name, profile):
-        needs = {("emu3", "tokens"): {"encoder": "uv_test_plugins:encoder"}, ("anole", "tokens"): {"tokenizer": "uv_test_plugins:tokenizer"}}
+        needs = {
+            ("emu3", "tokens"): {"encoder": "uv_test_plugins:encoder"},
+            ("anole", "tokens"): {"tokenizer": "uv_test_plugins:tokenizer"},
+        }
         return {"profile": profile, **needs.get((name, profile), {})}
 
     return options
@@ -43,9 +46,19 @@ def options_for(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
 def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, options_for):
-    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options=options_for(name, profile), on_unfit="drop")
+    report = convert_shards(
+        [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])],
+        tmp_path / "out",
+        to=name,
+        options=options_for(name, profile),
+        on_unfit="drop",
+    )
     assert report.rows_in == len(ROWS) == report.rows_out + sum(report.rows_dropped.values())
-    assert report.images_in == sum(len(row.images) for row in ROWS) == report.images_out + sum(report.images_dropped.values())
+    assert (
+        report.images_in
+        == sum(len(row.images) for row in ROWS)
+        == report.images_out + sum(report.images_dropped.values())
+    )
     assert report.rows_out > 0
     assert report.records_out >= report.rows_out
     # what is told to be kept in JSON is what the caller was told
@@ -68,7 +81,9 @@ def test_output_does_not_depend_on_workers(name, profile, tmp_path, options_for)
 
 @pytest.mark.parametrize(("name", "profile"), LOSSLESS)
 def test_lossless_formats_give_the_same_rows_back(name, profile, tmp_path):
-    report = convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options={"profile": profile})
+    report = convert_shards(
+        [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])], tmp_path / "out", to=name, options={"profile": profile}
+    )
     back = [row for shard in import_rows(name, tmp_path / "out") for row in shard()]
     assert [to_float32(row) for row in back] == [to_float32(row) for row in ROWS]
     assert not any(getattr(report, counter) for counter in REASONS if counter not in ("images_without_loss", "warned"))
@@ -119,7 +134,12 @@ def test_unknown_names_list_the_known(tmp_path):
 # Hostile rows: what is wrong with each, and the word it is counted under.
 LONE = "\ud800"
 HOSTILE = {
-    "bad_id": [replace(TEXT, id="a/b"), replace(TEXT, id="img.v1.5_001"), replace(TEXT, id="../x"), replace(TEXT, id="UPPER")],
+    "bad_id": [
+        replace(TEXT, id="a/b"),
+        replace(TEXT, id="img.v1.5_001"),
+        replace(TEXT, id="../x"),
+        replace(TEXT, id="UPPER"),
+    ],
     "long_id": [replace(TEXT, id="x" * 201)],
     "empty_image": [replace(UNDERSTAND, images=(EncodedImage(b"", "x.jpg"),))],
     "bad_turns": [replace(TEXT, messages=(Message("human", TEXT.messages[0].content), TEXT.messages[1]))],
@@ -133,7 +153,9 @@ HOSTILE = {
 def test_hostile_rows_are_counted_by_name(name, profile, tmp_path):
     bad = [row for rows in HOSTILE.values() for row in rows]
     options = {"profile": profile}
-    report = convert_shards([RowShard(*bad, TEXT, UNDERSTAND, TEXT)], tmp_path / "out", to=name, options=options, on_bad_row="skip")
+    report = convert_shards(
+        [RowShard(*bad, TEXT, UNDERSTAND, TEXT)], tmp_path / "out", to=name, options=options, on_bad_row="skip"
+    )
     assert report.rows_dropped == {**{kind: len(rows) for kind, rows in HOSTILE.items()}, "duplicate_id": 1}
     assert report.examples["rows_dropped.bad_id"] == ("a/b", "img.v1.5_001", "../x")
     assert report.rows_out == 2
@@ -150,7 +172,9 @@ def test_hostile_rows_stop_by_default(kind, tmp_path):
 
 def test_a_hundred_bad_rows_in_a_row_stop_whatever_the_policy(tmp_path):
     with pytest.raises(TooManyBadRows, match="100 bad rows in a row"):
-        convert_shards([RowShard(*[replace(TEXT, id="a/b")] * 100)], tmp_path / "out", to="webdataset", on_bad_row="skip")
+        convert_shards(
+            [RowShard(*[replace(TEXT, id="a/b")] * 100)], tmp_path / "out", to="webdataset", on_bad_row="skip"
+        )
     shard = RowShard(*[replace(TEXT, id="a/b")] * 99, TEXT, *[replace(TEXT, id="a/b")] * 99)
     assert convert_shards([shard], tmp_path / "two", to="webdataset", on_bad_row="skip").rows_dropped == {"bad_id": 198}
 
@@ -168,7 +192,9 @@ def test_rows_that_do_not_fit_stop_by_default_and_say_what_to_do(tmp_path):
 
 
 def test_columns_that_are_lost_are_counted_by_name(tmp_path):
-    report = convert_shards([RowShard(EDIT, GENERATE, WEB)], tmp_path / "out", to="messages", options={"profile": "ms-swift"})
+    report = convert_shards(
+        [RowShard(EDIT, GENERATE, WEB)], tmp_path / "out", to="messages", options={"profile": "ms-swift"}
+    )
     assert report.columns_lost["regions"] == 1
     assert report.columns_lost["provenance"] == 1
     assert report.columns_lost["image_roles"] == 3
@@ -184,21 +210,41 @@ def test_all_is_sorted_and_equals_what_is_public():
 def test_importing_conversion_and_every_format_loads_no_trainer():
     heavy = "{'torch', 'webdataset', 'datasets', 'transformers', 'google.protobuf'}"
     code = f"import sys, conversion; conversion.describe(); print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_suffix_and_member_order_hold_beyond_ten_pictures(tmp_path):
     from tests.conversion_rows import COLORS, make
 
     names = " ".join([*COLORS, "red", "green", "blue"])
-    row = make("mrm-00000012", "mm_reasoning_mm", ("user", "|".join("*" * 12)), ("assistant", "Twelve."), pictures=names, roles="i" * 12)
+    row = make(
+        "mrm-00000012",
+        "mm_reasoning_mm",
+        ("user", "|".join("*" * 12)),
+        ("assistant", "Twelve."),
+        pictures=names,
+        roles="i" * 12,
+    )
     for name in ("webdataset", "messages"):
         convert_shards([RowShard(row)], tmp_path / name, to=name)
         assert list(import_rows(name, tmp_path / name)[0]()) == [row]
 
 
 def test_benchmark_runs(tmp_path):
-    command = [sys.executable, "benchmarks/convert.py", "--rows", "40", "--image-kb", "10", "--repeats", "1", "--folder", str(tmp_path / "bench")]
+    command = [
+        sys.executable,
+        "benchmarks/convert.py",
+        "--rows",
+        "40",
+        "--image-kb",
+        "10",
+        "--repeats",
+        "1",
+        "--folder",
+        str(tmp_path / "bench"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
     assert "of the speed of tarfile" in done.stdout
     assert "peak memory at 4x" in done.stdout
@@ -220,7 +266,10 @@ def test_an_option_that_would_have_no_effect_is_refused(name, options):
 
 
 def test_columns_lost_follow_the_text_that_pairs_hold(tmp_path):
-    lost = {text: convert_shards([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost for text in ("instruction", "caption")}
+    lost = {
+        text: convert_shards([RowShard(GENERATE)], tmp_path / text, to="emu3", options={"text": text}).columns_lost
+        for text in ("instruction", "caption")
+    }
     assert "image_captions" in lost["instruction"]
     assert "instruction" not in lost["instruction"]
     assert "image_captions" not in lost["caption"]

@@ -1,4 +1,6 @@
-"""Formats of generation trainers: Emu3, Emu3.5, BAGEL, Anole, diffusers. Their readers' rules are re-told from the sources named at each."""
+"""Formats of generation trainers: Emu3, Emu3.5, BAGEL, Anole, diffusers. Their readers' rules are re-told from the
+sources named at each.
+"""
 
 import io
 import json
@@ -11,12 +13,34 @@ from PIL import Image
 
 from conversion import convert_shards
 from conversion.plugins import load_plugin
-from tests.conversion_rows import EDIT, EIGHT, GENERATE, LITERAL, TEXT, TURNS, UNDERSTAND, UNKNOWN_FORMAT, WEB, RowShard, color_of, make, picture
+from tests.conversion_rows import (
+    EDIT,
+    EIGHT,
+    GENERATE,
+    LITERAL,
+    TEXT,
+    TURNS,
+    UNDERSTAND,
+    UNKNOWN_FORMAT,
+    WEB,
+    RowShard,
+    color_of,
+    make,
+    picture,
+)
 from toolkit.errors import RowError, UsageError
 from toolkit.schema import EncodedImage
 
-TWO_EDITS = make("ie-00000002", "image_editing", ("user", "*|Blue, please."), ("assistant", "Done.|*"), ("user", "And now black."), ("assistant", "*"),
-                 pictures="red blue black", roles="ioo")  # fmt: skip
+TWO_EDITS = make(
+    "ie-00000002",
+    "image_editing",
+    ("user", "*|Blue, please."),
+    ("assistant", "Done.|*"),
+    ("user", "And now black."),
+    ("assistant", "*"),
+    pictures="red blue black",
+    roles="ioo",
+)
 
 
 def run(to, out, *rows, on_unfit="error", **options):
@@ -69,14 +93,22 @@ def emu3_sequence(entry, bov="<|visual token {:06d}|>"):
     """format_image_prompt of datasets.py: height*width, then rows of visual tokens."""
     height, width = entry["images"].shape
     rows = ["".join(bov.format(code) for code in codes) for codes in entry["images"]]
-    return f"{entry['texts']}<|image start|>{height}*{width}<|image token|>" + "<|extra_200|>".join(rows) + "<|extra_200|><|extra_201|><|image end|>"
+    return (
+        f"{entry['texts']}<|image start|>{height}*{width}<|image token|>"
+        + "<|extra_200|>".join(rows)
+        + "<|extra_200|><|extra_201|><|image end|>"
+    )
 
 
 def test_emu3_tokens_load_with_weights_only_and_format_as_its_dataset_does(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch", reason="the tokenised form of Emu3 is a torch file")
-    (tmp_path / "uv_emu3_codes.py").write_text("import numpy\ndef make():\n    return lambda image: numpy.array([[1, 32767], [0, 5]])\n")
+    (tmp_path / "uv_emu3_codes.py").write_text(
+        "import numpy\ndef make():\n    return lambda image: numpy.array([[1, 32767], [0, 5]])\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
-    report = run("emu3", tmp_path / "out", GENERATE, profile="tokens", encoder="uv_emu3_codes:make", root=str(tmp_path / "out"))
+    report = run(
+        "emu3", tmp_path / "out", GENERATE, profile="tokens", encoder="uv_emu3_codes:make", root=str(tmp_path / "out")
+    )
     listing = json.loads((tmp_path / "out" / "list" / "train.json").read_text())
     assert listing == {"prefix": str(tmp_path / "out" / "feature"), "path_list": ["00000/ig-00000001-0.pth"]}
     entry = torch.load(Path(listing["prefix"]) / listing["path_list"][0], weights_only=True)
@@ -98,7 +130,10 @@ def test_emu3_refuses_codes_that_are_none(codes, tmp_path, monkeypatch):
         run("emu3", tmp_path / "out", GENERATE, profile="tokens", encoder="uv_emu3_bad:make")
 
 
-@pytest.mark.parametrize("options", [{"profile": "tokens"}, {"encoder": "json:loads"}, {"profile": "tokens", "encoder": "no_such_module:make"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"profile": "tokens"}, {"encoder": "json:loads"}, {"profile": "tokens", "encoder": "no_such_module:make"}],
+)
 def test_emu3_tokens_need_an_encoder_that_can_be_loaded(options, tmp_path):
     with pytest.raises(UsageError, match="module:factory"):
         run("emu3", tmp_path / "out", GENERATE, **options)
@@ -115,18 +150,30 @@ def story_class():
 
     text, integer, raw, nested, enum = 9, 5, 12, 11, 5
     shapes = {
-        "Image": [("width", 1, integer, 1), ("height", 2, integer, 1), ("format", 3, enum, 1), ("image_data", 4, raw, 1)],
+        "Image": [
+            ("width", 1, integer, 1),
+            ("height", 2, integer, 1),
+            ("format", 3, enum, 1),
+            ("image_data", 4, raw, 1),
+        ],
         "ImageMeta": [("caption", 3, text, 1), ("chain_of_thought", 7, text, 1), ("image", 11, nested, 1, "Image")],
         "Segment": [("asr", 2, text, 1), ("images", 101, nested, 3, "ImageMeta")],
         "Clip": [("clip_id", 1, text, 1), ("segments", 101, nested, 3, "Segment")],
-        "Story": [("story_id", 1, text, 1), ("clips", 2, nested, 3, "Clip"), ("summary", 11, text, 1), ("question", 12, text, 1),
-                  ("reference_images", 17, nested, 3, "ImageMeta")],
-    }  # fmt: skip
+        "Story": [
+            ("story_id", 1, text, 1),
+            ("clips", 2, nested, 3, "Clip"),
+            ("summary", 11, text, 1),
+            ("question", 12, text, 1),
+            ("reference_images", 17, nested, 3, "ImageMeta"),
+        ],
+    }
     file = descriptor_pb2.FileDescriptorProto(name="story.proto", package="t", syntax="proto3")
     for name, members in shapes.items():
         message = file.message_type.add(name=name)
         for member, number, kind, label, *of in members:
-            message.field.add(name=member, number=number, type=kind, label=label, **({"type_name": f".t.{of[0]}"} if of else {}))
+            message.field.add(
+                name=member, number=number, type=kind, label=label, **({"type_name": f".t.{of[0]}"} if of else {})
+            )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Story"))
@@ -143,8 +190,15 @@ def test_emu35_story_reads_in_protobuf_with_text_and_images_in_order(story_class
     story = read_story(story_class, tmp_path, EDIT)
     assert (story.story_id, story.question) == ("ie-00000042", "Make it night.")
     assert [color_of(meta.image.image_data) for meta in story.reference_images] == ["blue"]
-    found = [(clip.clip_id, s.asr, [(color_of(m.image.image_data), m.caption) for m in s.images]) for clip in story.clips for s in clip.segments]
-    assert found == [("clip_0000", "First the sky.", [("green", "sky")]), ("clip_0001", "Then the stars.", [("black", "night")])]
+    found = [
+        (clip.clip_id, s.asr, [(color_of(m.image.image_data), m.caption) for m in s.images])
+        for clip in story.clips
+        for s in clip.segments
+    ]
+    assert found == [
+        ("clip_0000", "First the sky.", [("green", "sky")]),
+        ("clip_0001", "Then the stars.", [("black", "night")]),
+    ]
     image = story.clips[0].segments[0].images[0].image
     assert (image.width, image.height, image.format) == (8, 8, 2)
     assert report.images_moved == {"out_of_the_question": 1}
@@ -153,9 +207,17 @@ def test_emu35_story_reads_in_protobuf_with_text_and_images_in_order(story_class
 
 def test_emu35_image_before_any_text_makes_a_clip_of_empty_text(story_class, tmp_path):
     run("emu35", tmp_path, WEB, EIGHT)
-    found = [(s.asr, [color_of(m.image.image_data) for m in s.images]) for clip in read_story(story_class, tmp_path, WEB).clips for s in clip.segments]
+    found = [
+        (s.asr, [color_of(m.image.image_data) for m in s.images])
+        for clip in read_story(story_class, tmp_path, WEB).clips
+        for s in clip.segments
+    ]
     assert found == [("", ["red"]), ("Mix.", ["green"]), ("Bake.", ["blue"])]
-    found = [(s.asr, [color_of(m.image.image_data) for m in s.images]) for clip in read_story(story_class, tmp_path, EIGHT).clips for s in clip.segments]
+    found = [
+        (s.asr, [color_of(m.image.image_data) for m in s.images])
+        for clip in read_story(story_class, tmp_path, EIGHT).clips
+        for s in clip.segments
+    ]
     assert found == [("", ["cyan"]), ("c", ["magenta", "white", "black"])]
 
 
@@ -164,7 +226,8 @@ def test_emu35_refuses_several_turns_and_pictures_it_cannot_measure(tmp_path):
     assert refusal("emu35", tmp_path / "two", UNKNOWN_FORMAT) == "picture_format"
 
 
-# -- BAGEL: ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
+# -- BAGEL: ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20,
+# data/vlm_dataset.py#L67
 
 
 def test_bagel_t2i_has_bytes_and_captions_as_a_json_object_in_a_string(tmp_path):
@@ -174,7 +237,9 @@ def test_bagel_t2i_has_bytes_and_captions_as_a_json_object_in_a_string(tmp_path)
         ("orange", {"instruction": "Something warm."}),
         *((color, {"instruction": "How is bread made?"}) for color in ("red", "green", "blue")),
     ]
-    assert all(isinstance(row["captions"], str) and json.loads(row["captions"]) for row in rows)  # an empty object trains on " "
+    assert all(
+        isinstance(row["captions"], str) and json.loads(row["captions"]) for row in rows
+    )  # an empty object trains on " "
 
 
 def test_bagel_t2i_refuses_pictures_its_reader_skips_for_size(tmp_path):
@@ -193,7 +258,10 @@ def bagel_edit_sequences(row):
         for end in range(start + 1, min(start + 3, len(images))):
             # random.choice over a string would draw one character
             assert all(isinstance(steps[number], list) for number in range(start, end))
-            yield [color_of(image) for image in images[start : end + 1]], [words for number in range(start, end) for words in steps[number]]
+            yield (
+                [color_of(image) for image in images[start : end + 1]],
+                [words for number in range(start, end) for words in steps[number]],
+            )
 
 
 def test_bagel_edit_gives_its_reader_whole_instructions(tmp_path):
@@ -208,21 +276,27 @@ def test_bagel_edit_gives_its_reader_whole_instructions(tmp_path):
     assert report.images_dropped == {"intermediate_image": 1}
 
 
-@pytest.mark.parametrize(("kind", "row"), [("no_output_image", UNDERSTAND), ("input_images", WEB), ("input_images", GENERATE)])
+@pytest.mark.parametrize(
+    ("kind", "row"), [("no_output_image", UNDERSTAND), ("input_images", WEB), ("input_images", GENERATE)]
+)
 def test_bagel_edit_refuses_rows_that_are_no_chain(kind, row, tmp_path):
     assert refusal("bagel", tmp_path, row, profile="edit") == kind
 
 
 def test_bagel_parquet_info_has_every_file_under_the_path_its_reader_asks_for(tmp_path):
     many = [replace(EDIT, id=f"ie-{number:08d}") for number in range(100, 1101)]
-    convert_shards([RowShard(*many), RowShard(), RowShard(TWO_EDITS)], tmp_path, to="bagel", options={"profile": "edit"})
+    convert_shards(
+        [RowShard(*many), RowShard(), RowShard(TWO_EDITS)], tmp_path, to="bagel", options={"profile": "edit"}
+    )
     entry = json.loads((tmp_path / "bagel_dataset_info.json").read_text())["unified_edit"]["unifiedvisual"]
     info = json.loads(Path(entry["parquet_info_path"]).read_text())
-    import os
-
-    asked = [os.path.join(entry["data_dir"], name) for name in os.listdir(entry["data_dir"]) if name.endswith(".parquet")]  # noqa: PTH118, PTH208
+    folder = entry["data_dir"]
+    asked = [f"{folder.rstrip('/')}/{path.name}" for path in Path(folder).iterdir() if path.suffix == ".parquet"]
     assert sorted(info) == sorted(asked)
-    assert {Path(path).name: value["num_row_groups"] for path, value in info.items()} == {"edit-00000.parquet": 2, "edit-00002.parquet": 1}
+    assert {Path(path).name: value["num_row_groups"] for path, value in info.items()} == {
+        "edit-00000.parquet": 2,
+        "edit-00002.parquet": 1,
+    }
     assert all(pq.ParquetFile(path).num_row_groups == value["num_row_groups"] for path, value in info.items())
     assert (entry["num_files"], entry["num_total_samples"]) == (2, 1002)
 
@@ -263,13 +337,17 @@ def test_anole_raw_is_what_sft_tokenization_reads(tmp_path, monkeypatch):
     run("anole", tmp_path, GENERATE)
     monkeypatch.chdir(tmp_path)
     entries = [json.loads(line) for line in Path("anole.jsonl").read_text().splitlines()]
-    assert [(entry["text"], color_of(Path(entry["image"]).read_bytes())) for entry in entries] == [("Something warm.", "orange")]
+    assert [(entry["text"], color_of(Path(entry["image"]).read_bytes())) for entry in entries] == [
+        ("Something warm.", "orange")
+    ]
 
 
 ANOLE = """
 class tokenizer:
     def row(self, parts):
-        return [token for role, content in parts for token in ([1000, len(content)] if isinstance(content, bytes) else map(ord, role[0] + content[0]))]
+        return [token for role, content in parts for token in self.part(role, content)]
+    def part(self, role, content):
+        return [1000, len(content)] if isinstance(content, bytes) else map(ord, role[0] + content[0])
 """
 
 
@@ -331,7 +409,10 @@ def test_diffusers_edit_loads_with_the_columns_of_instruct_pix2pix(tmp_path):
 
 
 def test_diffusers_refuses_a_picture_of_no_known_format(tmp_path):
-    assert refusal("diffusers", tmp_path, replace(GENERATE, images=(EncodedImage(b"\x00nothing", "a.jpg"),))) == "picture_format"
+    assert (
+        refusal("diffusers", tmp_path, replace(GENERATE, images=(EncodedImage(b"\x00nothing", "a.jpg"),)))
+        == "picture_format"
+    )
 
 
 def test_suffix_comes_from_the_content_and_not_from_the_name(tmp_path):

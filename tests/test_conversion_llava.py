@@ -1,6 +1,7 @@
 """LLaVA, judged by the rules of its own readers.
 
-The rules are re-told here from haotian-liu/LLaVA@c121f04 llava/train/train.py and LLaVA-VL/LLaVA-NeXT@df17966 llava/train/train.py.
+The rules are re-told here from haotian-liu/LLaVA@c121f04 llava/train/train.py and LLaVA-VL/LLaVA-NeXT@df17966
+llava/train/train.py.
 """
 
 import json
@@ -34,9 +35,9 @@ LATE = make("lc-00000009", "llava_cot", ("user", "What is|*|this?"), ("assistant
 
 def run(out, *rows, on_unfit="error", **options):
     report = convert_shards([RowShard(*rows)], out, to="llava", options=options, on_unfit=on_unfit)
-    return [json.loads(line) for path in sorted(out.glob("llava-*.jsonl")) for line in path.read_text().splitlines()] or json.loads(
-        (out / "llava.json").read_text()
-    ), report
+    return [
+        json.loads(line) for path in sorted(out.glob("llava-*.jsonl")) for line in path.read_text().splitlines()
+    ] or json.loads((out / "llava.json").read_text()), report
 
 
 def llava_15_sees(value: str) -> str:
@@ -83,7 +84,10 @@ def test_llava_15_leaves_the_image_key_out_of_text_rows(tmp_path):
             "id": "lc-00000001",
             "task": "llava_cot",
             "image": "images/00000/lc-00000001-0.jpg",
-            "conversations": [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "A red square."}],
+            "conversations": [
+                {"from": "human", "value": "<image>\nWhat is this?"},
+                {"from": "gpt", "value": "A red square."},
+            ],
         },
         {
             "id": "cc-00000001",
@@ -121,7 +125,9 @@ ONE_IMAGE, MANY_IMAGES = (UNDERSTAND, GENERATE, REASON, LATE), (TURNS, EDIT, EIG
 
 
 @pytest.mark.parametrize(
-    ("profile", "sees", "row"), [("v15", llava_15_sees, row) for row in ONE_IMAGE] + [("next", llava_next_sees, row) for row in ONE_IMAGE + MANY_IMAGES]
+    ("profile", "sees", "row"),
+    [("v15", llava_15_sees, row) for row in ONE_IMAGE]
+    + [("next", llava_next_sees, row) for row in ONE_IMAGE + MANY_IMAGES],
 )
 def test_llava_counts_the_images_its_reader_moves(row, profile, sees, tmp_path):
     records, report = run(tmp_path, row, profile=profile, output_images="context")
@@ -210,7 +216,11 @@ def test_llava_import_reads_files_of_others(tmp_path):
     ]
     rows = list(import_rows("llava", foreign(tmp_path, records), options={"task": "llava_cot"})[0]())
     assert rows[0].id.startswith("coco-train-v1-7-")
-    assert json.loads(rows[0].provenance) == {"imported_from": "llava", "record": "theirs-00000000", "id": "COCO/train.v1 7"}
+    assert json.loads(rows[0].provenance) == {
+        "imported_from": "llava",
+        "record": "theirs-00000000",
+        "id": "COCO/train.v1 7",
+    }
     assert rows[0].images[0].bytes == UNDERSTAND.images[0].bytes
     assert rows[1].id == "theirs-00000001"
 
@@ -236,15 +246,22 @@ def test_llava_import_counts_bad_records_by_name(kind, record, tmp_path):
         list(shard())
     assert caught.value.kind == kind
     problems = []
-    shard = import_rows("llava", foreign(tmp_path, [record, *[{"conversations": [TURN_PAIR[0] | {"value": "x"}, TURN_PAIR[1]]}] * 2]),
-                        options={"task": "llava_cot"}, on_bad=problems.append)[0]  # fmt: skip
+    shard = import_rows(
+        "llava",
+        foreign(tmp_path, [record, *[{"conversations": [TURN_PAIR[0] | {"value": "x"}, TURN_PAIR[1]]}] * 2]),
+        options={"task": "llava_cot"},
+        on_bad=problems.append,
+    )[0]
     assert len(list(shard())) == 2
     assert [problem.kind for problem in problems] == [kind]
 
 
 def test_llava_import_reads_a_long_list_piece_by_piece(tmp_path, monkeypatch):
     monkeypatch.setattr("conversion.records.CHUNK", 7)
-    records = [{"id": f"row-{number}", "conversations": [TURN_PAIR[0] | {"value": '],[{\\"' * 9}, TURN_PAIR[1]]} for number in range(20)]
+    records = [
+        {"id": f"row-{number}", "conversations": [TURN_PAIR[0] | {"value": '],[{\\"' * 9}, TURN_PAIR[1]]}
+        for number in range(20)
+    ]
     rows = list(import_rows("llava", foreign(tmp_path, records), options={"task": "llava_cot"})[0]())
     assert [row.id for row in rows] == [f"row-{number}" for number in range(20)]
     assert {row.messages[0].content[0].text for row in rows} == {'],[{\\"' * 9}

@@ -1,4 +1,6 @@
-"""Messages, read by TRL, ms-swift, LLaMA-Factory, lmms-engine's rules and plain json. What is not installed is skipped and named."""
+"""Messages, read by TRL, ms-swift, LLaMA-Factory, lmms-engine's rules and plain json. What is not installed is skipped
+and named.
+"""
 
 import base64
 import importlib.util
@@ -32,8 +34,14 @@ from tests.conversion_rows import (
 )
 from toolkit.errors import RowError
 
-FOREIGN_TAGS = make("lc-00000020", "llava_cot", ("user", "*|Is <video> or <audio> or <bbox> or <ref-object> or <image> here?"), ("assistant", "No."),
-                    pictures="red", roles="i")  # fmt: skip
+FOREIGN_TAGS = make(
+    "lc-00000020",
+    "llava_cot",
+    ("user", "*|Is <video> or <audio> or <bbox> or <ref-object> or <image> here?"),
+    ("assistant", "No."),
+    pictures="red",
+    roles="i",
+)
 PICTURED = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, EIGHT, REUSED, LITERAL, TURNS, UNICODE, FOREIGN_TAGS)
 
 
@@ -46,13 +54,23 @@ def run(out, *rows, profile="openai", **options):
 def lines(row):
     """Per message its role, and texts and colours in order."""
     images = iter(row.images)
-    return [(m.role, [part.text if part.type == "text" else color_of(next(images).bytes) for part in m.content]) for m in row.messages]
+    return [
+        (m.role, [part.text if part.type == "text" else color_of(next(images).bytes) for part in m.content])
+        for m in row.messages
+    ]
 
 
 def run_script(text, *arguments, folder, **environment):
     (folder / "consumer.py").write_text(text)
     command = [sys.executable, "-W", "ignore", str(folder / "consumer.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, env={**os.environ, "HOME": str(folder), **environment}, cwd=folder)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=250,
+        env={**os.environ, "HOME": str(folder), **environment},
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -65,7 +83,10 @@ def test_openai_blocks_name_picture_files_in_their_place(tmp_path):
     assert record["messages"] == [
         {
             "role": "user",
-            "content": [{"type": "image_url", "image_url": {"url": "images/00000/ie-00000042-0.png"}}, {"type": "text", "text": "Make it night."}],
+            "content": [
+                {"type": "image_url", "image_url": {"url": "images/00000/ie-00000042-0.png"}},
+                {"type": "text", "text": "Make it night."},
+            ],
         },
         {
             "role": "assistant",
@@ -77,7 +98,9 @@ def test_openai_blocks_name_picture_files_in_their_place(tmp_path):
             ],
         },
     ]
-    assert [(tmp_path / f"images/00000/ie-00000042-{n}.png").read_bytes() for n in range(3)] == [image.bytes for image in EDIT.images]
+    assert [(tmp_path / f"images/00000/ie-00000042-{n}.png").read_bytes() for n in range(3)] == [
+        image.bytes for image in EDIT.images
+    ]
 
 
 def test_openai_text_is_untouched(tmp_path):
@@ -101,12 +124,18 @@ def test_string_variants_have_one_tag_per_picture_and_no_other_placeholder(profi
         assert "<bbox>" not in text
         assert "<ref-object>" not in text
     assert report.flattened == {"literal_tag": 2, "neighbouring_texts": 1}
-    assert report.images_without_loss == {"context": sum(len(row.images) - row.image_roles.count("input") for row in ROWS)}
+    assert report.images_without_loss == {
+        "context": sum(len(row.images) - row.image_roles.count("input") for row in ROWS)
+    }
 
 
 def test_string_variants_come_back_as_far_as_they_go(tmp_path):
     run(tmp_path, *PICTURED, profile="ms-swift")
-    back = {row.id: row for shard in import_rows("messages", tmp_path, options={"task": "mm_reasoning_mm"}) for row in shard()}
+    back = {
+        row.id: row
+        for shard in import_rows("messages", tmp_path, options={"task": "mm_reasoning_mm"})
+        for row in shard()
+    }
     assert {key: lines(row) for key, row in back.items()} == {row.id: lines(row) for row in PICTURED}
 
 
@@ -142,16 +171,24 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("swift") is None, reason="ms-swift is not installed: pip install --no-deps ms-swift, and modelscope, json_repair")
+@pytest.mark.skipif(
+    importlib.util.find_spec("swift") is None,
+    reason="ms-swift is not installed: pip install --no-deps ms-swift, and modelscope, json_repair",
+)
 @pytest.mark.timeout(300)
 def test_ms_swift_reads_every_picture_in_its_place(tmp_path):
     run(tmp_path / "out", *PICTURED, profile="ms-swift", root=str(tmp_path / "out"))
-    found = run_script(SWIFT, tmp_path / "out" / "messages.jsonl", folder=tmp_path, MODELSCOPE_CACHE=str(tmp_path / "cache"))
+    found = run_script(
+        SWIFT, tmp_path / "out" / "messages.jsonl", folder=tmp_path, MODELSCOPE_CACHE=str(tmp_path / "cache")
+    )
     assert [as_colors(messages) for messages in found] == [as_strings(row) for row in PICTURED]
 
 
 def as_colors(messages):
-    return [(role, [color_of(Path(part).read_bytes()) if part.startswith("/") else part for part in parts]) for role, parts in messages]
+    return [
+        (role, [color_of(Path(part).read_bytes()) if part.startswith("/") else part for part in parts])
+        for role, parts in messages
+    ]
 
 
 def as_strings(row):
@@ -164,7 +201,11 @@ def as_strings(row):
             before = "\n" if number else ""
             if part.type == "image":
                 # a line break belongs to the text it touches
-                pieces[-1:] = [pieces[-1] + "\n"] if pieces and message.content[number - 1].type == "text" else [*pieces[-1:], *(["\n"] if number else [])]
+                pieces[-1:] = (
+                    [pieces[-1] + "\n"]
+                    if pieces and message.content[number - 1].type == "text"
+                    else [*pieces[-1:], *(["\n"] if number else [])]
+                )
                 pieces.append(text)
             else:
                 for tag in ("image", "video", "audio", "bbox", "ref-object"):
@@ -211,7 +252,8 @@ print(json.dumps(found))
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("llamafactory") is None, reason="LLaMA-Factory is not installed: pip install --no-deps llamafactory, and peft, trl"
+    importlib.util.find_spec("llamafactory") is None,
+    reason="LLaMA-Factory is not installed: pip install --no-deps llamafactory, and peft, trl",
 )
 @pytest.mark.timeout(300)
 def test_llama_factory_converts_and_accepts_every_row(tmp_path):
@@ -220,8 +262,12 @@ def test_llama_factory_converts_and_accepts_every_row(tmp_path):
     assert len(found) == len(PICTURED)
     for row, record, seen in zip(PICTURED, records, found, strict=True):
         contents = [message["content"] for message in record["messages"]]
-        assert ([seen["system"]] if seen["system"] else []) + [message["content"] for message in seen["messages"]] == contents
-        assert [color_of(Path(image).read_bytes()) for image in seen["images"]] == [color_of(image.bytes) for image in row.images]
+        assert ([seen["system"]] if seen["system"] else []) + [
+            message["content"] for message in seen["messages"]
+        ] == contents
+        assert [color_of(Path(image).read_bytes()) for image in seen["images"]] == [
+            color_of(image.bytes) for image in row.images
+        ]
 
 
 def test_llama_factory_dataset_info_names_the_columns(tmp_path):
@@ -231,11 +277,14 @@ def test_llama_factory_dataset_info_names_the_columns(tmp_path):
     assert info["columns"] == {"messages": "messages", "images": "images"}
 
 
-# -- lmms-engine 0.1.4: datasets/naive/vision_dataset.py#L59, utils/data_utils.py#L107, processor/bagel_processor.py#L117
+# -- lmms-engine 0.1.4: datasets/naive/vision_dataset.py#L59, utils/data_utils.py#L107,
+# processor/bagel_processor.py#L117
 
 
 def lmms_engine_sees(path, folder):
-    """Lines through Dataset.from_list, which fills missing keys with null; pictures by image_url, the rest by their text."""
+    """Lines through Dataset.from_list, which fills missing keys with null; pictures by image_url, the rest by their
+    text.
+    """
     import datasets
 
     for record in datasets.Dataset.from_list([json.loads(line) for line in path.read_text().splitlines()]):
@@ -243,7 +292,9 @@ def lmms_engine_sees(path, folder):
             (
                 message["role"],
                 [
-                    color_of((folder / block["image_url"]["url"]).read_bytes()) if block["type"] == "image_url" else block["text"]
+                    color_of((folder / block["image_url"]["url"]).read_bytes())
+                    if block["type"] == "image_url"
+                    else block["text"]
                     for block in message["content"]
                 ],
             )
@@ -254,7 +305,9 @@ def lmms_engine_sees(path, folder):
 def test_lmms_engine_sees_every_picture_in_its_place_answers_included(tmp_path):
     _, report = run(tmp_path, *PICTURED, profile="lmms-engine", root="/data/uv")
     mixture = yaml.safe_load((tmp_path / "lmms-engine.yaml").read_text())
-    assert mixture == {"datasets": [{"path": "/data/uv/messages.jsonl", "data_folder": "/data/uv", "data_type": "jsonl"}]}
+    assert mixture == {
+        "datasets": [{"path": "/data/uv/messages.jsonl", "data_folder": "/data/uv", "data_type": "jsonl"}]
+    }
     assert list(lmms_engine_sees(tmp_path / "messages.jsonl", tmp_path)) == [lines(row) for row in PICTURED]
     assert not report.images_without_loss  # a picture in an answer is a target of its BAGEL trainer
 
@@ -263,7 +316,8 @@ def test_lmms_engine_sees_every_picture_in_its_place_answers_included(tmp_path):
 
 TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}]"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}|{% endfor %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif "
+    "%}|{% endfor %}{% endfor %}"
 )
 
 
@@ -280,11 +334,22 @@ def tiny_processor():
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(["<pad>", "<image>"])
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", extra_special_tokens={"image_token": "<image>"})
-    images = transformers.CLIPImageProcessorPil if hasattr(transformers, "CLIPImageProcessorPil") else transformers.CLIPImageProcessor
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", extra_special_tokens={"image_token": "<image>"}
+    )
+    images = (
+        transformers.CLIPImageProcessorPil
+        if hasattr(transformers, "CLIPImageProcessorPil")
+        else transformers.CLIPImageProcessor
+    )
     pictures = images(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
     return transformers.LlavaProcessor(
-        pictures, fast, patch_size=4, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=TEMPLATE
+        pictures,
+        fast,
+        patch_size=4,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
     )
 
 
@@ -295,20 +360,35 @@ def test_trl_collates_every_picture_in_its_place_and_a_tiny_model_trains_on_it(t
     import transformers
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-    rows = [row for row in PICTURED if row not in (LITERAL, FOREIGN_TAGS)]  # with a literal <image> any LLaVA processor counts one too many
+    rows = [
+        row for row in PICTURED if row not in (LITERAL, FOREIGN_TAGS)
+    ]  # with a literal <image> any LLaVA processor counts one too many
     run(tmp_path / "out", *rows, profile="trl")
     loaded = datasets.load_dataset("parquet", data_files=str(tmp_path / "out" / "train-00000.parquet"), split="train")
     batch = DataCollatorForVisionLanguageModeling(tiny_processor)(list(loaded))
     for number, row in enumerate(rows):
-        text = tiny_processor.tokenizer.decode(batch["input_ids"][number], skip_special_tokens=False).replace("<pad>", "")
-        expected = "".join(f"[{m.role}]" + "".join(f"{'<image>' * 4 if part.type == 'image' else part.text}|" for part in m.content) for m in row.messages)
+        text = tiny_processor.tokenizer.decode(batch["input_ids"][number], skip_special_tokens=False).replace(
+            "<pad>", ""
+        )
+        expected = "".join(
+            f"[{m.role}]" + "".join(f"{'<image>' * 4 if part.type == 'image' else part.text}|" for part in m.content)
+            for m in row.messages
+        )
         assert text == expected
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (tiny_processor.image_processor.image_mean, tiny_processor.image_processor.image_std))
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1)
+        for values in (tiny_processor.image_processor.image_mean, tiny_processor.image_processor.image_std)
+    )
     seen = [tuple(((pixels * std + mean)[:, 2, 2] * 255).round().int().tolist()) for pixels in batch["pixel_values"]]
     assert [name_of(color) for color in seen] == [color_of(image.bytes) for row in rows for image in row.images]
     config = transformers.LlavaConfig(
         text_config=transformers.LlamaConfig(
-            vocab_size=len(tiny_processor.tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2
+            vocab_size=len(tiny_processor.tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
         ),
         vision_config=transformers.CLIPVisionConfig(
             hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4
@@ -343,8 +423,13 @@ def test_trl_parquet_has_parts_of_exactly_type_and_text_and_lists_that_are_never
     run(tmp_path, TEXT, EDIT, profile="trl")
     table = pq.read_table(tmp_path / "train-00000.parquet").to_pylist()
     assert table[0]["images"] == []
-    assert {tuple(part) for row in table for message in row["messages"] for part in message["content"]} == {("type", "text")}
-    assert table[1]["messages"][0]["content"][0] == {"type": "image", "text": ""}  # "" and not null, which templates print as None
+    assert {tuple(part) for row in table for message in row["messages"] for part in message["content"]} == {
+        ("type", "text")
+    }
+    assert table[1]["messages"][0]["content"][0] == {
+        "type": "image",
+        "text": "",
+    }  # "" and not null, which templates print as None
 
 
 # -- the way back, from files of others
@@ -367,7 +452,14 @@ def url(text):
 def test_import_reads_openai_files_of_others_with_data_urls_and_files(tmp_path):
     red, blue = picture("red", "jpg").bytes, picture("blue").bytes
     (tmp_path / "blue.png").write_bytes(blue)
-    path = foreign(tmp_path, chat({"type": "text", "text": "Same?"}, url("data:image/jpeg;base64," + base64.b64encode(red).decode()), url("blue.png")))
+    path = foreign(
+        tmp_path,
+        chat(
+            {"type": "text", "text": "Same?"},
+            url("data:image/jpeg;base64," + base64.b64encode(red).decode()),
+            url("blue.png"),
+        ),
+    )
     (row,) = import_rows("messages", path, options={"task": "llava_cot"})[0]()
     assert lines(row) == [("user", ["Same?", "red", "blue"]), ("assistant", ["Yes."])]
     assert row.image_roles == ("input", "input")

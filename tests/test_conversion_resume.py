@@ -44,7 +44,9 @@ class Broken(RowShard):
         raise OSError("the disk is gone")
 
 
-@pytest.mark.parametrize(("name", "profile"), [("webdataset", "rows"), ("messages", "openai"), ("llava", "next"), ("messages", "trl")])
+@pytest.mark.parametrize(
+    ("name", "profile"), [("webdataset", "rows"), ("messages", "openai"), ("llava", "next"), ("messages", "trl")]
+)
 def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
@@ -54,7 +56,11 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
     for wanted in (1, 3, 5):  # killed when so many shards are finished
         process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
         while process.poll() is None:
-            finished = [path for path in (tmp_path / "killed" / PARTS).glob("*/part.json") if not path.parent.name.endswith(".tmp")]
+            finished = [
+                path
+                for path in (tmp_path / "killed" / PARTS).glob("*/part.json")
+                if not path.parent.name.endswith(".tmp")
+            ]
             if len(finished) >= wanted:
                 os.killpg(process.pid, signal.SIGKILL)
                 kills += 1
@@ -71,7 +77,10 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
 def test_workers_end_when_only_the_driver_is_killed(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT.replace("300)", "10**9)"))  # shards that never end
-    process = subprocess.Popen([sys.executable, str(script), str(tmp_path / "out"), "webdataset", "rows"], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "out"), "webdataset", "rows"],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )
     tars = []
     while len(tars) < 2 and process.poll() is None:
         tars = list((tmp_path / "out" / PARTS).glob("*.tmp/files/*.tar"))
@@ -155,5 +164,10 @@ def test_an_error_in_a_worker_reaches_the_caller(tmp_path):
 
 def test_progress_counts_shards(tmp_path):
     seen = []
-    convert_shards([RowShard(TEXT), RowShard()], tmp_path / "out", to="webdataset", progress=lambda done, total: seen.append((done, total)))
+    convert_shards(
+        [RowShard(TEXT), RowShard()],
+        tmp_path / "out",
+        to="webdataset",
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen == [(1, 2), (2, 2)]

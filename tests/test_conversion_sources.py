@@ -63,7 +63,9 @@ def test_rows_that_the_source_skips_are_in_the_report(tmp_path):
     report = convert_shards(shards_of(source, ["image_generation"]), tmp_path / "out", to="webdataset")
     assert report.rows_dropped == {"missing_image": 1}
     assert report.rows_in == len(truth()["image_generation"]) == report.rows_out + 1
-    assert json.loads((tmp_path / "out" / "conversion_report.json").read_text())["examples"]["rows_dropped.missing_image"]
+    assert json.loads((tmp_path / "out" / "conversion_report.json").read_text())["examples"][
+        "rows_dropped.missing_image"
+    ]
 
 
 def test_tasks_that_are_not_there_are_named(published, tmp_path):

@@ -29,6 +29,14 @@ def test_parts_come_back_from_any_text():
     pieces = ["<image>", "<\\image>", "\n", "<", "image>", "\\", "x", " ", "<video>"]
     for _ in range(2000):
         texts = [Part("text", "".join(chance.choices(pieces, k=chance.randint(1, 5)))) for _ in range(3)]
-        parts = tuple(chance.choice([(texts[0], IMAGE_PART, texts[1]), (IMAGE_PART, IMAGE_PART, texts[0]), (texts[0], IMAGE_PART, IMAGE_PART, texts[1])]))
+        parts = tuple(
+            chance.choice(
+                [
+                    (texts[0], IMAGE_PART, texts[1]),
+                    (IMAGE_PART, IMAGE_PART, texts[0]),
+                    (texts[0], IMAGE_PART, IMAGE_PART, texts[1]),
+                ]
+            )
+        )
         assert turn_parts(turn_text(parts)) == parts
         assert turn_text(parts).count("<image>") == parts.count(IMAGE_PART)

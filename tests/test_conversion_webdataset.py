@@ -1,4 +1,6 @@
-"""WebDataset, read by stdlib tarfile, webdataset, datasets and Megatron-Energon. What is not installed is skipped and named."""
+"""WebDataset, read by stdlib tarfile, webdataset, datasets and Megatron-Energon. What is not installed is skipped and
+named.
+"""
 
 import gc
 import importlib.util
@@ -15,7 +17,20 @@ import yaml
 
 from conversion import convert_shards, import_rows
 from conversion.webdataset_import import MEMBER
-from tests.conversion_rows import EDIT, EIGHT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, SeededShard, color_of, make, picture
+from tests.conversion_rows import (
+    EDIT,
+    EIGHT,
+    GENERATE,
+    ROWS,
+    TEXT,
+    UNDERSTAND,
+    WEB,
+    RowShard,
+    SeededShard,
+    color_of,
+    make,
+    picture,
+)
 from toolkit.errors import ArchiveError, RowError, SourceError
 from toolkit.schema import EncodedImage
 
@@ -34,12 +49,20 @@ def members(folder):
 
 def in_reading_order(record, sample):
     """The row as texts and colours, from the JSON and whatever holds its members."""
-    return [part["text"] if part["type"] == "text" else sample(part["image"]) for message in record["messages"] for part in message["content"]]
+    return [
+        part["text"] if part["type"] == "text" else sample(part["image"])
+        for message in record["messages"]
+        for part in message["content"]
+    ]
 
 
 def as_texts_and_colors(row):
     images = iter(row.images)
-    return [part.text if part.type == "text" else color_of(next(images).bytes) for message in row.messages for part in message.content]
+    return [
+        part.text if part.type == "text" else color_of(next(images).bytes)
+        for message in row.messages
+        for part in message.content
+    ]
 
 
 PICTURED = {row.id: as_texts_and_colors(row) for row in ROWS if row.id != "lc-00000005"}  # that one has no real picture
@@ -50,11 +73,19 @@ def test_members_hold_the_original_bytes_under_the_suffix_of_their_content(out):
     assert [name for name in found if not name.endswith(".json")] == [
         f"{row.id}.{number}.{suffix}"
         for row in ROWS
-        for number, suffix in enumerate({"mi-00000001": ["png", "webp", "gif"], "lc-00000005": ["bin"], "lc-00000001": ["jpg"], "ig-00000001": ["jpg"]}
-                                        .get(row.id, ["png"] * len(row.images)))
-    ]  # fmt: skip
+        for number, suffix in enumerate(
+            {
+                "mi-00000001": ["png", "webp", "gif"],
+                "lc-00000005": ["bin"],
+                "lc-00000001": ["jpg"],
+                "ig-00000001": ["jpg"],
+            }.get(row.id, ["png"] * len(row.images))
+        )
+    ]
     for row in ROWS:
-        images = [content for name, content in found.items() if name.startswith(f"{row.id}.") and not name.endswith(".json")]
+        images = [
+            content for name, content in found.items() if name.startswith(f"{row.id}.") and not name.endswith(".json")
+        ]
         assert images == [image.bytes for image in row.images]
 
 
@@ -79,7 +110,10 @@ def test_json_holds_every_column_and_names_the_members(out):
         "license": "",
         "origin": "upstream",
         "messages": [
-            {"role": "user", "content": [{"type": "image", "image": "0.png"}, {"type": "text", "text": "Make it night."}]},
+            {
+                "role": "user",
+                "content": [{"type": "image", "image": "0.png"}, {"type": "text", "text": "Make it night."}],
+            },
             {
                 "role": "assistant",
                 "content": [
@@ -96,7 +130,10 @@ def test_json_holds_every_column_and_names_the_members(out):
         "instruction": "Make it night.",
         "rationale": "",
         "answer": "First the sky.\nThen the stars.",
-        "regions": [{"image": 0, "box": [0.0, 0.25, 0.5, 1.0], "label": "sky"}, {"image": 2, "box": [0.1, 0.2, pytest.approx(0.3), 0.4], "label": ""}],
+        "regions": [
+            {"image": 0, "box": [0.0, 0.25, 0.5, 1.0], "label": "sky"},
+            {"image": 2, "box": [0.1, 0.2, pytest.approx(0.3), 0.4], "label": ""},
+        ],
         "provenance": '{"row": 42}',
     }
 
@@ -123,7 +160,9 @@ def test_an_output_without_rows_has_no_tar(tmp_path):
 # -- webdataset itself
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")  # webdataset leaves its tars open
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)  # webdataset leaves its tars open
 def test_webdataset_sees_every_picture_in_its_place(out):
     webdataset = pytest.importorskip("webdataset", reason="pip install -c constraints.txt -e '.[webdataset]'")
     urls = [str(path) for path in sorted(out.glob("*.tar"))]
@@ -131,7 +170,10 @@ def test_webdataset_sees_every_picture_in_its_place(out):
     assert [sample["__key__"] for sample in samples] == [row.id for row in ROWS]
     for sample in samples:
         if sample["__key__"] in PICTURED:
-            assert in_reading_order(json.loads(sample["json"]), lambda name, sample=sample: color_of(sample[name])) == PICTURED[sample["__key__"]]
+            assert (
+                in_reading_order(json.loads(sample["json"]), lambda name, sample=sample: color_of(sample[name]))
+                == PICTURED[sample["__key__"]]
+            )
     gc.collect()  # the open tars are complained about here and not in the next test
 
 
@@ -143,7 +185,9 @@ def hf_rows(*args, **kwargs):
 
     for row in datasets.load_dataset(*args, split="train", **kwargs):
         yield row["__key__"], in_reading_order(row["json"], lambda name, row=row: hf_color(row[name]))
-        assert sum(value is not None for name, value in row.items() if name[0].isdigit()) == len(row["json"]["image_roles"])
+        assert sum(value is not None for name, value in row.items() if name[0].isdigit()) == len(
+            row["json"]["image_roles"]
+        )
 
 
 def hf_color(image):
@@ -172,7 +216,10 @@ def test_datasets_reads_the_folder_by_its_readme_alone(streaming, tmp_path):
 def test_datasets_without_the_features_drops_pictures_which_is_why_they_are_published(tmp_path):
     import datasets
 
-    five = [make(f"lc-1000000{n}", "llava_cot", ("user", "*|?"), ("assistant", "!"), pictures="red", roles="i") for n in range(5)]
+    five = [
+        make(f"lc-1000000{n}", "llava_cot", ("user", "*|?"), ("assistant", "!"), pictures="red", roles="i")
+        for n in range(5)
+    ]
     convert_shards([RowShard(*five, EIGHT)], tmp_path / "out", to="webdataset")
     files = [str(path) for path in sorted((tmp_path / "out").glob("*.tar"))]
     last = list(datasets.load_dataset("webdataset", data_files={"train": files}, split="train", streaming=True))[-1]
@@ -198,8 +245,8 @@ class Encoder(DefaultTaskEncoder):
         return samples
 
 workers = WorkerConfig(rank=0, world_size=1, num_workers=0)
-dataset = get_train_dataset(sys.argv[1], batch_size=1, shuffle_buffer_size=None, max_samples_per_sequence=None, worker_config=workers,
-                            task_encoder=Encoder(), repeat=False)
+dataset = get_train_dataset(sys.argv[1], batch_size=1, shuffle_buffer_size=None, max_samples_per_sequence=None,
+                            worker_config=workers, task_encoder=Encoder(), repeat=False)
 rows = {}
 for (sample,) in get_loader(dataset):
     parts = [part if isinstance(part, str) else [round(float(x) * 255) for x in part[:, 2, 2]] for part in sample.parts]
@@ -208,20 +255,42 @@ print(json.dumps(rows))
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("megatron") is None, reason="megatron-energon is not installed: pip install megatron-energon")
+@pytest.mark.skipif(
+    importlib.util.find_spec("megatron") is None,
+    reason="megatron-energon is not installed: pip install megatron-energon",
+)
 @pytest.mark.timeout(300)
 def test_energon_prepares_and_loads_every_picture_in_its_place(tmp_path):
     folder = tmp_path / "out"
     convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:-1])], folder, to="webdataset")
-    prepare = [str(Path(sys.executable).with_name("energon")), "prepare", str(folder), "--non-interactive", "--split-ratio", "1,0,0", "--skip-dataset-yaml"]
+    prepare = [
+        str(Path(sys.executable).with_name("energon")),
+        "prepare",
+        str(folder),
+        "--non-interactive",
+        "--split-ratio",
+        "1,0,0",
+        "--skip-dataset-yaml",
+    ]
     done = subprocess.run([*prepare, "--num-workers", "1"], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads((folder / ".nv-meta" / ".info.json").read_text())["shard_counts"] == {"train-00000-000.tar": 7, "train-00001-000.tar": 6}
+    assert json.loads((folder / ".nv-meta" / ".info.json").read_text())["shard_counts"] == {
+        "train-00000-000.tar": 7,
+        "train-00001-000.tar": 6,
+    }
     (tmp_path / "load.py").write_text(ENERGON)
-    loaded = subprocess.run([sys.executable, "-W", "ignore", str(tmp_path / "load.py"), str(folder)], capture_output=True, text=True, timeout=200)
+    loaded = subprocess.run(
+        [sys.executable, "-W", "ignore", str(tmp_path / "load.py"), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert loaded.returncode == 0, loaded.stderr
     rows = json.loads(loaded.stdout.splitlines()[-1])
-    assert {key: [part if isinstance(part, str) else color_of(one_pixel(part)) for part in row["parts"]] for key, row in rows.items()} == PICTURED
+    assert {
+        key: [part if isinstance(part, str) else color_of(one_pixel(part)) for part in row["parts"]]
+        for key, row in rows.items()
+    } == PICTURED
     assert rows[EDIT.id]["roles"] == ["user", "user", *["assistant"] * 4]
     assert rows[EDIT.id]["image_roles"] == ["input", "intermediate", "output"]
 
@@ -236,7 +305,10 @@ def one_pixel(color):
 
 def test_energon_files_are_crude_with_a_stateless_cooker_and_a_split(out):
     assert yaml.safe_load((out / ".nv-meta" / "dataset.yaml").read_text())["__class__"] == "CrudeWebdataset"
-    assert yaml.safe_load((out / ".nv-meta" / "split.yaml").read_text())["split_parts"]["train"] == ["train-00000-000.tar", "train-00001-000.tar"]
+    assert yaml.safe_load((out / ".nv-meta" / "split.yaml").read_text())["split_parts"]["train"] == [
+        "train-00000-000.tar",
+        "train-00001-000.tar",
+    ]
     assert "@stateless" in (out / "cooker.py").read_text()
 
 
@@ -244,8 +316,13 @@ def test_energon_files_are_crude_with_a_stateless_cooker_and_a_split(out):
 
 
 def test_pairs_are_a_picture_and_a_text_per_output_image(tmp_path):
-    report = convert_shards([RowShard(GENERATE, WEB)], tmp_path / "out", to="webdataset", options={"profile": "pairs"}, on_unfit="drop")
-    assert [(member.name, content if member.name.endswith("txt") else color_of(content)) for _, member, content in members(tmp_path / "out")] == [
+    report = convert_shards(
+        [RowShard(GENERATE, WEB)], tmp_path / "out", to="webdataset", options={"profile": "pairs"}, on_unfit="drop"
+    )
+    assert [
+        (member.name, content if member.name.endswith("txt") else color_of(content))
+        for _, member, content in members(tmp_path / "out")
+    ] == [
         ("ig-00000001-0.jpg", "orange"),
         ("ig-00000001-0.txt", b"Something warm."),
     ]
@@ -262,7 +339,12 @@ def test_pairs_warn_of_pictures_that_readers_of_jpg_alone_do_not_find(tmp_path):
 def test_pairs_load_in_datasets_with_the_columns_jpg_and_txt(tmp_path):
     import datasets
 
-    convert_shards([RowShard(GENERATE, replace(GENERATE, id="ig-2"))], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
+    convert_shards(
+        [RowShard(GENERATE, replace(GENERATE, id="ig-2"))],
+        tmp_path / "out",
+        to="webdataset",
+        options={"profile": "pairs"},
+    )
     for arguments in ((str(tmp_path / "out"),), ("webdataset", None, str(tmp_path / "out"))):
         rows = list(datasets.load_dataset(*arguments, split="train"))
         assert [(hf_color(row["jpg"]), row["txt"], row["__key__"]) for row in rows] == [
@@ -289,7 +371,9 @@ def read_back(path, **options):
 
 def test_import_reads_pairs_of_others(tmp_path):
     content = picture("red", "jpg").bytes
-    path = write_tar(tmp_path / "theirs.tar", ("a/0001.jpg", content), ("a/0001.txt", b"A red square"), ("a/0001.cls", b"7"))
+    path = write_tar(
+        tmp_path / "theirs.tar", ("a/0001.jpg", content), ("a/0001.txt", b"A red square"), ("a/0001.cls", b"7")
+    )
     (row,) = read_back(path, task="image_generation")
     assert row.images == (EncodedImage(content, "a/0001.jpg"),)
     assert (row.instruction, row.quadrant, row.image_roles) == ("A red square", "text-mm", ("output",))
@@ -304,7 +388,9 @@ def test_import_refuses_a_picture_the_json_names_and_the_sample_lacks(tmp_path):
     assert caught.value.kind == "missing_image"
 
 
-@pytest.mark.parametrize("files", [[("a.json", b"{")], [("a.json", b'{"image_names": []}')], [("a.jpg", b"x")], [("a.json", b"[1]")]])
+@pytest.mark.parametrize(
+    "files", [[("a.json", b"{")], [("a.json", b'{"image_names": []}')], [("a.jpg", b"x")], [("a.json", b"[1]")]]
+)
 def test_import_counts_samples_that_are_no_rows(files, tmp_path):
     with pytest.raises(RowError) as caught:
         read_back(write_tar(tmp_path / "bad.tar", *files), task="image_generation")

@@ -1,4 +1,4 @@
-"""Croissant metadata, judged by mlcroissant: no issues, and records with pictures, read from a folder without network."""
+"""Croissant metadata, judged by mlcroissant: no issues, and records with pictures, read without network."""
 
 import copy
 import hashlib
@@ -64,7 +64,9 @@ def test_mlcroissant_yields_every_row_with_its_pictures(packed, task):
     for record, row in zip(records, rows, strict=True):
         found, expected = plain(record), row.to_dict()
         pictures = found.pop("images")
-        assert [(picture.format, picture.tobytes()) for picture in pictures] == [_decoded(image.bytes) for image in row.images]
+        assert [(picture.format, picture.tobytes()) for picture in pictures] == [
+            _decoded(image.bytes) for image in row.images
+        ]
         assert found == {name: value for name, value in expected.items() if name not in ("images", "messages")}
 
 
@@ -75,7 +77,11 @@ def _decoded(content):
 
 def test_files_are_told_with_the_hashes_and_sizes_they_have(packed):
     folder, jsonld = packed
-    files = {each["@id"]: each for each in jsonld["distribution"] if each["@type"] == "cr:FileObject" and each["@id"] != "repo"}
+    files = {
+        each["@id"]: each
+        for each in jsonld["distribution"]
+        if each["@type"] == "cr:FileObject" and each["@id"] != "repo"
+    }
     paths = sorted((folder / "data").rglob("*.parquet"))
     assert sorted(files) == [path.relative_to(folder).as_posix() for path in paths]
     for path in paths:
@@ -100,8 +106,16 @@ def test_croissant_is_the_same_twice_and_changes_with_the_content(tmp_path, pack
 
 
 WRONG = {
-    "a field of a file set that is not there": ('reference to node with UUID "nowhere"', ("recordSet", 0, "field", 0, "source", "fileSet", "@id"), "nowhere"),
-    "a file set in a repository that is not there": ('reference to node with UUID "nowhere"', ("distribution", -1, "containedIn", "@id"), "nowhere"),
+    "a field of a file set that is not there": (
+        'reference to node with UUID "nowhere"',
+        ("recordSet", 0, "field", 0, "source", "fileSet", "@id"),
+        "nowhere",
+    ),
+    "a file set in a repository that is not there": (
+        'reference to node with UUID "nowhere"',
+        ("distribution", -1, "containedIn", "@id"),
+        "nowhere",
+    ),
     "a repository without a hash": (r"\['md5', 'sha256'\]", ("distribution", 0, "sha256"), None),
     "a field without a type": ("does not specify a valid .*dataType", ("recordSet", 0, "field", 0, "dataType"), None),
     "a file set without files": ("includes.* is mandatory", ("distribution", -1, "includes"), None),

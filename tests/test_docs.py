@@ -1,6 +1,8 @@
-"""The pages a newcomer reads: every block runs, in order, from what `make demo` leaves; tables and quoted messages are those of the code.
+"""The pages a newcomer reads: every block runs, in order, from what `make demo` leaves; tables and quoted messages are
+those of the code.
 
-Blocks that begin with "# Needs" or "# Takes" are only parsed. In place of checkpoints there are tiny random models of the same classes.
+Blocks that begin with "# Needs" or "# Takes" are only parsed. In place of checkpoints there are tiny random models of
+the same classes.
 """
 
 import ast
@@ -45,7 +47,9 @@ def blocks(page):
 def demo(tmp_path_factory):
     """What `make demo` leaves, with fewer rows."""
     folder = tmp_path_factory.mktemp("demo")
-    write_replica(folder / "demo-out/upstream", {task: list(demo_rows(task, 4)) for task in TASKS}, archive_order="shuffled")
+    write_replica(
+        folder / "demo-out/upstream", {task: list(demo_rows(task, 4)) for task in TASKS}, archive_order="shuffled"
+    )
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").touch()
     for name, does in STUBS.items():
@@ -65,7 +69,12 @@ def tiny(checkpoint):
 @pytest.fixture
 def no_checkpoints(monkeypatch):
     transformers = pytest.importorskip("transformers", reason="docs/training.md trains transformers' models")
-    models = ("ChameleonForConditionalGeneration", "Emu3ForConditionalGeneration", "JanusForConditionalGeneration", "AutoModelForImageTextToText")
+    models = (
+        "ChameleonForConditionalGeneration",
+        "Emu3ForConditionalGeneration",
+        "JanusForConditionalGeneration",
+        "AutoModelForImageTextToText",
+    )
     monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", lambda name: tiny(name).processor)
     for model in models:
         monkeypatch.setattr(getattr(transformers, model), "from_pretrained", lambda name: tiny(name).model)
@@ -85,7 +94,15 @@ def run_bash(block, folder):
 
 def run_in_shell(block, folder):
     environment = {**os.environ, "PATH": f"{folder / '.venv/bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 0, f"{block}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 
 
@@ -104,7 +121,9 @@ def read_yaml(block, folder):
         parse_spec(yaml.safe_load(block))
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create", "ignore:.pin_memory. argument is set")  # fewer cores than workers; no GPU
+@pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create", "ignore:.pin_memory. argument is set"
+)  # fewer cores than workers; no GPU
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page, demo, tmp_path, monkeypatch, request):

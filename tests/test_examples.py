@@ -19,13 +19,19 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 FAMILIES = ("chameleon", "emu3", "janus")
 LOSS = re.compile(r"^(\w+): ([\d.]+) -> ([\d.]+) \(", re.MULTILINE)
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning")]  # TRL's own
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning"),
+]  # TRL's own
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory) -> Path:
     """Uneven shards: 7 rows a task in row groups of 2, 2 and 2, 1."""
-    return pack_demo(tmp_path_factory.mktemp("examples") / "packed", ["image_generation", "image_editing", "image_correction", "llava_cot", "cot_collection"])
+    return pack_demo(
+        tmp_path_factory.mktemp("examples") / "packed",
+        ["image_generation", "image_editing", "image_correction", "llava_cot", "cot_collection"],
+    )
 
 
 @pytest.fixture
@@ -54,7 +60,9 @@ def history(folder: Path) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("train_*.py")))
 def test_the_options_of_an_example_are_explained_from_anywhere(tmp_path, name):
-    done = subprocess.run([sys.executable, str(EXAMPLES / name), "--help"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
     assert "--model" in done.stdout
     assert "default: " in done.stdout
 
@@ -92,7 +100,18 @@ def test_without_data_an_example_makes_some(run, tmp_path):
 
 @pytest.mark.parametrize("tail", ["drop", "pad"])
 def test_two_processes_take_the_same_steps_and_every_row_once(packed, tmp_path, tail):
-    command = [sys.executable, str(EXAMPLES / "train_ddp.py"), "--data", str(packed), "--out", str(tmp_path), "--workers", "1", "--tail", tail]
+    command = [
+        sys.executable,
+        str(EXAMPLES / "train_ddp.py"),
+        "--data",
+        str(packed),
+        "--out",
+        str(tmp_path),
+        "--workers",
+        "1",
+        "--tail",
+        tail,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
@@ -105,14 +124,20 @@ def test_two_processes_take_the_same_steps_and_every_row_once(packed, tmp_path, 
 
 def test_trainer_goes_on_exactly_where_it_was_stopped_and_reads_nothing_twice(run, packed, tmp_path, monkeypatch):
     pytest.importorskip("accelerate", reason="Trainer needs it; pip install accelerate")
-    first, last = losses_of(run("train_trainer.py", "--data", packed, "--out", tmp_path / "whole", "--steps", 20))["loss"]
+    first, last = losses_of(run("train_trainer.py", "--data", packed, "--out", tmp_path / "whole", "--steps", 20))[
+        "loss"
+    ]
     assert last < first - 1
     run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 9)
     rows = []
     encode = Emu3Collator.encode
     monkeypatch.setattr(Emu3Collator, "encode", lambda self, row: rows.append(row["id"]) or encode(self, row))
-    said = run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 20, "--resume", "--workers", 0)
-    assert len(rows) <= 9 + 21 + 8 + 4  # the rest of an epoch, a whole one, two batches, and one that Accelerate reads ahead
+    said = run(
+        "train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 20, "--resume", "--workers", 0
+    )
+    assert (
+        len(rows) <= 9 + 21 + 8 + 4
+    )  # the rest of an epoch, a whole one, two batches, and one that Accelerate reads ahead
     assert "of 20 steps" in said
     assert trained(tmp_path / "parts") == trained(tmp_path / "whole")
 

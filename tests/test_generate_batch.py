@@ -39,8 +39,17 @@ def server(monkeypatch):
 @pytest.fixture
 def spec_path(server, tmp_path):
     def make(recipes=RECIPES, *, gather_s=0.5, **rest):
-        ways = {"base_url": server.url, "api_key_env": "TEST_API_KEY", "mode": "batch", "gather_s": gather_s, "poll_s": 0.02}
-        backends = {"all": {"kind": "openai_chat", "model": "chat", **ways}, "image": {"kind": "openai_images", "model": "draw", **ways}}
+        ways = {
+            "base_url": server.url,
+            "api_key_env": "TEST_API_KEY",
+            "mode": "batch",
+            "gather_s": gather_s,
+            "poll_s": 0.02,
+        }
+        backends = {
+            "all": {"kind": "openai_chat", "model": "chat", **ways},
+            "image": {"kind": "openai_images", "model": "draw", **ways},
+        }
         return http_spec(tmp_path, server.url, recipes, backends=backends, concurrency=8, **rest)
 
     return make
@@ -56,14 +65,22 @@ def run(path, folder):
 
 
 def assert_half_the_servers_bill(server, summary):
-    used = {name: sum(getattr(use, name) for use in summary.models.values()) for name in ("input_tokens", "output_tokens", "images")}
+    used = {
+        name: sum(getattr(use, name) for use in summary.models.values())
+        for name in ("input_tokens", "output_tokens", "images")
+    }
     assert used == {name: server.billed[name] for name in used}
-    full = (used["input_tokens"] * PRICES["chat"]["input_per_mtok"] + used["output_tokens"] * PRICES["chat"]["output_per_mtok"]) / 1e6
+    full = (
+        used["input_tokens"] * PRICES["chat"]["input_per_mtok"]
+        + used["output_tokens"] * PRICES["chat"]["output_per_mtok"]
+    ) / 1e6
     assert summary.cost == pytest.approx((full + used["images"] * PRICES["draw"]["per_image"]) / 2)
 
 
 def sends(server):
-    """How many batches each call lies in, those that nobody asked about again included; how calls fall into batches is a matter of time."""
+    """How many batches each call lies in, those that nobody asked about again included; how calls fall into batches is
+    a matter of time.
+    """
     lines = [line for batch in server.batches.values() for line in server.files[batch["input_file_id"]].splitlines()]
     return Counter(json.loads(line)["custom_id"] for line in lines)
 
@@ -85,7 +102,9 @@ def test_rows_are_those_of_direct_calls(server, spec_path, tmp_path):
     direct = path.parent / "direct.yaml"
     direct.write_text(path.read_text().replace("mode: batch", "mode: direct"))
     run(direct, tmp_path / "direct")
-    assert [shard.sha256 for shard in finalize(read_spec(direct), tmp_path / "direct").shards] == [shard.sha256 for shard in batched.shards]
+    assert [shard.sha256 for shard in finalize(read_spec(direct), tmp_path / "direct").shards] == [
+        shard.sha256 for shard in batched.shards
+    ]
 
 
 @pytest.mark.parametrize("fault", ["missing", "expired", "error 500"])
@@ -115,7 +134,11 @@ def test_everything_expired_fails_the_samples_after_so_many_sends(server, spec_p
 
 def test_refusals_and_repairs_inside_batches(server, spec_path, tmp_path):
     server.faults = lambda number, step, content: (
-        "wrong_schema" if step == "topic_brief" and len(content["messages"]) == 2 else "refusal" if step == "picture_rationale" else ""
+        "wrong_schema"
+        if step == "topic_brief" and len(content["messages"]) == 2
+        else "refusal"
+        if step == "picture_rationale"
+        else ""
     )
     summary = run(spec_path(), tmp_path / "run")
     assert summary.recipes["image_generation_topic"].reasons == {"picture_rationale: refusal": 4}
@@ -123,7 +146,9 @@ def test_refusals_and_repairs_inside_batches(server, spec_path, tmp_path):
     assert_half_the_servers_bill(server, summary)
 
 
-@pytest.mark.parametrize("failing", ["500 POST files", "500 POST batches", "500 AFTER batches", "500 GET batches", "500 GET files"])
+@pytest.mark.parametrize(
+    "failing", ["500 POST files", "500 POST batches", "500 AFTER batches", "500 GET batches", "500 GET files"]
+)
 def test_a_bad_line_makes_no_second_batch(server, spec_path, tmp_path, failing):
     server.failing = [failing]
     summary = run(spec_path(), tmp_path / "run")
@@ -146,7 +171,9 @@ def start(path, folder):
 
 
 def killed_when(server, path, folder, *, batches):
-    """Run in a process that is killed inside the server's answer to its n-th batch: made there, and never heard of here."""
+    """Run in a process that is killed inside the server's answer to its n-th batch: made there, and never heard of
+    here.
+    """
     process = start(path, folder)
     dead = threading.Event()
 
@@ -193,13 +220,21 @@ def test_killed_while_waiting_goes_on_waiting_for_the_same_batch(server, spec_pa
     assert_half_the_servers_bill(server, summary)
     clean = run(path, tmp_path / "clean")
     assert clean.cost == pytest.approx(summary.cost)
-    shas = [[shard.sha256 for shard in finalize(read_spec(path), folder).shards] for folder in (run_folder, tmp_path / "clean")]
+    shas = [
+        [shard.sha256 for shard in finalize(read_spec(path), folder).shards]
+        for folder in (run_folder, tmp_path / "clean")
+    ]
     assert shas[0] == shas[1]
 
 
 def test_every_answer_is_kept_as_it_came(server, spec_path, tmp_path):
     run(spec_path(), tmp_path / "run")
-    lines = [json.loads(line) for path in (tmp_path / "run").rglob("*.out.jsonl") for line in path.read_text().splitlines() if line]
+    lines = [
+        json.loads(line)
+        for path in (tmp_path / "run").rglob("*.out.jsonl")
+        for line in path.read_text().splitlines()
+        if line
+    ]
     keys = {key for path in journal_paths(tmp_path / "run") for (key,) in query(path, "SELECT key FROM calls")}
     assert {line["custom_id"] for line in lines} == keys
 

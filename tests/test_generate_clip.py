@@ -1,4 +1,6 @@
-"""Similarity as a judge and a finder: the real classes on tiny random models, and the bands on an embedder whose scores are known beforehand."""
+"""Similarity as a judge and a finder: the real classes on tiny random models, and the bands on an embedder whose scores
+are known beforehand.
+"""
 
 import asyncio
 import io
@@ -45,7 +47,12 @@ class ColourEmbedder:
         self.embedded = 0
 
     def texts(self, texts):
-        return self._unit([np.sum([COLOURS[word] for word in text.split() if word in COLOURS] or [(1, 1, 1)], axis=0) for text in texts])
+        return self._unit(
+            [
+                np.sum([COLOURS[word] for word in text.split() if word in COLOURS] or [(1, 1, 1)], axis=0)
+                for text in texts
+            ]
+        )
 
     def images(self, images):
         self.embedded += len(images)
@@ -57,11 +64,22 @@ class ColourEmbedder:
 
 
 def judge(step, *images, embedder=None, kind="chat", user="", path=None, text=(0.9, 1.0), pair=(0.6, 0.98), **values):
-    opened = Clip(lambda: embedder or ColourEmbedder(), name="colours", text_band=text, pair_band=pair, path=path, top=2)
+    opened = Clip(
+        lambda: embedder or ColourEmbedder(), name="colours", text_band=text, pair_band=pair, path=path, top=2
+    )
 
     async def once():
         try:
-            return await opened.send(Request(kind=kind, step=step, user=user, images=images, seed=0, origin=Origin(recipe="", seed=0, index=0, values=values)))
+            return await opened.send(
+                Request(
+                    kind=kind,
+                    step=step,
+                    user=user,
+                    images=images,
+                    seed=0,
+                    origin=Origin(recipe="", seed=0, index=0, values=values),
+                )
+            )
         finally:
             await opened.close()
 
@@ -69,16 +87,23 @@ def judge(step, *images, embedder=None, kind="chat", user="", path=None, text=(0
 
 
 # cos(a red and b green columns, red) = a / sqrt(a^2 + b^2): 100 -> 1, 80 -> .970, 60 -> .832, 50 -> .707.
-@pytest.mark.parametrize(("red", "score", "matches"), [(100, 1.0, True), (80, 0.9701, True), (60, 0.8321, False), (0, 0.0, False)])
+@pytest.mark.parametrize(
+    ("red", "score", "matches"), [(100, 1.0, True), (80, 0.9701, True), (60, 0.8321, False), (0, 0.0, False)]
+)
 def test_pictures_match_their_text_inside_the_band_only(red, score, matches):
     reply = judge("picture_matches", shades(red=red, green=100 - red), caption="all red")
     verdict = json.loads(reply.text)
     assert verdict["matches"] is matches
-    assert verdict["problem"] == ("" if matches else f"similarity of picture and text is {score:.4f}; expected 0.9 to 1")
+    assert verdict["problem"] == (
+        "" if matches else f"similarity of picture and text is {score:.4f}; expected 0.9 to 1"
+    )
     assert json.loads(reply.raw)["text"] == pytest.approx(score, abs=2e-3)
 
 
-@pytest.mark.parametrize(("red", "is_done", "is_near"), [(100, False, True), (98, False, True), (80, True, True), (40, True, False), (0, True, False)])
+@pytest.mark.parametrize(
+    ("red", "is_done", "is_near"),
+    [(100, False, True), (98, False, True), (80, True, True), (40, True, False), (0, True, False)],
+)
 def test_an_edit_changes_something_and_not_everything(red, is_done, is_near):
     verdict = json.loads(judge("edit_judge", shades(red=100), shades(red=red, green=100 - red)).text)
     assert (verdict["is_done"], verdict["rest_is_unchanged"]) == (is_done, is_near)
@@ -108,7 +133,9 @@ def pool(tmp_path):
     """red100 .. red0: pictures of ever less red, in a list."""
     for red in range(100, -1, -20):
         (tmp_path / f"red{red}.png").write_bytes(shades(red=red, green=100 - red))
-    (tmp_path / "pool.jsonl").write_text("".join(json.dumps({"image": f"red{red}.png", "caption": f"{red}"}) + "\n" for red in range(0, 101, 20)))
+    (tmp_path / "pool.jsonl").write_text(
+        "".join(json.dumps({"image": f"red{red}.png", "caption": f"{red}"}) + "\n" for red in range(0, 101, 20))
+    )
     return tmp_path / "pool.jsonl"
 
 
@@ -118,7 +145,10 @@ def find(pool, mine, words, **rest):
 
 def test_pictures_are_found_in_both_bands_nearest_first_and_near_duplicates_are_not(pool):
     reply = find(pool, shades(red=100), "red", text=(0.5, 1.0), pair=(0.5, 0.99))
-    assert [found["caption"] for found in json.loads(reply.text)] == ["80", "60"]  # 100 is a duplicate, 40 has .55 but top is 2
+    assert [found["caption"] for found in json.loads(reply.text)] == [
+        "80",
+        "60",
+    ]  # 100 is a duplicate, 40 has .55 but top is 2
     assert reply.pictures == (shades(red=80, green=20), shades(red=60, green=40))
     assert json.loads(reply.raw) == {"best_text": 1.0, "in_text_band": 4, "in_both": 3}
 
@@ -183,9 +213,13 @@ def test_scores_equal_those_of_the_model_itself(tmp_path):
     model = str(save_clip(tmp_path / "model"))
     embedder = TransformersEmbedder({"model": model, "device": "cpu"})
     loaded, tokenizer = transformers.CLIPModel.from_pretrained(model), transformers.AutoTokenizer.from_pretrained(model)
-    pixels = transformers.CLIPImageProcessorPil.from_pretrained(model)(Image.open(io.BytesIO(picture(1))), return_tensors="pt")
+    pixels = transformers.CLIPImageProcessorPil.from_pretrained(model)(
+        Image.open(io.BytesIO(picture(1))), return_tensors="pt"
+    )
     with torch.inference_mode():
-        cosine = float(loaded(**tokenizer(["a cat"], return_tensors="pt"), **pixels).logits_per_image / loaded.logit_scale.exp())
+        cosine = float(
+            loaded(**tokenizer(["a cat"], return_tensors="pt"), **pixels).logits_per_image / loaded.logit_scale.exp()
+        )
     assert float(embedder.images([picture(1)])[0] @ embedder.texts(["a cat"])[0]) == pytest.approx(cosine, abs=1e-5)
 
 
@@ -205,7 +239,13 @@ def test_recipes_run_with_similarity_as_judge_and_finder(server, tmp_path):
     write_sources(tmp_path, 3)
     model = str(save_clip(tmp_path / "model"))
     chat = {"kind": "openai_chat", "model": "chat", "base_url": server.url, "api_key_env": "TEST_API_KEY"}
-    image = {"kind": "openai_images", "model": "draw", "base_url": server.url, "api_key_env": "TEST_API_KEY", "params": {"size": "96x96"}}
+    image = {
+        "kind": "openai_images",
+        "model": "draw",
+        "base_url": server.url,
+        "api_key_env": "TEST_API_KEY",
+        "params": {"size": "96x96"},
+    }
     recipes = {"image_generation_topic": 2, "mm_reasoning_mm": {"n": 2, "source": "mm_reasoning_mm.jsonl"}}
 
     def run(name, **bands):
@@ -223,7 +263,9 @@ def test_recipes_run_with_similarity_as_judge_and_finder(server, tmp_path):
     _, narrow = run("narrow", text_band=[0.999, 1], pair_band=[0.999, 1])
     assert narrow.recipes["image_generation_topic"].reasons == {"picture_matches: picture_differs": 2}
     assert narrow.recipes["mm_reasoning_mm"].reasons == {"find_pictures: nothing_in_band": 2}
-    details = [detail for path in journal_paths(tmp_path / "narrow") for (detail,) in query(path, "SELECT detail FROM samples")]
+    details = [
+        detail for path in journal_paths(tmp_path / "narrow") for (detail,) in query(path, "SELECT detail FROM samples")
+    ]
     assert sum("similarity of picture and text is " in detail for detail in details) == 2
     assert sum("best_text" in detail for detail in details) == 2
 

@@ -41,9 +41,20 @@ def draw(model):
 
     def call(kind="generate", *, seed=1, user="a cat", images=(), **options):
         async def once():
-            opened = Diffusers.from_options({"model": model, "device": "cpu", "params": {"num_inference_steps": 2}, **options})
+            opened = Diffusers.from_options(
+                {"model": model, "device": "cpu", "params": {"num_inference_steps": 2}, **options}
+            )
             try:
-                return await opened.send(Request(kind=kind, step="draw", user=user, images=images, seed=seed, origin=Origin(recipe="", seed=0, index=0)))
+                return await opened.send(
+                    Request(
+                        kind=kind,
+                        step="draw",
+                        user=user,
+                        images=images,
+                        seed=seed,
+                        origin=Origin(recipe="", seed=0, index=0),
+                    )
+                )
             finally:
                 await opened.close()
 
@@ -85,7 +96,10 @@ def test_what_cannot_work_is_fatal(draw, options, message):
         draw(**options)
 
 
-@pytest.mark.parametrize(("options", "message"), [({"size": 3}, r"does not take \['size'\]"), ({"dtype": "int4"}, "dtype is 'int4'; expected one of float32")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"size": 3}, r"does not take \['size'\]"), ({"dtype": "int4"}, "dtype is 'int4'; expected one of float32")],
+)
 def test_wrong_options_say_what_is_known(draw, options, message):
     with pytest.raises(UsageError, match=message):
         draw(**options)
@@ -114,7 +128,12 @@ def test_recipes_run_end_to_end_and_are_made_again_without_the_model(spec, tmp_p
     engine.run(made, tmp_path / "run")
     summary = summarise(made, tmp_path / "run")
     assert {name: f.ok for name, f in summary.recipes.items()} == {"image_generation_topic": 2, "image_editing": 2}
-    assert (summary.models[model].calls, summary.models[model].images, summary.models[model].cost, summary.models[model].unknown) == (4, 4, 0, 0)
+    assert (
+        summary.models[model].calls,
+        summary.models[model].images,
+        summary.models[model].cost,
+        summary.models[model].unknown,
+    ) == (4, 4, 0, 0)
     for planned in plan(made):
         for row in rows(planned, tmp_path / "run"):
             (call,) = [call for call in json.loads(row.provenance)["calls"] if call["model"] == model]
@@ -123,7 +142,9 @@ def test_recipes_run_end_to_end_and_are_made_again_without_the_model(spec, tmp_p
             assert remake(made, tmp_path / "run", explain(tmp_path / "run", row.id).sample) == (row, True)
     clean = finalize(made, tmp_path / "run")
     engine.run(made, tmp_path / "again")
-    assert [shard.sha256 for shard in finalize(made, tmp_path / "again").shards] == [shard.sha256 for shard in clean.shards]
+    assert [shard.sha256 for shard in finalize(made, tmp_path / "again").shards] == [
+        shard.sha256 for shard in clean.shards
+    ]
 
 
 def test_a_wrong_param_stops_the_run(spec, tmp_path):

@@ -1,4 +1,6 @@
-"""Near-duplicates among samples are left out at the end: same answer whatever the order, the shards or the crashes; pairs of one sample stay."""
+"""Near-duplicates among samples are left out at the end: same answer whatever the order, the shards or the crashes;
+pairs of one sample stay.
+"""
 
 import io
 import json
@@ -22,7 +24,11 @@ ANSWER = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCL
 
 def noise(seed, *, quality=None, size=(64, 64)):
     """Smooth random picture; the same at another size or as JPEG looks the same."""
-    made = Image.fromarray(np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)).resize((64, 64), Image.Resampling.BICUBIC).resize(size)
+    made = (
+        Image.fromarray(np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8))
+        .resize((64, 64), Image.Resampling.BICUBIC)
+        .resize(size)
+    )
     buffer = io.BytesIO()
     made.save(buffer, format="JPEG" if quality else "PNG", **({"quality": quality} if quality else {}))
     return buffer.getvalue()
@@ -43,7 +49,11 @@ def test_the_hash_is_that_of_the_definition():
     content = noise(5, size=(32, 32))
     grey = Image.open(io.BytesIO(content)).convert("L")
     wave = [[math.cos(math.pi * (2 * place + 1) * frequency / 64) for place in range(32)] for frequency in range(8)]
-    low = [sum(grey.getpixel((x, y)) * wave[v][y] * wave[u][x] for y in range(32) for x in range(32)) for v in range(8) for u in range(8)]
+    low = [
+        sum(grey.getpixel((x, y)) * wave[v][y] * wave[u][x] for y in range(32) for x in range(32))
+        for v in range(8)
+        for u in range(8)
+    ]
     middle = sum(sorted(low)[31:33]) / 2
     assert f"{phash(content):064b}" == "".join("1" if value > middle else "0" for value in low)
 
@@ -60,7 +70,9 @@ def spec(tmp_path):
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
 
     def make(**rest):
-        return write_spec(tmp_path, {"name": "d", "recipes": {"import_llava_cot": {"n": 9, "source": "rows.jsonl"}}, **rest})
+        return write_spec(
+            tmp_path, {"name": "d", "recipes": {"import_llava_cot": {"n": 9, "source": "rows.jsonl"}}, **rest}
+        )
 
     return make
 
@@ -95,12 +107,16 @@ def test_shards_in_any_order_leave_out_the_same(spec, tmp_path):
     engine.run(read_spec(path), tmp_path / "one")
     for part in (2, 0, 1):
         engine.run(read_spec(spec(duplicate_bits=4, concurrency=3)), tmp_path / "three", shard=(part, 3))
-    shas = [[shard.sha256 for shard in finalize(read_spec(path), tmp_path / folder).shards] for folder in ("one", "three")]
+    shas = [
+        [shard.sha256 for shard in finalize(read_spec(path), tmp_path / folder).shards] for folder in ("one", "three")
+    ]
     assert shas[0] == shas[1]
 
 
 def test_edit_pairs_are_near_and_all_stay(tmp_path):
-    near = sum(distance(picture(edit_of(0, index).before), picture(edit_of(0, index).after)) <= 4 for index in range(12))
+    near = sum(
+        distance(picture(edit_of(0, index).before), picture(edit_of(0, index).after)) <= 4 for index in range(12)
+    )
     assert near >= 6  # so the gate would bite, if it compared inside a sample
     path = write_spec(tmp_path, {"name": "e", "recipes": {"image_editing": 12}, "duplicate_bits": 4})
     engine.run(read_spec(path), tmp_path / "run")

@@ -77,7 +77,9 @@ def test_rows_are_procedural_and_of_the_quadrant_their_task_has(clean):
 
 def test_packed_rows_are_read_by_duckdb(clean):
     _, run, _ = clean
-    found = duckdb.sql(f"SELECT task, count(*) FROM '{run}/packed/data/*/*.parquet' GROUP BY task ORDER BY task").fetchall()
+    found = duckdb.sql(
+        f"SELECT task, count(*) FROM '{run}/packed/data/*/*.parquet' GROUP BY task ORDER BY task"
+    ).fetchall()
     assert dict(found)["image_generation"] == 8
 
 
@@ -114,7 +116,10 @@ def test_another_seed_in_the_same_folder_is_refused_unless_forked(tmp_path):
 
 def test_two_writers_of_a_shard_are_refused(tmp_path):
     spec = procedural(tmp_path, {"mm_reasoning_o": 1})
-    with lock(tmp_path / "run/shards/000-of-001"), pytest.raises(UsageError, match="another process is working on this shard"):
+    with (
+        lock(tmp_path / "run/shards/000-of-001"),
+        pytest.raises(UsageError, match="another process is working on this shard"),
+    ):
         engine.run(spec, tmp_path / "run")
 
 
@@ -126,7 +131,9 @@ def test_rejected_samples_put_back_are_made_anew_from_another_seed(tmp_path):
     seen = []
     for _ in range(2):
         assert put_back(tmp_path / "run", "pictures_do_not_fit") == 1
-        assert engine.run(spec, tmp_path / "run") == {"rejected": 1}  # each fourth page has a planted defect, so that one is found again
+        assert engine.run(spec, tmp_path / "run") == {
+            "rejected": 1
+        }  # each fourth page has a planted defect, so that one is found again
         found = explain(tmp_path / "run", planted.id)
         seen.append({call["key"] for call in found.calls} - asked)
         asked |= seen[-1]
@@ -207,20 +214,42 @@ def test_imports_parse_tags_and_columns_and_reject_the_rest(tmp_path):
     text = "<SUMMARY> s </SUMMARY>\n\n<CAPTION>c</CAPTION>\n\n<REASONING>r</REASONING>\n\n<CONCLUSION>B</CONCLUSION>"
     (tmp_path / "a.png").write_bytes(picture(3))
     turns = [{"from": "human", "value": "<image>\nA or B?"}, {"from": "gpt", "value": text}]
-    llava = [{"id": "1", "image": "a.png", "conversations": turns}, {"id": "2", "image": "gone.png", "conversations": turns}]
+    llava = [
+        {"id": "1", "image": "a.png", "conversations": turns},
+        {"id": "2", "image": "gone.png", "conversations": turns},
+    ]
     llava.append({"id": "3", "image": "a.png", "conversations": [turns[0], {"from": "gpt", "value": "B"}]})
-    cot = [{"source": "1+1?", "target": "2", "rationale": "One and one.", "task": "sum", "type": "CoT"}, {"source": "x", "target": "", "rationale": "y"}]
+    cot = [
+        {"source": "1+1?", "target": "2", "rationale": "One and one.", "task": "sum", "type": "CoT"},
+        {"source": "x", "target": "", "rationale": "y"},
+    ]
     for name, records in (("llava", llava), ("cot", cot)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    spec = procedural(tmp_path, {"import_llava_cot": {"n": 99, "source": "llava.jsonl"}, "import_cot_collection": {"n": 99, "source": "cot.jsonl"}})
+    spec = procedural(
+        tmp_path,
+        {
+            "import_llava_cot": {"n": 99, "source": "llava.jsonl"},
+            "import_cot_collection": {"n": 99, "source": "cot.jsonl"},
+        },
+    )
     engine.run(spec, tmp_path / "run")
     funnels = summarise(spec, tmp_path / "run").recipes
     assert funnels["import_llava_cot"].reasons == {"source: missing_image": 1, "tags: other_tags": 1}
     assert funnels["import_cot_collection"].reasons == {"record: empty_column": 1}
     finalize(spec, tmp_path / "run")
     llava_row, cot_row = packed_rows(tmp_path / "run")
-    assert (llava_row.instruction, llava_row.rationale, llava_row.answer, llava_row.origin) == ("A or B?", "s\n\nc\n\nr", "B", "upstream")
-    assert (llava_row.quadrant, llava_row.license, cot_row.quadrant, cot_row.answer) == ("mm-text", "apache-2.0", "text-text", "2")
+    assert (llava_row.instruction, llava_row.rationale, llava_row.answer, llava_row.origin) == (
+        "A or B?",
+        "s\n\nc\n\nr",
+        "B",
+        "upstream",
+    )
+    assert (llava_row.quadrant, llava_row.license, cot_row.quadrant, cot_row.answer) == (
+        "mm-text",
+        "apache-2.0",
+        "text-text",
+        "2",
+    )
 
 
 def test_a_record_that_changes_is_a_new_sample_and_its_neighbours_are_kept(tmp_path):
@@ -252,7 +281,9 @@ def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
     assert "| image_editing | 2 | 2 | 0 | 0 | 0 |" in report
     assert "| mm_internet | internet_judge: pictures_do_not_fit | 1 |" in report
     assert "| image | procedural | procedural | - |" in report
-    assert re.search(r"\| procedural \| 19 \| 19 \| 0 \| 0 \| 2 \| 0.0000 \| 0 \| 0 \| \d+\.\d\d \| \d+\.\d\d \|", report)
+    assert re.search(
+        r"\| procedural \| 19 \| 19 \| 0 \| 0 \| 2 \| 0.0000 \| 0 \| 0 \| \d+\.\d\d \| \d+\.\d\d \|", report
+    )
     assert re.search(r"### image_editing: `ie-proc-[0-9a-f]{20}`\n\n- pictures: input, output\n- instruction: ", report)
     assert call("verify", str(spec), *out, "--sweep")[0] == 0
     id = packed_rows(tmp_path / "run")[0].id
@@ -278,9 +309,15 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
         ({"recipes": {"import_llava_cot": 1}}, "needs records; add source"),
         ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
         ({"recipes": {"image_editing": 1}, "backend": {}}, "unknown key in .* 'backend'"),
-        ({"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "magic"}}}, "unknown backend kind in .* 'magic'"),
+        (
+            {"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "magic"}}},
+            "unknown backend kind in .* 'magic'",
+        ),
         ({"recipes": {"image_editing": 1}, "backends": {"text": {"kind": "procedural"}}}, "nobody answers 'image'"),
-        ({"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "procedural"}, "text": {"kind": "folder"}}}, "mix 'procedural'"),
+        (
+            {"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "procedural"}, "text": {"kind": "folder"}}},
+            "mix 'procedural'",
+        ),
         ({"recipes": {"image_editing": 1}, "budget": {"max_usd": "a lot"}}, "budget.max_usd is 'a lot'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Shards of a run, each somewhere else: processes, Ray, a Slurm array. What they make together is what one run makes."""
+"""Shards of a run elsewhere: processes, Ray, a Slurm array. What they make together is what one run makes."""
 
 import multiprocessing
 import os
@@ -22,7 +22,8 @@ from toolkit.generation.spec import read_spec
 
 RECIPES = {"image_editing": 4, "mm_internet": 4, "mm_reasoning_t": 4}
 LOCAL_CLUSTER = {"num_cpus": 2, "object_store_memory": 80_000_000, "_node_ip_address": "127.0.0.1"}
-# Runs an array's jobs at the same time, and a dependent job at once, as Slurm would on a machine with nothing else to do.
+# Runs an array's jobs at the same time, and a dependent job at once, as Slurm would on a machine with nothing else to
+# do.
 FAKE_SBATCH = """#!/bin/bash
 job=$(mktemp); cat > "$job"
 for option in "$@"; do [ "$option" = --parsable ] && echo "7;cluster"; done
@@ -58,7 +59,12 @@ def test_processes_make_what_one_run_makes_and_tell_of_every_sample(clean, tmp_p
 
 def test_a_shard_that_stops_is_named_and_the_others_go_on(clean, tmp_path):
     spec = read_spec(clean[0])
-    with lock(tmp_path / "shards/001-of-002"), pytest.raises(RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this shard"):
+    with (
+        lock(tmp_path / "shards/001-of-002"),
+        pytest.raises(
+            RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this shard"
+        ),
+    ):
         run_shards(spec, tmp_path, num_shards=2)
     assert run_shards(spec, tmp_path, num_shards=2).total() > 0
     assert shas(spec, tmp_path) == clean[1]
@@ -74,7 +80,8 @@ def test_ray_makes_what_one_run_makes_and_goes_on_after_a_worker_died(clean, tmp
     pytest.importorskip("ray", reason="ray is not installed")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token to the home folder
-    # In a process of its own: Ray's threads and signal handlers outlive its shutdown, and processes forked beside them hang.
+    # In a process of its own: Ray's threads and signal handlers outlive its shutdown, and processes forked beside them
+    # hang.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         stopped, made = pool.submit(_ray_twice, clean[0], tmp_path).result()
     assert re.match(r"1 of 2 shards stopped, shard 1/2: .*the same command again goes on", stopped)
@@ -120,10 +127,21 @@ def test_the_slurm_script_runs_an_array_and_then_finalizes(clean, tmp_path, caps
     fake.write_text(FAKE_SBATCH)
     fake.chmod(0o755)
     root, log = Path(__file__).parent.parent, tmp_path / "log"
-    environment = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}", "PYTHONPATH": str(root), "FAKE_LOG": str(log)}
-    done = subprocess.run(["bash", str(tmp_path / "run.sh")], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    environment = {
+        **os.environ,
+        "PATH": f"{fake.parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(root),
+        "FAKE_LOG": str(log),
+    }
+    done = subprocess.run(
+        ["bash", str(tmp_path / "run.sh")], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr + log.read_text()
-    assert sorted(each.name for each in (tmp_path / "a run/shards").iterdir()) == ["000-of-003", "001-of-003", "002-of-003"]
+    assert sorted(each.name for each in (tmp_path / "a run/shards").iterdir()) == [
+        "000-of-003",
+        "001-of-003",
+        "002-of-003",
+    ]
     assert "--dependency=afterok:7 --kill-on-invalid-dep=yes" in log.read_text()
     assert (tmp_path / "a run/report.md").exists()
     assert shas(read_spec(path), tmp_path / "a run") == wanted

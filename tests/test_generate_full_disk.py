@@ -74,7 +74,9 @@ def run_cli(path, folder):
 
 def paid(server):
     chat, draw, billed = PRICES["chat"], PRICES["draw"], server.billed
-    dollars = (billed["input_tokens"] * chat["input_per_mtok"] + billed["output_tokens"] * chat["output_per_mtok"]) / 1e6
+    dollars = (
+        billed["input_tokens"] * chat["input_per_mtok"] + billed["output_tokens"] * chat["output_per_mtok"]
+    ) / 1e6
     return dollars + billed["images"] * draw["per_image"]
 
 
@@ -86,7 +88,10 @@ def test_a_run_stops_before_the_disk_is_full_and_nothing_is_paid_twice(disk, ser
     disk.grow(calls.LEAST_FREE_BYTES + 1 * MIB)
     code, said = run_cli(path, disk.path / "run")
     assert code == 1
-    assert "MiB are left on its disk and answers need room, 64 MiB at least; free space, then run again: nothing is lost" in said
+    assert (
+        "MiB are left on its disk and answers need room, 64 MiB at least; free space, then run again: nothing is lost"
+        in said
+    )
     first = summarise(read_spec(path), disk.path / "run")
     assert 0 < first.recipes["image_generation_topic"].ok < 40
     assert first.in_doubt == 0
@@ -101,7 +106,9 @@ def test_a_run_stops_before_the_disk_is_full_and_nothing_is_paid_twice(disk, ser
 
 
 def test_a_disk_that_somebody_else_fills_stops_the_run_which_goes_on_later(disk, server, path, tmp_path, monkeypatch):
-    """Without the check beforehand, so that writes themselves fail: what was under way is in doubt, at most one call a worker, and shown."""
+    """Without the check beforehand, so that writes themselves fail: what was under way is in doubt, at most one call a
+    worker, and shown.
+    """
     monkeypatch.setattr(calls, "LEAST_FREE_BYTES", 0)
     spec = read_spec(path)
     with pytest.raises(RunStopped, match=r"cannot be written: .*free space, then run again"):

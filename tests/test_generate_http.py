@@ -58,17 +58,28 @@ def sql(folder, statement):
 
 def assert_ledger_equals(server, summary):
     """Requests, tokens, pictures and dollars, as the server counted them."""
-    used = {name: sum(getattr(use, name) for model, use in summary.models.items() if model != "folder") for name in ("sends", "input_tokens", "output_tokens")}
+    used = {
+        name: sum(getattr(use, name) for model, use in summary.models.items() if model != "folder")
+        for name in ("sends", "input_tokens", "output_tokens")
+    }
     assert used["sends"] == len(server.requests)
-    assert (used["input_tokens"], used["output_tokens"]) == (server.billed["input_tokens"], server.billed["output_tokens"])
+    assert (used["input_tokens"], used["output_tokens"]) == (
+        server.billed["input_tokens"],
+        server.billed["output_tokens"],
+    )
     chat, draw = PRICES["chat"], PRICES["draw"]
-    dollars = (server.billed["input_tokens"] * chat["input_per_mtok"] + server.billed["output_tokens"] * chat["output_per_mtok"]) / 1e6
+    dollars = (
+        server.billed["input_tokens"] * chat["input_per_mtok"]
+        + server.billed["output_tokens"] * chat["output_per_mtok"]
+    ) / 1e6
     assert summary.cost == pytest.approx(dollars + server.billed["images"] * draw["per_image"])
 
 
 def test_every_recipe_works_over_http_and_the_ledger_is_the_servers(server, go):
     summary = go(dict.fromkeys(GENERATING, 3))
-    assert {name: (f.ok, f.rejected, f.failed) for name, f in summary.recipes.items()} == dict.fromkeys(GENERATING, (3, 0, 0))
+    assert {name: (f.ok, f.rejected, f.failed) for name, f in summary.recipes.items()} == dict.fromkeys(
+        GENERATING, (3, 0, 0)
+    )
     assert server.complaints == []
     assert_ledger_equals(server, summary)
     assert all(count == 1 for count in server.contents.values())
@@ -103,7 +114,10 @@ def test_transient_faults_are_tried_again_and_counted(server, go, fault):
     path_options = {"concurrency": 2}
     if backends:
         url = {"base_url": server.url, "api_key_env": "TEST_API_KEY", "timeout_s": 0.5}
-        path_options["backends"] = {"all": {"kind": "openai_chat", "model": "chat", **url}, "image": {"kind": "openai_images", "model": "draw", **url}}
+        path_options["backends"] = {
+            "all": {"kind": "openai_chat", "model": "chat", **url},
+            "image": {"kind": "openai_images", "model": "draw", **url},
+        }
     summary = go({"image_generation_topic": 4}, **path_options)
     assert summary.recipes["image_generation_topic"].ok == 4
     assert len(server.requests) == 4 * 4 + 2
@@ -134,7 +148,9 @@ def test_a_truncated_body_is_kept_booked_at_its_reserve_and_sent_again(server, g
 
 
 def test_a_wrong_schema_once_is_repaired_in_one_turn(server, go):
-    server.faults = lambda number, step, content: "wrong_schema" if step == "picture_rationale" and len(content["messages"]) == 2 else ""
+    server.faults = lambda number, step, content: (
+        "wrong_schema" if step == "picture_rationale" and len(content["messages"]) == 2 else ""
+    )
     summary = go({"image_generation_topic": 3})
     assert summary.recipes["image_generation_topic"].ok == 3
     assert Counter(step for step, _ in server.requests)["picture_rationale"] == 6
@@ -237,7 +253,9 @@ def test_a_call_that_was_under_way_is_shown_as_in_doubt_with_its_reserve(server,
     for path in (go.folder / "shards").glob("*/journal.sqlite3"):
         db = sqlite3.connect(path)
         db.execute("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = 1")  # as a killed process leaves it
-        db.execute("UPDATE calls SET state = 'intent', response = NULL WHERE key = (SELECT key FROM attempts WHERE number = 1)")
+        db.execute(
+            "UPDATE calls SET state = 'intent', response = NULL WHERE key = (SELECT key FROM attempts WHERE number = 1)"
+        )
         db.execute("DELETE FROM samples")
         db.commit()
         db.close()
@@ -245,4 +263,8 @@ def test_a_call_that_was_under_way_is_shown_as_in_doubt_with_its_reserve(server,
     assert use.in_doubt == 1
     assert use.in_doubt_usd > 0
     summary = go({"image_generation_topic": 1})
-    assert (summary.recipes["image_generation_topic"].ok, summary.models["chat"].in_doubt, len(server.requests)) == (1, 1, 5)
+    assert (summary.recipes["image_generation_topic"].ok, summary.models["chat"].in_doubt, len(server.requests)) == (
+        1,
+        1,
+        5,
+    )

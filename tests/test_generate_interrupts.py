@@ -1,4 +1,6 @@
-"""Signals, in processes of their own: what is under way is not lost, what is said is enough to go on, and the bytes stay the same."""
+"""Signals, in processes of their own: what is under way is not lost, what is said is enough to go on, and the bytes
+stay the same.
+"""
 
 import signal
 import subprocess

@@ -34,7 +34,9 @@ def check(path, folder, survived, clean):
 
 
 def test_killed_runs_over_http_end_in_the_same_bytes(server, tmp_path):
-    path = http_spec(tmp_path, server.url, {**dict.fromkeys(GENERATING, 5), **dict.fromkeys(IMPORTS, 20)}, concurrency=CONCURRENCY)
+    path = http_spec(
+        tmp_path, server.url, {**dict.fromkeys(GENERATING, 5), **dict.fromkeys(IMPORTS, 20)}, concurrency=CONCURRENCY
+    )
     spec = read_spec(path)
     engine.run(spec, tmp_path / "clean")
     clean, asked = finalize(spec, tmp_path / "clean"), len(server.requests)

@@ -36,7 +36,9 @@ def go(tmp_path):
         call.spec = read_spec(write_spec(tmp_path, {"backends": backends, "recipes": {RECIPE: n}, "concurrency": 2}))
         engine.run(call.spec, tmp_path / "run")
         summary = summarise(call.spec, tmp_path / "run")
-        verdicts = [json.loads(row.provenance)["safety"] for each in plan(call.spec) for row in rows(each, tmp_path / "run")]
+        verdicts = [
+            json.loads(row.provenance)["safety"] for each in plan(call.spec) for row in rows(each, tmp_path / "run")
+        ]
         return verdicts, summary.recipes[RECIPE].reasons, summary
 
     call.folder = tmp_path / "run"
@@ -79,7 +81,12 @@ def test_nobody_plays_safety_for_want_of_another(server, tmp_path):
     write_sources(tmp_path, 1)
     chat = {"kind": "openai_chat", "model": "chat", "base_url": server.url, "api_key_env": "TEST_API_KEY"}
     image = {"kind": "openai_images", "model": "draw", "base_url": server.url, "api_key_env": "TEST_API_KEY"}
-    spec = read_spec(write_spec(tmp_path, {"backends": {"all": chat, "image": image}, "recipes": {"image_generation_topic": 1}, "prices": PRICES}))
+    spec = read_spec(
+        write_spec(
+            tmp_path,
+            {"backends": {"all": chat, "image": image}, "recipes": {"image_generation_topic": 1}, "prices": PRICES},
+        )
+    )
     engine.run(spec, tmp_path / "run")
     (row,) = rows(plan(spec)[0], tmp_path / "run")
     assert json.loads(row.provenance)["safety"] == {"verdict": "unknown"}
@@ -92,7 +99,9 @@ def test_the_plan_counts_a_call_a_row(server, go):
 
 
 def test_safety_backends_play_nothing_else(server, tmp_path):
-    spec = read_spec(write_spec(tmp_path, {"backends": {"all": moderation(server)}, "recipes": {"image_generation_topic": 1}}))
+    spec = read_spec(
+        write_spec(tmp_path, {"backends": {"all": moderation(server)}, "recipes": {"image_generation_topic": 1}})
+    )
     with pytest.raises(RunStopped, match="'openai_moderation' only plays safety; 'topic_brief' wants chat"):
         engine.run(spec, tmp_path / "run")
 
@@ -115,14 +124,22 @@ class TestClassifiers:
     def test_neither_flags(self, go, safety, tmp_path):
         verdicts, reasons, _ = go(safety(picture=-9, text=-9))
         assert (verdicts, reasons) == ([{"verdict": "safe", "by": str(tmp_path / "pictures")}] * 2, {})
-        scores = [json.loads(raw) for path in journal_paths(go.folder) for (raw,) in query(path, "SELECT raw FROM attempts WHERE raw != ''")]
+        scores = [
+            json.loads(raw)
+            for path in journal_paths(go.folder)
+            for (raw,) in query(path, "SELECT raw FROM attempts WHERE raw != ''")
+        ]
         assert [len(each) for each in scores] == [3, 3]  # the text and two pictures
         assert all({label["label"] for label in each[0]} == {"fine", "toxic"} for each in scores)
 
-    @pytest.mark.parametrize(("picture", "text", "category"), [(9, -9, "nsfw"), (-9, 9, "toxic"), (9, 9, "nsfw, toxic")])
+    @pytest.mark.parametrize(
+        ("picture", "text", "category"), [(9, -9, "nsfw"), (-9, 9, "toxic"), (9, 9, "nsfw, toxic")]
+    )
     def test_either_flags(self, go, safety, picture, text, category):
         assert go(safety(picture=picture, text=text))[1] == {"safety: flagged": 2}
-        assert {detail for path in journal_paths(go.folder) for (detail,) in query(path, "SELECT detail FROM samples")} == {category}
+        assert {
+            detail for path in journal_paths(go.folder) for (detail,) in query(path, "SELECT detail FROM samples")
+        } == {category}
 
     def test_the_threshold_decides(self, go, safety):
         assert go(safety(picture=1.0, text=-9, threshold=0.99))[1] == {}

@@ -1,5 +1,7 @@
-"""The wire against a server that somebody else wrote: `transformers serve` with tiny random models. It takes `response_format` and ignores it, so that
-replies never fit a schema: what is proved here is the protocol, the counts and the ledger, and what becomes of failures."""
+"""The wire against a server that somebody else wrote: `transformers serve` with tiny random models. It takes
+`response_format` and ignores it, so that
+replies never fit a schema: what is proved here is the protocol, the counts and the ledger, and what becomes of
+failures."""
 
 import asyncio
 import os
@@ -43,7 +45,18 @@ class Serve:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.root, self.url, self._log = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/v1", folder / "serve.log"
-        command = [sys.executable, "-m", "transformers.cli.transformers", "serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+        command = [
+            sys.executable,
+            "-m",
+            "transformers.cli.transformers",
+            "serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--device",
+            "cpu",
+        ]
         with self._log.open("wb") as log:
             environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
@@ -77,12 +90,22 @@ def server(tmp_path_factory):
 
 
 def backend(server, model, **options):
-    return {"kind": "openai_chat", "base_url": server.url, "model": model, "params": {"max_tokens": 12, "temperature": 0.0}, **options}
+    return {
+        "kind": "openai_chat",
+        "base_url": server.url,
+        "model": model,
+        "params": {"max_tokens": 12, "temperature": 0.0},
+        **options,
+    }
 
 
 def spec_file(folder, server, recipes, *, model=None, **rest):
     write_sources(folder, 4)
-    content = {"backends": {"all": backend(server, server.text), "vision": backend(server, model or server.llava)}, "recipes": recipes, "concurrency": 2}
+    content = {
+        "backends": {"all": backend(server, server.text), "vision": backend(server, model or server.llava)},
+        "recipes": recipes,
+        "concurrency": 2,
+    }
     return write_spec(folder, {"prices": {server.text: PRICE, server.llava: PRICE}, **content, **rest})
 
 
@@ -109,12 +132,19 @@ def test_words_in_words_out_with_the_tokens_counted_by_the_server(server):
 
 
 def test_pictures_go_in_and_are_counted(server):
-    none, one, two = (ask(server, server.llava, *pictures).usage.input_tokens for pictures in ((), (picture(1),), (picture(1), picture(2))))
-    assert one - none == two - one == 4 + len("\n")  # 16 x 16 pixels in patches of 8; the template ends a picture's line
+    none, one, two = (
+        ask(server, server.llava, *pictures).usage.input_tokens
+        for pictures in ((), (picture(1),), (picture(1), picture(2)))
+    )
+    assert (
+        one - none == two - one == 4 + len("\n")
+    )  # 16 x 16 pixels in patches of 8; the template ends a picture's line
 
 
 def test_a_run_counts_what_the_server_answered_and_rejects_what_fits_no_schema(server, tmp_path):
-    path = spec_file(tmp_path, server, {"image_generation_topic": 2, "mm_reasoning_o": {"n": 2, "source": "mm_reasoning_o.jsonl"}})
+    path = spec_file(
+        tmp_path, server, {"image_generation_topic": 2, "mm_reasoning_o": {"n": 2, "source": "mm_reasoning_o.jsonl"}}
+    )
     before = server.answered(200)
     with pytest.raises(SystemExit) as ended:
         main(["generate", "run", str(path), "--out", str(tmp_path / "run")])
@@ -131,7 +161,9 @@ def test_a_run_counts_what_the_server_answered_and_rejects_what_fits_no_schema(s
     dollars = ((text.input_tokens + llava.input_tokens) * 2.0 + 8 * 12 * 8.0) / 1e6
     assert summary.cost == pytest.approx(dollars)
     assert summary.cost > 0
-    raw = [body for journal in journal_paths(tmp_path / "run") for (body,) in query(journal, "SELECT raw FROM attempts")]
+    raw = [
+        body for journal in journal_paths(tmp_path / "run") for (body,) in query(journal, "SELECT raw FROM attempts")
+    ]
     assert all('"object":"chat.completion"' in body for body in raw)
     engine.run(read_spec(path), tmp_path / "run")
     assert server.answered(200) - before == 8  # rejected is finished
@@ -140,23 +172,44 @@ def test_a_run_counts_what_the_server_answered_and_rejects_what_fits_no_schema(s
 def test_a_server_that_hangs_is_asked_again_until_it_answers(server, tmp_path, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PAUSE_S", 0.2)
     ask(server, server.text)  # loaded, so that no answer takes long
-    path = spec_file(tmp_path, server, {"image_generation_topic": 1}, backends={"all": backend(server, server.text, timeout_s=1.0)}, attempts=30)
+    path = spec_file(
+        tmp_path,
+        server,
+        {"image_generation_topic": 1},
+        backends={"all": backend(server, server.text, timeout_s=1.0)},
+        attempts=30,
+    )
     wake = threading.Timer(2.5, server.process.send_signal, [signal.SIGCONT])
     server.process.send_signal(signal.SIGSTOP)
     wake.start()
     engine.run(read_spec(path), tmp_path / "run")
     wake.join()
-    states = [found for journal in journal_paths(tmp_path / "run") for found in query(journal, "SELECT state, problem FROM attempts ORDER BY number")]
+    states = [
+        found
+        for journal in journal_paths(tmp_path / "run")
+        for found in query(journal, "SELECT state, problem FROM attempts ORDER BY number")
+    ]
     assert states[0][0] == "bad"
     assert states[0][1].startswith("timeout: ")
     assert [state for state, _ in states].count("ok") == 2
-    assert summarise(read_spec(path), tmp_path / "run").recipes["image_generation_topic"].reasons == {"topic_brief: wrong_schema": 1}
+    assert summarise(read_spec(path), tmp_path / "run").recipes["image_generation_topic"].reasons == {
+        "topic_brief: wrong_schema": 1
+    }
 
 
 def test_a_model_the_server_cannot_load_fails_samples_and_stops_the_run(server, tmp_path, monkeypatch):
     monkeypatch.setattr(calls, "FIRST_PAUSE_S", 0.05)
     missing = {"all": backend(server, str(tmp_path / "none"))}
-    path = spec_file(tmp_path, server, {"image_generation_topic": 9}, backends=missing, attempts=2, stop_after=2, prices={}, concurrency=1)
+    path = spec_file(
+        tmp_path,
+        server,
+        {"image_generation_topic": 9},
+        backends=missing,
+        attempts=2,
+        stop_after=2,
+        prices={},
+        concurrency=1,
+    )
     with pytest.raises(RunStopped, match="2 samples failed one after another, the last with status_500"):
         engine.run(read_spec(path), tmp_path / "run")
 

@@ -184,7 +184,9 @@ def test_pauses_double_under_full_jitter_and_obey_the_server():
 
 
 def request(**rest):
-    return Request(step="s", seed=0, origin=Origin(recipe="r", seed=0, index=0), **{"kind": "chat", "user": "x" * 2000, **rest})
+    return Request(
+        step="s", seed=0, origin=Origin(recipe="r", seed=0, index=0), **{"kind": "chat", "user": "x" * 2000, **rest}
+    )
 
 
 def test_costs_by_hand():
@@ -229,7 +231,10 @@ def test_a_budget_counts_reserves_and_settles():
         (lambda: checks.good_box("s", {"x0": 0.5, "y0": 0, "x1": 0.4, "y1": 1}, picture(1)), "box_too_small"),
         (lambda: checks.good_document("s", ["one two three four five six seven eight nine ten"], []), "too_few_images"),
         (lambda: checks.good_document("s", ["too short"], [picture(1)]), "short_text"),
-        (lambda: checks.good_document("s", ["one two three four five", "six seven eight nine ten"], [b"<html>"]), "bad_image"),
+        (
+            lambda: checks.good_document("s", ["one two three four five", "six seven eight nine ten"], [b"<html>"]),
+            "bad_image",
+        ),
         (lambda: checks.good_document("s", ["again and again " * 30], [picture(1)]), "repeats_itself"),
     ],
 )

@@ -12,8 +12,22 @@ import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, HfFileSystem, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationCopy,
+    CommitOperationDelete,
+    HfApi,
+    HfFileSystem,
+    hf_hub_download,
+    snapshot_download,
+)
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from tests.hub import LoopbackHub
 
@@ -27,9 +41,13 @@ LETTERS_OID = "db15ba9928a4e1345de7b1a4ab7a23a3d6794720"  # what `git hash-objec
 def folder(tmp_path: Path) -> Path:
     """README.md and data/letters.txt are plain git files, data/train-0.parquet (1,000 rows) goes to LFS."""
     (tmp_path / "repo" / "data").mkdir(parents=True)
-    pq.write_table(pa.table({"x": list(range(1000))}), tmp_path / "repo" / "data" / "train-0.parquet", row_group_size=100)
+    pq.write_table(
+        pa.table({"x": list(range(1000))}), tmp_path / "repo" / "data" / "train-0.parquet", row_group_size=100
+    )
     (tmp_path / "repo" / "data" / "letters.txt").write_bytes(LETTERS)
-    (tmp_path / "repo" / "README.md").write_text("---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n# A card\n")
+    (tmp_path / "repo" / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n# A card\n"
+    )
     return tmp_path / "repo"
 
 
@@ -43,18 +61,28 @@ def download(filename: str, *, revision: str | None = None, token: str | None = 
 
 
 def sent_for(hub: LoopbackHub, path: str) -> list[tuple[str, int, int]]:
-    return [(request.range, request.status, request.sent) for request in hub.requests if request.method == "GET" and request.path.endswith(path)]
+    return [
+        (request.range, request.status, request.sent)
+        for request in hub.requests
+        if request.method == "GET" and request.path.endswith(path)
+    ]
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".cache" not in path.parts
+    }
 
 
 # Reading
 
 
 @pytest.mark.parametrize("redirects", [True, False])
-def test_load_dataset_reads_a_parquet_repository(hub: LoopbackHub, folder: Path, monkeypatch: pytest.MonkeyPatch, redirects: bool) -> None:
+def test_load_dataset_reads_a_parquet_repository(
+    hub: LoopbackHub, folder: Path, monkeypatch: pytest.MonkeyPatch, redirects: bool
+) -> None:
     monkeypatch.setattr(hub, "redirects", redirects)
     hub.add_folder(REPO, folder)
     assert datasets.load_dataset(REPO, split="train")["x"][:] == list(range(1000))
@@ -72,7 +100,9 @@ import datasets, os
 print(next(iter(datasets.load_dataset({REPO!r}, split="train", streaming=True))), flush=True)
 os._exit(0)  # a packaged Parquet stream left early aborts the interpreter at exit
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ))
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True, env=dict(os.environ)
+    )
     assert done.stdout == "{'x': 0}\n"
 
 
@@ -123,7 +153,13 @@ def test_a_file_is_read_at_a_branch_a_tag_and_a_commit(hub: LoopbackHub, api: Hf
     second = hub.add_files(REPO, {"a.txt": b"two"})
     hub.add_files(REPO, {"a.txt": b"three"}, revision="pr/draft")
     revisions = ("main", "v1.0", "pr/draft", first, second)
-    assert [download("a.txt", revision=revision) for revision in revisions] == [b"two", b"one", b"three", b"one", b"two"]
+    assert [download("a.txt", revision=revision) for revision in revisions] == [
+        b"two",
+        b"one",
+        b"three",
+        b"one",
+        b"two",
+    ]
 
 
 def test_dataset_info_describes_plain_and_lfs_files(hub: LoopbackHub, folder: Path, api: HfApi) -> None:
@@ -161,7 +197,12 @@ def test_a_large_file_is_served_from_disk(hub: LoopbackHub, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("header", "start", "end"),
-    [("bytes=2-5", 2, 6), ("bytes=102000-", 102_000, 102_400), ("bytes=-3", 102_397, 102_400), ("bytes=102399-999999", 102_399, 102_400)],
+    [
+        ("bytes=2-5", 2, 6),
+        ("bytes=102000-", 102_000, 102_400),
+        ("bytes=-3", 102_397, 102_400),
+        ("bytes=102399-999999", 102_399, 102_400),
+    ],
 )
 def test_a_range_is_answered_with_its_bytes(hub: LoopbackHub, header: str, start: int, end: int) -> None:
     hub.add_files(REPO, {"letters.txt": LETTERS})
@@ -252,9 +293,14 @@ def test_an_uploaded_folder_comes_back_byte_for_byte(
     api.create_repo(REPO, repo_type="dataset")
     commit = api.upload_folder(repo_id=REPO, folder_path=folder, repo_type="dataset", commit_message="All of it")
     back = snapshot_download(REPO, repo_type="dataset", local_dir=tmp_path / "back", revision=commit.oid)
-    assert contents_of(Path(back)) == contents_of(folder) | {".gitattributes": hub.repositories[REPO].at("main").files[".gitattributes"].content}
+    assert contents_of(Path(back)) == contents_of(folder) | {
+        ".gitattributes": hub.repositories[REPO].at("main").files[".gitattributes"].content
+    }
     assert sum(request.method == "PUT" for request in hub.requests) == (1 if part_bytes > 10_000 else 3)
-    assert [commit.title for commit in api.list_repo_commits(REPO, repo_type="dataset")] == ["All of it", "initial commit"]
+    assert [commit.title for commit in api.list_repo_commits(REPO, repo_type="dataset")] == [
+        "All of it",
+        "initial commit",
+    ]
 
 
 def test_an_unchanged_folder_is_not_uploaded_again(hub: LoopbackHub, api: HfApi, folder: Path) -> None:
@@ -266,7 +312,11 @@ def test_an_unchanged_folder_is_not_uploaded_again(hub: LoopbackHub, api: HfApi,
 def test_files_are_added_copied_and_deleted_on_a_branch(hub: LoopbackHub, api: HfApi, folder: Path) -> None:
     hub.add_folder(REPO, folder)
     api.create_branch(REPO, branch="draft", repo_type="dataset")
-    changes = (CommitOperationAdd("b.txt", b"b"), CommitOperationCopy("data/train-0.parquet", "copy.parquet"), CommitOperationDelete("data/"))
+    changes = (
+        CommitOperationAdd("b.txt", b"b"),
+        CommitOperationCopy("data/train-0.parquet", "copy.parquet"),
+        CommitOperationDelete("data/"),
+    )
     api.create_commit(REPO, changes, commit_message="Move", repo_type="dataset", revision="draft")
     api.delete_file("README.md", REPO, repo_type="dataset", revision="draft")
     api.upload_file(path_or_fileobj=b"c", path_in_repo="c.txt", repo_id=REPO, repo_type="dataset", revision="draft")
@@ -293,7 +343,9 @@ def test_a_tag_is_made_once_and_deleted_once(hub: LoopbackHub, api: HfApi) -> No
     api.create_tag(REPO, tag="v1.0", repo_type="dataset")
     with pytest.raises(HfHubHTTPError, match="409"):
         api.create_tag(REPO, tag="v1.0", repo_type="dataset")
-    assert [(tag.name, tag.target_commit) for tag in api.list_repo_refs(REPO, repo_type="dataset").tags] == [("v1.0", commit)]
+    assert [(tag.name, tag.target_commit) for tag in api.list_repo_refs(REPO, repo_type="dataset").tags] == [
+        ("v1.0", commit)
+    ]
     api.delete_tag(REPO, tag="v1.0", repo_type="dataset")
     with pytest.raises(RevisionNotFoundError):
         api.delete_tag(REPO, tag="v1.0", repo_type="dataset")
@@ -303,13 +355,18 @@ def test_a_commit_on_a_branch_that_moved_is_refused(hub: LoopbackHub, api: HfApi
     first = hub.add_files(REPO, {"a.txt": b"one"})
     hub.add_files(REPO, {"a.txt": b"two"})
     with pytest.raises(HfHubHTTPError, match="412"):
-        api.upload_file(path_or_fileobj=b"mine", path_in_repo="a.txt", repo_id=REPO, repo_type="dataset", parent_commit=first)
+        api.upload_file(
+            path_or_fileobj=b"mine", path_in_repo="a.txt", repo_id=REPO, repo_type="dataset", parent_commit=first
+        )
     assert download("a.txt") == b"two"
 
 
 def test_an_lfs_upload_with_another_sha256_is_refused(hub: LoopbackHub, api: HfApi) -> None:
     answer = httpx2.put(f"{hub.url}/lfs/{'0' * 64}", content=b"x")
-    assert (answer.status_code, answer.json()["error"]) == (400, f"content has sha256 {hashlib.sha256(b'x').hexdigest()}, not {'0' * 64}")
+    assert (answer.status_code, answer.json()["error"]) == (
+        400,
+        f"content has sha256 {hashlib.sha256(b'x').hexdigest()}, not {'0' * 64}",
+    )
     assert hub.lfs == {}
 
 
@@ -339,7 +396,9 @@ def test_a_call_without_retries_raises(hub: LoopbackHub, api: HfApi, kind: str) 
 
 
 def test_a_download_that_is_cut_goes_on_where_it_ended(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000)  # less than a whole chunk (10 MB) would be thrown away
+    monkeypatch.setattr(
+        "huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 10_000
+    )  # less than a whole chunk (10 MB) would be thrown away
     hub.add_files(REPO, {"a.bin": LETTERS})
     hub.fail("cut", path="a.bin", after_bytes=40_000)
     assert download("a.bin") == LETTERS
@@ -370,7 +429,9 @@ def test_a_slow_download_takes_its_time(hub: LoopbackHub) -> None:
     assert time.monotonic() - started > 0.25  # six pieces
 
 
-def test_a_download_that_hangs_is_tried_again_after_its_timeout(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_hangs_is_tried_again_after_its_timeout(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     hub.add_files(REPO, {"a.txt": LETTERS})
     hub.fail("hang", method="GET", path="a.txt", delay_s=30)
@@ -399,7 +460,13 @@ with LoopbackHub() as hub:
 print(hub._server.connections, threading.active_count())
 connection.close()
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-X", "dev", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.stdout, done.stderr) == ('b\'{"error": "Repository not found"}\'\nset() 1\n', "")
 
 

@@ -69,13 +69,29 @@ def samples() -> dict[str, bytes]:
     rgb, grey = noise(), noise().convert("L")
     files = {kind: encoded(rgb, kind) for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")}
     files |= {f"{mode} TIFF": encoded(rgb.convert(mode), "TIFF") for mode in ("1", "P", "CMYK", "LAB", "I", "F")}
-    files |= {f"{mode} PNG": encoded(rgb.convert("RGBA").convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGBA")}
-    files |= {f"{name} TIFF": encoded(rgb, "TIFF", compression=name) for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits")}
+    files |= {
+        f"{mode} PNG": encoded(rgb.convert("RGBA").convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGBA")
+    }
+    files |= {
+        f"{name} TIFF": encoded(rgb, "TIFF", compression=name)
+        for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    }
     files |= {f"oriented {kind}": encoded(rgb, kind, exif=with_exif(6)) for kind in ("JPEG", "PNG", "TIFF", "WEBP")}
-    files |= {f"animated {kind}": encoded(rgb, kind, save_all=True, append_images=[rgb.rotate(180)], duration=50) for kind in ("GIF", "PNG", "WEBP")}
-    files |= {"progressive JPEG": encoded(rgb, "JPEG", progressive=True), "CMYK JPEG": encoded(rgb.convert("CMYK"), "JPEG")}
-    files |= {"transparent GIF": encoded(grey.convert("P"), "GIF", transparency=3), "16 bit PNG": png((20, 20), 16, 0, [bytes(range(40))] * 20)}
-    return files | ({"AVIF": encoded(rgb, "AVIF"), "oriented AVIF": encoded(rgb, "AVIF", exif=with_exif(6))} if HAS_AVIF else {})
+    files |= {
+        f"animated {kind}": encoded(rgb, kind, save_all=True, append_images=[rgb.rotate(180)], duration=50)
+        for kind in ("GIF", "PNG", "WEBP")
+    }
+    files |= {
+        "progressive JPEG": encoded(rgb, "JPEG", progressive=True),
+        "CMYK JPEG": encoded(rgb.convert("CMYK"), "JPEG"),
+    }
+    files |= {
+        "transparent GIF": encoded(grey.convert("P"), "GIF", transparency=3),
+        "16 bit PNG": png((20, 20), 16, 0, [bytes(range(40))] * 20),
+    }
+    return files | (
+        {"AVIF": encoded(rgb, "AVIF"), "oriented AVIF": encoded(rgb, "AVIF", exif=with_exif(6))} if HAS_AVIF else {}
+    )
 
 
 SAMPLES = samples()
@@ -84,7 +100,9 @@ SAMPLES = samples()
 # Pixels
 
 
-@pytest.mark.parametrize("name", ["JPEG", "progressive JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "tiff_lzw TIFF", "CMYK JPEG"])
+@pytest.mark.parametrize(
+    "name", ["JPEG", "progressive JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "tiff_lzw TIFF", "CMYK JPEG"]
+)
 def test_decode_equals_what_pillow_makes_of_an_ordinary_file(name: str) -> None:
     expected = Image.open(io.BytesIO(SAMPLES[name])).convert("RGB")
     decoded = Decoder().decode(SAMPLES[name], WHERE)
@@ -113,7 +131,9 @@ def test_decode_keeps_the_high_bytes_of_16_bit_colour() -> None:
         (8, b"\x00\x07\xff", 7, [0, None, 255]),
     ],
 )
-def test_decode_composites_the_transparent_grey_level(depth: int, row: bytes, key: int, expected: list[int | None]) -> None:
+def test_decode_composites_the_transparent_grey_level(
+    depth: int, row: bytes, key: int, expected: list[int | None]
+) -> None:
     data = png((len(expected), 1), depth, 0, [row], chunk(b"tRNS", struct.pack(">H", key)))
     assert pixels(data, background=(9, 8, 7)) == [(9, 8, 7) if level is None else (level,) * 3 for level in expected]
 
@@ -126,7 +146,9 @@ def test_decode_composites_the_transparent_colour(depth: int, code: str) -> None
     assert pixels(data, background=BLUE) == [RED, BLUE]
 
 
-@pytest.mark.parametrize(("alphas", "expected"), [(b"\xff\x00", [RED, WHITE, BLUE]), (b"\x80\x00", [(255, 127, 127), WHITE, BLUE])])
+@pytest.mark.parametrize(
+    ("alphas", "expected"), [(b"\xff\x00", [RED, WHITE, BLUE]), (b"\x80\x00", [(255, 127, 127), WHITE, BLUE])]
+)
 def test_decode_composites_a_palette_with_one_or_many_alphas(alphas: bytes, expected: list[tuple[int, ...]]) -> None:
     data = png((3, 1), 8, 3, [b"\0\1\2"], chunk(b"PLTE", bytes([*RED, *GREEN, *BLUE])), chunk(b"tRNS", alphas))
     assert pixels(data) == expected
@@ -139,7 +161,8 @@ def test_decode_composites_alpha_on_the_background() -> None:
 
 
 def test_decode_reads_adobe_ycck() -> None:
-    # Adobe stores ink inverted. Written as (76, 85, 255, 255), then marked as YCCK: luma and chroma of red, so the ink is cyan.
+    # Adobe stores ink inverted. Written as (76, 85, 255, 255), then marked as YCCK: luma and chroma of red, so the ink
+    # is cyan.
     data = encoded(Image.new("CMYK", (8, 8), (255 - 76, 255 - 85, 0, 0)), "JPEG", quality=100)
     marker = data.index(b"Adobe")
     ycck = data[: marker + 11] + b"\2" + data[marker + 12 :]
@@ -208,7 +231,11 @@ def test_to_rgb_scales_more_than_8_bits(code: str, values: list[float], expected
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_decode_reads_16_bit_tiff_in_both_byte_orders(order: str) -> None:
     tags = [(256, 2), (257, 1), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 4)]
-    directory = struct.pack(order + "H", len(tags)) + b"".join(struct.pack(order + "HHLHH", tag, 3, 1, value, 0) for tag, value in tags) + bytes(4)
+    directory = (
+        struct.pack(order + "H", len(tags))
+        + b"".join(struct.pack(order + "HHLHH", tag, 3, 1, value, 0) for tag, value in tags)
+        + bytes(4)
+    )
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "L", 12)
     assert pixels(head + struct.pack(order + "HH", 0x1234, 0xFF00) + directory) == [(0x12,) * 3, (0xFF,) * 3]
 
@@ -222,17 +249,30 @@ def test_decode_takes_the_first_frame_of_an_animation(kind: str) -> None:
 
 # Orientation and metadata
 
-UPRIGHT = {1: "ab cd ef", 2: "ba dc fe", 3: "fe dc ba", 4: "ef cd ab", 5: "ace bdf", 6: "eca fdb", 7: "fdb eca", 8: "bdf ace"}
+UPRIGHT = {
+    1: "ab cd ef",
+    2: "ba dc fe",
+    3: "fe dc ba",
+    4: "ef cd ab",
+    5: "ace bdf",
+    6: "eca fdb",
+    7: "fdb eca",
+    8: "bdf ace",
+}
 
 
 def lettered(rows: str) -> Image.Image:
-    return Image.fromarray(np.array([[[ord(letter), 0, 255] for letter in row] for row in rows.split()], dtype=np.uint8))
+    return Image.fromarray(
+        np.array([[[ord(letter), 0, 255] for letter in row] for row in rows.split()], dtype=np.uint8)
+    )
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 def test_decode_applies_exif_orientation(kind: str, orientation: int) -> None:
-    data = encoded(lettered(UPRIGHT[1]), kind, exif=with_exif(orientation), **({"lossless": True} if kind == "WEBP" else {}))
+    data = encoded(
+        lettered(UPRIGHT[1]), kind, exif=with_exif(orientation), **({"lossless": True} if kind == "WEBP" else {})
+    )
     expected = lettered(UPRIGHT[orientation])
     assert pixels(data) == [tuple(pixel) for row in np.asarray(expected).tolist() for pixel in row]
     assert image_size(data) == expected.size
@@ -246,7 +286,15 @@ def test_decode_turns_a_picture_once_and_leaves_no_metadata(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", [b"", b"junk", orientation_block(6)[:13], orientation_block(99), b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + bytes(30)]
+    "block",
+    [
+        b"",
+        b"junk",
+        orientation_block(6)[:13],
+        orientation_block(99),
+        b"II*\0\xff\xff\xff\xff",
+        b"MM\0*\0\0\0\x08\xff\xff" + bytes(30),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -261,7 +309,10 @@ def test_decode_ignores_a_broken_exif_block(kind: str, block: bytes) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_decode_refuses_half_a_file(name: str) -> None:
     data = SAMPLES[name]
-    assert failure(data[: len(data) // 2]).kind in ("truncated", "broken")  # not every reader of Pillow tells why it failed
+    assert failure(data[: len(data) // 2]).kind in (
+        "truncated",
+        "broken",
+    )  # not every reader of Pillow tells why it failed
 
 
 @pytest.mark.parametrize(
@@ -308,7 +359,9 @@ def mutated(data: bytes, choice: random.Random) -> bytes:
     if choice.random() < 0.2:
         return bytes(changed[: choice.randrange(len(changed))])
     for _ in range(choice.choice((1, 2, 4, 16))):
-        changed[choice.randrange(choice.choice((64, 200, len(data)))) % len(changed)] = choice.choice((0, 1, 127, 255, choice.randrange(256)))
+        changed[choice.randrange(choice.choice((64, 200, len(data)))) % len(changed)] = choice.choice(
+            (0, 1, 127, 255, choice.randrange(256))
+        )
     if choice.random() < 0.2:
         del changed[(at := choice.randrange(len(changed))) : at + choice.randrange(20)]
     return bytes(changed)

@@ -33,7 +33,12 @@ def archive_of(*names: str, data=lambda name: f"bytes of {name}".encode()) -> by
 
 
 def run(sketches, members, *, skips=None, **options):
-    rows = join(sketches, lambda path: io.BytesIO(members if isinstance(members, bytes) else archive_of(*members)), skips or Skips(), **options)
+    rows = join(
+        sketches,
+        lambda path: io.BytesIO(members if isinstance(members, bytes) else archive_of(*members)),
+        skips or Skips(),
+        **options,
+    )
     return [(row.id, [image.bytes.decode().removeprefix("bytes of ") for image in row.images]) for row in rows]
 
 
@@ -96,7 +101,9 @@ def test_the_first_member_of_a_name_counts_in_every_mode_and_the_others_are_coun
 def test_a_missing_picture_stops_by_default_after_all_whole_rows_came():
     rows = join(ROWS, lambda path: io.BytesIO(archive_of("a", "b", "c")), Skips())
     came = []
-    with pytest.raises(RowError, match=r"row 'r4': picture 'd' is not in 'images/Image_Editing.tar.gz'; .*on_missing=\"skip\"") as caught:
+    with pytest.raises(
+        RowError, match=r"row 'r4': picture 'd' is not in 'images/Image_Editing.tar.gz'; .*on_missing=\"skip\""
+    ) as caught:
         came.extend(row.id for row in rows)
     assert caught.value.kind == "missing_image"
 
@@ -104,7 +111,9 @@ def test_a_missing_picture_stops_by_default_after_all_whole_rows_came():
 @pytest.mark.parametrize("in_order", [False, True])
 def test_a_missing_picture_can_be_skipped_and_is_counted(in_order):
     skips = Skips(on_missing="skip")
-    assert dict(run(ROWS, ["a", "b", "d"], skips=skips, in_order=in_order)) == {key: TRUTH[key] for key in ("r0", "r2", "r4")}
+    assert dict(run(ROWS, ["a", "b", "d"], skips=skips, in_order=in_order)) == {
+        key: TRUTH[key] for key in ("r0", "r2", "r4")
+    }
     assert skips.counts == {"missing_image": 2}
 
 

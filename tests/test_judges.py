@@ -20,7 +20,12 @@ NPM = Path(unifiedvisual.__file__).parent / ".venv/npm/node_modules"
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("judges")
-    pack(open_source(replica(folder / "source", "json")), folder / "packed", TASKS, PackOptions(shard_bytes=400_000, row_group_bytes=100_000))
+    pack(
+        open_source(replica(folder / "source", "json")),
+        folder / "packed",
+        TASKS,
+        PackOptions(shard_bytes=400_000, row_group_bytes=100_000),
+    )
     return folder / "packed"
 
 
@@ -34,7 +39,10 @@ def expected():
 def test_duckdb_agrees_and_filters(packed, expected):
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed; pip install duckdb")
     shards = f"read_parquet('{packed}/data/*/*.parquet')"
-    totals = f"select count(*), sum(len(images)), sum(list_sum(list_transform(images, lambda image: octet_length(image.bytes)))) from {shards}"
+    totals = (
+        "select count(*), sum(len(images)), sum(list_sum(list_transform(images, lambda image: "
+        f"octet_length(image.bytes)))) from {shards}"
+    )
     assert duckdb.sql(totals).fetchall() == [expected]
     editing = duckdb.sql(f"select id from {shards} where task = 'image_editing' order by id").fetchall()
     assert [identifier for (identifier,) in editing] == [row.id for row in truth()["image_editing"]]
@@ -68,4 +76,7 @@ def test_hyparquet_agrees(packed, expected, tmp_path):
     (tmp_path / "node_modules").symlink_to(NPM)
     (tmp_path / "count.mjs").write_text(COUNT)
     command = ["node", "count.mjs", *(str(path) for path in sorted(packed.glob("data/*/*.parquet")))]
-    assert tuple(json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)) == expected
+    assert (
+        tuple(json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout))
+        == expected
+    )

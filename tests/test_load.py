@@ -1,4 +1,6 @@
-"""Every config of replicas in every shape, streamed and not, from a folder and from a Hub: equal to the rows they were made from."""
+"""Every config of replicas in every shape, streamed and not, from a folder and from a Hub: equal to the rows they were
+made from.
+"""
 
 import json
 
@@ -58,7 +60,11 @@ def test_rows_from_a_hub_equal_the_truth(replicas, hub, shape, streaming):
 def test_streaming_from_a_hub_reads_each_archive_once_in_one_request(replicas, hub):
     hub.add_folder("org/uv", replicas("conversations"))
     assert len(list(load("org/uv", "image_editing", streaming=True))) == ROWS_PER_TASK
-    archives = [request for request in hub.requests if request.path.endswith(".tar.gz") and request.method == "GET" and request.status in (200, 206)]
+    archives = [
+        request
+        for request in hub.requests
+        if request.path.endswith(".tar.gz") and request.method == "GET" and request.status in (200, 206)
+    ]
     assert len(archives) == 1
     assert archives[0].path.endswith("Image_Editing.tar.gz")
 
@@ -66,7 +72,13 @@ def test_streaming_from_a_hub_reads_each_archive_once_in_one_request(replicas, h
 @pytest.mark.parametrize("kind", ["429", "500", "503", "cut"])
 def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
     hub.add_folder("org/uv", replicas("columns"))
-    hub.fail(kind, method="GET", path=r"Image_Editing\.tar\.gz$", times=1, **({"after_bytes": 100_000} if kind == "cut" else {}))
+    hub.fail(
+        kind,
+        method="GET",
+        path=r"Image_Editing\.tar\.gz$",
+        times=1,
+        **({"after_bytes": 100_000} if kind == "cut" else {}),
+    )
     hub.fail("500" if kind == "cut" else kind, path=r"^/api/datasets/org/uv", times=1)
     assert_is_truth(load("org/uv", "image_editing", streaming=True), "image_editing")
 
@@ -94,7 +106,9 @@ def test_decoded_pictures_are_those_of_datasets_itself(replicas):
 
 
 def test_the_texts_equal_what_datasets_reads_from_the_same_parquet(replicas):
-    theirs = datasets.load_dataset("parquet", data_files=str(replicas("conversations") / "data/cot_collection.parquet"), split="train")
+    theirs = datasets.load_dataset(
+        "parquet", data_files=str(replicas("conversations") / "data/cot_collection.parquet"), split="train"
+    )
     ours = {row["id"]: row for row in load(replicas("conversations"), "cot_collection", streaming=True)}
     for row in theirs:
         turns = [(message["role"], message["content"][0]["text"]) for message in ours[f"cc-{row['id']}"]["messages"]]
@@ -104,7 +118,9 @@ def test_the_texts_equal_what_datasets_reads_from_the_same_parquet(replicas):
 def test_rationale_and_answer_are_told_apart_where_columns_do(replicas):
     for task in TASKS:
         expected = {row.id: (row.rationale, row.answer) for row in truth()[task]}
-        found = {row["id"]: (row["rationale"], row["answer"]) for row in load(replicas("columns"), task, streaming=True)}
+        found = {
+            row["id"]: (row["rationale"], row["answer"]) for row in load(replicas("columns"), task, streaming=True)
+        }
         if task == "llava_cot":
             assert all(rationale and answer.startswith("The ") for rationale, answer in found.values())
         else:
@@ -117,7 +133,9 @@ def test_provenance_names_file_row_member_and_unread_columns(replicas):
         "file": "data/Image_Editing.parquet",
         "row": 2,
         "id": "0002",
-        "images": [{"archive": "images/Image_Editing.tar.gz", "member": f"Image_Editing/ie-0002_{n}.webp"} for n in (0, 1)],
+        "images": [
+            {"archive": "images/Image_Editing.tar.gz", "member": f"Image_Editing/ie-0002_{n}.webp"} for n in (0, 1)
+        ],
     }
 
 
@@ -131,7 +149,9 @@ def test_all_is_the_default_config_and_split_none_gives_a_dict(replicas):
 
 
 def test_the_builder_works_by_itself(replicas, tmp_path):
-    builder = unifiedvisual.UnifiedVisual(config_name="image_editing", data_dir=str(replicas("messages")), cache_dir=str(tmp_path))
+    builder = unifiedvisual.UnifiedVisual(
+        config_name="image_editing", data_dir=str(replicas("messages")), cache_dir=str(tmp_path)
+    )
     assert len(list(builder.as_streaming_dataset(split="train"))) == ROWS_PER_TASK
     builder.download_and_prepare()
     assert builder.as_dataset(split="train").num_rows == ROWS_PER_TASK
@@ -176,7 +196,9 @@ def test_wrong_calls_are_told_at_once(replicas, hub):
 
 def test_a_config_without_rows_says_what_there_is(tmp_path):
     source = replica(tmp_path / "source", "columns", tasks=("image_editing", "cot_collection"))
-    with pytest.raises(UnifiedVisualError, match="has no rows of config 'llava_cot'; it has: image_editing, cot_collection"):
+    with pytest.raises(
+        UnifiedVisualError, match="has no rows of config 'llava_cot'; it has: image_editing, cot_collection"
+    ):
         load(source, "llava_cot", streaming=True)
 
 
@@ -186,9 +208,15 @@ def test_a_missing_picture_stops_or_is_skipped_in_both_modes(tmp_path, streaming
     from toolkit.demo.replica import file_name, write_archive
 
     rows = truth()["image_editing"]
-    members = [(f"Image_Editing/pictures/{file_name(row, n, image)}", image.bytes) for row in rows for n, image in enumerate(row.images)]
+    members = [
+        (f"Image_Editing/pictures/{file_name(row, n, image)}", image.bytes)
+        for row in rows
+        for n, image in enumerate(row.images)
+    ]
     write_archive(source / "images/Image_Editing.tar.gz", members[:-1])
-    with pytest.raises(RowError, match=r"row 'ie-0006': picture 'ie-0006_1.jpg' is not in 'images/Image_Editing.tar.gz'.*on_missing"):
+    with pytest.raises(
+        RowError, match=r"row 'ie-0006': picture 'ie-0006_1.jpg' is not in 'images/Image_Editing.tar.gz'.*on_missing"
+    ):
         list(load(source, "image_editing", streaming=streaming))
     kept = list(load(source, "image_editing", streaming=streaming, on_missing="skip"))
     assert sorted(row["id"] for row in kept) == [row.id for row in rows[:-1]]

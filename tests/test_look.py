@@ -42,20 +42,32 @@ def plan_of(tmp_path, records, *, name="train.parquet", mapping=None):
 
 
 def test_edit_triples_are_told_apart_by_their_column_names(tmp_path):
-    plan = plan_of(tmp_path, [{"source_image": "a/1.jpg", "edit_prompt": "night", "edited_image": "a/2.jpg"}], name="Image_Editing.parquet")
-    assert plan.columns == Columns(prompt="edit_prompt", prompt_images=("source_image",), answer_images=("edited_image",))
+    plan = plan_of(
+        tmp_path,
+        [{"source_image": "a/1.jpg", "edit_prompt": "night", "edited_image": "a/2.jpg"}],
+        name="Image_Editing.parquet",
+    )
+    assert plan.columns == Columns(
+        prompt="edit_prompt", prompt_images=("source_image",), answer_images=("edited_image",)
+    )
     assert (plan.shape, plan.task) == ("columns", "image_editing")
 
 
 def test_cot_collection_is_known_by_its_columns(tmp_path):
     plan = plan_of(tmp_path, [{"source": "q", "target": "a", "rationale": "r", "task": "glue", "type": "CoT"}])
-    assert (plan.task, plan.columns) == ("cot_collection", Columns(prompt="source", rationale="rationale", answer="target"))
+    assert (plan.task, plan.columns) == (
+        "cot_collection",
+        Columns(prompt="source", rationale="rationale", answer="target"),
+    )
 
 
 def test_llava_cot_is_known_by_its_sections(tmp_path):
     turns = [
         {"from": "human", "value": "q"},
-        {"from": "gpt", "value": "<SUMMARY>a</SUMMARY><CAPTION>b</CAPTION><REASONING>c</REASONING><CONCLUSION>d</CONCLUSION>"},
+        {
+            "from": "gpt",
+            "value": "<SUMMARY>a</SUMMARY><CAPTION>b</CAPTION><REASONING>c</REASONING><CONCLUSION>d</CONCLUSION>",
+        },
     ]
     assert plan_of(tmp_path, [{"id": "1", "image": "sqa/1.png", "conversations": turns}]).task == "llava_cot"
 

@@ -47,7 +47,9 @@ def packed(source, tmp_path_factory):
 
 
 def content(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def test_rows_keep_the_order_and_the_content_of_the_source(packed):
@@ -55,7 +57,9 @@ def test_rows_keep_the_order_and_the_content_of_the_source(packed):
         paths = sorted((packed / "data" / task).glob("*.parquet"))
         rows = [row for path in paths for row in table_to_rows(pq.read_table(path))]
         assert [essence(row) for row in rows] == [essence(row) for row in expected]
-        assert [path.name for path in paths] == [f"train-{n:05d}-of-{len(paths):05d}.parquet" for n in range(len(paths))]
+        assert [path.name for path in paths] == [
+            f"train-{n:05d}-of-{len(paths):05d}.parquet" for n in range(len(paths))
+        ]
 
 
 def test_the_manifest_says_what_is_there(packed):
@@ -74,10 +78,18 @@ def test_the_manifest_says_what_is_there(packed):
 def test_parquet_has_image_features_page_index_and_statistics_only_where_they_help(packed):
     parquet = pq.ParquetFile(next((packed / "data/image_editing").glob("*.parquet")))
     assert parquet.schema_arrow.equals(ARROW_SCHEMA)
-    assert json.loads(parquet.schema_arrow.metadata[b"huggingface"])["info"]["features"]["images"] == [{"_type": "Image"}]
-    columns = {(column := parquet.metadata.row_group(0).column(n)).path_in_schema: column for n in range(parquet.metadata.num_columns)}
+    assert json.loads(parquet.schema_arrow.metadata[b"huggingface"])["info"]["features"]["images"] == [
+        {"_type": "Image"}
+    ]
+    columns = {
+        (column := parquet.metadata.row_group(0).column(n)).path_in_schema: column
+        for n in range(parquet.metadata.num_columns)
+    }
     assert {name for name, column in columns.items() if column.is_stats_set} == {"id", "task", "quadrant"}
-    assert {name for name, column in columns.items() if column.compression == "UNCOMPRESSED"} == {"images.list.element.bytes", "images.list.element.path"}
+    assert {name for name, column in columns.items() if column.compression == "UNCOMPRESSED"} == {
+        "images.list.element.bytes",
+        "images.list.element.path",
+    }
     assert all(column.has_offset_index for column in columns.values())
 
 
@@ -89,7 +101,9 @@ def test_bytes_are_the_same_on_every_run_and_for_any_number_of_workers(source, p
 
 def test_packing_what_is_packed_keeps_rows(packed, tmp_path):
     pack(open_source(packed), tmp_path / "again", ["mm_internet"], SMALL)
-    assert content(tmp_path / "again" / "data") == {path.removeprefix("data/"): data for path, data in content(packed).items() if "mm_internet" in path}
+    assert content(tmp_path / "again" / "data") == {
+        path.removeprefix("data/"): data for path, data in content(packed).items() if "mm_internet" in path
+    }
 
 
 def test_a_source_on_a_hub_is_packed_to_the_same_shards(source, packed, hub, tmp_path):
@@ -138,7 +152,8 @@ from toolkit.sources import repository
 from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 if __name__ == "__main__":
-    pack(open_source(sys.argv[1]), Path(sys.argv[2]), TASKS, PackOptions(shard_bytes=200_000, row_group_bytes=60_000), workers=int(sys.argv[3]))
+    pack(open_source(sys.argv[1]), Path(sys.argv[2]), TASKS, PackOptions(shard_bytes=200_000, row_group_bytes=60_000),
+         workers=int(sys.argv[3]))
 """
 
 
@@ -155,7 +170,9 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(source, packed, tmp_p
         process.send_signal(signal.SIGKILL)
         process.wait()
         if out.exists():
-            assert all(pq.ParquetFile(path) for path in (out / "data").rglob("*.parquet"))  # whatever has its name is whole
+            assert all(
+                pq.ParquetFile(path) for path in (out / "data").rglob("*.parquet")
+            )  # whatever has its name is whole
     subprocess.run(command, env=environment, check=True)
     assert content(out) == content(packed)
 
@@ -191,13 +208,19 @@ def test_a_full_disk_is_told_before_anything_is_written(source, tmp_path, monkey
 
 def edit_archive(source, change):
     rows = truth()["image_editing"]
-    members = [(f"Image_Editing/pictures/{file_name(row, n, image)}", image.bytes) for row in rows for n, image in enumerate(row.images)]
+    members = [
+        (f"Image_Editing/pictures/{file_name(row, n, image)}", image.bytes)
+        for row in rows
+        for n, image in enumerate(row.images)
+    ]
     write_archive(source / "images/Image_Editing.tar.gz", change(members))
 
 
 def test_missing_and_bad_pictures_stop_or_are_counted_in_the_manifest(tmp_path):
     source = replica(tmp_path / "source", "columns", tasks=("image_editing", "cot_collection"))
-    edit_archive(source, lambda members: [(name, b"<html>" if "0003_1" in name else data) for name, data in members[1:]])
+    edit_archive(
+        source, lambda members: [(name, b"<html>" if "0003_1" in name else data) for name, data in members[1:]]
+    )
     with pytest.raises(RowError, match=r"is not in 'images/Image_Editing.tar.gz'.*on_missing"):
         pack(open_source(source), tmp_path / "out", TASKS, SMALL)
     options = {**asdict(SMALL), "on_missing": "skip"}
@@ -232,14 +255,23 @@ def test_the_first_row_from_a_hub_comes_after_at_most_one_row_group(hub, tmp_pat
     rows = truth()["image_editing"]
     many = [replace(rows[n % len(rows)], id=f"ie-{n:05d}") for n in range(60)]
     write_replica(tmp_path / "source", {"image_editing": many}, shape="columns")
-    pack(open_source(tmp_path / "source"), tmp_path / "out", ["image_editing"], PackOptions(row_group_bytes=1))  # a row group a row, all in one shard
+    pack(
+        open_source(tmp_path / "source"), tmp_path / "out", ["image_editing"], PackOptions(row_group_bytes=1)
+    )  # a row group a row, all in one shard
     hub.add_folder("org/packed", tmp_path / "out")
     shard = next((tmp_path / "out/data").rglob("*.parquet"))
     largest = max(pq.ParquetFile(shard).metadata.row_group(n).total_byte_size for n in range(len(many)))
     most = largest + 3 * repository.RANDOM_ACCESS_BLOCK_BYTES
     assert shard.stat().st_size > 1.5 * most
     next(iter(unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)))
-    assert sum(request.sent for request in hub.requests if request.path.endswith(shard.name) and request.status in (200, 206)) <= most
+    assert (
+        sum(
+            request.sent
+            for request in hub.requests
+            if request.path.endswith(shard.name) and request.status in (200, 206)
+        )
+        <= most
+    )
 
 
 def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):

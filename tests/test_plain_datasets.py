@@ -1,4 +1,6 @@
-"""What `pack` and `push` make is read by plain `datasets`, with none of our code: every config, streamed and not, from the Hub."""
+"""What `pack` and `push` make is read by plain `datasets`, with none of our code: every config, streamed and not, from
+the Hub.
+"""
 
 import hashlib
 import json
@@ -11,7 +13,8 @@ from tests.replicas import replica, truth
 from toolkit.cli.app import main
 from toolkit.tasks import CONFIGS
 
-# Streams are read to their end, and the process leaves without the interpreter's shutdown: datasets' own Parquet reader may abort there.
+# Streams are read to their end, and the process leaves without the interpreter's shutdown: datasets' own Parquet reader
+# may abort there.
 READER = """
 import hashlib, json, os, sys
 import datasets
@@ -48,11 +51,20 @@ def digest(row):
 @pytest.mark.timeout(180)
 def test_plain_datasets_reads_every_config_of_what_was_pushed(hub, tmp_path):
     source = replica(tmp_path / "source", "messages")
-    for arguments in (["pack", source, tmp_path / "packed", "--shard-size", 300_000], ["push", tmp_path / "packed", "loopback/uv", "--token", hub.token]):
+    for arguments in (
+        ["pack", source, tmp_path / "packed", "--shard-size", 300_000],
+        ["push", tmp_path / "packed", "loopback/uv", "--token", hub.token],
+    ):
         main_exits_with_zero([str(argument) for argument in arguments])
     script = tmp_path / "reader.py"
     script.write_text(READER)
-    done = subprocess.run([sys.executable, script, "loopback/uv", json.dumps(list(CONFIGS))], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, script, "loopback/uv", json.dumps(list(CONFIGS))],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     for config, tasks in CONFIGS.items():

@@ -53,7 +53,9 @@ def test_the_quadrant_matrix_counts_every_row_once(stats):
 
 
 def test_pictures_of_a_row_are_counted_by_role(stats):
-    heights = {bars.get_label(): [bar.get_height() for bar in bars][:3] for bars in drawn("roles", stats).axes[0].containers}
+    heights = {
+        bars.get_label(): [bar.get_height() for bar in bars][:3] for bars in drawn("roles", stats).axes[0].containers
+    }
     assert heights == {"input": [3, 0, 2], "intermediate": [3, 2, 0], "output": [3, 2, 0]}
 
 
@@ -66,7 +68,10 @@ def test_rows_with_many_pictures_are_drawn_together(stats):
 def test_width_and_height_stay_together_in_the_resolution_plot():
     sizes = [(64, 48), (30, 200), (500, 20)]
     images = tuple(picture("red", size=size) for size in sizes)
-    axes = drawn("resolution", collect([planted_row(0, images=images), planted_row(1, images=(EncodedImage(b"<html>", ""), *images))])).axes
+    axes = drawn(
+        "resolution",
+        collect([planted_row(0, images=images), planted_row(1, images=(EncodedImage(b"<html>", ""), *images))]),
+    ).axes
     assert axes[0].collections[0].get_offsets().tolist() == [list(size) for size in sizes * 2]
     assert sum(bar.get_height() for bar in axes[1].patches) == 6
 
@@ -130,7 +135,11 @@ def near(found, expected):
 def test_a_sheet_takes_what_cannot_be_decoded_and_any_text():
     row = planted_row(0, instruction="\ud800<script>\u202e" + "x" * 20_000, answer="")
     broken = replace(row, images=(EncodedImage(b"<svg/>", "x.svg"), *row.images[1:]))
-    assert contact_sheet("mm_reasoning_mm", [broken]).height > contact_sheet("mm_reasoning_mm", [row]).height > THUMBNAIL[1]
+    assert (
+        contact_sheet("mm_reasoning_mm", [broken]).height
+        > contact_sheet("mm_reasoning_mm", [row]).height
+        > THUMBNAIL[1]
+    )
     assert contact_sheet("cot_collection", [text_row(0, "hello")]).width == 1200
 
 
@@ -167,9 +176,16 @@ def test_stats_draws_counts_and_the_card_shows_what_was_drawn(run, tmp_path):
     assert "plots/" not in plain
     code, out, _ = run("stats", tmp_path / "packed", "--plots", tmp_path / "packed/plots", "--json")
     told = json.loads(out)
-    names = {f"{name}-{theme}.svg" for name in PLOTS for theme in ("light", "dark")} | {"sheet-mm_reasoning_mm.jpg", "sheet-cot_collection.jpg"}
+    names = {f"{name}-{theme}.svg" for name in PLOTS for theme in ("light", "dark")} | {
+        "sheet-mm_reasoning_mm.jpg",
+        "sheet-cot_collection.jpg",
+    }
     assert (code, {path.name for path in (tmp_path / "packed/plots").iterdir()}) == (0, names)
-    assert told["tasks"]["mm_reasoning_mm"]["roles_per_row"] == {"input": {"2": 2}, "intermediate": {"1": 2}, "output": {"1": 2}}
+    assert told["tasks"]["mm_reasoning_mm"]["roles_per_row"] == {
+        "input": {"2": 2},
+        "intermediate": {"1": 2},
+        "output": {"1": 2},
+    }
     with Image.open(tmp_path / "packed/plots/sheet-mm_reasoning_mm.jpg") as sheet:
         assert sheet.format == "JPEG"
     shown = run("card", tmp_path / "packed")[1]

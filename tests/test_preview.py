@@ -46,7 +46,9 @@ def page_of(tmp_path, monkeypatch):
 
     def make(*rows):
         out = tmp_path / "page.html"
-        by_task = {task: tuple(row for row in rows if row.task == task) for task in dict.fromkeys(row.task for row in rows)}
+        by_task = {
+            task: tuple(row for row in rows if row.task == task) for task in dict.fromkeys(row.task for row in rows)
+        }
         sampled = {task: Sampled(rows=listed, total=len(listed), is_uniform=True) for task, listed in by_task.items()}
         make.written = write_preview(out, sampled, source="made <b>by</b> hand", seed=0, per_task=8)
         return Page(out.read_text(encoding="utf-8"))
@@ -56,7 +58,9 @@ def page_of(tmp_path, monkeypatch):
 
 def shown(row):
     """The view of a row whose pictures need not be decoded."""
-    return view_row(row, lambda row, number: Shown(thumbnail=f"t{number}", full=f"f{number}", width_px=64, height_px=48))
+    return view_row(
+        row, lambda row, number: Shown(thumbnail=f"t{number}", full=f"f{number}", width_px=64, height_px=48)
+    )
 
 
 def near(found, expected):
@@ -81,7 +85,11 @@ def test_every_picture_is_shown_in_its_own_row_and_place(run, tmp_path, layout):
 
 def test_texts_and_pictures_follow_each_other_as_in_the_row():
     view = shown(planted_row(3))
-    order = [piece.lead if piece.kind == "text" else piece.number for message in view.messages for piece in (*message.rationale, *message.content)]
+    order = [
+        piece.lead if piece.kind == "text" else piece.number
+        for message in view.messages
+        for piece in (*message.rationale, *message.content)
+    ]
     assert order == [1, "first of 3", 2, "second, which?", "Let me think.", 3, "That was it.", "The answer:", 4]
     assert [picture.role for picture in view.pictures] == ["input", "input", "intermediate", "output"]
     assert [picture.alt for picture in view.pictures][2] == "intermediate picture 3 of row mrm-3"
@@ -101,7 +109,9 @@ def test_a_rationale_that_is_not_in_the_reply_is_shown_beside_it():
 
 
 def test_regions_are_drawn_in_percent_and_told_in_words(page_of):
-    row = planted_row(0, regions=(Region(1, (0.0, 0.25, 0.5, 1.0), "left | half"), Region(1, (0.5, 0.0, 1.0, 0.75), "x" * 60)))
+    row = planted_row(
+        0, regions=(Region(1, (0.0, 0.25, 0.5, 1.0), "left | half"), Region(1, (0.5, 0.0, 1.0, 0.75), "x" * 60))
+    )
     found = page_of(row).rows["mrm-0"]
     assert found["rects"] == [("0.0%", "25.0%", "50.0%", "75.0%"), ("50.0%", "0.0%", "50.0%", "75.0%")]
     assert "left | half" in found["text"]
@@ -110,7 +120,10 @@ def test_regions_are_drawn_in_percent_and_told_in_words(page_of):
 
 def test_a_caption_is_what_a_screen_reader_hears(page_of):
     row = planted_row(0, image_captions=("a red barn", "", "", ""))
-    assert [image["alt"] for image in page_of(row).rows["mrm-0"]["pictures"]][:2] == ["a red barn", "input picture 2 of row mrm-0"]
+    assert [image["alt"] for image in page_of(row).rows["mrm-0"]["pictures"]][:2] == [
+        "a red barn",
+        "input picture 2 of row mrm-0",
+    ]
 
 
 HOSTILE = {
@@ -134,16 +147,39 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_whatever_a_row_says_is_text(page_of, kind):
     text = HOSTILE[kind]
-    everywhere = {"image_captions": (text, "", "", ""), "source": text, "license": text, "provenance": json.dumps({"why": text}), "rationale": text}
-    messages = (Message("user", (Part("text", text), IMAGE_PART, IMAGE_PART)), Message("assistant", (IMAGE_PART, IMAGE_PART, Part("text", text))))
+    everywhere = {
+        "image_captions": (text, "", "", ""),
+        "source": text,
+        "license": text,
+        "provenance": json.dumps({"why": text}),
+        "rationale": text,
+    }
+    messages = (
+        Message("user", (Part("text", text), IMAGE_PART, IMAGE_PART)),
+        Message("assistant", (IMAGE_PART, IMAGE_PART, Part("text", text))),
+    )
     row = planted_row(0, messages=messages, regions=(Region(0, (0, 0, 1, 1), text),), **everywhere)
     harmless, page = page_of(planted_row(0, regions=(Region(0, (0, 0, 1, 1), "x"),))), page_of(row)
-    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in harmless.tags} | {"pre", "bdi", "p", "span", "details", "summary"}
+    assert {tag for tag, _ in page.tags} <= {tag for tag, _ in harmless.tags} | {
+        "pre",
+        "bdi",
+        "p",
+        "span",
+        "details",
+        "summary",
+    }
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    assert not [value for _, attributes in page.tags for name, value in attributes.items() if name in ("href", "src") and not re.match(r"#|data:image/", value)]
+    assert not [
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("href", "src") and not re.match(r"#|data:image/", value)
+    ]
     assert page.rows["mrm-0"]["text"].count(readable(text)) >= 6
-    assert all(near(colour_of(image["src"]), colour(0, place)) for place, image in enumerate(page.rows["mrm-0"]["pictures"]))
+    assert all(
+        near(colour_of(image["src"]), colour(0, place)) for place, image in enumerate(page.rows["mrm-0"]["pictures"])
+    )
 
 
 def test_what_turns_the_reading_order_or_cannot_be_written_is_spelt_out():
@@ -208,11 +244,16 @@ def test_pictures_and_parts_that_differ_in_number_are_all_told(page_of):
 
 def save(mode, kind, size=(40, 30), **options):
     buffer = io.BytesIO()
-    Image.new(mode, size, {"CMYK": (0, 255, 255, 0), "I;16": 0x8000, "P": 1}.get(mode, 128)).save(buffer, kind, **options)
+    Image.new(mode, size, {"CMYK": (0, 255, 255, 0), "I;16": 0x8000, "P": 1}.get(mode, 128)).save(
+        buffer, kind, **options
+    )
     return EncodedImage(buffer.getvalue(), f"x.{kind.lower()}")
 
 
-@pytest.mark.parametrize(("image", "expected"), [(save("CMYK", "JPEG"), (255, 0, 0)), (save("I;16", "PNG"), (128, 128, 128)), (save("L", "TIFF"), (128,) * 3)])
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [(save("CMYK", "JPEG"), (255, 0, 0)), (save("I;16", "PNG"), (128, 128, 128)), (save("L", "TIFF"), (128,) * 3)],
+)
 def test_unusual_pictures_are_shown_as_browsers_can(page_of, image, expected):
     page = page_of(planted_row(0, images=(image,) * 4))
     assert all(near(colour_of(each["src"]), expected) for each in page.rows["mrm-0"]["pictures"])
@@ -232,7 +273,12 @@ def test_the_policy_of_the_page_lets_exactly_its_own_script_and_style_through(pa
     for kind in ("script", "style"):
         digest = hashlib.sha256("".join(page.raw[kind]).encode()).digest()
         assert policy[f"{kind}-src"] == f"'sha256-{base64.b64encode(digest).decode()}'"
-    assert (policy["default-src"], policy["img-src"], policy["base-uri"], policy["form-action"]) == ("'none'", "data:", "'none'", "'none'")
+    assert (policy["default-src"], policy["img-src"], policy["base-uri"], policy["form-action"]) == (
+        "'none'",
+        "data:",
+        "'none'",
+        "'none'",
+    )
     assert not [attributes for _, attributes in page.tags if "style" in attributes]
 
 
@@ -252,7 +298,9 @@ def test_every_control_has_a_name_and_every_picture_a_text(page_of):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_text_keeps_its_contrast_in_light_and_dark(page_of, theme):
     style = page_of(text_row(0, "x")).raw["style"][0]
-    colours = dict(re.findall(r"--(\w[\w-]*): (#[0-9a-f]{6})", style.split(f" color-scheme: {theme};")[-1].partition("}")[0]))
+    colours = dict(
+        re.findall(r"--(\w[\w-]*): (#[0-9a-f]{6})", style.split(f" color-scheme: {theme};")[-1].partition("}")[0])
+    )
     for text in ("ink", "soft", "accent", "user", "assistant"):
         for paper in ("page", "card", "sunk"):
             assert contrast(colours[text], colours[paper]) >= 4.5, (text, paper)
@@ -310,8 +358,14 @@ def many(task, count):
 def test_a_packed_source_is_sampled_from_no_more_row_groups_than_needed(tmp_path, monkeypatch):
     write_packed(tmp_path / "packed", {"cot_collection": many("cot_collection", 60)})  # row groups of 2
     read, real = [], pq.ParquetFile.read_row_group
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda self, number, **options: read.append(number) or real(self, number, **options))
-    found = sample(open_source(tmp_path / "packed"), ["cot_collection"], rows=8, seed=0, skips=Skips())["cot_collection"]
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_group",
+        lambda self, number, **options: read.append(number) or real(self, number, **options),
+    )
+    found = sample(open_source(tmp_path / "packed"), ["cot_collection"], rows=8, seed=0, skips=Skips())[
+        "cot_collection"
+    ]
     assert (len(found.rows), found.total, len(read)) == (8, 60, 4)
 
 
@@ -319,7 +373,10 @@ def test_a_sample_is_drawn_by_its_seed_in_the_order_of_the_source(tmp_path):
     write_packed(tmp_path / "packed", {"cot_collection": many("cot_collection", 60)})
     source = open_source(tmp_path / "packed")
     drawn = [
-        [int(row.id.partition("-")[2]) for row in sample(source, ["cot_collection"], rows=12, seed=seed, skips=Skips())["cot_collection"].rows]
+        [
+            int(row.id.partition("-")[2])
+            for row in sample(source, ["cot_collection"], rows=12, seed=seed, skips=Skips())["cot_collection"].rows
+        ]
         for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -331,27 +388,42 @@ def test_a_sample_is_drawn_by_its_seed_in_the_order_of_the_source(tmp_path):
 def test_every_row_of_a_packed_source_is_as_likely(tmp_path):
     write_packed(tmp_path / "packed", {"cot_collection": many("cot_collection", 12)})
     source = open_source(tmp_path / "packed")
-    seen = {row.id for seed in range(40) for row in sample(source, ["cot_collection"], rows=2, seed=seed, skips=Skips())["cot_collection"].rows}
+    seen = {
+        row.id
+        for seed in range(40)
+        for row in sample(source, ["cot_collection"], rows=2, seed=seed, skips=Skips())["cot_collection"].rows
+    }
     assert len(seen) == 12
 
 
 def test_a_packed_folder_without_a_manifest_is_sampled_by_its_footers(tmp_path):
     write_packed(tmp_path / "packed", {"cot_collection": many("cot_collection", 10)})
     (tmp_path / "packed/MANIFEST.json").unlink()
-    found = sample(open_source(tmp_path / "packed"), ["cot_collection"], rows=4, seed=0, skips=Skips())["cot_collection"]
+    found = sample(open_source(tmp_path / "packed"), ["cot_collection"], rows=4, seed=0, skips=Skips())[
+        "cot_collection"
+    ]
     assert (len(found.rows), found.total) == (4, 10)
 
 
 def test_of_a_long_archive_only_the_front_is_read(tmp_path):
     write_replica(tmp_path / "source", {"image_generation": [one_picture(number) for number in range(40)]})
-    found = sample(open_source(tmp_path / "source"), ["image_generation"], rows=2, seed=0, skips=Skips())["image_generation"]
+    found = sample(open_source(tmp_path / "source"), ["image_generation"], rows=2, seed=0, skips=Skips())[
+        "image_generation"
+    ]
     assert (len(found.rows), found.total, found.is_uniform) == (2, None, False)
     assert all(int(row.id.partition("-")[2].partition("-")[0]) < 16 for row in found.rows)
 
 
 def one_picture(number):
     messages = (Message("user", (Part("text", f"draw {number}"),)), Message("assistant", (IMAGE_PART,)))
-    return planted_row(number, "image_generation", messages=messages, image_roles=("output",), rationale="", images=(picture(colour(number, 0)),))
+    return planted_row(
+        number,
+        "image_generation",
+        messages=messages,
+        image_roles=("output",),
+        rationale="",
+        images=(picture(colour(number, 0)),),
+    )
 
 
 def test_a_row_whose_picture_is_not_in_the_archive_is_kept_and_counted(run, tmp_path):
@@ -365,15 +437,25 @@ def test_a_row_whose_picture_is_not_in_the_archive_is_kept_and_counted(run, tmp_
     assert code == 0
     assert "3 rows of 1 tasks with 12 pictures; 1 cannot be shown" in " ".join(out.split())
     found = Page((tmp_path / "page.html").read_text()).rows["mrm-1"]
-    assert [near(colour_of(image["src"]), colour(1, place)) for image, place in zip(found["pictures"], (0, 1, 3), strict=True)] == [True] * 3
+    assert [
+        near(colour_of(image["src"]), colour(1, place))
+        for image, place in zip(found["pictures"], (0, 1, 3), strict=True)
+    ] == [True] * 3
     assert "No picture." in found["text"]
     code, out, _ = run("preview", tmp_path / "source", tmp_path / "page.html", "--json")
     told = json.loads(out)
-    assert (told["rows"], told["pictures"], len(told["problems"]), told["found"]) == ({"mm_reasoning_mm": 3}, 12, 1, {"missing_image": 1})
+    assert (told["rows"], told["pictures"], len(told["problems"]), told["found"]) == (
+        {"mm_reasoning_mm": 3},
+        12,
+        1,
+        {"missing_image": 1},
+    )
 
 
 def test_a_hub_dataset_is_previewed_by_name_and_by_url(run, hub, tmp_path):
-    write_packed(tmp_path / "packed", {"mm_reasoning_mm": [planted_row(0)], "cot_collection": many("cot_collection", 3)})
+    write_packed(
+        tmp_path / "packed", {"mm_reasoning_mm": [planted_row(0)], "cot_collection": many("cot_collection", 3)}
+    )
     hub.add_folder("org/uv", tmp_path / "packed")
     for source in ("org/uv", "hf://datasets/org/uv"):
         assert run("preview", source, tmp_path / "page.html")[0] == 0
@@ -386,7 +468,14 @@ def test_a_page_that_is_not_finished_leaves_the_old_one(tmp_path):
     out = tmp_path / "page.html"
     out.write_text("the old one")
     with pytest.raises(KeyboardInterrupt):
-        write_preview(out, {"mm_reasoning_mm": Sampled(rows=(planted_row(0),), total=1, is_uniform=True)}, source="x", seed=0, per_task=1, on_row=interrupted)
+        write_preview(
+            out,
+            {"mm_reasoning_mm": Sampled(rows=(planted_row(0),), total=1, is_uniform=True)},
+            source="x",
+            seed=0,
+            per_task=1,
+            on_row=interrupted,
+        )
     assert out.read_text() == "the old one"
     assert list(tmp_path.iterdir()) == [out]
 

@@ -1,4 +1,6 @@
-"""A preview in Chromium, driven by Selenium: what a reader sees, filters, pages through and enlarges. Skipped where the browser is not installed."""
+"""A preview in Chromium, driven by Selenium: what a reader sees, filters, pages through and enlarges. Skipped where the
+browser is not installed.
+"""
 
 import io
 import json
@@ -16,18 +18,25 @@ from toolkit.schema import EncodedImage, Region
 
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync "
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync "
     "--force-device-scale-factor=1 --force-color-profile=srgb --window-size=1100,900"
 )
 
 
 def rows():
     hostile = "\n".join(text for kind, text in HOSTILE.items() if kind != "surrogate")  # which Parquet cannot hold
-    bad = (planted_row(3).images[0], EncodedImage(b"<svg onload='document.title=1'/>", "x.svg"), *planted_row(3).images[2:])
+    bad = (
+        planted_row(3).images[0],
+        EncodedImage(b"<svg onload='document.title=1'/>", "x.svg"),
+        *planted_row(3).images[2:],
+    )
     return {
         "mm_reasoning_mm": [
             *(planted_row(number) for number in range(3)),
-            planted_row(3, images=bad, rationale="", origin="generated", regions=(Region(0, (0.25, 0.5, 0.75, 1.0), hostile),)),
+            planted_row(
+                3, images=bad, rationale="", origin="generated", regions=(Region(0, (0.25, 0.5, 0.75, 1.0), hostile),)
+            ),
         ],
         "cot_collection": [text_row(0, "a needle in a haystack"), text_row(1, hostile + "word " * 4000)],
     }
@@ -68,7 +77,9 @@ def find(page, selector):
 
 
 def visible(page):
-    return page.execute_script("return [...document.querySelectorAll('.row')].filter(row => row.checkVisibility()).map(row => row.id.slice(4))")
+    return page.execute_script(
+        "return [...document.querySelectorAll('.row')].filter(row => row.checkVisibility()).map(row => row.id.slice(4))"
+    )
 
 
 def press(page, keys):
@@ -102,19 +113,29 @@ def test_nothing_runs_nothing_is_asked_for_and_nothing_is_wrong(browser, path):
     for picture in find(browser, "img"):
         browser.execute_script("arguments[0].scrollIntoView()", picture)
     seen = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {message["params"]["request"]["url"].partition(",")[0] for message in seen if message["method"] == "Network.requestWillBeSent"}
+    urls = {
+        message["params"]["request"]["url"].partition(",")[0]
+        for message in seen
+        if message["method"] == "Network.requestWillBeSent"
+    }
     assert {unquote(url) for url in urls} <= {path.as_uri(), "data:image/webp;base64", "data:image/svg+xml;base64"}
     assert path.as_uri() in urls
     assert browser.get_log("browser") == []
     assert "UnifiedVisual preview" in browser.title
     assert (
-        browser.execute_script("return document.scripts.length + document.querySelectorAll('main script, main iframe, main a:not([href^=\"#\"])').length") == 1
+        browser.execute_script(
+            "return document.scripts.length + document.querySelectorAll('main script, main iframe, main "
+            'a:not([href^="#"])\').length'
+        )
+        == 1
     )
 
 
 def test_the_policy_stops_markup_that_would_get_in(browser, path):
     broken = path.with_name("broken.html")
-    intruder = "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'><iframe src='data:text/html,x'></iframe>"
+    intruder = (
+        "<script>window.ran = 1</script><img src=x onerror='window.ran = 1'><iframe src='data:text/html,x'></iframe>"
+    )
     broken.write_text(path.read_text().replace("</main>", f"{intruder}</main>"))
     browser.get(broken.as_uri())
     assert browser.execute_script("return window.ran") is None
@@ -124,7 +145,10 @@ def test_the_policy_stops_markup_that_would_get_in(browser, path):
 
 def test_filters_hide_rows_and_say_how_many_are_left(page):
     assert len(visible(page)) == 6
-    page.execute_script("const s = document.forms[0].elements.task; s.value = 'cot_collection'; s.dispatchEvent(new Event('input', {bubbles: true}))")
+    page.execute_script(
+        "const s = document.forms[0].elements.task; s.value = 'cot_collection'; s.dispatchEvent(new Event('input', "
+        "{bubbles: true}))"
+    )
     assert visible(page) == ["cc-0", "cc-1"]
     find(page, "input[name=text]")[0].send_keys("NEEDLE hay")
     assert (visible(page), find(page, ".count")[0].text) == (["cc-0"], "1 of 6 rows")
@@ -132,9 +156,14 @@ def test_filters_hide_rows_and_say_how_many_are_left(page):
     assert (visible(page), find(page, ".nothing")[0].is_displayed()) == ([], True)
 
 
-@pytest.mark.parametrize(("name", "value", "left"), [("origin", "generated", ["mrm-3"]), ("quadrant", "text-text", ["cc-0", "cc-1"])])
+@pytest.mark.parametrize(
+    ("name", "value", "left"), [("origin", "generated", ["mrm-3"]), ("quadrant", "text-text", ["cc-0", "cc-1"])]
+)
 def test_a_filter_keeps_the_rows_of_its_kind(page, name, value, left):
-    page.execute_script(f"const s = document.forms[0].elements.{name}; s.value = '{value}'; s.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    page.execute_script(
+        f"const s = document.forms[0].elements.{name}; s.value = '{value}'; s.dispatchEvent(new Event('input', "
+        f"{{bubbles: true}}))"
+    )
     assert visible(page) == left
 
 
@@ -164,8 +193,13 @@ def test_a_click_enlarges_a_picture_with_its_boxes_and_escape_closes_it(page):
     (large,) = find(page, "#viewer[open] img")
     assert (large.size["width"], large.size["height"]) == (128, 96)
     assert near(Image.open(io.BytesIO(large.screenshot_as_png)).convert("RGB").getpixel((10, 10)), colour(3, 0))
-    frame, box = (page.execute_script("return arguments[0].getBoundingClientRect().toJSON()", each) for each in (large, find(page, "#viewer rect")[0]))
-    assert (box["x"] - frame["x"], box["y"] - frame["y"], box["width"], box["height"]) == pytest.approx((32, 48, 64, 48), abs=0.6)
+    frame, box = (
+        page.execute_script("return arguments[0].getBoundingClientRect().toJSON()", each)
+        for each in (large, find(page, "#viewer rect")[0])
+    )
+    assert (box["x"] - frame["x"], box["y"] - frame["y"], box["width"], box["height"]) == pytest.approx(
+        (32, 48, 64, 48), abs=0.6
+    )
     press(page, Keys.ESCAPE)
     assert find(page, "#viewer[open]") == []
     assert page.execute_script("return document.activeElement.className") == "zoom"  # focus comes back
@@ -199,7 +233,9 @@ def test_a_long_text_is_folded_until_it_is_asked_for(page):
 
 @pytest.mark.parametrize("width", [390, 768])
 def test_a_small_screen_needs_no_sideways_scrolling(page, width):
-    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    )
     try:
         assert page.execute_script("return document.documentElement.scrollWidth") == width
     finally:

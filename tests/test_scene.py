@@ -27,11 +27,26 @@ SCENES = [sample_scene(Stream("test", index)) for index in range(40)]
 
 
 def thing(id, shape, colour, x, y, *, size="medium", place="centre", **more):
-    return Thing(id=id, shape=shape, colour=colour, size=size, pattern="plain", place=place, x=x, y=y, r=0.08, rgb=STYLES["storybook"].fills[colour], **more)
+    return Thing(
+        id=id,
+        shape=shape,
+        colour=colour,
+        size=size,
+        pattern="plain",
+        place=place,
+        x=x,
+        y=y,
+        r=0.08,
+        rgb=STYLES["storybook"].fills[colour],
+        **more,
+    )
 
 
 TWO = Scene(
-    things=(thing("t1", "star", "red", 0.19, 0.19, place="top left"), thing("t2", "star", "blue", 0.81, 0.5, place="right")),
+    things=(
+        thing("t1", "star", "red", 0.19, 0.19, place="top left"),
+        thing("t2", "star", "blue", 0.81, 0.5, place="right"),
+    ),
     background="plain",
     style="storybook",
 )
@@ -57,13 +72,20 @@ def test_shuffled_keeps_every_item():
     assert sorted(Stream(0).shuffled(range(20))) == list(range(20))
 
 
-@pytest.mark.parametrize(("rgb", "expected"), [((255, 255, 255), (100, 0, 0)), ((255, 0, 0), (53.24, 80.09, 67.20)), ((0, 0, 255), (32.30, 79.19, -107.86))])
+@pytest.mark.parametrize(
+    ("rgb", "expected"),
+    [((255, 255, 255), (100, 0, 0)), ((255, 0, 0), (53.24, 80.09, 67.20)), ((0, 0, 255), (32.30, 79.19, -107.86))],
+)
 def test_lab_of_known_colours(rgb, expected):
     assert lab(Rgb(*rgb)) == pytest.approx(expected, abs=0.02)
 
 
 def test_every_style_draws_its_colours_clearly():
-    assert all(margin(fill, name) >= MIN_MARGIN and difference(fill, style.ground) >= 25 for style in STYLES.values() for name, fill in style.fills.items())
+    assert all(
+        margin(fill, name) >= MIN_MARGIN and difference(fill, style.ground) >= 25
+        for style in STYLES.values()
+        for name, fill in style.fills.items()
+    )
 
 
 def test_margin_is_negative_for_a_wrong_name():
@@ -85,7 +107,11 @@ def test_scenes_pass_every_gate():
 
 def test_gates_name_what_is_wrong():
     spoilt = replace(TWO, things=(replace(TWO.things[0], rgb=Rgb(120, 120, 120)), replace(TWO.things[1], x=0.99)))
-    assert list(flaws(spoilt))[:3] == ["t1 is not clearly red", "t2 is too near the edge", "t2 is not clearly in its place"]
+    assert list(flaws(spoilt))[:3] == [
+        "t1 is not clearly red",
+        "t2 is too near the edge",
+        "t2 is not clearly in its place",
+    ]
 
 
 def test_scene_survives_json():
@@ -95,17 +121,28 @@ def test_scene_survives_json():
 def test_captions_read_back_to_the_graph():
     for number, scene in enumerate(SCENES * 10):
         read = read_caption(caption(scene, Stream("caption", number)))
-        assert ([tuple(found) for found in read.things], read.background, read.style) == (told(scene), scene.background, scene.style)
+        assert ([tuple(found) for found in read.things], read.background, read.style) == (
+            told(scene),
+            scene.background,
+            scene.style,
+        )
 
 
 def test_pictures_read_back_to_the_graph():
     for scene in SCENES:
         read = read_picture(render(scene))
-        assert ([tuple(found) for found in read.things], read.background, read.style) == (told(scene), scene.background, scene.style)
+        assert ([tuple(found) for found in read.things], read.background, read.style) == (
+            told(scene),
+            scene.background,
+            scene.style,
+        )
 
 
 def test_reader_understands_a_caption_written_by_hand():
-    text = "A neon picture on a dotted background, with two small red fish in the top left and a big blue circle with a little green moon inside on the right."
+    text = (
+        "A neon picture on a dotted background, with two small red fish in the top left and a big blue circle "
+        "with a little green moon inside on the right."
+    )
     assert read_caption(text).things == (
         ReadThing("large", "plain", "blue", "circle", "right", ""),
         ReadThing("small", "plain", "green", "moon", "right", "blue circle"),
@@ -115,7 +152,10 @@ def test_reader_understands_a_caption_written_by_hand():
 
 
 def test_reader_places_rows():
-    assert [thing.place for thing in read_things("The bottom row shows a red star on the left and a big blue boat in the middle.")] == ["bottom left", "bottom"]
+    assert [
+        thing.place
+        for thing in read_things("The bottom row shows a red star on the left and a big blue boat in the middle.")
+    ] == ["bottom left", "bottom"]
 
 
 def test_reader_refuses_a_thing_without_place():
@@ -169,11 +209,19 @@ def test_program_refuses_an_ambiguous_question():
 def test_program_counts_and_cites():
     outcome = run((("select", Kind(shape="star")), ("count",)), TWO)
     assert (outcome.answer, [step.ids for step in outcome.steps]) == ("2", [("t1",), ("t2",), ("t1", "t2")])
-    assert " ".join(step.text for step in outcome.steps) == "In the top left there is a red star. On the right there is a blue star. That makes two stars."
+    assert (
+        " ".join(step.text for step in outcome.steps)
+        == "In the top left there is a red star. On the right there is a blue star. That makes two stars."
+    )
 
 
 def test_wish_is_granted():
-    wish = Wish(fixed=(Fixed(Kind(shape="circle", place="left"), Kind(shape="fish")),), avoid=(Kind(shape="circle"),), style="neon", background="grid")
+    wish = Wish(
+        fixed=(Fixed(Kind(shape="circle", place="left"), Kind(shape="fish")),),
+        avoid=(Kind(shape="circle"),),
+        style="neon",
+        background="grid",
+    )
     for index in range(20):
         scene = sample_scene(Stream("wish", index), wish)
         circles = [thing for thing in scene.things if thing.shape == "circle" and not thing.inside]

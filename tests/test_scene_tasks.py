@@ -57,7 +57,11 @@ def test_count_agrees_with_the_picture():
     for index in range(20):
         scene, question, outcome = ask(Stream("count", index), "count")
         wanted = question.program[0][1].named()
-        found = [thing for thing in read_picture(render(scene)).things if all(getattr(thing, name) == value for name, value in wanted.items())]
+        found = [
+            thing
+            for thing in read_picture(render(scene)).things
+            if all(getattr(thing, name) == value for name, value in wanted.items())
+        ]
         assert outcome.answer == str(len(found))
 
 
@@ -87,7 +91,9 @@ def test_spoilt_pictures_show_the_wrong_graph(kind):
 
 def test_briefs_name_no_shape_colour_or_style():
     for index in range(100):
-        words = set(sample_brief(Stream("brief", index)).instruction.lower().replace(",", " ").replace(".", " ").split())
+        words = set(
+            sample_brief(Stream("brief", index)).instruction.lower().replace(",", " ").replace(".", " ").split()
+        )
         assert not words & {*SHAPES, *COLOURS, *STYLES}
 
 
@@ -137,7 +143,9 @@ def test_clock_adds_up():
         problem = sample_problem(Stream("clock", index), "clock")
         start, _, end = problem.facts["minutes"]
         words = problem.question.split("?")[0].replace(".", "").split()
-        hours, minutes = ([int(word) for word, unit in pairwise(words) if unit.startswith(name)] for name in ("hour", "minute"))
+        hours, minutes = (
+            [int(word) for word, unit in pairwise(words) if unit.startswith(name)] for name in ("hour", "minute")
+        )
         assert (start + 60 * sum(hours) + sum(minutes)) % 720 == end
 
 
@@ -154,7 +162,9 @@ def test_planted_document_defects_are_found_and_no_others(planted):
     for index in range(4):
         document = sample_document(Stream("document", index), planted)
         assert document.defect == planted
-        assert find_defects(document.question, [(p.text, render(p.scene) if p.scene else None) for p in document.passages]) == ({planted} if planted else set())
+        assert find_defects(
+            document.question, [(p.text, render(p.scene) if p.scene else None) for p in document.passages]
+        ) == ({planted} if planted else set())
 
 
 @pytest.mark.parametrize("task", SAMPLERS)
@@ -164,7 +174,9 @@ def test_rows_keep_the_rules_and_say_how_they_were_made(task):
         check_row(row)
         made = json.loads(row.provenance)
         assert (row.origin, made["recipe"], made["seed"], made["index"]) == ("procedural", f"scene/{task}", 3, index)
-        assert [digest(np.asarray(Image.open(io.BytesIO(image.bytes)))) for image in row.images] == made["pixels_sha256"]
+        assert [digest(np.asarray(Image.open(io.BytesIO(image.bytes)))) for image in row.images] == made[
+            "pixels_sha256"
+        ]
         assert row.instruction
         assert row.answer
         assert all(row.image_captions)
@@ -175,7 +187,9 @@ def test_rows_are_a_function_of_seed_and_index(task):
     one = sample(task, seed=0, index=5)
     assert one == sample(task, seed=0, index=5)
     assert one.id != sample(task, seed=1, index=5).id
-    assert replace(one, id="", images=(), provenance="{}") != replace(sample(task, seed=1, index=5), id="", images=(), provenance="{}")
+    assert replace(one, id="", images=(), provenance="{}") != replace(
+        sample(task, seed=1, index=5), id="", images=(), provenance="{}"
+    )
 
 
 def test_rows_can_be_redrawn_from_their_provenance():
@@ -189,7 +203,9 @@ def test_close_ups_are_cut_from_the_input():
     whole, detail = (np.asarray(Image.open(io.BytesIO(image.bytes))) for image in row.images[:2])
     height, width = detail.shape[:2]
     windows = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (height, width))
-    corners = np.argwhere((windows[:, :, :: height - 1, :: width - 1] == detail[:: height - 1, :: width - 1, 0]).all(axis=(2, 3)))
+    corners = np.argwhere(
+        (windows[:, :, :: height - 1, :: width - 1] == detail[:: height - 1, :: width - 1, 0]).all(axis=(2, 3))
+    )
     assert any((whole[y : y + height, x : x + width] == detail).all() for y, x in corners)
 
 
@@ -204,7 +220,9 @@ def last_drawing(problem):
 
 def test_drawings_of_told_problems_read_back():
     for index in range(6):
-        row, chart, clock, path = (sample_problem(Stream("drawing", index), kind) for kind in ("row", "chart", "clock", "path"))
+        row, chart, clock, path = (
+            sample_problem(Stream("drawing", index), kind) for kind in ("row", "chart", "clock", "path")
+        )
         assert read_row(last_drawing(row)) == row.facts["order"]
         assert read_chart(last_drawing(chart)) == (chart.facts["amounts"], DAYS.index(chart.answer))
         assert read_clock(last_drawing(clock)) == clock.facts["minutes"][-1]

@@ -26,7 +26,9 @@ ROW = Row(
     quadrant="mm-mm",
     messages=(
         Message("user", (IMAGE_PART, Part("text", "What does a literal <image> tag look like? Make it night."))),
-        Message("assistant", (Part("text", "The sky turns dark."), IMAGE_PART, Part("text", "Then the stars."), IMAGE_PART)),
+        Message(
+            "assistant", (Part("text", "The sky turns dark."), IMAGE_PART, Part("text", "Then the stars."), IMAGE_PART)
+        ),
     ),
     images=(EncodedImage(b"in", "a.png"), EncodedImage(b"mid", "b.png"), EncodedImage(b"out", "c.jpg")),
     image_roles=("input", "intermediate", "output"),
@@ -87,4 +89,7 @@ def test_quadrant_counts_a_system_picture_as_input():
 
 
 def test_text_of_joins_parts_and_turns():
-    assert text_of((*ROW.messages, *ROW.messages), "assistant") == "The sky turns dark.\nThen the stars.\n\nThe sky turns dark.\nThen the stars."
+    assert (
+        text_of((*ROW.messages, *ROW.messages), "assistant")
+        == "The sky turns dark.\nThen the stars.\n\nThe sky turns dark.\nThen the stars."
+    )

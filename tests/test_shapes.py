@@ -20,29 +20,60 @@ def contents(record, *, quadrant="mm-mm", placeholder="<image>", **columns):
 LLAVA = [{"from": "human", "value": "<image>\nMake it night."}, {"from": "gpt", "value": "Dark now:<image>"}]
 
 
-@pytest.mark.parametrize("turns", [LLAVA, json.dumps(LLAVA), [{"role": "user", "content": t["value"]} if t["from"] == "human" else t for t in LLAVA]])
-@pytest.mark.parametrize("images", [["a.png", "b.png"], '["a.png", "b.png"]', [{"path": "a.png", "bytes": None}, {"path": "b.png", "bytes": None}]])
+@pytest.mark.parametrize(
+    "turns",
+    [LLAVA, json.dumps(LLAVA), [{"role": "user", "content": t["value"]} if t["from"] == "human" else t for t in LLAVA]],
+)
+@pytest.mark.parametrize(
+    "images",
+    [["a.png", "b.png"], '["a.png", "b.png"]', [{"path": "a.png", "bytes": None}, {"path": "b.png", "bytes": None}]],
+)
 def test_placeholders_take_the_columns_pictures_in_reading_order(turns, images):
-    assert contents({"t": turns, "i": images}, turns="t", images=("i",)) == [("user", [A, "\nMake it night."]), ("assistant", ["Dark now:", B])]
+    assert contents({"t": turns, "i": images}, turns="t", images=("i",)) == [
+        ("user", [A, "\nMake it night."]),
+        ("assistant", ["Dark now:", B]),
+    ]
 
 
 def test_typed_parts_name_their_pictures_and_a_tag_in_the_text_stays_text():
     turns = [
         {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "What is an <image> tag?"}, {"type": "image", "image": "a.png", "text": None}]},
-        {"role": "assistant", "content": [{"type": "image_url", "image_url": {"url": "b.png"}}, {"type": "text", "text": "This."}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is an <image> tag?"},
+                {"type": "image", "image": "a.png", "text": None},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [{"type": "image_url", "image_url": {"url": "b.png"}}, {"type": "text", "text": "This."}],
+        },
     ]
-    assert contents({"t": turns}, turns="t") == [("system", ["Be brief."]), ("user", ["What is an <image> tag?", A]), ("assistant", [B, "This."])]
+    assert contents({"t": turns}, turns="t") == [
+        ("system", ["Be brief."]),
+        ("user", ["What is an <image> tag?", A]),
+        ("assistant", [B, "This."]),
+    ]
 
 
 def test_typed_parts_without_names_take_the_columns_pictures_and_tags_stay_text():
-    turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "An <image> tag?"}]}, {"role": "assistant", "content": "Yes."}]
-    assert contents({"t": turns, "i": ["a.png"]}, turns="t", images=("i",)) == [("user", [A, "An <image> tag?"]), ("assistant", ["Yes."])]
+    turns = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "An <image> tag?"}]},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    assert contents({"t": turns, "i": ["a.png"]}, turns="t", images=("i",)) == [
+        ("user", [A, "An <image> tag?"]),
+        ("assistant", ["Yes."]),
+    ]
 
 
 def test_a_text_task_keeps_every_tag_as_text():
     record = {"q": "Explain <image> tags.", "a": "[1, 2] and {3}"}
-    assert contents(record, quadrant="text-text", prompt="q", answer="a") == [("user", ["Explain <image> tags."]), ("assistant", ["[1, 2] and {3}"])]
+    assert contents(record, quadrant="text-text", prompt="q", answer="a") == [
+        ("user", ["Explain <image> tags."]),
+        ("assistant", ["[1, 2] and {3}"]),
+    ]
 
 
 def test_numbered_placeholders_may_come_in_any_order_and_again():
@@ -52,13 +83,18 @@ def test_numbered_placeholders_may_come_in_any_order_and_again():
 
 
 def test_a_placeholder_may_hold_the_path():
-    assert contents({"q": "<img>a.png</img>Which?", "a": "That."}, placeholder="<img>path</img>", prompt="q", answer="a")[0] == ("user", [A, "Which?"])
+    assert contents(
+        {"q": "<img>a.png</img>Which?", "a": "That."}, placeholder="<img>path</img>", prompt="q", answer="a"
+    )[0] == ("user", [A, "Which?"])
 
 
 def test_columns_of_each_side_place_their_pictures_without_placeholders():
     record = {"edit_prompt": "Night.", "src": "a.png", "dst": {"path": "x/b.png"}, "answer": None}
     expected = [("user", [A, "Night."]), ("assistant", [Reference("x/b.png")])]
-    assert contents(record, prompt="edit_prompt", answer="answer", prompt_images=("src",), answer_images=("dst",)) == expected
+    assert (
+        contents(record, prompt="edit_prompt", answer="answer", prompt_images=("src",), answer_images=("dst",))
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,13 +106,22 @@ def test_columns_of_each_side_place_their_pictures_without_placeholders():
     ],
 )
 def test_the_quadrant_places_pictures_no_placeholder_places(quadrant, images, expected):
-    assert contents({"q": "q", "a": "a", "i": images}, quadrant=quadrant, prompt="q", answer="a", images=("i",)) == expected
+    assert (
+        contents({"q": "q", "a": "a", "i": images}, quadrant=quadrant, prompt="q", answer="a", images=("i",))
+        == expected
+    )
 
 
 def test_rationale_and_answer_meet_at_an_empty_line_but_not_beside_a_picture():
     columns = {"prompt": "q", "rationale": "r", "answer": "a", "images": ("i",)}
-    assert contents({"q": "q", "r": "Why.", "a": "So.", "i": []}, quadrant="text-text", **columns)[1] == ("assistant", ["Why.\n\nSo."])
-    assert contents({"q": "q", "r": "Why:<image>", "a": "So.", "i": "a.png"}, **columns)[1] == ("assistant", ["Why:", A, "So."])
+    assert contents({"q": "q", "r": "Why.", "a": "So.", "i": []}, quadrant="text-text", **columns)[1] == (
+        "assistant",
+        ["Why.\n\nSo."],
+    )
+    assert contents({"q": "q", "r": "Why:<image>", "a": "So.", "i": "a.png"}, **columns)[1] == (
+        "assistant",
+        ["Why:", A, "So."],
+    )
 
 
 def test_embedded_bytes_are_taken_with_their_name_and_caption():
@@ -90,9 +135,17 @@ def test_captions_are_aligned_with_the_pictures():
 
 
 def test_llava_cot_sections_tell_rationale_from_answer_and_stay_in_the_turn():
-    text = "<SUMMARY> s </SUMMARY>\n\n<CAPTION>c</CAPTION>\n\n<REASONING>r</REASONING>\n\n<CONCLUSION>\nYes\n</CONCLUSION>"
+    text = (
+        "<SUMMARY> s </SUMMARY>\n\n<CAPTION>c</CAPTION>\n\n<REASONING>r</REASONING>\n\n<CONCLUSION>\nYes\n</CONCLUSION>"
+    )
     turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": text}]
-    draft = read_draft({"t": turns, "i": "a.png"}, shape="turns", columns=Columns(turns="t", images=("i",)), placeholder="<image>", quadrant="mm-text")
+    draft = read_draft(
+        {"t": turns, "i": "a.png"},
+        shape="turns",
+        columns=Columns(turns="t", images=("i",)),
+        placeholder="<image>",
+        quadrant="mm-text",
+    )
     assert (draft.rationale, draft.answer) == ("s\n\nc\n\nr", "Yes")
     assert draft.turns[1].content == (text,)
 
@@ -103,7 +156,11 @@ def test_llava_cot_sections_tell_rationale_from_answer_and_stay_in_the_turn():
         ("placeholder_mismatch", {"t": LLAVA, "i": ["a.png"]}, {"turns": "t", "images": ("i",)}),
         ("placeholder_mismatch", {"t": LLAVA, "i": ["a.png", "b.png", "c.png"]}, {"turns": "t", "images": ("i",)}),
         ("placeholder_mismatch", {"t": LLAVA}, {"turns": "t"}),
-        ("placeholder_mismatch", {"q": "q", "a": "a", "i": ["a.png", "b.png", "c.png"]}, {"prompt": "q", "answer": "a", "images": ("i",)}),
+        (
+            "placeholder_mismatch",
+            {"q": "q", "a": "a", "i": ["a.png", "b.png", "c.png"]},
+            {"prompt": "q", "answer": "a", "images": ("i",)},
+        ),
         ("bad_shape", {"t": "not turns"}, {"turns": "t"}),
         ("bad_shape", {"t": []}, {"turns": "t"}),
         ("bad_shape", {"t": ["turn"]}, {"turns": "t"}),
@@ -111,7 +168,11 @@ def test_llava_cot_sections_tell_rationale_from_answer_and_stay_in_the_turn():
         ("bad_shape", {"t": [{"role": "user", "content": [{"type": "video"}]}]}, {"turns": "t"}),
         ("bad_shape", {"t": [{"role": "user", "content": [3]}]}, {"turns": "t"}),
         ("unknown_role", {"t": [{"role": "wizard", "content": "x"}]}, {"turns": "t"}),
-        ("caption_mismatch", {"q": "<image>", "a": "a", "i": "a.png", "c": ["x", "y"]}, {"prompt": "q", "answer": "a", "images": ("i",), "captions": "c"}),
+        (
+            "caption_mismatch",
+            {"q": "<image>", "a": "a", "i": "a.png", "c": ["x", "y"]},
+            {"prompt": "q", "answer": "a", "images": ("i",), "captions": "c"},
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_kind(kind, record, columns):
@@ -120,7 +181,15 @@ def test_what_does_not_fit_is_refused_by_kind(kind, record, columns):
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize(("text", "named"), [("<image_1>", "a"), ("<image_3> <image_1> <image_2>", "b"), ("<image_0> <image_1>", "c")])
+@pytest.mark.parametrize(
+    ("text", "named"), [("<image_1>", "a"), ("<image_3> <image_1> <image_2>", "b"), ("<image_0> <image_1>", "c")]
+)
 def test_numbered_placeholders_must_name_every_picture(text, named):
     with pytest.raises(RowError, match="placeholders name pictures"):
-        contents({"q": text, "a": "a", "i": ["a.png", "b.png"]}, placeholder="<image_1>", prompt="q", answer="a", images=("i",))
+        contents(
+            {"q": text, "a": "a", "i": ["a.png", "b.png"]},
+            placeholder="<image_1>",
+            prompt="q",
+            answer="a",
+            images=("i",),
+        )

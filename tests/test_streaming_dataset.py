@@ -75,14 +75,22 @@ def test_pictures_of_local_shards_are_not_held_in_memory(demo):
 
 
 @pytest.mark.parametrize(
-    "options", [{"compression": "zstd"}, {"use_dictionary": True}, {"write_batch_size": 1, "data_page_size": 1000}, {"data_page_version": "2.0"}]
+    "options",
+    [
+        {"compression": "zstd"},
+        {"use_dictionary": True},
+        {"write_batch_size": 1, "data_page_size": 1000},
+        {"data_page_version": "2.0"},
+    ],
 )
 def test_any_way_of_writing_parquet_is_read(tmp_path, options):
     from tests.packed import split
 
     rows = truth()["image_editing"]
     folder = write_packed(tmp_path / "packed", {"image_editing": split([*rows, *rows], 5, 2)}, **options)
-    assert [row["images"] for row in StreamingDataset(folder, shuffle=False, decode=None)] == [row.to_dict()["images"] for row in [*rows, *rows]]
+    assert [row["images"] for row in StreamingDataset(folder, shuffle=False, decode=None)] == [
+        row.to_dict()["images"] for row in [*rows, *rows]
+    ]
 
 
 def test_only_the_columns_asked_for_are_there(demo):
@@ -93,7 +101,9 @@ def test_only_the_columns_asked_for_are_there(demo):
 def test_threads_change_nothing(demo):
     one, four = (list(StreamingDataset(demo, image_size=16, threads=threads)) for threads in (1, 4))
     assert [row["id"] for row in one] == [row["id"] for row in four]
-    assert all(torch.equal(a, b) for x, y in zip(one, four, strict=True) for a, b in zip(x["images"], y["images"], strict=True))
+    assert all(
+        torch.equal(a, b) for x, y in zip(one, four, strict=True) for a, b in zip(x["images"], y["images"], strict=True)
+    )
 
 
 def test_epochs_differ_and_hold_every_row(numbers):
@@ -154,7 +164,10 @@ def test_a_resumed_epoch_is_followed_by_whole_ones(numbers):
 
 
 def test_mixtures_resume_and_report(numbers, tmp_path):
-    parts = [Component(path=str(numbers), weight=3), Component(path=str(pack_numbers(tmp_path / "b", [[100, 100]], prefix="b")), weight=1)]
+    parts = [
+        Component(path=str(numbers), weight=3),
+        Component(path=str(pack_numbers(tmp_path / "b", [[100, 100]], prefix="b")), weight=1),
+    ]
     whole = ids(StreamingDataset(parts, columns=["id"], stop=4000))
     assert sum(id_.startswith("b") for id_ in whole) == 1000
     one, other = (StreamingDataset(parts, columns=["id"], stop=4000) for _ in range(2))
@@ -162,7 +175,10 @@ def test_mixtures_resume_and_report(numbers, tmp_path):
     first = [next(iterator)["id"] for _ in range(1234)]
     other.load_state_dict(one.state_dict())
     assert first + ids(other) == whole
-    assert [(line["weight"], line["drawn"], line["realised"]) for line in one.proportions()] == [(3, 3000, 0.75), (1, 1000, 0.25)]
+    assert [(line["weight"], line["drawn"], line["realised"]) for line in one.proportions()] == [
+        (3, 3000, 0.75),
+        (1, 1000, 0.25),
+    ]
 
 
 def test_proportions_are_those_of_a_mixture(numbers):
@@ -174,7 +190,9 @@ def test_a_bad_picture_names_its_row(tmp_path):
     folder = write_packed(tmp_path / "bad", {"llava_cot": [[numbered(["lc-1"], "llava_cot", b"<html>")]]})
     with pytest.raises(ImageError, match=r"llava_cot: row 'lc-1': images\[0\]: an HTML page"):
         list(StreamingDataset(folder))
-    with pytest.raises(ImageError, match=r"train-00000-of-00001.parquet: row group 0, row 0: images\[0\]: an HTML page"):
+    with pytest.raises(
+        ImageError, match=r"train-00000-of-00001.parquet: row group 0, row 0: images\[0\]: an HTML page"
+    ):
         list(StreamingDataset(folder, columns=["images"]))
 
 
@@ -196,7 +214,9 @@ def test_the_layout_as_published_is_to_be_packed_first(tmp_path):
 
 
 def test_a_config_without_rows_lists_what_is_there(demo):
-    with pytest.raises(UnifiedVisualError, match="no rows of config 'mm_internet'; it has: image_editing, llava_cot, cot_collection"):
+    with pytest.raises(
+        UnifiedVisualError, match="no rows of config 'mm_internet'; it has: image_editing, llava_cot, cot_collection"
+    ):
         StreamingDataset(demo, "mm_internet")
 
 
@@ -212,7 +232,9 @@ def test_unknown_names_are_refused(demo):
 def test_a_shard_that_is_not_that_of_the_manifest_is_refused(tmp_path):
     folder = pack_numbers(tmp_path / "a", [[5, 5]])
     manifest = (folder / "MANIFEST.json").read_text()
-    (folder / "MANIFEST.json").write_text(manifest.replace('"row_groups": [\n    5,\n    5', '"row_groups": [\n    5,\n    4'))
+    (folder / "MANIFEST.json").write_text(
+        manifest.replace('"row_groups": [\n    5,\n    5', '"row_groups": [\n    5,\n    4')
+    )
     with pytest.raises(ShardError, match="row group 1: 5 rows; the manifest says 4 rows"):
         list(StreamingDataset(folder))
 
@@ -226,14 +248,22 @@ for row in StreamingDataset({str(demo)!r}, threads=2):
     print(row["id"] != "", flush=True)
     {leave}
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_row_dataset_reads_rows_by_number(numbers):
     dataset = RowDataset(numbers, columns=["id"])
     assert len(dataset) == 1400
-    assert [dataset[number]["id"] for number in (0, 299, 300, 1399, -1)] == ["n-0", "n-299", "n-300", "n-1399", "n-1399"]
+    assert [dataset[number]["id"] for number in (0, 299, 300, 1399, -1)] == [
+        "n-0",
+        "n-299",
+        "n-300",
+        "n-1399",
+        "n-1399",
+    ]
     with pytest.raises(IndexError):
         dataset[1400]
 

@@ -20,8 +20,12 @@ SIZES = [(64, 64), (97, 61), (61, 97), (333, 200)]
 def noise(width: int, height: int) -> Image.Image:
     """Smooth with some grain, so that both chroma and edges matter."""
     chance = np.random.default_rng(width * height)
-    small = Image.fromarray(chance.integers(0, 256, (9, 9, 3), np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
-    return Image.fromarray((np.asarray(small, int) + chance.integers(-20, 20, (height, width, 3))).clip(0, 255).astype(np.uint8))
+    small = Image.fromarray(chance.integers(0, 256, (9, 9, 3), np.uint8)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    return Image.fromarray(
+        (np.asarray(small, int) + chance.integers(-20, 20, (height, width, 3))).clip(0, 255).astype(np.uint8)
+    )
 
 
 def encoded(picture: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
@@ -98,7 +102,9 @@ def test_exact_resizes_as_pillow_does(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_fused_is_at_most_one_level_off(size, target):
     data = encoded(noise(*size))
-    decoded = PictureDecoder("fused", Target(size=(target, target))).decode(data, "").permute(1, 2, 0).numpy().astype(int)
+    decoded = (
+        PictureDecoder("fused", Target(size=(target, target))).decode(data, "").permute(1, 2, 0).numpy().astype(int)
+    )
     assert np.abs(decoded - pillow_crop(data, target)).max() <= 1
 
 
@@ -120,7 +126,9 @@ def test_scaled_never_decodes_under_the_target(fit, monkeypatch):
 
 def test_pad_puts_the_whole_picture_on_the_background():
     data = encoded(Image.new("RGB", (40, 20), (0, 0, 0)), "PNG")
-    padded = PictureDecoder("exact", Target(size=(20, 20), fit="pad"), DecodePolicy(background=(1, 2, 3))).decode(data, "")
+    padded = PictureDecoder("exact", Target(size=(20, 20), fit="pad"), DecodePolicy(background=(1, 2, 3))).decode(
+        data, ""
+    )
     assert padded[:, 0, 0].tolist() == padded[:, 19, 19].tolist() == [1, 2, 3]
     assert padded[:, 5:15].max() == 0
 
@@ -133,11 +141,17 @@ def test_stretch_keeps_no_proportions():
 
 def test_floats_are_fractions_of_255():
     data = encoded(Image.new("RGB", (4, 4), (0, 51, 255)), "PNG")
-    assert PictureDecoder("exact", Target(image_type="float32")).decode(data, "")[:, 0, 0].tolist() == pytest.approx([0, 0.2, 1])
+    assert PictureDecoder("exact", Target(image_type="float32")).decode(data, "")[:, 0, 0].tolist() == pytest.approx(
+        [0, 0.2, 1]
+    )
 
 
 def test_a_cut_off_jpeg_names_its_row():
-    row = {"task": "llava_cot", "id": "lc-1", "images": [{"bytes": encoded(noise(64, 64)), "path": ""}, {"bytes": encoded(noise(64, 64))[:900], "path": ""}]}
+    row = {
+        "task": "llava_cot",
+        "id": "lc-1",
+        "images": [{"bytes": encoded(noise(64, 64)), "path": ""}, {"bytes": encoded(noise(64, 64))[:900], "path": ""}],
+    }
     with pytest.raises(ImageError, match=r"^llava_cot: row 'lc-1': images\[1\]: 900 bytes") as error:
         RowDecoder.make("exact", None, fit="crop", image_type=None, policy=None).decode(row, str)
     assert error.value.kind == "truncated"
@@ -145,7 +159,9 @@ def test_a_cut_off_jpeg_names_its_row():
 
 def test_the_policy_on_size_holds_for_the_fast_way():
     with pytest.raises(ImageError, match="64 x 64 pixels; expected at most 100"):
-        PictureDecoder("fused", Target(size=(8, 8)), DecodePolicy(max_pixels=100)).decode(encoded(noise(64, 64)), "here")
+        PictureDecoder("fused", Target(size=(8, 8)), DecodePolicy(max_pixels=100)).decode(
+            encoded(noise(64, 64)), "here"
+        )
 
 
 def test_a_placeholder_has_the_size_of_the_others():

@@ -39,8 +39,17 @@ def truth():
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory, truth):
     folder = tmp_path_factory.mktemp("streaming")
-    write_replica(folder / "source", {"image_editing": list(truth.values()), "cot_collection": list(demo_rows("cot_collection", 20))}, shape="columns")
-    pack(open_source(folder / "source"), folder / "packed", TASKS, PackOptions(shard_bytes=700_000, row_group_bytes=250_000))
+    write_replica(
+        folder / "source",
+        {"image_editing": list(truth.values()), "cot_collection": list(demo_rows("cot_collection", 20))},
+        shape="columns",
+    )
+    pack(
+        open_source(folder / "source"),
+        folder / "packed",
+        TASKS,
+        PackOptions(shard_bytes=700_000, row_group_bytes=250_000),
+    )
     return folder / "packed"
 
 
@@ -49,7 +58,9 @@ def stream(packed, name="image_editing", **options):
 
 
 def loader(dataset, workers=0):
-    return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=lambda rows: [row["id"] for row in rows])
+    return DataLoader(
+        dataset, batch_size=BATCH, num_workers=workers, collate_fn=lambda rows: [row["id"] for row in rows]
+    )
 
 
 def batches(dataset, workers=0):
@@ -124,10 +135,14 @@ def test_a_state_of_two_ranks_goes_on_with_one(packed):
 
 
 def test_a_stateful_dataloader_resumes_exactly(packed):
-    torchdata = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed; pip install torchdata")
+    torchdata = pytest.importorskip(
+        "torchdata.stateful_dataloader", reason="torchdata is not installed; pip install torchdata"
+    )
 
     def make():
-        return torchdata.StatefulDataLoader(stream(packed), batch_size=BATCH, num_workers=2, collate_fn=lambda rows: [row["id"] for row in rows])
+        return torchdata.StatefulDataLoader(
+            stream(packed), batch_size=BATCH, num_workers=2, collate_fn=lambda rows: [row["id"] for row in rows]
+        )
 
     whole = list(make())
     first = make()
@@ -150,7 +165,13 @@ def test_pictures_of_one_size_are_batched_in_the_worker(packed, decode):
     assert batch["pixel_values"].shape == (2 * BATCH, 3, 64, 64)
     assert batch["pixel_values"].dtype == torch.uint8
     assert batch["num_images"] == [2] * BATCH
-    exact = torch.stack([picture for row in itertools.islice(stream(packed, decode="exact", image_size=64), BATCH) for picture in row["images"]])
+    exact = torch.stack(
+        [
+            picture
+            for row in itertools.islice(stream(packed, decode="exact", image_size=64), BATCH)
+            for picture in row["images"]
+        ]
+    )
     difference = (batch["pixel_values"].int() - exact.int()).abs()
     assert difference.max() <= {"exact": 0, "fused": 1, "scaled": 255}[decode]
     assert difference.float().mean() < 4
@@ -168,7 +189,10 @@ def test_rows_by_number_and_its_sampler_follow_the_same_order(packed, truth):
 
 
 def test_a_mixture_keeps_its_weights_and_reports_them(packed):
-    parts = [Component(path=str(packed), name="image_editing", weight=3), Component(path=str(packed), name="cot_collection", weight=1)]
+    parts = [
+        Component(path=str(packed), name="image_editing", weight=3),
+        Component(path=str(packed), name="cot_collection", weight=1),
+    ]
     dataset = StreamingDataset(parts, decode=None, stop=400)
     ids = [row["id"] for row in dataset]
     assert len(ids) == 400
@@ -191,6 +215,16 @@ def test_streaming_from_a_hub_with_workers_and_faults_gives_each_row_once(packed
 
 
 def test_leaving_early_ends_the_script_cleanly(packed):
-    code = f"from unifiedvisual import StreamingDataset\nrows = iter(StreamingDataset({str(packed)!r}, 'image_editing'))\nnext(rows)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(unifiedvisual.__file__).parent, capture_output=True, text=True, timeout=60, check=False)
+    code = (
+        f"from unifiedvisual import StreamingDataset\nrows = iter(StreamingDataset({str(packed)!r}, "
+        "'image_editing'))\nnext(rows)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(unifiedvisual.__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -23,7 +23,9 @@ def source(tmp_path_factory):
 
 
 def stream(source, config="visual_generation"):
-    return unifiedvisual.load_dataset(str(source), config, split="train", streaming=True).cast_column("images", datasets.List(datasets.Image(decode=False)))
+    return unifiedvisual.load_dataset(str(source), config, split="train", streaming=True).cast_column(
+        "images", datasets.List(datasets.Image(decode=False))
+    )
 
 
 def ids(rows):
@@ -35,8 +37,12 @@ def test_take_skip_filter_map(source):
     assert len(set(everything)) == 3 * ROWS_PER_TASK
     assert ids(stream(source).take(4)) == everything[:4]
     assert ids(stream(source).skip(4)) == everything[4:]
-    assert ids(stream(source).filter(lambda row: row["task"] == "image_editing")) == [each for each in everything if each.startswith("ie-")]
-    assert [row["n"] for row in stream(source).map(lambda row: {"n": len(row["images"])}).take(2)] == [len(row["images"]) for row in stream(source).take(2)]
+    assert ids(stream(source).filter(lambda row: row["task"] == "image_editing")) == [
+        each for each in everything if each.startswith("ie-")
+    ]
+    assert [row["n"] for row in stream(source).map(lambda row: {"n": len(row["images"])}).take(2)] == [
+        len(row["images"]) for row in stream(source).take(2)
+    ]
 
 
 def test_shuffle_is_seeded_and_keeps_every_row(source):
@@ -66,7 +72,9 @@ def test_a_stopped_stream_goes_on_where_it_was(source):
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("num_workers", [0, 2, 5])
 def test_a_dataloader_gets_each_row_once(source, num_workers):
-    torch_data = pytest.importorskip("torch.utils.data", reason="torch is not installed; pip install -c constraints.txt -e '.[train]'")
+    torch_data = pytest.importorskip(
+        "torch.utils.data", reason="torch is not installed; pip install -c constraints.txt -e '.[train]'"
+    )
     loader = torch_data.DataLoader(stream(source, "all"), batch_size=None, num_workers=num_workers)
     found = ids(loader)
     assert len(found) == len(set(found)) == ROWS_PER_TASK * len(TASKS)
@@ -85,5 +93,12 @@ def test_leaving_a_stream_early_ends_the_script_cleanly(source, tmp_path, layout
         source = tmp_path / "packed"
     load = f"unifiedvisual.load_dataset({str(source)!r}, 'image_editing', split='train', streaming=True)"
     code = f"import unifiedvisual\nrows = iter({load})\nnext(rows)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(unifiedvisual.__file__).parent, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(unifiedvisual.__file__).parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,6 @@
-"""Batches from worker to loop: what is still referred to is never written to, whatever the loop, the worker or their children do with it."""
+"""Batches from worker to loop: what is still referred to is never written to, whatever the loop, the worker or their
+children do with it.
+"""
 
 import copy
 import errno
@@ -22,7 +24,9 @@ from toolkit.streaming import handover
 from toolkit.streaming.handover import HOARD, stack
 
 BATCH, BATCHES = 4, 60
-needs_memfd = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="without memfd_create, batches are torch's own")
+needs_memfd = pytest.mark.skipif(
+    not hasattr(os, "memfd_create"), reason="without memfd_create, batches are torch's own"
+)
 
 
 class Numbered(Dataset):
@@ -67,7 +71,9 @@ def test_memory_is_used_again(context):
         assert torch.equal(batch, expected(number))
         made[worker] = buffers
     assert len(made) == 2
-    assert max(made.values()) <= 6  # two on their way, one in the loop, one being written, and what falls between; of 30
+    assert (
+        max(made.values()) <= 6
+    )  # two on their way, one in the loop, one being written, and what falls between; of 30
 
 
 @needs_memfd
@@ -138,9 +144,11 @@ def with_a_view(pictures):
 
 
 def test_batches_in_a_hurry():
-    """The thread that sends batches and the one that puts them together get into each other's way as often as they can."""
+    """The thread that sends batches and the one that puts them together collide as often as they can."""
     chance, kept = random.Random(0), []
-    for number, batches in enumerate(DataLoader(Numbered(3000), 1, num_workers=2, prefetch_factor=8, collate_fn=with_a_view)):
+    for number, batches in enumerate(
+        DataLoader(Numbered(3000), 1, num_workers=2, prefetch_factor=8, collate_fn=with_a_view)
+    ):
         kept += [(number, batch) for batch in batches if chance.random() < 0.5]
         while len(kept) > chance.choice((1, 2, 20)):
             kept.pop(chance.randrange(len(kept)))
@@ -224,7 +232,15 @@ def in_many_ways(pictures):
     shared = stack(pictures).share_memory_()
     grad = stack([picture.float() for picture in pictures]).requires_grad_()
     del unused
-    return {"view": batch[1:], "all": batch, "again": batch, "turned": stack(pictures).permute(0, 2, 3, 1), "floats": floats, "shared": shared, "grad": grad}
+    return {
+        "view": batch[1:],
+        "all": batch,
+        "again": batch,
+        "turned": stack(pictures).permute(0, 2, 3, 1),
+        "floats": floats,
+        "shared": shared,
+        "grad": grad,
+    }
 
 
 def test_collates_of_users_may_do_with_tensors_what_they_like():
@@ -268,7 +284,10 @@ def test_batches_may_differ_in_size():
     kept = []
     for number, batch in enumerate(loader(of_several_sizes, workers=1)):
         kept = [*kept, (number, batch)][-3:]
-        assert all((batch == number).all() and batch.shape == (1 + number % 3, 3, 8 + 5 * (number % 7), 8) for number, batch in kept)
+        assert all(
+            (batch == number).all() and batch.shape == (1 + number % 3, 3, 8 + 5 * (number % 7), 8)
+            for number, batch in kept
+        )
 
 
 def test_workers_that_stay_and_loops_that_are_left():
@@ -315,7 +334,11 @@ def test_a_batch_is_opened_once():
 def test_a_batch_whose_worker_has_ended_cannot_be_opened():
     message = next(iter(loader(pickled, workers=1)))
     with pytest.raises(
-        UnifiedVisualError, match=r"worker \d+ ended before the loop had its batch; perhaps it was killed, as the system does when memory is short"
+        UnifiedVisualError,
+        match=(
+            r"worker \d+ ended before the loop had its batch; perhaps it was killed, as the system does when "
+            r"memory is short"
+        ),
     ):
         pickle.loads(message)
 

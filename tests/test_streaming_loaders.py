@@ -25,7 +25,12 @@ from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.handover import HEADER
 from toolkit.streaming.indexed import RowDataset
 
-SHARDS = [[300, 7, 150], [1], [220, 90, 90, 41], [501]]  # 1,400 rows, uneven; far more than a batch, so that a lost buffer would show
+SHARDS = [
+    [300, 7, 150],
+    [1],
+    [220, 90, 90, 41],
+    [501],
+]  # 1,400 rows, uneven; far more than a batch, so that a lost buffer would show
 BATCH = 16
 
 pytestmark = [
@@ -56,7 +61,9 @@ def stateful(*args, **options):
 
 
 def run(folder, *, world_size: int, workers: int, state=None, epochs=(0,), stop=None):
-    """Global order of ids per epoch, as all ranks together see it, and the state of rank 0 after `stop` steps of the last epoch."""
+    """Global order of ids per epoch, as all ranks together see it, and the state of rank 0 after `stop` steps of the
+    last epoch.
+    """
     by_rank, saved = [], None
     for rank in range(world_size):
         dataset = stream(folder, rank=rank, world_size=world_size)
@@ -68,7 +75,10 @@ def run(folder, *, world_size: int, workers: int, state=None, epochs=(0,), stop=
             dataset.set_epoch(epoch)
             by_rank[-1].append(list(itertools.islice(batches, stop if epoch == epochs[-1] else None)))
         saved = saved or (stop and dataset.state_dict(batches=stop))
-    return [[id_ for step in zip(*of_ranks, strict=True) for batch in step for id_ in batch] for of_ranks in zip(*by_rank, strict=True)], saved
+    return [
+        [id_ for step in zip(*of_ranks, strict=True) for batch in step for id_ in batch]
+        for of_ranks in zip(*by_rank, strict=True)
+    ], saved
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 6])  # the last is more than there are shards
@@ -81,7 +91,10 @@ def test_each_row_comes_once_when_the_batch_size_is_not_told(numbers):
     assert sorted(ids) == sorted(f"n-{number}" for number in range(1400))
 
 
-@pytest.mark.parametrize(("before", "after"), [((1, 0), (1, 2)), ((1, 2), (2, 0)), ((2, 2), (1, 0)), ((4, 0), (1, 4)), ((1, 4), (4, 1)), ((2, 1), (4, 2))])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((1, 0), (1, 2)), ((1, 2), (2, 0)), ((2, 2), (1, 0)), ((4, 0), (1, 4)), ((1, 4), (4, 1)), ((2, 1), (4, 2))],
+)
 def test_a_run_goes_on_with_other_ranks_and_workers(numbers, before, after):
     whole, _ = run(numbers, world_size=1, workers=0, epochs=(1, 2))
     first, state = run(numbers, world_size=before[0], workers=before[1], epochs=(1,), stop=40 // before[0])
@@ -168,25 +181,37 @@ def test_batches_are_put_together_in_the_worker(tmp_path):
     dataset = StreamingDataset(folder, image_size=24, batch_size=4, columns=["id", "images"], decode="fused", threads=2)
     batches = list(DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=collate_images))
     assert {tuple(batch["pixel_values"].shape[1:]) for batch in batches} <= {(3, 24, 24), (3, 0, 0)}
-    assert sum(len(batch["pixel_values"]) for batch in batches) == sum(len(row.images) for row in truth()["image_editing"])
+    assert sum(len(batch["pixel_values"]) for batch in batches) == sum(
+        len(row.images) for row in truth()["image_editing"]
+    )
 
 
 @pytest.mark.parametrize("strategy", ["file_descriptor", "file_system"])
-@pytest.mark.parametrize("options", [{"decode": "fused"}, {"decode": "exact"}, {"decode": "exact", "image_type": "float32"}])
+@pytest.mark.parametrize(
+    "options", [{"decode": "fused"}, {"decode": "exact"}, {"decode": "exact", "image_type": "float32"}]
+)
 def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
     folder = pack_demo(tmp_path / "packed", ["image_editing"])
     dataset = StreamingDataset(folder, image_size=24, batch_size=4, **options)
     before = torch.multiprocessing.get_sharing_strategy()
     torch.multiprocessing.set_sharing_strategy(strategy)
     try:
-        workers, loop = (list(DataLoader(dataset, batch_size=4, num_workers=number, collate_fn=collate_images)) for number in (1, 0))
+        workers, loop = (
+            list(DataLoader(dataset, batch_size=4, num_workers=number, collate_fn=collate_images)) for number in (1, 0)
+        )
     finally:
         torch.multiprocessing.set_sharing_strategy(before)
     for ours, expected in zip(workers, loop, strict=True):
         assert torch.equal(ours["pixel_values"], expected["pixel_values"])
-        assert (ours["pixel_values"].stride(), ours["pixel_values"].dtype) == (expected["pixel_values"].stride(), expected["pixel_values"].dtype)
+        assert (ours["pixel_values"].stride(), ours["pixel_values"].dtype) == (
+            expected["pixel_values"].stride(),
+            expected["pixel_values"].dtype,
+        )
         # Torch's shared memory is one way from worker to loop, ours the other; neither copies in the loop.
-        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (strategy == "file_system", False)
+        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (
+            strategy == "file_system",
+            False,
+        )
         assert is_handed_over(ours["pixel_values"]) == (strategy == "file_descriptor")
 
 
@@ -202,7 +227,10 @@ def test_too_little_memory_for_a_batch_is_an_error_that_says_so(tmp_path, left):
     folder = pack_demo(tmp_path / "packed", ["image_editing"])
     dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
     loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))
-    with pytest.raises(UnifiedVisualError, match=r"no memory for a batch of 98,304 bytes .* use a smaller batch_size, num_workers or prefetch_factor"):
+    with pytest.raises(
+        UnifiedVisualError,
+        match=r"no memory for a batch of 98,304 bytes .* use a smaller batch_size, num_workers or prefetch_factor",
+    ):
         next(iter(loader))
 
 
@@ -257,9 +285,15 @@ def test_streaming_from_the_hub_survives_faults(hub: LoopbackHub, tmp_path, kind
 
 
 def test_the_hub_is_read_by_row_group(hub: LoopbackHub, tmp_path):
-    hub.add_folder("org/packed", pack_demo(tmp_path / "packed", ["image_editing"], rows_per_group=1, groups_per_shard=7))
+    hub.add_folder(
+        "org/packed", pack_demo(tmp_path / "packed", ["image_editing"], rows_per_group=1, groups_per_shard=7)
+    )
     next(iter(StreamingDataset("org/packed", shuffle=False, columns=["id"], ahead=1)))
-    assert not [request for request in hub.requests if request.path.endswith(".parquet") and request.method == "GET" and not request.range]
+    assert not [
+        request
+        for request in hub.requests
+        if request.path.endswith(".parquet") and request.method == "GET" and not request.range
+    ]
 
 
 needs = pytest.mark.skipif
@@ -270,7 +304,9 @@ def test_accelerate_resumes_at_the_right_row(numbers):
     pytest.importorskip("torchdata")
     from accelerate import Accelerator, DataLoaderConfiguration
 
-    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(use_stateful_dataloader=True, dispatch_batches=False))
+    accelerator = Accelerator(
+        cpu=True, dataloader_config=DataLoaderConfiguration(use_stateful_dataloader=True, dispatch_batches=False)
+    )
     tensors = {"batch_size": BATCH, "collate_fn": lambda rows: torch.tensor([int(row["id"][2:]) for row in rows])}
     expected = [batch.tolist() for batch in DataLoader(stream(numbers), **tensors)]
     first = accelerator.prepare(DataLoader(stream(numbers), **tensors))
@@ -284,12 +320,18 @@ def test_accelerate_resumes_at_the_right_row(numbers):
 def _prepare(rank: int, port: int, folder: str, found) -> None:
     from accelerate import Accelerator
 
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
     accelerator = Accelerator(cpu=True)
     with pytest.raises(UsageError, match="pass rank=0, world_size=1"):
         stream(folder)
     dataset = stream(folder, rank=0, world_size=1)
-    batches = accelerator.prepare(DataLoader(dataset, batch_size=BATCH, collate_fn=lambda rows: torch.tensor([int(row["id"][2:]) for row in rows])))
+    batches = accelerator.prepare(
+        DataLoader(
+            dataset, batch_size=BATCH, collate_fn=lambda rows: torch.tensor([int(row["id"][2:]) for row in rows])
+        )
+    )
     ids = [number for batch in batches for number in accelerator.gather_for_metrics(batch).tolist()]
     found[rank] = len(set(ids)) if len(ids) == len(set(ids)) else -1
     torch.distributed.destroy_process_group()
@@ -335,7 +377,9 @@ def test_the_trainer_of_transformers_sees_every_row_of_both_epochs(numbers, tmp_
     model = Count()
     with contextlib.suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        transformers.Trainer(model=model, args=arguments, train_dataset=stream(numbers), data_collator=as_numbers).train()
+        transformers.Trainer(
+            model=model, args=arguments, train_dataset=stream(numbers), data_collator=as_numbers
+        ).train()
     assert sorted(model.seen) == sorted([*range(1400), *range(1400)])
     assert model.seen[:1400] != model.seen[1400:]
 
@@ -367,7 +411,12 @@ def test_lightning_goes_on_inside_an_epoch_at_the_right_row(numbers, tmp_path, n
         model = Reader()
         saved = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=88 + 40, save_top_k=-1)
         trainer = lightning.Trainer(
-            max_steps=max_steps, callbacks=[saved], accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+            max_steps=max_steps,
+            callbacks=[saved],
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
         )
         dataset = StreamingDataset(numbers, columns=["id"], batch_size=BATCH)
         loader = loaders.StatefulDataLoader(dataset, batch_size=BATCH, num_workers=num_workers, collate_fn=as_numbers)

@@ -68,7 +68,9 @@ def test_a_position_of_a_mixture_needs_no_earlier_one():
 
 
 def test_epochs_of_a_mixture_differ():
-    assert [mixture().place(position) for position in range(50)] != [mixture(epoch=1).place(position) for position in range(50)]
+    assert [mixture().place(position) for position in range(50)] != [
+        mixture(epoch=1).place(position) for position in range(50)
+    ]
 
 
 def test_quotas_add_up_by_largest_remainder():

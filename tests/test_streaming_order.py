@@ -20,14 +20,30 @@ def places(order: Order) -> list[tuple[int, int, int]]:
     return [(place.group.shard, place.group.number, place.row) for place in found]
 
 
-@pytest.mark.parametrize("layout", [Layout(), Layout(lanes=1, window=1), Layout(lanes=3, window=2, run=8), Layout(lanes=64, run=5), Layout(shuffle=False)])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        Layout(),
+        Layout(lanes=1, window=1),
+        Layout(lanes=3, window=2, run=8),
+        Layout(lanes=64, run=5),
+        Layout(shuffle=False),
+    ],
+)
 def test_order_holds_every_row_once(layout):
     groups = uneven()
-    assert sorted(places(Order(groups, layout))) == [(group.shard, group.number, row) for group in groups for row in range(group.rows)]
+    assert sorted(places(Order(groups, layout))) == [
+        (group.shard, group.number, row) for group in groups for row in range(group.rows)
+    ]
 
 
 def test_order_without_shuffle_is_that_of_the_manifest():
-    assert places(Order(row_groups([[2, 1], [1]]), Layout(shuffle=False, run=4))) == [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0)]
+    assert places(Order(row_groups([[2, 1], [1]]), Layout(shuffle=False, run=4))) == [
+        (0, 0, 0),
+        (0, 0, 1),
+        (0, 1, 0),
+        (1, 0, 0),
+    ]
 
 
 def test_order_depends_on_seed_and_epoch_alone():
@@ -49,23 +65,44 @@ def test_empty_row_groups_are_left_out():
 
 
 def test_permutation_is_the_same_on_every_version():
-    assert permutation(8, 0, "x") == [2, 5, 1, 6, 3, 0, 7, 4]  # another value would change the order under every training that resumes
+    assert permutation(8, 0, "x") == [
+        2,
+        5,
+        1,
+        6,
+        3,
+        0,
+        7,
+        4,
+    ]  # another value would change the order under every training that resumes
 
 
 def test_lanes_take_turns_of_a_run_each():
-    assert [locate(position, lanes=2, run=2) for position in range(6)] == [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3)]
+    assert [locate(position, lanes=2, run=2) for position in range(6)] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+        (0, 2),
+        (0, 3),
+    ]
     assert lane_rows(7, lanes=2, run=2) == [4, 3]
 
 
 def test_a_batch_needs_the_row_groups_of_one_window():
     order = Order(row_groups([[10] * 40]), Layout(lanes=4, window=3, run=5))
     for start in range(0, 400, 5):
-        assert len({order.place(position).group for position in range(start, start + 5)}) <= 4  # a cut between lanes adds one
+        assert (
+            len({order.place(position).group for position in range(start, start + 5)}) <= 4
+        )  # a cut between lanes adds one
 
 
 def test_each_lane_reads_row_groups_of_its_own():
     order = Order(row_groups([[10] * 40]), Layout(lanes=4, window=3, run=5))
-    by_lane = [{order.place(position).group for position in range(400) if locate(position, lanes=4, run=5)[0] == lane} for lane in range(4)]
+    by_lane = [
+        {order.place(position).group for position in range(400) if locate(position, lanes=4, run=5)[0] == lane}
+        for lane in range(4)
+    ]
     assert [len(groups) for groups in by_lane] == [10, 10, 10, 10]
     assert len(set.union(*by_lane)) == 40
 

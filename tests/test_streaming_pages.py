@@ -1,4 +1,6 @@
-"""Places of values in Parquet files that pyarrow, polars and duckdb wrote, against what pyarrow reads; and files that are not whole."""
+"""Places of values in Parquet files that pyarrow, polars and duckdb wrote, against what pyarrow reads; and files that
+are not whole.
+"""
 
 import os
 import random
@@ -29,7 +31,11 @@ def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
     with pq.ParquetFile(path) as parquet:
         file = OpenFile(path)
         places = image_places(file, parquet.metadata.row_group(group))
-        return None if places is None else image_slices(file, places, parquet.read_row_group(group, columns=[IMAGE_PATH])["images"])
+        return (
+            None
+            if places is None
+            else image_slices(file, places, parquet.read_row_group(group, columns=[IMAGE_PATH])["images"])
+        )
 
 
 def read(found: list[list[ImageSlice]]) -> list[list[bytes]]:
@@ -74,12 +80,19 @@ def test_values_written_otherwise_are_left_to_arrow(tmp_path, options):
 @pytest.mark.parametrize("pictures", [[[b"one", None]], [None, [b"one"]]])
 def test_missing_values_are_left_to_arrow(tmp_path, pictures):
     column = [row and [{"bytes": each, "path": ""} for each in row] for row in pictures]
-    pq.write_table(pa.table({"images": pa.array(column, ARROW_SCHEMA.field("images").type)}), tmp_path / "a.parquet", compression="none", use_dictionary=False)
+    pq.write_table(
+        pa.table({"images": pa.array(column, ARROW_SCHEMA.field("images").type)}),
+        tmp_path / "a.parquet",
+        compression="none",
+        use_dictionary=False,
+    )
     assert slices(tmp_path / "a.parquet") is None
 
 
 def test_no_damage_goes_past_its_column(tmp_path):
-    """Whatever single byte changes: the places are those of whole values inside the column, or there are none; and nothing hangs or breaks."""
+    """Whatever single byte changes: the places are those of whole values inside the column, or there are none; and
+    nothing hangs or breaks.
+    """
     path = write(tmp_path / "a.parquet", PICTURES[:4], write_batch_size=1, data_page_size=100)
     content = path.read_bytes()
     column = pq.ParquetFile(path).metadata.row_group(0).column(0)
@@ -96,7 +109,9 @@ def test_no_damage_goes_past_its_column(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x1c" * 100_000, b"\x15" + b"\xff" * 1_000_000, b"\x18\xff\xff\xff\x7f", b"\x19", b""], ids=lambda content: str(content[:2])
+    "content",
+    [b"\x1c" * 100_000, b"\x15" + b"\xff" * 1_000_000, b"\x18\xff\xff\xff\x7f", b"\x19", b""],
+    ids=lambda content: str(content[:2]),
 )
 def test_hostile_headers_hold_nothing_up(content):
     """Structs inside structs without end, a number without end, a text longer than the file."""

@@ -55,7 +55,10 @@ def test_workers_take_batches_of_a_rank_in_turn():
 @pytest.mark.parametrize("world_size", [1, 2, 3, 5])
 def test_every_rank_takes_as_many_rows(world_size, tail):
     for num_rows in range(1, 40):
-        shares = [Share(num_rows=num_rows, start=num_rows // 3, rank=rank, world_size=world_size, batch_size=4, tail=tail) for rank in range(world_size)]
+        shares = [
+            Share(num_rows=num_rows, start=num_rows // 3, rank=rank, world_size=world_size, batch_size=4, tail=tail)
+            for rank in range(world_size)
+        ]
         taken = [list(share.positions()) for share in shares]
         assert {len(each) for each in taken} == {shares[0].rank_rows}
         assert set().union(*taken) <= set(range(num_rows))
@@ -64,7 +67,9 @@ def test_every_rank_takes_as_many_rows(world_size, tail):
 
 def test_positions_go_on_after_those_taken():
     share = Share(num_rows=100, rank=1, world_size=2, worker=1, num_workers=3, batch_size=4)
-    assert [list(share.positions(taken)) for taken in range(12)] == [list(share.positions())[taken:] for taken in range(12)]
+    assert [list(share.positions(taken)) for taken in range(12)] == [
+        list(share.positions())[taken:] for taken in range(12)
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{"rank": 2, "world_size": 2}, {"batch_size": 0}, {"tail": "cut"}])
@@ -74,7 +79,10 @@ def test_share_refuses_what_makes_no_sense(wrong):
 
 
 def test_states_are_found_in_the_state_of_a_loader():
-    state = {"snapshot": {"workers": [{"dataset": PROGRESS.to_dict()}, {"dataset": replace(PROGRESS, worker=1).to_dict()}]}, "steps": 3}
+    state = {
+        "snapshot": {"workers": [{"dataset": PROGRESS.to_dict()}, {"dataset": replace(PROGRESS, worker=1).to_dict()}]},
+        "steps": 3,
+    }
     assert find_progress(state) == [PROGRESS, replace(PROGRESS, worker=1)]
 
 
@@ -85,7 +93,9 @@ def test_a_foreign_state_is_refused(state):
 
 
 def test_workers_that_took_whole_batches_in_turn_give_one_position():
-    states = [replace(PROGRESS, num_workers=2, worker=worker, world_size=3, taken=taken) for worker, taken in ((1, 4), (0, 8))]
+    states = [
+        replace(PROGRESS, num_workers=2, worker=worker, world_size=3, taken=taken) for worker, taken in ((1, 4), (0, 8))
+    ]
     assert resume_position(states) == 36
 
 
@@ -95,7 +105,9 @@ def test_a_state_inside_a_batch_fits_no_other_number_of_ranks():
 
 
 def test_workers_without_batch_size_give_no_position():
-    states = [replace(PROGRESS, num_workers=2, worker=worker, batch_size=1, taken=taken) for worker, taken in ((0, 8), (1, 4))]
+    states = [
+        replace(PROGRESS, num_workers=2, worker=worker, batch_size=1, taken=taken) for worker, taken in ((0, 8), (1, 4))
+    ]
     with pytest.raises(UsageError, match="batch_size of its loader"):
         resume_position(states)
 

@@ -130,7 +130,13 @@ def test_push_to_a_branch_of_a_private_repository(whole, hub):
 @pytest.mark.parametrize("kind", ["429", "500", "cut", "slow"])
 def test_push_survives_faults_or_stops_with_one_error_and_resumes(whole, hub, monkeypatch, kind):
     monkeypatch.setattr(push_module.time, "sleep", lambda seconds: None)
-    hub.fail(kind, method="PUT|POST", path=r"lfs|commit|preupload|/upload", times=2, **({"after_bytes": 10} if kind == "cut" else {}))
+    hub.fail(
+        kind,
+        method="PUT|POST",
+        path=r"lfs|commit|preupload|/upload",
+        times=2,
+        **({"after_bytes": 10} if kind == "cut" else {}),
+    )
     assert push(whole, "loopback/packed", token=hub.token).problems == ()
     hub.reset()
     hub.fail("500", method="POST", path="commit", times=1000)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes its name only when the block ends without an error; what was there before stays until then."""
+    """A new file that takes its name only when the block ends without an error; the old one stays until then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

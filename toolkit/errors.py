@@ -12,7 +12,8 @@ UnifiedVisualError            exit code 1: the data, or its source, is wrong
 |   |-- ImageError            one picture is missing or cannot be decoded
 |   `-- ImageTokenMismatch    a row's image parts, pictures and placeholder tokens differ in number
 |-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
-|-- RunStopped                a generation run cannot go on: budget, a key or model that is not accepted, a full disk; run again to go on
+|-- RunStopped                a generation run cannot go on: budget, a key or model that is not accepted, a full disk;
+run again to go on
 `-- MissingExtra              a feature needs a package that is not installed (also an ImportError)
 
 Messages say where, what was found, what was expected and what to do.
@@ -94,7 +95,9 @@ class MissingExtra(UnifiedVisualError, ImportError):
     exit_code = 2
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run in the clone: pip install -c constraints.txt -e '.[{extra}]'")
+        super().__init__(
+            f"{package} is not installed; run in the clone: pip install -c constraints.txt -e '.[{extra}]'"
+        )
 
 
 def _rebuild_row_error(cls: type[RowError], message: str, kind: str) -> RowError:

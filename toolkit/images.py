@@ -2,7 +2,8 @@
 
     bytes -> Pillow -> RGB -> upright, or what the policy says about a bad one
 
-For an ordinary RGB file the pixels equal `Image.open(...).convert("RGB")`. Of an animation the first frame counts; colour profiles are not applied.
+For an ordinary RGB file the pixels equal `Image.open(...).convert("RGB")`. Of an animation the first frame counts;
+colour profiles are not applied.
 """
 
 import io
@@ -47,7 +48,8 @@ class DecodePolicy:
     """What to do with pictures.
 
     Attributes:
-        on_bad: "raise" an ImageError, "skip" (`decode` gives None), or a "placeholder" of the background colour. All are counted.
+        on_bad: "raise" an ImageError, "skip" (`decode` gives None), or a "placeholder" of the background colour. All
+            are counted.
         max_pixels: width times height above which a picture is bad; read from the header, before anything is decoded.
         background: RGB, 0 to 255, shown through transparent pixels.
         placeholder_size: width and height in pixels.
@@ -93,10 +95,16 @@ class Decoder:
             self._bad.append(error.kind)
             if self.policy.on_bad == "raise":
                 raise
-        return None if self.policy.on_bad == "skip" else Image.new("RGB", self.policy.placeholder_size, self.policy.background)
+        return (
+            None
+            if self.policy.on_bad == "skip"
+            else Image.new("RGB", self.policy.placeholder_size, self.policy.background)
+        )
 
 
-def decode_image(data: bytes, where: str, *, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+def decode_image(
+    data: bytes, where: str, *, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = (255, 255, 255)
+) -> Image.Image:
     """An upright RGB picture.
 
     Raises:
@@ -108,7 +116,9 @@ def decode_image(data: bytes, where: str, *, max_pixels: int = MAX_PIXELS, backg
             raise _too_large(where, f"{picture.width} x {picture.height} pixels", max_pixels)
         rgb = to_rgb(picture, background=background)
         orientation = _orientation(picture)  # now: some readers turn the picture while loading, and say so here
-        upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb.copy() if rgb is picture else rgb
+        upright = (
+            rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb.copy() if rgb is picture else rgb
+        )
         upright.info.clear()  # nobody is to turn it once more
         return upright
     except ImageError:
@@ -116,12 +126,24 @@ def decode_image(data: bytes, where: str, *, max_pixels: int = MAX_PIXELS, backg
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(where, str(error), max_pixels) from error
     except Exception as error:  # Pillow's readers raise almost anything on bad bytes
-        kind = "truncated" if re.search(r"truncated|EOFError|not enough|unexpected end", f"{type(error).__name__} {error}", re.IGNORECASE) else "broken"
-        raise ImageError(f"{where}: {len(data):,} bytes that cannot be decoded ({type(error).__name__}: {error}); fetch the file again", kind=kind) from error
+        kind = (
+            "truncated"
+            if re.search(
+                r"truncated|EOFError|not enough|unexpected end", f"{type(error).__name__} {error}", re.IGNORECASE
+            )
+            else "broken"
+        )
+        raise ImageError(
+            f"{where}: {len(data):,} bytes that cannot be decoded ({type(error).__name__}: {error}); fetch the file "
+            "again",
+            kind=kind,
+        ) from error
 
 
 def image_format(data: bytes) -> str:
-    """Suffix by which such files are named, from the first bytes: "jpg", "png", "webp", "gif", "bmp", "tiff", "avif"; "" = none of these."""
+    """Suffix by which such files are named, from the first bytes: "jpg", "png", "webp", "gif", "bmp", "tiff", "avif";
+    "" = none of these.
+    """
     if data.startswith(b"\xff\xd8\xff"):
         return "jpg"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -148,7 +170,9 @@ def image_size(data: bytes, where: str = "picture") -> tuple[int, int]:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(f"{where}: {len(data):,} bytes whose header cannot be read ({error}); fetch the file again", kind="broken") from error
+        raise ImageError(
+            f"{where}: {len(data):,} bytes whose header cannot be read ({error}); fetch the file again", kind="broken"
+        ) from error
     if picture.format == "TIFF":  # whose reader turns the picture itself, and says so only once it is loaded
         return decode_image(data, where, max_pixels=max(MAX_PIXELS, picture.width * picture.height)).size
     return picture.size if _orientation(picture) < 5 else picture.size[::-1]
@@ -165,8 +189,9 @@ def is_upright(data: bytes) -> bool:
 def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
     """Any mode as RGB, with transparency composited on the background.
 
-    Modes with more than 8 bits become grey: I;16 by its high byte; I likewise where all values lie in 0..65535; F times 255 where all values lie in 0..1,
-    as they are in 0..255. Any other range is stretched so that the least value is 0 and the largest 255.
+    Modes with more than 8 bits become grey: I;16 by its high byte; I likewise where all values lie in 0..65535; F times
+        255 where all values lie in 0..1, as they are in 0..255. Any other range is stretched so that the least value is
+        0 and the largest 255.
     """
     picture.load()
     if picture.mode == "F" or picture.mode.startswith("I"):
@@ -190,7 +215,14 @@ def check_is_image(data: bytes, where: str) -> None:
     if not data:
         raise ImageError(f"{where}: no bytes; expected an encoded picture; fetch the file again", kind="empty")
     if not image_format(data):
-        looks = next((name for name, pattern in IMPOSTORS.items() if re.match(pattern, data.lstrip(b"\xef\xbb\xbf"), re.IGNORECASE)), "unknown bytes")
+        looks = next(
+            (
+                name
+                for name, pattern in IMPOSTORS.items()
+                if re.match(pattern, data.lstrip(b"\xef\xbb\xbf"), re.IGNORECASE)
+            ),
+            "unknown bytes",
+        )
         expected = "expected JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; fetch the file again"
         raise ImageError(f"{where}: {looks} beginning {data[:32]!r}; {expected}", kind="not_an_image")
 
@@ -209,11 +241,16 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _too_large(where: str, found: str, max_pixels: int) -> ImageError:
-    return ImageError(f"{where}: {found}; expected at most {max_pixels:,} pixels; raise max_pixels if it is meant to be this large", kind="too_large")
+    return ImageError(
+        f"{where}: {found}; expected at most {max_pixels:,} pixels; raise max_pixels if it is meant to be this large",
+        kind="too_large",
+    )
 
 
 def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey levels (H, W) of 16 bits, int32 or float32 -> uint8 (H, W), by the rules of `to_rgb`; what is not finite is 0."""
+    """Grey levels (H, W) of 16 bits, int32 or float32 -> uint8 (H, W), by the rules of `to_rgb`; what is not finite is
+    0.
+    """
     is_float = values.dtype.kind == "f"
     if is_float:
         values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)

@@ -3,7 +3,8 @@
     source -> Row -> messages -> a format, a shard, a batch
 
 A `Row` is frozen and holds pictures as their original encoded bytes. `check_row` is the one place that knows the rules;
-whoever writes rows calls it. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says the same to `datasets`.
+whoever writes rows calls it. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says
+the same to `datasets`.
 """
 
 import json
@@ -121,7 +122,10 @@ class Row:
         return cls(
             **{
                 **columns,
-                "messages": tuple(Message(m["role"], tuple(Part(p["type"], p["text"]) for p in m["content"])) for m in columns["messages"]),
+                "messages": tuple(
+                    Message(m["role"], tuple(Part(p["type"], p["text"]) for p in m["content"]))
+                    for m in columns["messages"]
+                ),
                 "images": tuple(EncodedImage(i["bytes"], i["path"] or "") for i in columns["images"]),
                 "image_roles": tuple(columns["image_roles"]),
                 "image_captions": tuple(columns["image_captions"]),
@@ -139,7 +143,12 @@ ARROW_SCHEMA = pa.schema(
         ("source", _TEXT),
         ("license", _TEXT),
         ("origin", _TEXT),
-        ("messages", pa.list_(pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))]))),
+        (
+            "messages",
+            pa.list_(
+                pa.struct([("role", _TEXT), ("content", pa.list_(pa.struct([("type", _TEXT), ("text", _TEXT)])))])
+            ),
+        ),
         ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))),
         ("image_roles", pa.list_(_TEXT)),
         ("image_captions", pa.list_(_TEXT)),
@@ -161,13 +170,19 @@ def features() -> "datasets.Features":
 
 
 def parquet_schema() -> pa.Schema:
-    """`ARROW_SCHEMA` with the metadata by which `datasets`, any version, knows the columns and that `images` are pictures."""
+    """`ARROW_SCHEMA` with the metadata by which `datasets`, any version, knows the columns and that `images` are
+    pictures.
+    """
     return ARROW_SCHEMA.with_metadata({"huggingface": json.dumps({"info": {"features": _feature_dict()}})})
 
 
 def _feature_dict() -> dict[str, Any]:
-    """The features in the form of dataset cards and Parquet metadata; of its two spellings of lists the one that datasets 3.6 and 5 both read."""
-    return {field.name: [{"_type": "Image"}] if field.name == "images" else _feature(field.type) for field in ARROW_SCHEMA}
+    """The features in the form of dataset cards and Parquet metadata; of its two spellings of lists the one that
+    datasets 3.6 and 5 both read.
+    """
+    return {
+        field.name: [{"_type": "Image"}] if field.name == "images" else _feature(field.type) for field in ARROW_SCHEMA
+    }
 
 
 def _feature(kind: pa.DataType) -> Any:
@@ -187,14 +202,20 @@ def rows_to_table(rows: Iterable[Row]) -> pa.Table:
 
 
 def _image_column(rows: list[Row]) -> pa.Array:
-    """The `images` column, its bytes copied once; Arrow's own conversion copies them again whenever its buffer grows."""
+    """The `images` column, its bytes copied once; Arrow's own conversion copies them again as its buffer grows."""
     images = [image for row in rows for image in row.images]
     ends = np.cumsum([0, *(len(image.bytes) for image in images)], dtype=np.int64)
     if ends[-1] > np.iinfo(np.int32).max:
         raise OverflowError(f"{ends[-1]:,} bytes of images in one table; at most 2 GiB fit, make tables of fewer rows")
-    data = pa.Array.from_buffers(pa.binary(), len(images), [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(image.bytes for image in images))])
+    data = pa.Array.from_buffers(
+        pa.binary(),
+        len(images),
+        [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(image.bytes for image in images))],
+    )
     kind = ARROW_SCHEMA.field("images").type
-    structs = pa.StructArray.from_arrays([data, pa.array([image.path for image in images], _TEXT)], fields=list(kind.value_type))
+    structs = pa.StructArray.from_arrays(
+        [data, pa.array([image.path for image in images], _TEXT)], fields=list(kind.value_type)
+    )
     firsts = np.cumsum([0, *(len(row.images) for row in rows)], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(firsts), structs, type=kind)
 
@@ -216,7 +237,9 @@ def quadrant_of(messages: Iterable[Message]) -> str:
 def text_of(messages: Iterable[Message], *roles: str) -> str:
     """Plain text of the messages of some roles: parts joined by a line break, messages by an empty line."""
     turns = (
-        "\n".join(text for part in message.content if part.type == "text" and (text := part.text.strip())) for message in messages if message.role in roles
+        "\n".join(text for part in message.content if part.type == "text" and (text := part.text.strip()))
+        for message in messages
+        if message.role in roles
     )
     return "\n\n".join(turn for turn in turns if turn)
 
@@ -234,7 +257,11 @@ def check_row(row: Row) -> None:
 def _problems(row: Row) -> Iterator[tuple[str, str]]:
     if not ID_PATTERN.fullmatch(row.id):
         yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
-    for column, value, known in (("task", row.task, tuple(TASKS)), ("quadrant", row.quadrant, QUADRANTS), ("origin", row.origin, ORIGINS)):
+    for column, value, known in (
+        ("task", row.task, tuple(TASKS)),
+        ("quadrant", row.quadrant, QUADRANTS),
+        ("origin", row.origin, ORIGINS),
+    ):
         if value not in known:
             yield f"bad_{column}", f"{column} is {value!r}; known: {', '.join(known)}"
     yield from _message_problems(row)
@@ -242,7 +269,11 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
     for number, region in enumerate(row.regions):
         x0, y0, x1, y1 = region.box
         if not 0 <= region.image < len(row.images) or not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
-            yield "bad_region", f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, same for y"
+            yield (
+                "bad_region",
+                f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, "
+                "same for y",
+            )
     if not _is_json_object(row.provenance):
         yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
 
@@ -251,7 +282,10 @@ def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
     roles = [message.role for message in row.messages]
     turns = roles[1:] if roles[:1] == ["system"] else roles
     if not turns or len(turns) % 2 or turns != ["user", "assistant"] * (len(turns) // 2):
-        yield "bad_turns", f"turns are {roles}; expected an optional system, then user and assistant in turn, assistant last"
+        yield (
+            "bad_turns",
+            f"turns are {roles}; expected an optional system, then user and assistant in turn, assistant last",
+        )
     for part in (part for message in row.messages for part in message.content):
         if part.type not in ("text", "image"):
             yield "bad_part", f"a part has type {part.type!r}; expected 'text' or 'image'"
@@ -263,11 +297,17 @@ def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
     sides = [message.role for message in row.messages for part in message.content if part.type == "image"]
     counts = (len(sides), len(row.images), len(row.image_roles), len(row.image_captions))
     if len(set(counts)) > 1:
-        yield "count_mismatch", "image parts, images, image_roles, image_captions number {}, {}, {}, {}; expected equal".format(*counts)
+        yield (
+            "count_mismatch",
+            "image parts, images, image_roles, image_captions number {}, {}, {}, {}; expected equal".format(*counts),
+        )
     for number, (side, role) in enumerate(zip(sides, row.image_roles, strict=False)):
         expected = ("intermediate", "output") if side == "assistant" else ("input",)
         if role not in expected:
-            yield "bad_image_role", f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}"
+            yield (
+                "bad_image_role",
+                f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
+            )
     for number, image in enumerate(row.images):
         if not image.bytes:
             yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"

@@ -1,7 +1,8 @@
 """The nine tasks, one entry each, and what is published about them.
 
 Sources: arXiv 2509.14738 (tasks, families, quadrants, how each is built), the file list and README of
-`fnlp-vision/UnifiedVisual-240K` (archives, counts), and the Hub cards of the two imported sets (licences). Adding an entry here adds its config.
+`fnlp-vision/UnifiedVisual-240K` (archives, counts), and the Hub cards of the two imported sets (licences). Adding an
+entry here adds its config.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class Task:
         published_rows: rows as published.
         source: dataset the rows were drawn from; "" = not stated.
         license: of that source, as stated by it; "" = not stated.
-        outputs: which pictures of an answer are targets (`output`); the others are part of a rationale (`intermediate`).
+        outputs: which pictures of an answer are targets (`output`); the others are part of a rationale
+            (`intermediate`).
         built: how the paper builds it, in one line.
     """
 
@@ -76,7 +78,9 @@ TASKS: dict[str, Task] = {
             archive="Image_Correctionr.tar.gz",  # the typo is upstream's
             published_rows=20_000,
             outputs="last",
-            built="find and mend what a picture and a description disagree on; counterfactuals and rationales synthesised",
+            built=(
+                "find and mend what a picture and a description disagree on; counterfactuals and rationales synthesised"
+            ),
         ),
         Task(
             name="mm_reasoning_o",
@@ -96,7 +100,9 @@ TASKS: dict[str, Task] = {
             archive="MMReasoning_MM.tar.gz",
             published_rows=17_761,
             outputs="none",
-            built="reasoning over picture and text; style-consistent pictures retrieved by keywords, filtered with CLIP",
+            built=(
+                "reasoning over picture and text; style-consistent pictures retrieved by keywords, filtered with CLIP"
+            ),
         ),
         Task(
             name="mm_reasoning_t",
@@ -146,7 +152,8 @@ TASKS: dict[str, Task] = {
 }
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    family: tuple(t.name for t in TASKS.values() if t.family == family) for family in {t.family: None for t in TASKS.values()}
+    family: tuple(t.name for t in TASKS.values() if t.family == family)
+    for family in {t.family: None for t in TASKS.values()}
 }
 
 # Config name -> its tasks. A family of one task is that task's own config.

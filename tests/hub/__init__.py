@@ -1,13 +1,15 @@
 """A Hugging Face Hub on loopback, for dataset repositories; unmodified clients use it through HF_ENDPOINT.
 
-The way of a request: `LoopbackHub` (state) <- `endpoints` (one method per API call) <- `wire` (bodies, ranges, faults) <- the client.
+The way of a request: `LoopbackHub` (state) <- `endpoints` (one method per API call) <- `wire` (bodies, ranges, faults)
+<- the client.
     with LoopbackHub() as hub:
         commit_id = hub.add_folder("org/name", folder)    # a commit holding exactly that folder
         hub.fail("429", path=r"\\.parquet$", times=2)      # the next two such requests
         hub.requests                                      # method, path, range, status, bytes of each request, in order
-As on the real Hub, writing and private repositories need a token (`hub.token`), and LFS files are answered with a redirect to a CDN: another
-origin (localhost instead of 127.0.0.1) that is sent no token. huggingface_hub reads HF_ENDPOINT when it is imported and needs HF_HUB_DISABLE_XET=1.
-Not here: models and spaces, pull requests, Xet, search, token scopes.
+As on the real Hub, writing and private repositories need a token (`hub.token`), and LFS files are answered with a
+redirect to a CDN: another origin (localhost instead of 127.0.0.1) that is sent no token. huggingface_hub reads
+HF_ENDPOINT when it is imported and needs HF_HUB_DISABLE_XET=1. Not here: models and spaces, pull requests, Xet, search,
+token scopes.
 """
 
 import contextlib
@@ -41,7 +43,14 @@ class LoopbackHub:
 
     user = "loopback"
 
-    def __init__(self, *, token: str = "hf_loopback", page_entries: int = 1000, part_bytes: int = 64 << 20, redirects: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        token: str = "hf_loopback",
+        page_entries: int = 1000,
+        part_bytes: int = 64 << 20,
+        redirects: bool = True,
+    ) -> None:
         self.token, self.page_entries, self.part_bytes, self.redirects = token, page_entries, part_bytes, redirects
         self.lock, self.closing = threading.RLock(), threading.Event()
         self.uploads = Path(tempfile.mkdtemp(prefix="loopback-hub-"))
@@ -50,12 +59,24 @@ class LoopbackHub:
         self.url, self.cdn_url = (f"http://{host}:{self._server.server_port}" for host in ("127.0.0.1", "localhost"))
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
 
-    def add_folder(self, repo_id: str, folder: Path, *, revision: str = "main", private: bool = False, gated: bool = False) -> str:
-        """One commit on branch `revision` that holds exactly the files of `folder`; returns its id. Files over 10 MiB are served from where they lie."""
+    def add_folder(
+        self, repo_id: str, folder: Path, *, revision: str = "main", private: bool = False, gated: bool = False
+    ) -> str:
+        """One commit on branch `revision` that holds exactly the files of `folder`; returns its id. Files over 10 MiB
+        are served from where they lie.
+        """
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         return self.add_files(repo_id, files, revision=revision, private=private, gated=gated)
 
-    def add_files(self, repo_id: str, files: Mapping[str, bytes | Path], *, revision: str = "main", private: bool = False, gated: bool = False) -> str:
+    def add_files(
+        self,
+        repo_id: str,
+        files: Mapping[str, bytes | Path],
+        *,
+        revision: str = "main",
+        private: bool = False,
+        gated: bool = False,
+    ) -> str:
         blobs = {path: blob_at(path, source) for path, source in files.items()}
         with self.lock:
             repository = self.repositories.setdefault(repo_id, Repository(id=repo_id))
@@ -75,11 +96,13 @@ class LoopbackHub:
         chunk_bytes: int = 1 << 16,
         delay_s: float = 0.05,
     ) -> None:
-        """Make the next `times` requests that fit fail; `method` and `path` are regular expressions, searched for; the first rule that fits wins.
+        """Make the next `times` requests that fit fail; `method` and `path` are regular expressions, searched for; the
+        first rule that fits wins.
 
         Args:
-            kind: a status ("429" with Retry-After, "500", "503", "401", ...); "cut": close the connection after `after_bytes` of the body;
-                "slow": pause `delay_s` after each `chunk_bytes` of the body; "hang": say nothing for `delay_s`, then close the connection.
+            kind: a status ("429" with Retry-After, "500", "503", "401", ...); "cut": close the connection after
+                `after_bytes` of the body; "slow": pause `delay_s` after each `chunk_bytes` of the body; "hang": say
+                nothing for `delay_s`, then close the connection.
 
         Raises:
             ValueError: no such kind.
@@ -126,7 +149,9 @@ class LoopbackHub:
     def __enter__(self) -> "LoopbackHub":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -16,7 +16,8 @@ class Downloads(Wire):
     def repository(self, repo: str, *, to_write: bool = False) -> Repository:
         """Without a token the Hub does not tell a missing repository from a private one: both are 401.
 
-        Over https clients recognise that 401 by the URL alone (hf_raise_for_status, REPO_API_REGEX); over http they need the code.
+        Over https clients recognise that 401 by the URL alone (hf_raise_for_status, REPO_API_REGEX); over http they
+        need the code.
         """
         authorized = self.is_authorized()
         repository = self.hub.repositories.get(repo)
@@ -28,7 +29,9 @@ class Downloads(Wire):
         if not self.is_authorized():
             raise HubError(401, "Invalid username or password.")
         auth = {"type": "access_token", "accessToken": {"displayName": "loopback", "role": "write"}}
-        self.send_json({"type": "user", "id": "1", "name": self.hub.user, "fullname": self.hub.user, "orgs": [], "auth": auth})
+        self.send_json(
+            {"type": "user", "id": "1", "name": self.hub.user, "fullname": self.hub.user, "orgs": [], "auth": auth}
+        )
 
     def validate_yaml(self) -> None:
         self.send_json({"errors": [], "warnings": []})
@@ -43,8 +46,24 @@ class Downloads(Wire):
                 sibling.update(size=blob.size, blobId=blob.oid)
                 if blob.sha256:
                     sibling["lfs"] = {"sha256": blob.sha256, "size": blob.size, "pointerSize": blob.pointer_size}
-        about = {"id": repo, "author": repo.split("/")[0], "sha": commit.id, "lastModified": commit.date, "tags": [], "siblings": siblings}
-        self.send_json({**about, "private": repository.private, "gated": "auto" if repository.gated else False, "disabled": False, "downloads": 0, "likes": 0})
+        about = {
+            "id": repo,
+            "author": repo.split("/")[0],
+            "sha": commit.id,
+            "lastModified": commit.date,
+            "tags": [],
+            "siblings": siblings,
+        }
+        self.send_json(
+            {
+                **about,
+                "private": repository.private,
+                "gated": "auto" if repository.gated else False,
+                "disabled": False,
+                "downloads": 0,
+                "likes": 0,
+            }
+        )
 
     def tree(self, repo: str, revision: str, path: str) -> None:
         commit = self.repository(repo).at(revision)
@@ -54,7 +73,10 @@ class Downloads(Wire):
         end = start + self.hub.page_entries
         here = self.path.partition("?")[0]
         more = "&".join(f"{key}={quote(value)}" for key, value in {**self.query, "cursor": str(end)}.items())
-        self.send_json(entries[start:end], headers={"Link": f'<{self.hub.url}{here}?{more}>; rel="next"'} if end < len(entries) else {})
+        self.send_json(
+            entries[start:end],
+            headers={"Link": f'<{self.hub.url}{here}?{more}>; rel="next"'} if end < len(entries) else {},
+        )
 
     def paths_info(self, repo: str, revision: str) -> None:
         commit = self.repository(repo).at(revision)
@@ -65,14 +87,25 @@ class Downloads(Wire):
 
     def refs(self, repo: str) -> None:
         repository = self.repository(repo)
-        branches = [{"name": name, "ref": f"refs/heads/{name}", "targetCommit": commit} for name, commit in repository.branches.items()]
-        tags = [{"name": name, "ref": f"refs/tags/{name}", "targetCommit": commit} for name, commit in repository.tags.items()]
+        branches = [
+            {"name": name, "ref": f"refs/heads/{name}", "targetCommit": commit}
+            for name, commit in repository.branches.items()
+        ]
+        tags = [
+            {"name": name, "ref": f"refs/tags/{name}", "targetCommit": commit}
+            for name, commit in repository.tags.items()
+        ]
         self.send_json({"branches": branches, "tags": tags, "converts": [], "pullRequests": []})
 
     def commits(self, repo: str, revision: str) -> None:
         history = self.repository(repo).history(revision)
         authors = [{"user": self.hub.user}]
-        self.send_json([{"id": commit.id, "title": commit.title, "message": "", "authors": authors, "date": commit.date} for commit in history])
+        self.send_json(
+            [
+                {"id": commit.id, "title": commit.title, "message": "", "authors": authors, "date": commit.date}
+                for commit in history
+            ]
+        )
 
     def resolve(self, repo: str, revision: str, path: str) -> None:
         repository = self.repository(repo)

@@ -1,6 +1,7 @@
 """The Hub's API: ROUTES says which call is answered by which method.
 
-Source: the calls of huggingface_hub 2.4 (hf_api.py, _commit_api.py, lfs.py, file_download.py) and huggingface.co/docs/hub/api.
+Source: the calls of huggingface_hub 2.4 (hf_api.py, _commit_api.py, lfs.py, file_download.py) and
+huggingface.co/docs/hub/api.
 """
 
 import re
@@ -41,4 +42,6 @@ class Endpoints(Uploads):
             if match := pattern.fullmatch(f"{self.command} {path}"):
                 getattr(self, name)(**{key: unquote(value or "") for key, value in match.groupdict().items()})
                 return
-        raise HubError(404 if self.is_authorized() else 401, f"this Hub has no {self.command} {path}", code="RepoNotFound")
+        raise HubError(
+            404 if self.is_authorized() else 401, f"this Hub has no {self.command} {path}", code="RepoNotFound"
+        )

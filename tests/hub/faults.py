@@ -35,7 +35,9 @@ class Fault:
         return self.kind in BODY_KINDS
 
     def fits(self, request: Request) -> bool:
-        return self.times > 0 and bool(re.search(self.method, request.method)) and bool(re.search(self.path, request.path))
+        return (
+            self.times > 0 and bool(re.search(self.method, request.method)) and bool(re.search(self.path, request.path))
+        )
 
 
 def disturb(chunks: Iterable[bytes], fault: Fault, closing: Event) -> Iterator[bytes]:

@@ -1,4 +1,6 @@
-"""What the loopback Hub holds: blobs, immutable commits, and repositories whose branches and tags name commits. Knows nothing of HTTP."""
+"""What the loopback Hub holds: blobs, immutable commits, and repositories whose branches and tags name commits. Knows
+nothing of HTTP.
+"""
 
 import hashlib
 import json
@@ -9,8 +11,24 @@ from pathlib import Path, PurePosixPath
 
 CHUNK_BYTES = 1 << 18
 LARGE_BYTES = 10 << 20  # as on the Hub: above this a file goes to LFS whatever its name; here it also stays on disk
-# Source: the .gitattributes every new dataset repository gets (huggingface.co/docs/hub/repositories-getting-started), shortened
-LARGE_SUFFIXES = (".arrow", ".bin", ".gif", ".gz", ".jpeg", ".jpg", ".npy", ".parquet", ".png", ".tar", ".tgz", ".webp", ".zip", ".zst")
+# Source: the .gitattributes every new dataset repository gets (huggingface.co/docs/hub/repositories-getting-started),
+# shortened
+LARGE_SUFFIXES = (
+    ".arrow",
+    ".bin",
+    ".gif",
+    ".gz",
+    ".jpeg",
+    ".jpg",
+    ".npy",
+    ".parquet",
+    ".png",
+    ".tar",
+    ".tgz",
+    ".webp",
+    ".zip",
+    ".zst",
+)
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE_SUFFIXES).encode()
 FIRST_COMMIT = datetime(2025, 1, 1, tzinfo=timezone.utc)
 
@@ -66,7 +84,12 @@ class Commit:
         below = [path for path in self.files if path.startswith(prefix)]
         if folder and not below:
             raise HubError(404, f"{folder} does not exist on {self.id!r}", code="EntryNotFound")
-        parents = {str(parent) for path in below for parent in PurePosixPath(path).parents if str(parent).startswith(prefix) and str(parent) != "."}
+        parents = {
+            str(parent)
+            for path in below
+            for parent in PurePosixPath(path).parents
+            if str(parent).startswith(prefix) and str(parent) != "."
+        }
         paths = sorted({*below, *parents})
         return [self.entry(path, expand=expand) for path in paths if recursive or "/" not in path[len(prefix) :]]
 
@@ -75,7 +98,13 @@ class Commit:
         last = {"lastCommit": {"id": self.id, "title": self.title, "date": self.date}} if expand else {}
         blob = self.files.get(path)
         if blob is None:
-            return {"type": "directory", "oid": hashlib.sha1(f"{self.id}/{path}".encode()).hexdigest(), "size": 0, "path": path, **last}
+            return {
+                "type": "directory",
+                "oid": hashlib.sha1(f"{self.id}/{path}".encode()).hexdigest(),
+                "size": 0,
+                "path": path,
+                **last,
+            }
         lfs = {"lfs": {"oid": blob.sha256, "size": blob.size, "pointerSize": blob.pointer_size}} if blob.sha256 else {}
         return {"type": "file", "oid": blob.oid, "size": blob.size, "path": path, **lfs, **last}
 
@@ -99,9 +128,13 @@ class Repository:
     def commit(self, files: Mapping[str, Blob], *, branch: str = "main", title: str = "Add files") -> Commit:
         """A new commit holding exactly `files`, at the head of `branch`, which is made when it is new."""
         parent = self.branches.get(branch, "")
-        named = json.dumps([self.id, len(self.commits), parent, title, sorted((path, blob.etag) for path, blob in files.items())])
+        named = json.dumps(
+            [self.id, len(self.commits), parent, title, sorted((path, blob.etag) for path, blob in files.items())]
+        )
         date = (FIRST_COMMIT + timedelta(minutes=len(self.commits))).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        made = Commit(id=hashlib.sha1(named.encode()).hexdigest(), title=title, date=date, parent=parent, files=dict(files))
+        made = Commit(
+            id=hashlib.sha1(named.encode()).hexdigest(), title=title, date=date, parent=parent, files=dict(files)
+        )
         self.commits[made.id] = made
         self.branches[branch] = made.id
         return made

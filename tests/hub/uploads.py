@@ -72,13 +72,25 @@ class Uploads(Downloads):
         for file in self.read_json()["files"]:
             there = files.get(file["path"])
             mode = "lfs" if goes_to_lfs(file["path"], file["size"]) else "regular"
-            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, **({"oid": there.etag} if there else {})})
+            answers.append(
+                {
+                    "path": file["path"],
+                    "uploadMode": mode,
+                    "shouldIgnore": False,
+                    **({"oid": there.etag} if there else {}),
+                }
+            )
         self.send_json({"files": answers})
 
     def lfs_batch(self, repo: str) -> None:
         self.repository(repo, to_write=True)
         asked = self.read_json()
-        self.send_json({"transfer": "basic", "objects": [self._lfs_object(item, asked.get("transfers", ["basic"])) for item in asked["objects"]]})
+        self.send_json(
+            {
+                "transfer": "basic",
+                "objects": [self._lfs_object(item, asked.get("transfers", ["basic"])) for item in asked["objects"]],
+            }
+        )
 
     def _lfs_object(self, item: dict[str, Any], transfers: list[str]) -> dict[str, object]:
         if item["oid"] in self.hub.lfs:
@@ -93,7 +105,9 @@ class Uploads(Downloads):
 
     def lfs_put(self, sha256: str, part: str) -> None:
         path = self.hub.uploads / f"{sha256}.{part or 'whole'}"
-        arriving = path.with_suffix(f".{threading.get_ident()}")  # a client that gave up may still be sending the same part
+        arriving = path.with_suffix(
+            f".{threading.get_ident()}"
+        )  # a client that gave up may still be sending the same part
         with arriving.open("wb") as file:
             file.writelines(self.body)
         arriving.replace(path)
@@ -134,7 +148,9 @@ class Uploads(Downloads):
             if header.get("parentCommit", head.id) != head.id:
                 raise HubError(412, f"branch {branch} has moved to {head.id}")
             made = repository.commit(self._changed(dict(head.files), lines), branch=branch, title=header["summary"])
-        self.send_json({"success": True, "commitOid": made.id, "commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{made.id}"})
+        self.send_json(
+            {"success": True, "commitOid": made.id, "commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{made.id}"}
+        )
 
     def _changed(self, files: dict[str, Blob], lines: Iterable[dict[str, Any]]) -> dict[str, Blob]:
         for line in lines:

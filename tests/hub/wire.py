@@ -51,7 +51,11 @@ class Wire(BaseHTTPRequestHandler):
             self.hub.closing.wait(fault.delay_s)
             self.close_connection = True
             return True
-        raise HubError(int(fault.kind), "failing on purpose", headers={"Retry-After": str(fault.retry_after_s)} if fault.kind == "429" else {})
+        raise HubError(
+            int(fault.kind),
+            "failing on purpose",
+            headers={"Retry-After": str(fault.retry_after_s)} if fault.kind == "429" else {},
+        )
 
     def _body_chunks(self) -> Iterator[bytes]:
         if self.headers.get("Transfer-Encoding", "") == "chunked":
@@ -73,11 +77,20 @@ class Wire(BaseHTTPRequestHandler):
 
     def send_json(self, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(value).encode()
-        self.send(status, {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body)), **(headers or {})}, [body])
+        self.send(
+            status,
+            {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body)), **(headers or {})},
+            [body],
+        )
 
     def send_blob(self, blob: Blob, headers: Mapping[str, str]) -> None:
         start, end = byte_range(self.request_log.range, blob.size)
-        about = {"ETag": f'"{blob.etag}"', "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream", **headers}
+        about = {
+            "ETag": f'"{blob.etag}"',
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+            **headers,
+        }
         about["Content-Length"] = str(end - start)
         if self.request_log.range:
             about["Content-Range"] = f"bytes {start}-{end - 1}/{blob.size}"
@@ -104,7 +117,7 @@ class Wire(BaseHTTPRequestHandler):
 
 
 def byte_range(header: str, size: int) -> tuple[int, int]:
-    """Where the wanted bytes start and end (exclusive): "bytes=2-5" -> (2, 6), "bytes=-3" -> the last three, "" -> all."""
+    """Where the wanted bytes start and end, exclusive: "bytes=2-5" -> (2, 6), "bytes=-3" -> the last 3, "" -> all."""
     if not header:
         return 0, size
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", header)

@@ -11,8 +11,11 @@ from toolkit.cli.options import SRC_HELP, DryRun, Json, MappingFile, OnBad, Revi
 
 app = typer.Typer(
     name="unifiedvisual",
-    help="Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and in answers.\n\n"
-    "Example: unifiedvisual demo demo-out",
+    help=(
+        "Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and "
+        "in answers.\n\n"
+        "Example: unifiedvisual demo demo-out"
+    ),
     epilog="Exit codes: 0 done, 1 the data is wrong, 2 the call is wrong.",
     no_args_is_help=True,
     add_completion=False,
@@ -39,7 +42,10 @@ def info(json: Json = False) -> None:
 def inspect(
     source: Src,
     mapping: MappingFile = None,
-    write_mapping: Annotated[Path | None, typer.Option("--write-mapping", metavar="FILE", help="Write the guesses, as a start for your own mapping.")] = None,
+    write_mapping: Annotated[
+        Path | None,
+        typer.Option("--write-mapping", metavar="FILE", help="Write the guesses, as a start for your own mapping."),
+    ] = None,
     revision: Revision = None,
     token: Token = None,
     json: Json = False,
@@ -65,7 +71,8 @@ def verify(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Read everything once, check every row, and list all problems: of either layout, or of what `convert` wrote. Exits 1 if there are any.
+    """Read everything once, check every row, and list all problems: of either layout, or of what `convert` wrote. Exits
+    1 if there are any.
 
     Example: unifiedvisual verify ./UnifiedVisual-240K --deep
     """
@@ -77,22 +84,32 @@ def verify(
 @app.command()
 def pack(
     source: Src,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False
+        ),
+    ],
     tasks: Tasks = "all",
     shard_size: Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")] = 500_000_000,
-    row_group_bytes: Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")] = 20_000_000,
+    row_group_bytes: Annotated[
+        int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")
+    ] = 20_000_000,
     workers: Workers = 1,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
     on_bad_image: OnBad = "raise",
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)
+    ] = None,
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Turn a source into a dataset that streams for everyone: sharded Parquet with the pictures inside, a manifest, a card.
+    """Turn a source into a dataset that streams for everyone: sharded Parquet with the pictures inside, a manifest, a
+    card.
 
     Killed at any moment, the same command goes on where it was. The same source and options give the same bytes.
 
@@ -103,20 +120,36 @@ def pack(
 
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
     options = PackOptions(shard_bytes=shard_size, row_group_bytes=row_group_bytes, limit=limit, **policies)
-    run(source, out, tasks, options, workers=workers, mapping=mapping, revision=revision, token=token, dry_run=dry_run, as_json=json)
+    run(
+        source,
+        out,
+        tasks,
+        options,
+        workers=workers,
+        mapping=mapping,
+        revision=revision,
+        token=token,
+        dry_run=dry_run,
+        as_json=json,
+    )
 
 
 @app.command()
 def push(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="A packed dataset.", show_default=False)],
-    repository: Annotated[str, typer.Argument(metavar="REPO", help="Hub dataset, org/name; made if it is not there.", show_default=False)],
+    repository: Annotated[
+        str, typer.Argument(metavar="REPO", help="Hub dataset, org/name; made if it is not there.", show_default=False)
+    ],
     private: Annotated[bool, typer.Option("--private", help="Make it private, if it is made.")] = False,
-    revision: Annotated[str | None, typer.Option("--revision", metavar="BRANCH", help="Branch; made if it is not there. Default: main.")] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="BRANCH", help="Branch; made if it is not there. Default: main.")
+    ] = None,
     token: Token = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Upload a packed dataset, then read it back from the Hub and verify it. Repeat the command to go on after a failure.
+    """Upload a packed dataset, then read it back from the Hub and verify it. Repeat the command to go on after a
+    failure.
 
     Example: unifiedvisual push packed my-org/UnifiedVisual --private
     """
@@ -129,11 +162,27 @@ def push(
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)] = "",
     format: Annotated[str, typer.Argument(metavar="FORMAT", help="One of `convert --list`.", show_default=False)] = "",
-    out: Annotated[Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)] = None,
-    profile: Annotated[str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)] = "",
-    output_images: Annotated[str, typer.Option(metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False)] = "",
-    option: Annotated[list[str], typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False)] = [],  # noqa: B006
-    on_unfit: Annotated[str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")] = "error",
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)
+    ] = "",
+    output_images: Annotated[
+        str,
+        typer.Option(
+            metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False
+        ),
+    ] = "",
+    option: Annotated[
+        list[str],
+        typer.Option(
+            "--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False
+        ),
+    ] = [],  # noqa: B006
+    on_unfit: Annotated[
+        str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")
+    ] = "error",
     tasks: Tasks = "all",
     workers: Workers = 1,
     on_missing: OnBad = "raise",
@@ -141,12 +190,15 @@ def convert(
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
-    list_formats: Annotated[bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")] = False,
+    list_formats: Annotated[
+        bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Convert a source to the format a trainer reads, and report everything kept, moved, dropped and why.
 
-    Nothing is lost in silence: what a format cannot hold stops the conversion, unless an option says to drop and count it.
+    Nothing is lost in silence: what a format cannot hold stops the conversion, unless an option says to drop and count
+        it.
 
     Example: unifiedvisual convert packed webdataset shards --workers 2
     """
@@ -160,7 +212,19 @@ def convert(
     given = {"profile": profile, "output_images": output_images}
     options = command.parse_options(option) | {name: value for name, value in given.items() if value}
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
-    command.run(source, format, out, tasks, options, workers=workers, mapping=mapping, revision=revision, token=token, as_json=json, **policies)
+    command.run(
+        source,
+        format,
+        out,
+        tasks,
+        options,
+        workers=workers,
+        mapping=mapping,
+        revision=revision,
+        token=token,
+        as_json=json,
+        **policies,
+    )
 
 
 @app.command("import")
@@ -169,7 +233,10 @@ def import_(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
     task: Annotated[str, typer.Option(metavar="NAME", help="Task of rows that name none.", show_default=False)] = "",
-    image_folder: Annotated[str, typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False)] = "",
+    image_folder: Annotated[
+        str,
+        typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False),
+    ] = "",
     on_bad_row: OnBad = "raise",
     json: Json = False,
 ) -> None:
@@ -188,13 +255,38 @@ def import_(
 @app.command()
 def tokenize(
     source: Src,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False)],
-    model: Annotated[str, typer.Option(metavar="PATH_OR_ID", help="Chameleon, Anole, Emu3 or Janus in the form of transformers.", show_default=False)],
-    model_revision: Annotated[str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)] = None,
-    image_size: Annotated[
-        int | None, typer.Option(min=16, metavar="PX", help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.", show_default=False)
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH_OR_ID",
+            help="Chameleon, Anole, Emu3 or Janus in the form of transformers.",
+            show_default=False,
+        ),
+    ],
+    model_revision: Annotated[
+        str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False)] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            metavar="PX",
+            help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
     tasks: Tasks = "all",
     on_bad_image: OnBad = "raise",
@@ -204,7 +296,8 @@ def tokenize(
 ) -> None:
     """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
 
-    Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For Janus only pictures in answers
+    Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For
+        Janus only pictures in answers
     have ids. Needs: pip install -c constraints.txt -e '.[train]'
 
     Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
@@ -213,7 +306,13 @@ def tokenize(
     from toolkit.sources.skips import Skips
 
     policy: Any = on_bad_image
-    chosen: Any = {"model": model, "model_revision": model_revision, "image_size": image_size, "device": device, "batch_size": batch_size}
+    chosen: Any = {
+        "model": model,
+        "model_revision": model_revision,
+        "image_size": image_size,
+        "device": device,
+        "batch_size": batch_size,
+    }
     run(source, out, tasks, **chosen, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
 
 
@@ -223,7 +322,8 @@ def demo(
     rows: Annotated[int, typer.Option(min=1, help="Rows per task, and samples per recipe.")] = 12,
     json: Json = False,
 ) -> None:
-    """The whole way on a small dataset it makes itself: publish, load, pack, construct, verify, convert. No key, no network.
+    """The whole way on a small dataset it makes itself: publish, load, pack, construct, verify, convert. No key, no
+    network.
 
     Example: unifiedvisual demo demo-out
     """

@@ -21,7 +21,11 @@ from toolkit.streaming.reading import open_packed
 if TYPE_CHECKING:
     from toolkit.report.browse import Site
 
-WORDS = ("output_images", "input_images", "text")  # options that an address may name: words the format chooses from, never code or places
+WORDS = (
+    "output_images",
+    "input_images",
+    "text",
+)  # options that an address may name: words the format chooses from, never code or places
 
 
 def run(source: str, *, host: str, port: int, open_browser: bool, revision: str | None, token: str | None) -> None:
@@ -41,8 +45,16 @@ def run(source: str, *, host: str, port: int, open_browser: bool, revision: str 
         say(f"{site.name}: {site.index.num_rows:,} rows at {address} (Ctrl-C ends it)")
         if open_browser:
             webbrowser.open(address)
-        server = uvicorn.Server(uvicorn.Config(make_app(site, own_names(host, port)), log_level="warning", ws="none", lifespan="off", server_header=False,
-                                               timeout_graceful_shutdown=2))  # fmt: skip
+        server = uvicorn.Server(
+            uvicorn.Config(
+                make_app(site, own_names(host, port)),
+                log_level="warning",
+                ws="none",
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
         with suppress(KeyboardInterrupt):  # which the server raises once more when it has ended
             server.run(sockets=[listener])
     say("ended")
@@ -54,7 +66,10 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot listen on {host!r}, port {port}: {reason}; give another --port (0: any that is free), or another --host") from error
+        raise UsageError(
+            f"cannot listen on {host!r}, port {port}: {reason}; give another --port (0: any that is free), or another "
+            "--host"
+        ) from error
 
 
 def open_site(source: str, *, revision: str | None, token: str | None) -> "Site":
@@ -75,11 +90,16 @@ def open_site(source: str, *, revision: str | None, token: str | None) -> "Site"
 
 
 def _formats() -> dict[str, tuple[str, dict[str, str]]]:
-    """What a row can be downloaded in: a format in its first profile by its name, others as name-profile; without those that need code or places."""
+    """What a row can be downloaded in: a format in its first profile by its name, others as name-profile; without those
+    that need code or places.
+    """
     found: dict[str, tuple[str, dict[str, str]]] = {}
     for form in map(get_format, conversion.FORMATS):
         for number, profile in enumerate(form.profiles):
-            for options in ({"profile": profile, "root": "."}, {"profile": profile}):  # root: the files name one another from where they are unpacked
+            for options in (
+                {"profile": profile, "root": "."},
+                {"profile": profile},
+            ):  # root: the files name one another from where they are unpacked
                 with suppress(UsageError):
                     make_options(form.options, options)
                     found.setdefault(f"{form.name}-{profile}" if number else form.name, (form.name, options))
@@ -90,7 +110,8 @@ def convert_row(row: Row, format: str, options: Mapping[str, str]) -> bytes:
     """A zip of the row in a format, with the report.
 
     Raises:
-        UsageError: an option that an address may not name, or that the format does not have. RowError: the format cannot hold the row.
+        UsageError: an option that an address may not name, or that the format does not have. RowError: the format
+            cannot hold the row.
     """
     for option in options:
         if option not in WORDS:

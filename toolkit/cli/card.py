@@ -17,7 +17,9 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.repository import REPO_ID, HubRepository, LocalFolder, Repository, open_repository
 
 PACKED_REPOSITORY = "fnlp-vision/UnifiedVisual"  # where the packed dataset belongs
-REPO_LINE = re.compile(r'load_dataset\("(?P<repo>[\w.-]+/[\w.-]+)"')  # the first snippet names the repository a card was written for
+REPO_LINE = re.compile(
+    r'load_dataset\("(?P<repo>[\w.-]+/[\w.-]+)"'
+)  # the first snippet names the repository a card was written for
 HUB = "https://huggingface.co/datasets"
 
 
@@ -27,22 +29,31 @@ def run(source: str, *, as_croissant: bool, repo_id: str | None, revision: str |
     if not REPO_ID.fullmatch(name):
         raise UsageError(f"--repo-id is {name!r}; expected org/name")
     if MANIFEST not in repository.list_files():
-        raise UsageError(f"{repository.name} holds no {MANIFEST}; a card describes a packed dataset, which `unifiedvisual pack {source} OUT` makes")
+        raise UsageError(
+            f"{repository.name} holds no {MANIFEST}; a card describes a packed dataset, which `unifiedvisual pack "
+            f"{source} OUT` makes"
+        )
     manifest = read_manifest(repository)
     if as_croissant:
         print_json(croissant(manifest, repo_id=name, url=f"{HUB}/{name}"))
     else:
-        sys.stdout.write(card_text(manifest, first_rows(repository, manifest), repo_id=name, plots=plots_in(repository)))
+        sys.stdout.write(
+            card_text(manifest, first_rows(repository, manifest), repo_id=name, plots=plots_in(repository))
+        )
 
 
 def write_card(folder: Path, repo_id: str = PACKED_REPOSITORY) -> None:
-    """README.md and croissant.json of a packed dataset, for a repository of this name. A card that a person has changed stays as it is."""
+    """README.md and croissant.json of a packed dataset, for a repository of this name. A card that a person has changed
+    stays as it is.
+    """
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
     examples, plots = first_rows(repository, manifest), plots_in(repository)
     readme = folder / "README.md"
     if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8"))):
-        if text not in (card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())):  # plots may have come later
+        if text not in (
+            card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())
+        ):  # plots may have come later
             return
     elif readme.exists():
         return
@@ -62,7 +73,10 @@ def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:
     Raises:
         ShardError: a shard is damaged, or holds no row.
     """
-    packed = PackedSource(repository=repository, paths={task: tuple(shard.path for shard in shards) for task, shards in manifest.tasks.items()})
+    packed = PackedSource(
+        repository=repository,
+        paths={task: tuple(shard.path for shard in shards) for task, shards in manifest.tasks.items()},
+    )
     return {task: _first_row(packed, paths[0]) for task, paths in packed.paths.items()}
 
 

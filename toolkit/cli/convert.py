@@ -32,7 +32,16 @@ def list_formats(*, as_json: bool) -> None:
     if as_json:
         print_json(entries)
         return
-    columns = ("format", "profile", "read by", "lossless", "pictures in prompts", "pictures in answers", "loss on them", "way back")
+    columns = (
+        "format",
+        "profile",
+        "read by",
+        "lossless",
+        "pictures in prompts",
+        "pictures in answers",
+        "loss on them",
+        "way back",
+    )
     rows = [
         (
             entry["format"],
@@ -49,7 +58,14 @@ def list_formats(*, as_json: bool) -> None:
     table("Formats", columns, rows)
     for entry in entries:
         options = ", ".join(f"{name}={value}" for name, value in entry["options"].items() if name != "profile")
-        say("\n".join([f"{entry['format']} {entry['profile']}: {options or 'no options'}", *(f"  - {note}" for note in entry["notes"])]))
+        say(
+            "\n".join(
+                [
+                    f"{entry['format']} {entry['profile']}: {options or 'no options'}",
+                    *(f"  - {note}" for note in entry["notes"]),
+                ]
+            )
+        )
 
 
 def _yes(value: bool) -> str:
@@ -66,6 +82,11 @@ def run(source: str, to: str, out: Path, tasks: str, options: dict[str, object],
     counts = [("rows", report.rows_in, report.rows_out), ("pictures", report.images_in, report.images_out)]
     table(f"Converted to {report.format} in {out}", ("what", "in", "out"), counts, right=("in", "out"))
     if reasons := report.reasons():
-        table("What the format could not hold", ("what", "why", "how many", "such as"), [(*row[:3], ", ".join(row[3])) for row in reasons], right=("how many",))
+        table(
+            "What the format could not hold",
+            ("what", "why", "how many", "such as"),
+            [(*row[:3], ", ".join(row[3])) for row in reasons],
+            right=("how many",),
+        )
     else:
         say("Nothing was moved, flattened or left out.")

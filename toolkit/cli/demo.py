@@ -1,4 +1,6 @@
-"""`unifiedvisual demo`: the whole way on a small dataset made on the spot, each step beside the command that does the same."""
+"""`unifiedvisual demo`: the whole way on a small dataset made on the spot, each step beside the command that does the
+same.
+"""
 
 import importlib.util
 import json
@@ -61,12 +63,22 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(out), "steps": done})
         return
-    table("\nA row of every task, as it was loaded", ("id", "quadrant", "pictures", "asked", "answered"), [_line(row) for row in _first(loaded)])
+    table(
+        "\nA row of every task, as it was loaded",
+        ("id", "quadrant", "pictures", "asked", "answered"),
+        [_line(row) for row in _first(loaded)],
+    )
     say(f"Next: unifiedvisual inspect {out / 'upstream'}, and the same for your own data.")
 
 
 def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step]:
-    published, packed, constructed, spec, shards = out / "upstream", out / "packed", out / "run" / "packed", out / "spec.yaml", out / "webdataset"
+    published, packed, constructed, spec, shards = (
+        out / "upstream",
+        out / "packed",
+        out / "run" / "packed",
+        out / "spec.yaml",
+        out / "webdataset",
+    )
     yield from (
         Step(
             name="publish",
@@ -80,7 +92,12 @@ def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step
             command=f'load_dataset("{published}", split="train", streaming=True)',
             make=lambda: _load(published, loaded),
         ),
-        Step(name="pack", what="to Parquet that holds its pictures", command=f"unifiedvisual pack {published} {packed}", make=lambda: _pack(published, packed)),
+        Step(
+            name="pack",
+            what="to Parquet that holds its pictures",
+            command=f"unifiedvisual pack {published} {packed}",
+            make=lambda: _pack(published, packed),
+        ),
         Step(
             name="construct",
             what="by every recipe, from an exact scene engine; no model, no key",
@@ -124,8 +141,15 @@ def _publish(folder: Path, count: int) -> Done:
         write_replica(folder, rows, archive_order="shuffled")
         write_atomically(marker, json.dumps({"rows": count}))
     elif (made := json.loads(marker.read_text())["rows"]) != count:
-        raise UsageError(f"{folder.parent} holds a demo of {made} rows per task, not {count}; choose another folder, or remove it")
-    return Done(counts={"rows": sum(map(len, rows.values())), "images": sum(len(row.images) for each in rows.values() for row in each)})
+        raise UsageError(
+            f"{folder.parent} holds a demo of {made} rows per task, not {count}; choose another folder, or remove it"
+        )
+    return Done(
+        counts={
+            "rows": sum(map(len, rows.values())),
+            "images": sum(len(row.images) for each in rows.values() for row in each),
+        }
+    )
 
 
 def _load(folder: Path, loaded: list[dict[str, Any]]) -> Done:
@@ -154,7 +178,10 @@ def _construct(out: Path, count: int) -> Done:
     manifest = finalize(spec, out / "run")
     write_card(out / "run" / "packed")
     rows = manifest.total("rows", TASKS)
-    return Done(counts={"rows": rows, "images": manifest.total("images", TASKS)}, note=f"; {len(spec.recipes) * count - rows} samples rejected")
+    return Done(
+        counts={"rows": rows, "images": manifest.total("images", TASKS)},
+        note=f"; {len(spec.recipes) * count - rows} samples rejected",
+    )
 
 
 def _verify(folders: Iterable[Path]) -> Done:
@@ -164,7 +191,12 @@ def _verify(folders: Iterable[Path]) -> Done:
     found = [verify_packed(LocalFolder(folder), deep=True) for folder in folders]
     for kind, message in (problem for each in found for problem in each.problems):
         raise RowError(message, kind=kind)
-    return Done(counts={"rows": sum(sum(each.rows.values()) for each in found), "images": sum(sum(each.images.values()) for each in found)})
+    return Done(
+        counts={
+            "rows": sum(sum(each.rows.values()) for each in found),
+            "images": sum(sum(each.images.values()) for each in found),
+        }
+    )
 
 
 def _convert(source: Path, out: Path) -> Done:
@@ -189,7 +221,10 @@ def _train(packed: Path) -> Done:
     from toolkit.demo.training import train
 
     losses = train(packed, "visual_generation", steps=TRAINING_STEPS)
-    fell = [f"{what} {losses[0][name]:.1f} -> {losses[-1][name]:.1f}" for what, name in (("text", "text_loss"), ("pictures", "image_loss"))]
+    fell = [
+        f"{what} {losses[0][name]:.1f} -> {losses[-1][name]:.1f}"
+        for what, name in (("text", "text_loss"), ("pictures", "image_loss"))
+    ]
     return Done(counts={"steps": len(losses)}, note=f"; loss of {', '.join(fell)}")
 
 
@@ -202,11 +237,18 @@ def _first(loaded: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _line(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    pictures = ", ".join(f"{role} {image.width}x{image.height}" for role, image in zip(row["image_roles"], row["images"], strict=True))
-    asked, answered = ("".join(_show(message) for message in row["messages"] if message["role"] == role) for role in ("user", "assistant"))
+    pictures = ", ".join(
+        f"{role} {image.width}x{image.height}" for role, image in zip(row["image_roles"], row["images"], strict=True)
+    )
+    asked, answered = (
+        "".join(_show(message) for message in row["messages"] if message["role"] == role)
+        for role in ("user", "assistant")
+    )
     return row["id"], row["quadrant"], pictures or "-", asked, answered
 
 
 def _show(message: dict[str, Any]) -> str:
-    text = " ".join("[picture]" if part["type"] == "image" else " ".join(part["text"].split()) for part in message["content"])
+    text = " ".join(
+        "[picture]" if part["type"] == "image" else " ".join(part["text"].split()) for part in message["content"]
+    )
     return text if len(text) <= 120 else text[:117] + "..."

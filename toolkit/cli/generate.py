@@ -64,10 +64,23 @@ def plan(path: Path, *, as_json: bool) -> None:
     table("Estimate, low to high", columns, cells, right=columns[3:])
     known = [each.usd for each in found if each.usd is not None]
     unknown = sorted({each.model for each in found if each.usd is None})
-    say(f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}" + (f", and {', '.join(unknown)}: unknown" if unknown else ""))
+    say(
+        f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}"
+        + (f", and {', '.join(unknown)}: unknown" if unknown else "")
+    )
 
 
-def run(path: Path, out: Path | None, *, shard: str, shards: int, executor: str, fork: bool, replay: Path | None, as_json: bool) -> None:
+def run(
+    path: Path,
+    out: Path | None,
+    *,
+    shard: str,
+    shards: int,
+    executor: str,
+    fork: bool,
+    replay: Path | None,
+    as_json: bool,
+) -> None:
     if shard and (shards > 1 or executor != "local"):
         raise UsageError("--shard makes one part here, --shards makes all of them; give one of the two")
     spec = read_any(path)
@@ -75,7 +88,9 @@ def run(path: Path, out: Path | None, *, shard: str, shards: int, executor: str,
     try:
         with _live(spec) as on_sample:
             if shards > 1 or executor != "local":
-                run_shards(spec, folder, num_shards=shards, executor=executor, fork=fork, replay=replay, on_sample=on_sample)
+                run_shards(
+                    spec, folder, num_shards=shards, executor=executor, fork=fork, replay=replay, on_sample=on_sample
+                )
             else:
                 engine.run(spec, folder, shard=_shard(shard or "0/1"), fork=fork, replay=replay, on_sample=on_sample)
     finally:
@@ -95,15 +110,26 @@ def _shard(text: str) -> tuple[int, int]:
 @contextmanager
 def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
     """A bar per recipe with what was accepted and rejected; silent when nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[counts]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=stages, disable=not sys.stderr.isatty()) as progress:
         bars = {recipe.name: progress.add_task(recipe.name, total=recipe.n, counts="") for recipe in spec.recipes}
-        counts: dict[str, dict[str, int]] = {recipe.name: {"ok": 0, "rejected": 0, "failed": 0} for recipe in spec.recipes}
+        counts: dict[str, dict[str, int]] = {
+            recipe.name: {"ok": 0, "rejected": 0, "failed": 0} for recipe in spec.recipes
+        }
 
         def on_sample(event: Event) -> None:
             count = counts[event.recipe]
             count[event.state] += 1
-            told = f"{count['ok']} accepted, {count['rejected']} rejected, {count['failed']} failed; ${event.spent_usd:.4f} in all"
+            told = (
+                f"{count['ok']} accepted, {count['rejected']} rejected, {count['failed']} failed; "
+                f"${event.spent_usd:.4f} in all"
+            )
             progress.update(bars[event.recipe], advance=1, counts=told)
 
         yield on_sample
@@ -126,13 +152,41 @@ def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> N
         return
     columns = ("recipe", "planned", "accepted", "rejected", "failed", "pending", "why")
     cells = [
-        (name, f.planned, f.ok, f.rejected, f.failed, f.pending, ", ".join(f"{count} {reason}" for reason, count in f.reasons.items()) or "-")
+        (
+            name,
+            f.planned,
+            f.ok,
+            f.rejected,
+            f.failed,
+            f.pending,
+            ", ".join(f"{count} {reason}" for reason, count in f.reasons.items()) or "-",
+        )
         for name, f in summary.recipes.items()
     ]
     table(f"Run {spec.name} in {folder}", columns, cells, right=columns[1:-1])
-    headings = ("model", "calls", "sends", "tokens in", "tokens out", "pictures", "US dollars", "cost unknown", "in doubt")
+    headings = (
+        "model",
+        "calls",
+        "sends",
+        "tokens in",
+        "tokens out",
+        "pictures",
+        "US dollars",
+        "cost unknown",
+        "in doubt",
+    )
     uses = [
-        (name, u.calls, u.sends, u.input_tokens, u.output_tokens, u.images, f"{u.cost:.4f}", u.unknown, f"{u.in_doubt}, up to ${u.in_doubt_usd:.4f}")
+        (
+            name,
+            u.calls,
+            u.sends,
+            u.input_tokens,
+            u.output_tokens,
+            u.images,
+            f"{u.cost:.4f}",
+            u.unknown,
+            f"{u.in_doubt}, up to ${u.in_doubt_usd:.4f}",
+        )
         for name, u in summary.models.items()
     ]
     table("Models", headings, uses, right=headings[1:])
@@ -182,7 +236,11 @@ def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: boo
     else:
         _print_explained(found)
         if is_same is not None:
-            say("Made again from the journal: the same row, byte for byte." if is_same else "Made again from the journal: NOT the same row.")
+            say(
+                "Made again from the journal: the same row, byte for byte."
+                if is_same
+                else "Made again from the journal: NOT the same row."
+            )
     if is_same is False:
         raise typer.Exit(1)
 
@@ -190,16 +248,24 @@ def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: boo
 def _print_explained(found: Explained) -> None:
     sample = found.sample
     say(
-        f"{sample.recipe}, sample {sample.idx}, {sample.id}: {sample.state}" + (f" at {sample.step}: {sample.reason}: {sample.detail}" if sample.reason else "")
+        f"{sample.recipe}, sample {sample.idx}, {sample.id}: {sample.state}"
+        + (f" at {sample.step}: {sample.reason}: {sample.detail}" if sample.reason else "")
     )
     for number, call in enumerate(found.calls, 1):
         asked, answered = call["request"], call["response"] or {}
-        sends = ", ".join(f"{send['state']} {send['problem'] or ''} ${send['cost'] or 0:.4f}".replace("  ", " ") for send in call["sends"])
-        say(f"\n{number}. {call['step']} ({call['role']}: {call['model']}, seed {asked['seed']}): {call['state']}; sends: {sends}")
+        sends = ", ".join(
+            f"{send['state']} {send['problem'] or ''} ${send['cost'] or 0:.4f}".replace("  ", " ")
+            for send in call["sends"]
+        )
+        say(
+            f"\n{number}. {call['step']} ({call['role']}: {call['model']}, seed {asked['seed']}): {call['state']}; "
+            f"sends: {sends}"
+        )
         for name in ("system", "user"):
             if asked[name]:
                 say(f"   {name}: {asked[name]}")
         for role, text in asked["history"]:
             say(f"   {role}: {text}")
         say(f"   pictures sent: {', '.join(sha[:12] for sha in asked['images']) or 'none'}")
-        say(f"   answer: {answered.get('text') or ''} {' '.join(sha[:12] for sha, _ in answered.get('pictures', []))}".rstrip())
+        drawn = " ".join(sha[:12] for sha, _ in answered.get("pictures", []))
+        say(f"   answer: {answered.get('text') or ''} {drawn}".rstrip())

@@ -6,13 +6,26 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives anything.\n\n"
-    "Example: unifiedvisual generate run zero-key",
+    help=(
+        "Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives "
+        "anything.\n\n"
+        "Example: unifiedvisual generate run zero-key"
+    ),
     no_args_is_help=True,
 )
 
-Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which comes along.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run; default: runs/<name of the spec>.", show_default=False)]
+Spec = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which comes along.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="DIR", help="Folder of the run; default: runs/<name of the spec>.", show_default=False
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -31,16 +44,32 @@ def plan(spec: Spec, json: Json = False) -> None:
 def run(
     spec: Spec,
     out: Out = None,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="Make the I-th of N parts, I from 0; each may run on another machine.", show_default=False)] = "",
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N",
+            help="Make the I-th of N parts, I from 0; each may run on another machine.",
+            show_default=False,
+        ),
+    ] = "",
     shards: Annotated[int, typer.Option(metavar="N", min=1, help="Make all of N parts at the same time.")] = 1,
-    executor: Annotated[str, typer.Option(metavar="local|ray", help="Who makes the N parts: processes here, or tasks of Ray.")] = "local",
-    fork: Annotated[bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")] = False,
-    replay: Annotated[Path | None, typer.Option(metavar="RUN", help="Answer from the journals of that run; ask no model.", show_default=False)] = None,
+    executor: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who makes the N parts: processes here, or tasks of Ray.")
+    ] = "local",
+    fork: Annotated[
+        bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")
+    ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Answer from the journals of that run; ask no model.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for the new rows.
+    """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for
+    the new rows.
 
-    Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation, safety_classifier.
+    Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation,
+        safety_classifier.
 
     Example: unifiedvisual generate run spec.yaml
     """
@@ -51,7 +80,9 @@ def run(
 
 @app.command("slurm")
 def slurm(
-    spec: Spec, shards: Annotated[int, typer.Option("--shards", metavar="N", min=1, help="Jobs of the array.", show_default=False)], out: Out = None
+    spec: Spec,
+    shards: Annotated[int, typer.Option("--shards", metavar="N", min=1, help="Jobs of the array.", show_default=False)],
+    out: Out = None,
 ) -> None:
     """Print a script that runs N shards as a Slurm job array, and then finalize. Edit it, then: bash FILE.
 
@@ -75,9 +106,14 @@ def status(spec: Spec, out: Out = None, json: Json = False) -> None:
 
 @app.command("retry")
 def retry(
-    spec: Spec, out: Out = None, reason: Annotated[str, typer.Option(metavar="REASON", help="Also those rejected for it; default: failed samples.")] = ""
+    spec: Spec,
+    out: Out = None,
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help="Also those rejected for it; default: failed samples.")
+    ] = "",
 ) -> None:
-    """Put failed samples back among those to be made, to go on where they stopped; those that were rejected are made anew, from another seed.
+    """Put failed samples back among those to be made, to go on where they stopped; those that were rejected are made
+    anew, from another seed.
 
     Example: unifiedvisual generate retry spec.yaml --reason refusal
     """
@@ -98,7 +134,11 @@ def finalize(spec: Spec, out: Out = None, json: Json = False) -> None:
 
 
 @app.command("verify")
-def verify(spec: Spec, out: Out = None, sweep: Annotated[bool, typer.Option("--sweep", help="Remove half-written files of killed processes.")] = False) -> None:
+def verify(
+    spec: Spec,
+    out: Out = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Remove half-written files of killed processes.")] = False,
+) -> None:
     """Check journals, pictures, rows and the packed dataset. Exits 1 if anything is wrong.
 
     Example: unifiedvisual generate verify spec.yaml --sweep

@@ -31,7 +31,10 @@ def _with_errors(piece: Shard, errors: list[RowError]) -> Iterator[Row | RowErro
 
 def run(name: str, source: Path, out: Path, options: dict[str, object], packing: PackOptions, *, as_json: bool) -> None:
     errors: list[RowError] = []
-    pieces = [partial(_with_errors, piece, errors) for piece in import_rows(name, source, options=options, on_bad=errors.append)]
+    pieces = [
+        partial(_with_errors, piece, errors)
+        for piece in import_rows(name, source, options=options, on_bad=errors.append)
+    ]
     folder = source if source.is_dir() else source.parent
     rows = RowsSource(repository=LocalFolder(folder.absolute()), pieces=pieces)
     if not rows.tasks:

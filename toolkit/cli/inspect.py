@@ -14,11 +14,22 @@ from toolkit.sources.upstream.mapping import read_mapping
 from toolkit.tasks import TASKS
 
 
-def run(source: str, *, mapping: str | None, write_mapping: Path | None, revision: str | None, token: str | None, as_json: bool) -> None:
+def run(
+    source: str,
+    *,
+    mapping: str | None,
+    write_mapping: Path | None,
+    revision: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     overrides = read_mapping(mapping) if mapping else None
     repository = open_repository(source, revision=revision, token=token)
     if find_shards(repository.list_files()):
-        raise UsageError(f"{repository.name} is in the packed layout, which needs no guessing; check it with `unifiedvisual verify {source}`")
+        raise UsageError(
+            f"{repository.name} is in the packed layout, which needs no guessing; check it with `unifiedvisual verify "
+            f"{source}`"
+        )
     with stages.status("looking") as status:
         found = inspect_upstream(repository, overrides, on_progress=lambda stage: status.update(f"looking at {stage}"))
     if write_mapping:
@@ -41,7 +52,11 @@ def _print(found: Inspection, written: Path | None) -> None:
     rows = [(name, found.rows.get(name, 0), task.published_rows, _archive(found, name)) for name, task in TASKS.items()]
     table("\nRows", ("task", "found", "published", "archive"), rows, right=("found", "published"))
     print_problems(found.counts, found.problems)
-    say(f"{len(found.counts)} kinds of problem" if found.counts else "No problems found. `unifiedvisual verify` reads every picture as well.")
+    say(
+        f"{len(found.counts)} kinds of problem"
+        if found.counts
+        else "No problems found. `unifiedvisual verify` reads every picture as well."
+    )
     if written:
         say(f"Wrote what was guessed to {written}; change it and pass it as --mapping.")
 
@@ -51,6 +66,10 @@ def _archive(found: Inspection, task: str) -> str:
     if not finding:
         return "no pictures" if not TASKS[task].archive else "-"
     rule = finding.rule
-    moved = f"; rows begin {rule.row_prefix!r} where members begin {rule.member_prefix!r}" if rule.row_prefix or rule.member_prefix else ""
+    moved = (
+        f"; rows begin {rule.row_prefix!r} where members begin {rule.member_prefix!r}"
+        if rule.row_prefix or rule.member_prefix
+        else ""
+    )
     matched = f"{finding.matched} of the first {len(finding.members)} members"
     return f"{finding.path} ({finding.size / 1e6:,.1f} MB): rows name {finding.named:,} pictures, {matched}{moved}"

@@ -14,7 +14,12 @@ app = typer.Typer()
 def stats(
     source: Src,
     tasks: Tasks = "all",
-    plots: Annotated[Path | None, typer.Option("--plots", metavar="DIR", help="Also draw them, and a sheet of rows of each task.", show_default=False)] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            "--plots", metavar="DIR", help="Also draw them, and a sheet of rows of each task.", show_default=False
+        ),
+    ] = None,
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
@@ -41,7 +46,8 @@ def preview(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show some rows of every task as conversations, pictures in place, in one HTML file that needs no network and can be mailed.
+    """Show some rows of every task as conversations, pictures in place, in one HTML file that needs no network and can
+    be mailed.
 
     Reads no more of a packed dataset than the rows need; of the layout as published, the front of every archive.
 
@@ -54,14 +60,22 @@ def preview(
 
 @app.command()
 def browse(
-    source: Annotated[str, typer.Argument(metavar="SRC", help=f"A packed dataset: {SRC_HELP[0].lower()}{SRC_HELP[1:]}", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC", help=f"A packed dataset: {SRC_HELP[0].lower()}{SRC_HELP[1:]}", show_default=False
+        ),
+    ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Any but the default lets other machines read the dataset.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Any but the default lets other machines read the dataset.")
+    ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser.")] = False,
     revision: Revision = None,
     token: Token = None,
 ) -> None:
-    """Page through a packed dataset in a browser: filters, search, single rows, pictures, a row in any training format. Needs the extra `report`.
+    """Page through a packed dataset in a browser: filters, search, single rows, pictures, a row in any training format.
+    Needs the extra `report`.
 
     Reads the text columns once at the start, and pictures where a row is opened. Ctrl-C ends it.
 
@@ -75,10 +89,16 @@ def browse(
 @app.command()
 def card(
     source: Src,
-    croissant: Annotated[bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")] = False,
+    croissant: Annotated[
+        bool, typer.Option("--croissant", help="Print Croissant JSON-LD instead of README.md.")
+    ] = False,
     repo_id: Annotated[
         str | None,
-        typer.Option("--repo-id", metavar="ORG/NAME", help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual."),
+        typer.Option(
+            "--repo-id",
+            metavar="ORG/NAME",
+            help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual.",
+        ),
     ] = None,
     revision: Revision = None,
     token: Token = None,

@@ -7,10 +7,20 @@ import typer
 SRC_HELP = "A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder]."
 Src = Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-MappingFile = Annotated[str | None, typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where our guess is wrong.")]
-Revision = Annotated[str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")]
+MappingFile = Annotated[
+    str | None,
+    typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where our guess is wrong."),
+]
+Revision = Annotated[
+    str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")
+]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes; each takes a task or a shard.")]
 OnBad = Annotated[str, typer.Option(metavar="raise|skip", help="Stop at such a row, or count it and go on.")]
 Tasks = Annotated[str, typer.Option("--tasks", metavar="NAMES", help="Configs or tasks, comma-separated.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
-Token = Annotated[str | None, typer.Option("--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False)]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False
+    ),
+]

@@ -40,7 +40,14 @@ def run(
     as_json: bool,
 ) -> None:
     wanted = parse_tasks(tasks)
-    opened = open_source(source, revision=revision, token=token, mapping=mapping, on_missing=options.on_missing, on_bad_row=options.on_bad_row)
+    opened = open_source(
+        source,
+        revision=revision,
+        token=token,
+        mapping=mapping,
+        on_missing=options.on_missing,
+        on_bad_row=options.on_bad_row,
+    )
     if dry_run:
         _print_plan(opened, [task for task in wanted if task in opened.tasks], options, out, as_json=as_json)
         return
@@ -61,9 +68,14 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
         print_json({"out": str(out), "rows": rows, "disk_bytes": whole, "options": asdict(options)})
         return
     columns = ("task", "rows", "published", "MB to write, about")
-    cells = [(task, rows.get(task, "-"), TASKS[task].published_rows, f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks]
+    cells = [
+        (task, rows.get(task, "-"), TASKS[task].published_rows, f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
+    ]
     table(f"Would pack {source.repository.name} to {out}", columns, cells, right=columns[1:])
-    say(f"Disk: about {whole['output'] / 1e9:,.2f} GB in {out}, at worst {whole['temporary'] / 1e9:,.2f} GB in {tempfile.gettempdir()}. Nothing was written.")
+    say(
+        f"Disk: about {whole['output'] / 1e9:,.2f} GB in {out}, at worst {whole['temporary'] / 1e9:,.2f} GB in "
+        f"{tempfile.gettempdir()}. Nothing was written."
+    )
 
 
 def _count_rows(source: UpstreamSource, tasks: Iterable[str]) -> dict[str, int]:

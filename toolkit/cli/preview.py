@@ -14,7 +14,18 @@ from toolkit.sources.layout import open_source
 from toolkit.sources.skips import Skips
 
 
-def run(source: str, out: Path, tasks: str, *, rows: int, seed: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+def run(
+    source: str,
+    out: Path,
+    tasks: str,
+    *,
+    rows: int,
+    seed: int,
+    mapping: str | None,
+    revision: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     if out.is_dir():
         raise UsageError(f"{out} is a folder; expected a file to write, such as {out / 'preview.html'}")
     templates()
@@ -25,7 +36,9 @@ def run(source: str, out: Path, tasks: str, *, rows: int, seed: int, mapping: st
     with byte_progress(opened.repository.list_files()) as on_read:
         sampled = sample(opened, wanted, rows=rows, seed=seed, skips=skips, on_read=on_read)
     with item_progress("rows", sum(len(each.rows) for each in sampled.values())) as advance:
-        written = write_preview(out, sampled, source=opened.repository.name, seed=seed, per_task=rows, on_row=lambda: advance(1))
+        written = write_preview(
+            out, sampled, source=opened.repository.name, seed=seed, per_task=rows, on_row=lambda: advance(1)
+        )
     if as_json:
         print_json({"out": str(out), **asdict(written), "found": skips.counts})
         return
@@ -39,4 +52,7 @@ def _print(written: Written, out: Path) -> None:
         say(f"not shown: {problem}")
     missing = f"; {len(written.problems):,} cannot be shown, and the page says why" if written.problems else ""
     rows = f"{sum(written.rows.values()):,} rows of {len(written.rows)} tasks"
-    say(f"{out}: {rows} with {written.pictures:,} pictures{missing}; {written.bytes / 1e6:,.1f} MB. Open it in a browser.")
+    say(
+        f"{out}: {rows} with {written.pictures:,} pictures{missing}; {written.bytes / 1e6:,.1f} MB. Open it in a "
+        "browser."
+    )

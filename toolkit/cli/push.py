@@ -9,7 +9,9 @@ from toolkit.cli.verify import report
 from toolkit.packing.push import plan_push, push
 
 
-def run(folder: Path, repo_id: str, *, private: bool, revision: str | None, token: str | None, dry_run: bool, as_json: bool) -> None:
+def run(
+    folder: Path, repo_id: str, *, private: bool, revision: str | None, token: str | None, dry_run: bool, as_json: bool
+) -> None:
     plan_push(folder, repo_id)  # first of all: is it a packed dataset?
     if not dry_run:
         write_card(folder, repo_id)
@@ -25,4 +27,11 @@ def run(folder: Path, repo_id: str, *, private: bool, revision: str | None, toke
     problems: dict[str, list[str]] = defaultdict(list)
     for kind, message in found.problems:
         problems[kind].append(message)
-    report(repo_id, found, {kind: len(messages) for kind, messages in problems.items()}, problems, deep=False, as_json=as_json)
+    report(
+        repo_id,
+        found,
+        {kind: len(messages) for kind, messages in problems.items()},
+        problems,
+        deep=False,
+        as_json=as_json,
+    )

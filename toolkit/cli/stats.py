@@ -15,7 +15,16 @@ from toolkit.sources.skips import Skips
 from toolkit.tasks import QUADRANTS
 
 
-def run(source: str, tasks: str, *, plots: Path | None, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+def run(
+    source: str,
+    tasks: str,
+    *,
+    plots: Path | None,
+    mapping: str | None,
+    revision: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     if plots:
         check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
@@ -23,24 +32,45 @@ def run(source: str, tasks: str, *, plots: Path | None, mapping: str | None, rev
     skips = Skips(on_missing="skip", on_bad_row="skip")
     firsts: dict[str, list[Row]] = {}
     with byte_progress(opened.repository.list_files()) as on_read:
-        found = collect(keep_first((row for task in wanted for row in opened.read(task, skips, on_read=on_read)), firsts))
+        found = collect(
+            keep_first((row for task in wanted for row in opened.read(task, skips, on_read=on_read)), firsts)
+        )
     written = [*write_plots(found, plots), *write_sheets(firsts, plots)] if plots and found else []
     if as_json:
         counted = {task: _as_dict(each) for task, each in found.items()}
-        print_json({"source": opened.repository.name, "tasks": counted, "left_out": skips.counts, "plots": [str(path) for path in written]})
+        print_json(
+            {
+                "source": opened.repository.name,
+                "tasks": counted,
+                "left_out": skips.counts,
+                "plots": [str(path) for path in written],
+            }
+        )
         return
     _print(found)
     if written:
-        say(f"Wrote {len(written)} files to {plots}: plots as SVG on light and on dark paper, and a sheet of rows of each task.")
+        say(
+            f"Wrote {len(written)} files to {plots}: plots as SVG on light and on dark paper, and a sheet of rows of "
+            "each task."
+        )
     if skips.counts:
         say(f"Left out: {skips.summary()}")
 
 
 def _as_dict(stats: TaskStats) -> dict[str, Any]:
     counters = {name: dict(value) for name, value in vars(stats).items() if isinstance(value, Counter)}
-    measures = {name: {"count": each.count, "sum": each.sum, "quantiles": each.quantiles()} for name, each in stats.measures.items()}
+    measures = {
+        name: {"count": each.count, "sum": each.sum, "quantiles": each.quantiles()}
+        for name, each in stats.measures.items()
+    }
     by_role = {role: dict(counts) for role, counts in stats.roles_per_row.items()}
-    return {"rows": stats.rows, "unreadable_images": stats.unreadable_images, **counters, "roles_per_row": by_role, "measures": measures}
+    return {
+        "rows": stats.rows,
+        "unreadable_images": stats.unreadable_images,
+        **counters,
+        "roles_per_row": by_role,
+        "measures": measures,
+    }
 
 
 def _print(found: dict[str, TaskStats]) -> None:

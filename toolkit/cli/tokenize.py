@@ -39,7 +39,9 @@ def run(
     opened = open_source(source, revision=revision, token=token)
     wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
     with stages.status(f"loading {model}"):
-        family, tokenizer = load_tokenizer(model, revision=model_revision, image_size=image_size, device=device, token=token)
+        family, tokenizer = load_tokenizer(
+            model, revision=model_revision, image_size=image_size, device=device, token=token
+        )
         tokenizer.batch_size = batch_size
         revision_of_ids = tokenizer.revision
     counts = import_module("toolkit.collate.tokens").tokenize(
@@ -52,18 +54,31 @@ def run(
         skips=skips,
     )
     if as_json:
-        print_json({"folder": str(out), "model": model, "family": family, "revision": revision_of_ids, **counts, "left_out": skips.counts})
+        print_json(
+            {
+                "folder": str(out),
+                "model": model,
+                "family": family,
+                "revision": revision_of_ids,
+                **counts,
+                "left_out": skips.counts,
+            }
+        )
         return
     say(
-        f"{counts['encoded']:,} pictures encoded, {counts['known']:,} were there already or came twice; in {out} as ids of {family}, revision {revision_of_ids}"
+        f"{counts['encoded']:,} pictures encoded, {counts['known']:,} were there already or came twice; in {out} as "
+        f"ids of {family}, revision {revision_of_ids}"
     )
     if skips.counts:
         say(f"Rows left out: {skips.summary()}")
     say(f'Next: get_collator("{family}", processor=processor, image_tokens=StoredTokens("{out}"))')
 
 
-def load_tokenizer(model: str, *, revision: str | None, image_size: int | None, device: str | None, token: str | None) -> tuple[str, Any]:
-    """The family of a checkpoint and the tokenizer of its VQ encoder, on a device; the rest of the model stays where it is.
+def load_tokenizer(
+    model: str, *, revision: str | None, image_size: int | None, device: str | None, token: str | None
+) -> tuple[str, Any]:
+    """The family of a checkpoint and the tokenizer of its VQ encoder, on a device; the rest of the model stays where it
+    is.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -77,13 +92,19 @@ def load_tokenizer(model: str, *, revision: str | None, image_size: int | None, 
     try:
         family = transformers.AutoConfig.from_pretrained(model, **where).model_type
         if family not in TOKENIZERS:
-            raise UsageError(f"--model {model} is of type {family!r}; expected one that writes pictures as VQ ids: {', '.join(TOKENIZERS)}")
+            raise UsageError(
+                f"--model {model} is of type {family!r}; expected one that writes pictures as VQ ids: "
+                f"{', '.join(TOKENIZERS)}"
+            )
         processor = transformers.AutoProcessor.from_pretrained(model, **where)
         loaded = transformers.AutoModelForImageTextToText.from_pretrained(model, **where)
     except (OSError, ValueError) as error:
         if isinstance(error, UsageError):
             raise
-        raise SourceError(f"--model {model}: cannot be opened: {str(error).splitlines()[0]}; expected a folder or a Hub model, org/name") from error
+        raise SourceError(
+            f"--model {model}: cannot be opened: {str(error).splitlines()[0]}; expected a folder or a Hub model, "
+            "org/name"
+        ) from error
     if image_size:
         _fit(family, processor.image_processor, image_size)
     module, _, attribute = TOKENIZERS[family].partition(":")
@@ -94,7 +115,10 @@ def load_tokenizer(model: str, *, revision: str | None, image_size: int | None, 
 
 def _fit(family: str, image_processor: Any, image_size: int) -> None:
     if family != "emu3":
-        raise UsageError(f"--image-size {image_size}: pictures of {family} have one size, which its processor fixes; leave the option out")
+        raise UsageError(
+            f"--image-size {image_size}: pictures of {family} have one size, which its processor fixes; leave the "
+            "option out"
+        )
     image_processor.max_pixels = image_size**2
     image_processor.min_pixels = min(image_processor.min_pixels, image_size**2)
 

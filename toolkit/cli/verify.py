@@ -20,7 +20,16 @@ from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import TASKS
 
 
-def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision: str | None, token: str | None, as_json: bool) -> None:
+def run(
+    source: str,
+    *,
+    deep: bool,
+    workers: int,
+    mapping: str | None,
+    revision: str | None,
+    token: str | None,
+    as_json: bool,
+) -> None:
     if Path(source, REPORT_NAME).is_file():
         skips = _every_problem()
         found = _check_converted(Path(source), skips, Decoder() if deep else None)
@@ -41,15 +50,25 @@ def run(source: str, *, deep: bool, workers: int, mapping: str | None, revision:
     report(opened.repository.name, found, counts, problems, deep=deep, as_json=as_json)
 
 
-def report(name: str, found: Findings, counts: dict[str, int], problems: dict[str, list[str]], *, deep: bool, as_json: bool) -> None:
+def report(
+    name: str, found: Findings, counts: dict[str, int], problems: dict[str, list[str]], *, deep: bool, as_json: bool
+) -> None:
     """Print what was found; exit 1 if anything is wrong."""
     if as_json:
-        print_json({"source": name, "rows": found.rows, "images": found.images, "problems": counts, "examples": problems})
+        print_json(
+            {"source": name, "rows": found.rows, "images": found.images, "problems": counts, "examples": problems}
+        )
     else:
-        rows = [(task, found.rows.get(task, 0), TASKS[task].published_rows, found.images.get(task, 0)) for task in TASKS]
+        rows = [
+            (task, found.rows.get(task, 0), TASKS[task].published_rows, found.images.get(task, 0)) for task in TASKS
+        ]
         table(name, ("task", "rows", "published", "pictures"), rows, right=("rows", "published", "pictures"))
         print_problems(counts, problems)
-        say(f"{sum(counts.values()):,} problems" if counts else f"Every row keeps every rule{', every picture decodes' if deep else ''}.")
+        say(
+            f"{sum(counts.values()):,} problems"
+            if counts
+            else f"Every row keeps every rule{', every picture decodes' if deep else ''}."
+        )
     if counts:
         raise SystemExit(1)
 
@@ -70,11 +89,22 @@ def _check_converted(folder: Path, skips: Skips, decoder: Decoder | None) -> Fin
     """
     written = Report.read(folder / REPORT_NAME)
     options = {"task": next(iter(TASKS))}  # of records that name none; a rule of the row does not depend on it
-    pieces = import_rows(written.format, folder, options=options, on_bad=lambda error: skips.note(error.kind, str(error))) if written.records_out else []
+    pieces = (
+        import_rows(written.format, folder, options=options, on_bad=lambda error: skips.note(error.kind, str(error)))
+        if written.records_out
+        else []
+    )
     found = _count((row for piece in pieces for row in _whole(piece, skips)), skips, decoder)
-    for what, there, expected in (("records", found.rows, written.records_out), ("pictures", found.images, written.images_out)):
+    for what, there, expected in (
+        ("records", found.rows, written.records_out),
+        ("pictures", found.images, written.images_out),
+    ):
         if (count := sum(there.values())) != expected:
-            skips.note(f"{what}_count", f"{folder}: {count:,} {what} can be read; its {REPORT_NAME} says {expected:,} were written; convert again")
+            skips.note(
+                f"{what}_count",
+                f"{folder}: {count:,} {what} can be read; its {REPORT_NAME} says {expected:,} were written; convert "
+                "again",
+            )
     return found
 
 

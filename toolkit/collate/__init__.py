@@ -9,10 +9,13 @@ understanding   models that write text only        chameleon, emu3, janus   mode
 loss            losses of text and of pictures, which the stock models cannot give
 
     collate = get_collator("emu3", processor=processor, image_tokens=emu3_tokenizer(model, processor))
-    Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate, train_dataset=rows).train()
+    Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate,
+    train_dataset=rows).train()
 
-Every picture in an assistant turn is answer, whether its role is `intermediate` or `output`: the models that draw are trained on both.
-A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokenize` once and pass `StoredTokens`. Only the files here import torch.
+Every picture in an assistant turn is answer, whether its role is `intermediate` or `output`: the models that draw are
+trained on both.
+A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokenize` once and pass `StoredTokens`. Only
+the files here import torch.
 """
 
 from importlib import import_module

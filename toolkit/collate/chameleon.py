@@ -2,7 +2,8 @@
 
     bos  prompt text and pictures  sep  answer text and pictures  eos          a picture: boi, image_seq_length ids, eoi
 
-The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use `vocabulary_losses`.
+The stock `labels` path gives an infinite loss on pictures, because the model forbids its own image logits: use
+`vocabulary_losses`.
 """
 
 from collections.abc import Mapping
@@ -14,11 +15,13 @@ from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, im
 from toolkit.errors import ImageTokenMismatch
 
 # The turn separator ends a prompt, eos an answer; parts follow one another without a blank.
-# Source: facebookresearch/chameleon, chameleon/inference/chameleon.py, TokenManager.tokens_from_ui ("<END-OF-TURN>"), and the sep_token
-# that transformers' ChameleonProcessor adds to a prompt. A system text, which they do not have, stands before the prompt.
+# Source: facebookresearch/chameleon, chameleon/inference/chameleon.py, TokenManager.tokens_from_ui ("<END-OF-TURN>"),
+# and the sep_token that transformers' ChameleonProcessor adds to a prompt. A system text, which they do not have,
+# stands before the prompt.
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif "
+    "%}{% endfor %}"
     "{% if message['role'] == 'system' %}{{ '\n' }}"
     "{% elif message['role'] == 'assistant' %}{{ eos_token }}"
     "{% else %}{{ sep_token }}{% endif %}"
@@ -44,10 +47,12 @@ class ChameleonCollator(Collator):
     Returns:
         input_ids: int64 (B, L), L = longest row, tokens; pictures as ids of the text vocabulary.
         attention_mask: int64 (B, L).
-        labels: int64 (B, L); answer text, answer pictures with boi and eoi, and eos; IGNORE_INDEX on prompts and padding.
+        labels: int64 (B, L); answer text, answer pictures with boi and eoi, and eos; IGNORE_INDEX on prompts and
+            padding.
 
     Raises:
-        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the counts.
+        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the
+            counts.
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
@@ -70,13 +75,18 @@ class ChameleonCollator(Collator):
 
     def encode(self, row: Mapping[str, Any]) -> Sample:
         encoded = self.encoder.encode(row)
-        pictures = [self._picture(ids.tolist(), row["id"]) for ids in image_ids(row["images"] or (), self.image_tokens, row_id=row["id"])]
+        pictures = [
+            self._picture(ids.tolist(), row["id"])
+            for ids in image_ids(row["images"] or (), self.image_tokens, row_id=row["id"])
+        ]
         return Sample(columns=splice(encoded, self.encoder.image_id, pictures, row_id=row["id"]))
 
     def _picture(self, ids: list[int], row_id: str) -> Columns:
         if len(ids) != self.num_ids:
             raise ImageTokenMismatch(
-                f"row {row_id!r}: a picture has {len(ids)} ids; expected {self.num_ids}, the processor's image_seq_length", kind="image_token_mismatch"
+                f"row {row_id!r}: a picture has {len(ids)} ids; expected {self.num_ids}, the processor's "
+                "image_seq_length",
+                kind="image_token_mismatch",
             )
         framed = [self.boi, *ids, self.eoi]
         return {"input_ids": framed, "labels": framed}

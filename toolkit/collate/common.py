@@ -55,14 +55,17 @@ class Collator(ABC):
         """One row as tokens and picture tensors. Pure: rows do not see one another, so a batch cannot change them."""
 
     def fits(self, row: Mapping[str, Any]) -> bool:
-        """Whether the row can be collated: `rows.filter(collator.fits)` leaves bad and long rows out before batching, counted."""
+        """Whether the row can be collated: `rows.filter(collator.fits)` leaves bad and long rows out before batching,
+        counted.
+        """
         return self._encode(row) is not None
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
         samples = [sample for row in rows if (sample := self._encode(row)) is not None]
         if not samples:
             raise TooManyBadRows(
-                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; filter with collator.fits before batching"
+                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; filter "
+                "with collator.fits before batching"
             )
         return self.batch(samples)
 
@@ -75,7 +78,8 @@ class Collator(ABC):
             sample = self.encode(row)
             if self.max_length is not None and sample.num_tokens > self.max_length:
                 raise RowError(
-                    f"row {row['id']!r}: {sample.num_tokens} tokens, more than max_length={self.max_length}; rows are never cut, "
+                    f"row {row['id']!r}: {sample.num_tokens} tokens, more than max_length={self.max_length}; rows are "
+                    "never cut, "
                     "because a cut inside a picture breaks it: raise max_length",
                     kind="too_long",
                 )
@@ -87,17 +91,24 @@ class Collator(ABC):
 
 
 def open_image(image: Any, *, row_id: str = "") -> Image.Image:
-    """A picture of a row as RGB, transparent parts on white: `{"bytes", "path"}`, turned upright, or an already decoded one.
+    """A picture of a row as RGB, transparent parts on white: `{"bytes", "path"}`, turned upright, or an already decoded
+    one.
 
     Raises:
         ImageError: the bytes are no picture; `kind` says why.
     """
-    return to_rgb(image) if isinstance(image, Image.Image) else decode_image(image["bytes"] or b"", f"row {row_id!r}: {image['path'] or 'picture'}")
+    return (
+        to_rgb(image)
+        if isinstance(image, Image.Image)
+        else decode_image(image["bytes"] or b"", f"row {row_id!r}: {image['path'] or 'picture'}")
+    )
 
 
 def image_flags(encoded: Encoded, image_id: int) -> list[bool]:
     """For each picture, in reading order, whether it is part of an answer."""
-    return [is_answer for token_id, is_answer in zip(encoded.ids, encoded.is_answer, strict=True) if token_id == image_id]
+    return [
+        is_answer for token_id, is_answer in zip(encoded.ids, encoded.is_answer, strict=True) if token_id == image_id
+    ]
 
 
 def splice(encoded: Encoded, image_id: int, pictures: Sequence[Columns], *, row_id: str) -> Columns:
@@ -111,13 +122,17 @@ def splice(encoded: Encoded, image_id: int, pictures: Sequence[Columns], *, row_
 
     Returns:
         input_ids: token ids, pictures spliced in.
-        labels: `input_ids` where the token is answer text, the picture's own labels where it is an answer picture, else IGNORE_INDEX.
+        labels: `input_ids` where the token is answer text, the picture's own labels where it is an answer picture, else
+            IGNORE_INDEX.
 
     Raises:
         ImageTokenMismatch: the row has more or fewer image tokens than `pictures`.
     """
     if (num_tokens := encoded.ids.count(image_id)) != len(pictures):
-        raise ImageTokenMismatch(f"row {row_id!r}: {num_tokens} image tokens and {len(pictures)} images; expected equal", kind="image_token_mismatch")
+        raise ImageTokenMismatch(
+            f"row {row_id!r}: {num_tokens} image tokens and {len(pictures)} images; expected equal",
+            kind="image_token_mismatch",
+        )
     names = {"input_ids", "labels"}.union(*pictures)
     columns: Columns = {name: [] for name in sorted(names)}
     remaining = iter(pictures)
@@ -140,11 +155,18 @@ def pad(rows: Sequence[Columns], fill: Mapping[str, int]) -> dict[str, Tensor]:
     longest = max(len(row["input_ids"]) for row in rows)
     columns = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
     names = sorted({name for row in columns for name in row})
-    return {name: torch.tensor([row.get(name, []) + [fill.get(name, 0)] * (longest - len(row.get(name, []))) for row in columns]) for name in names}
+    return {
+        name: torch.tensor(
+            [row.get(name, []) + [fill.get(name, 0)] * (longest - len(row.get(name, []))) for row in columns]
+        )
+        for name in names
+    }
 
 
 def join(rows: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Puts picture tensors of all rows behind one another, (pictures of the batch, ...); smaller ones are padded with zeros at the end."""
+    """Puts picture tensors of all rows behind one another, (pictures of the batch, ...); smaller ones are padded with
+    zeros at the end.
+    """
     rows = list(rows)
     joined = {}
     for name in sorted({name for row in rows for name in row}):
@@ -156,7 +178,11 @@ def join(rows: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _grow(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
     missing = [size - have for size, have in zip(sizes, tensor.shape[1:], strict=True)]
-    return torch.nn.functional.pad(tensor, [n for size in reversed(missing) for n in (0, size)]) if any(missing) else tensor
+    return (
+        torch.nn.functional.pad(tensor, [n for size in reversed(missing) for n in (0, size)])
+        if any(missing)
+        else tensor
+    )
 
 
 def pad_id_of(tokenizer: Any) -> int:

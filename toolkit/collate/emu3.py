@@ -1,8 +1,10 @@
 """Emu3: pictures are ids of the text vocabulary, as many as their size asks for.
 
-    bos  "USER: " prompt " ASSISTANT:" answer eos       a picture: boi "H*W" <|image token|> H rows of W ids and an end-of-line eof eoi
+    bos  "USER: " prompt " ASSISTANT:" answer eos       a picture: boi "H*W" <|image token|> H rows of W ids and an
+         end-of-line eof eoi
 
-The stock loss works on these batches, `model(**batch).loss`; `vocabulary_losses` gives the same for text and pictures apart.
+The stock loss works on these batches, `model(**batch).loss`; `vocabulary_losses` gives the same for text and pictures
+apart.
 """
 
 from collections.abc import Mapping
@@ -19,13 +21,15 @@ from toolkit.errors import ImageTokenMismatch
 # Source: transformers 5.23, models/emu3/modeling_emu3.py, Emu3ImageVocabularyMapping
 END_OF_LINE = "<|extra_200|>"
 
-# Prompts as the published template writes them: pictures first, then text. Answers in reading order, which that template loses, and with
-# no blank before a picture that opens an answer, because generation puts boi right behind "ASSISTANT:".
-# Source: huggingface/transformers, src/transformers/models/emu3/convert_emu3_weights_to_hf.py, CHAT_TEMPLATE
+# Prompts as the published template writes them: pictures first, then text. Answers in reading order, which that
+# template loses, and with
+# Source: huggingface/transformers, src/transformers/models/emu3/convert_emu3_weights_to_hf.py, CHAT_TEMPLATE no blank
+# before a picture that opens an answer, because generation puts boi right behind "ASSISTANT:".
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'assistant' %}ASSISTANT:{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' %}<image>{% else %}{% if loop.first %}{{ ' ' }}{% endif %}{{ part['text'] + ' ' }}{% endif %}{% endfor %}"
+    "{% if part['type'] == 'image' %}<image>{% else %}{% if loop.first %}{{ ' ' }}{% endif %}{{ part['text'] + ' ' "
+    "}}{% endif %}{% endfor %}"
     "{% else %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': ' }}{% endif %}"
     "{% for part in message['content'] | selectattr('type', 'equalto', 'image') %}<image>{% endfor %}"
     "{% for part in message['content'] | selectattr('type', 'equalto', 'text') %}{{ part['text'] + ' ' }}{% endfor %}"
@@ -52,11 +56,12 @@ class Emu3Collator(Collator):
     Returns:
         input_ids: int64 (B, L), L = longest row, tokens; pictures as ids of the text vocabulary.
         attention_mask: int64 (B, L).
-        labels: int64 (B, L); answer text, all tokens of answer pictures (the size text too: the model has to choose it), and eos;
-            IGNORE_INDEX on prompts and padding.
+        labels: int64 (B, L); answer text, all tokens of answer pictures (the size text too: the model has to choose
+            it), and eos; IGNORE_INDEX on prompts and padding.
 
     Raises:
-        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the counts.
+        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the
+            counts.
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
@@ -74,7 +79,9 @@ class Emu3Collator(Collator):
         template = chat_template or CHAT_TEMPLATE.replace("<image>", processor.image_token)
         # The processor writes bos in front of the text; its tokenizer adds none.
         bos = [token_id(tokenizer, processor.bos_token)]
-        self.encoder = ChatEncoder(processor, image_token=processor.image_token, chat_template=template, leading_ids=bos)
+        self.encoder = ChatEncoder(
+            processor, image_token=processor.image_token, chat_template=template, leading_ids=bos
+        )
         self.tokenizer, self.image_tokens = tokenizer, image_tokens
         self.end_of_line = token_id(tokenizer, END_OF_LINE)
         self.opening = [token_id(tokenizer, processor.image_start_token)]
@@ -83,15 +90,23 @@ class Emu3Collator(Collator):
 
     def encode(self, row: Mapping[str, Any]) -> Sample:
         encoded = self.encoder.encode(row)
-        pictures = [self._picture(ids.tolist(), row["id"]) for ids in image_ids(row["images"] or (), self.image_tokens, row_id=row["id"])]
+        pictures = [
+            self._picture(ids.tolist(), row["id"])
+            for ids in image_ids(row["images"] or (), self.image_tokens, row_id=row["id"])
+        ]
         return Sample(columns=splice(encoded, self.encoder.image_id, pictures, row_id=row["id"]))
 
     def _picture(self, ids: list[int], row_id: str) -> Columns:
         height = ids.count(self.end_of_line)
         width = len(ids) // height - 1 if height else 0
-        if width < 1 or any(ids[n] != self.end_of_line for n in range(width, len(ids), width + 1)) or len(ids) != height * (width + 1):
+        if (
+            width < 1
+            or any(ids[n] != self.end_of_line for n in range(width, len(ids), width + 1))
+            or len(ids) != height * (width + 1)
+        ):
             raise ImageTokenMismatch(
-                f"row {row_id!r}: a picture has {len(ids)} ids and {height} ends of line; expected H rows of W ids and an end of line",
+                f"row {row_id!r}: a picture has {len(ids)} ids and {height} ends of line; expected H rows of W ids "
+                "and an end of line",
                 kind="image_token_mismatch",
             )
         size: list[int] = self.tokenizer.encode(f"{height}*{width}", add_special_tokens=False)
@@ -100,7 +115,9 @@ class Emu3Collator(Collator):
 
 
 def emu3_tokenizer(model: Any, processor: Any) -> VQTokenizer:
-    """The model's own VQ encoder: a picture -> int64 (H * (W + 1),), ids of the text vocabulary with an end of line after each row."""
+    """The model's own VQ encoder: a picture -> int64 (H * (W + 1),), ids of the text vocabulary with an end of line
+    after each row.
+    """
     inner, image_processor = model.model, processor.image_processor
 
     def pixels_of(image: Any) -> Any:

@@ -1,6 +1,8 @@
-"""Janus: pictures in prompts go through SigLIP, pictures in answers are ids of a codebook of their own, with a head of their own.
+"""Janus: pictures in prompts go through SigLIP, pictures in answers are ids of a codebook of their own, with a head of
+their own.
 
-    bos  "<|User|>: " prompt "\\n\\n<|Assistant|>:" answer eos                  a picture: boi, num_image_tokens placeholders, eoi
+    bos  "<|User|>: " prompt "\\n\\n<|Assistant|>:" answer eos                  a picture: boi, num_image_tokens
+         placeholders, eoi
 
 The stock forward can neither embed nor score answer pictures: use `janus_losses`.
 """
@@ -17,13 +19,14 @@ from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
 from toolkit.errors import ImageTokenMismatch
 
-# Parts are joined by a line break. An answer that opens with a picture has no blank before it, because the processor's image mode
-# puts boi right behind "<|Assistant|>:".
+# Parts are joined by a line break. An answer that opens with a picture has no blank before it, because the processor's
+# image mode
 # Source: deepseek-ai/Janus, janus/utils/conversation.py (style DeepSeek), and the strings that transformers'
-# tests/models/janus/test_processing_janus.py expects of the published template.
+# tests/models/janus/test_processing_janus.py expects of the published template. puts boi right behind "<|Assistant|>:".
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}{{ '<|User|>: ' }}{% elif message['role'] == 'assistant' %}{{ '<|Assistant|>:' }}"
+    "{% if message['role'] == 'user' %}{{ '<|User|>: ' }}{% elif message['role'] == 'assistant' %}{{ '<|Assistant|>:' "
+    "}}"
     "{% if message['content'] and message['content'][0]['type'] == 'text' %}{{ ' ' }}{% endif %}{% endif %}"
     "{% for part in message['content'] %}{% if not loop.first %}{{ '\n' }}{% endif %}"
     "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
@@ -32,9 +35,11 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|Assistant|>:' }}{% endif %}"
 )
 
-# Source: transformers 5.23, models/janus/processing_janus.py, DEFAULT_SYSTEM_PROMPT (without the line breaks the template adds)
+# Source: transformers 5.23, models/janus/processing_janus.py, DEFAULT_SYSTEM_PROMPT (without the line breaks the
+# template adds)
 SYSTEM_PROMPT = (
-    "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, "
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, "
     "and assist the user with a variety of tasks using natural language."
 )
 
@@ -42,15 +47,16 @@ SYSTEM_PROMPT = (
 class JanusCollator(Collator):
     """Batches for `JanusForConditionalGeneration` and `janus_losses`, all quadrants.
 
-    Rows in, tensors out, for a prompt "Draw" and an answer of one picture of 2 ids (real: 576); # is the image placeholder:
+    Rows in, tensors out, for a prompt "Draw" and an answer of one picture of 2 ids (real: 576); # is the image
+    placeholder:
 
         input_ids       <s> <|User|>: Draw \\n\\n <|Assistant|>: <boi> # # <eoi> </s>
         labels           -      -      -    -         -        <boi> - - <eoi> </s>
         gen_image_mask   0      0      0    0         0          0   1 1   0     0          gen_image_ids [[c1, c2]]
 
     Args:
-        processor: JanusProcessor. Its `use_default_system_prompt` is followed as the processor does in text mode; in image mode,
-            so in rows that answer with a picture, there is no such prompt.
+        processor: JanusProcessor. Its `use_default_system_prompt` is followed as the processor does in text mode; in
+            image mode, so in rows that answer with a picture, there is no such prompt.
         image_tokens: `janus_tokenizer(model, processor)`, or `StoredTokens` of it; asked for answer pictures only.
         chat_template: another template; must write the processor's image token once per picture.
         max_length: tokens; longer rows are bad rows, never cut.
@@ -59,13 +65,15 @@ class JanusCollator(Collator):
     Returns:
         input_ids: int64 (B, L), L = longest row, tokens; placeholders where pictures stand.
         attention_mask: int64 (B, L).
-        labels: int64 (B, L); answer text, boi and eoi of answer pictures, and eos; IGNORE_INDEX on prompts, padding and inside pictures.
+        labels: int64 (B, L); answer text, boi and eoi of answer pictures, and eos; IGNORE_INDEX on prompts, padding and
+            inside pictures.
         gen_image_ids: int64 (M, N), codebook ids of the M answer pictures in reading order, N = num_image_tokens.
         gen_image_mask: bool (B, L); True on the M * N positions that `gen_image_ids` fills.
         pixel_values: float32 (K, 3, S, S), the K prompt pictures in reading order; left out when K = 0.
 
     Raises:
-        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the counts.
+        ImageTokenMismatch: image parts, pictures or ids per picture are not what is expected; names the row and the
+            counts.
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
@@ -95,10 +103,14 @@ class JanusCollator(Collator):
         pictures = [self._picture(is_answer=is_answer) for _, is_answer in images]
         columns = splice(encoded, self.encoder.image_id, pictures, row_id=row["id"])
         columns.setdefault("gen_image_mask", [0] * len(columns["input_ids"]))
-        tensors = {"gen_image_ids": torch.stack(generated) if generated else torch.zeros(0, self.num_ids, dtype=torch.int64)}
+        tensors = {
+            "gen_image_ids": torch.stack(generated) if generated else torch.zeros(0, self.num_ids, dtype=torch.int64)
+        }
         shown = [open_image(image, row_id=row["id"]) for image, is_answer in images if not is_answer]
         if shown:
-            tensors["pixel_values"] = torch.cat([self.image_processor(image, return_tensors="pt")["pixel_values"] for image in shown])
+            tensors["pixel_values"] = torch.cat(
+                [self.image_processor(image, return_tensors="pt")["pixel_values"] for image in shown]
+            )
         return Sample(columns=columns, tensors=tensors)
 
     def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
@@ -107,16 +119,26 @@ class JanusCollator(Collator):
 
     def _with_system_prompt(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         messages = row["messages"]
-        draws = any(part["type"] == "image" for message in messages if message["role"] == "assistant" for part in message["content"])
+        draws = any(
+            part["type"] == "image"
+            for message in messages
+            if message["role"] == "assistant"
+            for part in message["content"]
+        )
         if not self.system_prompt or draws or messages[0]["role"] == "system":
             return row
-        return {**row, "messages": [{"role": "system", "content": [{"type": "text", "text": SYSTEM_PROMPT}]}, *messages]}
+        return {
+            **row,
+            "messages": [{"role": "system", "content": [{"type": "text", "text": SYSTEM_PROMPT}]}, *messages],
+        }
 
     def _check(self, generated: list[Tensor], row_id: str) -> None:
         for ids in generated:
             if len(ids) != self.num_ids:
                 raise ImageTokenMismatch(
-                    f"row {row_id!r}: a picture has {len(ids)} ids; expected {self.num_ids}, the processor's num_image_tokens", kind="image_token_mismatch"
+                    f"row {row_id!r}: a picture has {len(ids)} ids; expected {self.num_ids}, the processor's "
+                    "num_image_tokens",
+                    kind="image_token_mismatch",
                 )
 
     def _picture(self, *, is_answer: bool) -> Columns:
@@ -130,8 +152,8 @@ class JanusCollator(Collator):
 def janus_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (num_image_tokens,), ids of the generation codebook.
 
-    Pictures are cropped to their middle square first: the image processor would put grey bars beside them, and a model that is
-    taught on those learns to draw bars.
+    Pictures are cropped to their middle square first: the image processor would put grey bars beside them, and a model
+        that is taught on those learns to draw bars.
     """
     vqmodel, image_processor = model.model.vqmodel, processor.image_processor
 

@@ -2,8 +2,8 @@
 
     collator -> batch -> LossModel(model, janus_losses)(**batch)["loss"]
 
-The stock models cannot give them for Chameleon and Janus. Emu3's own `model(**batch).loss` is the same number as here, not told apart;
-the understanding models need nothing but their own.
+The stock models cannot give them for Chameleon and Janus. Emu3's own `model(**batch).loss` is the same number as here,
+not told apart; the understanding models need nothing but their own.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,14 +37,17 @@ Losses = Callable[[Any, Mapping[str, Tensor]], TokenLosses]
 
 
 class LossModel(torch.nn.Module):
-    """A model whose forward is a loss, so that Trainer, DDP and FSDP see one forward call and find every parameter it used.
+    """A model whose forward is a loss, so that Trainer, DDP and FSDP see one forward call and find every parameter it
+    used.
 
-    Wrap first, distribute second: `DistributedDataParallel(LossModel(model, janus_losses), find_unused_parameters=True)`; batches
-    without pictures leave towers unused. Save with `wrapped.model.save_pretrained(...)`.
+    Wrap first, distribute second: `DistributedDataParallel(LossModel(model, janus_losses),
+        find_unused_parameters=True)`; batches without pictures leave towers unused. Save with
+        `wrapped.model.save_pretrained(...)`.
 
     Returns:
         loss: float (), mean over supervised tokens.
-        text_loss, image_loss: float (), the means over tokens of each kind, without gradient; nan where a batch has none.
+        text_loss, image_loss: float (), the means over tokens of each kind, without gradient; nan where a batch has
+            none.
     """
 
     accepts_loss_kwargs = False  # transformers' Trainer then divides by the accumulation steps itself
@@ -55,14 +58,18 @@ class LossModel(torch.nn.Module):
 
     def forward(self, **batch: Tensor) -> dict[str, Tensor]:
         losses = self._losses(self.model, batch)
-        return {"loss": losses.mean, "text_loss": losses.text.detach().mean(), "image_loss": losses.image.detach().mean()}
+        return {
+            "loss": losses.mean,
+            "text_loss": losses.text.detach().mean(),
+            "image_loss": losses.image.detach().mean(),
+        }
 
 
 def vocabulary_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     """For models whose picture ids are part of the text vocabulary: Chameleon, Anole and Emu3.
 
-    The stock forward of Chameleon sets every image logit to the smallest number: loss inf, no gradient for those rows of the head.
-    Here logits are computed for supervised positions only, (S, V), from the hidden states.
+    The stock forward of Chameleon sets every image logit to the smallest number: loss inf, no gradient for those rows
+        of the head. Here logits are computed for supervised positions only, (S, V), from the hidden states.
 
     Args:
         model: ChameleonForConditionalGeneration or Emu3ForConditionalGeneration.
@@ -72,7 +79,9 @@ def vocabulary_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     labels = batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
     losses = cross_entropy(model.lm_head(hidden[supervised]).float(), labels[supervised], reduction="none")
-    is_image = torch.isin(labels[supervised], torch.tensor(model.model.vocabulary_mapping.image_tokens, device=labels.device))
+    is_image = torch.isin(
+        labels[supervised], torch.tensor(model.model.vocabulary_mapping.image_tokens, device=labels.device)
+    )
     return TokenLosses(losses[~is_image], losses[is_image])
 
 
@@ -89,7 +98,9 @@ def janus_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     drawn = model.prepare_embeddings_for_image_generation(ids)
     text = model.get_input_embeddings()(batch["input_ids"])
     embeds = text.masked_scatter(mask.unsqueeze(-1), drawn.to(text.dtype))
-    outputs = model.model(inputs_embeds=embeds, attention_mask=batch["attention_mask"], pixel_values=batch.get("pixel_values"))
+    outputs = model.model(
+        inputs_embeds=embeds, attention_mask=batch["attention_mask"], pixel_values=batch.get("pixel_values")
+    )
     hidden, labels = outputs.last_hidden_state[:, :-1], batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
     return TokenLosses(

@@ -4,10 +4,13 @@
 
 Two things are hard to get right here and are done once, for every family:
 
-- What is answer. The template is rendered up to each assistant turn with the generation prompt, which is what the model sees when it
+- What is answer. The template is rendered up to each assistant turn with the generation prompt, which is what the model
+sees when it
   is asked; whatever the whole conversation adds to that is what it has to write.
-- Text that looks like a control token. "<image>" in a user's sentence is text. Each control token found in a part is replaced by a
-  private mark before the template runs, and the mark by the ids that the tokenizer gives with special-token splitting off.
+- Text that looks like a control token. "<image>" in a user's sentence is text. Each control token found in a part is
+replaced by a
+  private mark before the template runs, and the mark by the ids that the tokenizer gives with special-token splitting
+  off.
 """
 
 import re
@@ -45,7 +48,10 @@ def token_id(tokenizer: Any, token: str) -> int:
     """
     found: int | None = tokenizer.convert_tokens_to_ids(token)
     if found is None or tokenizer.convert_ids_to_tokens(found) != token:
-        raise UsageError(f"{type(tokenizer).__name__} has no token {token!r}; it has {shorten(tokenizer.all_special_tokens)}; pass the family's own processor")
+        raise UsageError(
+            f"{type(tokenizer).__name__} has no token {token!r}; it has {shorten(tokenizer.all_special_tokens)}; pass "
+            "the family's own processor"
+        )
     return found
 
 
@@ -56,17 +62,27 @@ class ChatEncoder:
         processor: a transformers processor with a fast tokenizer and `apply_chat_template`.
         image_token: what the template writes for a picture.
         chat_template: Jinja text used instead of the processor's own.
-        leading_ids: ids put before a row whose text does not begin with the tokenizer's bos; None = what the tokenizer itself adds.
+        leading_ids: ids put before a row whose text does not begin with the tokenizer's bos; None = what the tokenizer
+            itself adds.
 
     Raises:
         UsageError: the tokenizer has no such image token, or gives no character offsets.
     """
 
-    def __init__(self, processor: Any, *, image_token: str, chat_template: str | None = None, leading_ids: list[int] | None = None) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        *,
+        image_token: str,
+        chat_template: str | None = None,
+        leading_ids: list[int] | None = None,
+    ) -> None:
         self.processor, self.tokenizer, self.chat_template = processor, processor.tokenizer, chat_template
         self.image_token = image_token
         if not getattr(self.tokenizer, "is_fast", False):
-            raise UsageError(f"{type(self.tokenizer).__name__} gives no character offsets; load the fast tokenizer (use_fast=True)")
+            raise UsageError(
+                f"{type(self.tokenizer).__name__} gives no character offsets; load the fast tokenizer (use_fast=True)"
+            )
         self.image_id = token_id(self.tokenizer, image_token)
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
         self.control_tokens = tuple(sorted(special | {image_token}, key=lambda token: (-len(token), token)))
@@ -83,16 +99,21 @@ class ChatEncoder:
 
         Raises:
             ImageTokenMismatch: image parts, pictures and rendered placeholders differ; names the row and the counts.
-            RowError: the template loses or reorders parts of an answer, or an assistant turn cannot be found in what it renders.
+            RowError: the template loses or reorders parts of an answer, or an assistant turn cannot be found in what it
+                renders.
         """
         conversation = self._conversation(row)
         num_parts = sum(part["type"] == "image" for message in conversation for part in message["content"])
         if num_parts != (num_images := len(row["images"] or ())):
-            raise ImageTokenMismatch(f"row {row['id']!r}: {num_parts} image parts and {num_images} images; expected equal", kind="image_token_mismatch")
+            raise ImageTokenMismatch(
+                f"row {row['id']!r}: {num_parts} image parts and {num_images} images; expected equal",
+                kind="image_token_mismatch",
+            )
         rendered = self._render(conversation)
         if num_parts != (num_placeholders := rendered.count(self.image_token)):
             raise ImageTokenMismatch(
-                f"row {row['id']!r}: {num_parts} image parts, but the chat template rendered {num_placeholders} {self.image_token!r}; "
+                f"row {row['id']!r}: {num_parts} image parts, but the chat template rendered {num_placeholders} "
+                f"{self.image_token!r}; "
                 "many templates drop pictures in assistant turns: leave such rows out, or pass chat_template=",
                 kind="image_token_mismatch",
             )
@@ -106,7 +127,10 @@ class ChatEncoder:
     def keeps_answer_images(self) -> bool:
         """Whether the template renders a picture that stands in an assistant turn."""
         picture = [{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}]
-        conversation = [{"role": "user", "content": [{"type": "text", "text": "q"}]}, {"role": "assistant", "content": picture}]
+        conversation = [
+            {"role": "user", "content": [{"type": "text", "text": "q"}]},
+            {"role": "assistant", "content": picture},
+        ]
         return self.image_token in self._render(conversation)
 
     def _leading_ids(self) -> list[int]:
@@ -114,12 +138,17 @@ class ChatEncoder:
         return next(with_special[:n] for n in range(len(with_special)) if with_special[n : n + len(bare)] == bare)
 
     def _conversation(self, row: Mapping[str, Any]) -> Conversation:
-        """Clean dicts: a text key on an image part, or an image key on a text part, is read as content by many templates."""
+        """Clean dicts: a text key on an image part, or an image key on a text part, is read as content by many
+        templates.
+        """
         return [
             {
                 "role": message["role"],
                 "content": [
-                    {"type": "image"} if part["type"] == "image" else {"type": "text", "text": self._protect(part["text"])} for part in message["content"]
+                    {"type": "image"}
+                    if part["type"] == "image"
+                    else {"type": "text", "text": self._protect(part["text"])}
+                    for part in message["content"]
                 ],
             }
             for message in row["messages"]
@@ -130,7 +159,14 @@ class ChatEncoder:
         text = text.replace(_OPEN, "").replace(_CLOSE, "")
         pieces, at = [], 0
         for start in (match.start() for match in self._first_letter.finditer(text)):
-            token = next((text[start : start + length] for length in self._lengths if text[start : start + length] in self._number), None)
+            token = next(
+                (
+                    text[start : start + length]
+                    for length in self._lengths
+                    if text[start : start + length] in self._number
+                ),
+                None,
+            )
             if token is not None and start >= at:
                 pieces += [text[at:start], f"{_OPEN}{self._number[token]}{_CLOSE}"]
                 at = start + len(token)
@@ -142,7 +178,9 @@ class ChatEncoder:
         )
         return rendered
 
-    def _answer_spans(self, row_id: str, conversation: Conversation, rendered: str) -> Iterator[tuple[dict[str, Any], int, int]]:
+    def _answer_spans(
+        self, row_id: str, conversation: Conversation, rendered: str
+    ) -> Iterator[tuple[dict[str, Any], int, int]]:
         """Each assistant message with the characters that the model has to write for it."""
         for number, message in enumerate(conversation):
             if message["role"] != "assistant":
@@ -152,7 +190,8 @@ class ChatEncoder:
             turn = rendered if is_last else self._render(conversation[: number + 1])
             if not turn.startswith(prompt) or not rendered.startswith(turn):
                 raise RowError(
-                    f"row {row_id!r}: message {number} cannot be found in what the chat template renders, because the template "
+                    f"row {row_id!r}: message {number} cannot be found in what the chat template renders, because the "
+                    "template "
                     f"writes earlier turns differently once later ones follow; pass chat_template=",
                     kind="template_rewrites_turns",
                 )
@@ -160,21 +199,24 @@ class ChatEncoder:
             yield message, len(prompt), len(turn)
 
     def _check_answer(self, row_id: str, message: dict[str, Any], written: str) -> None:
-        """Every part of an answer is rendered, in reading order: another order would show a picture before the text that leads to it."""
+        """Every part of an answer is rendered, in reading order: another order would show a picture before the text
+        that leads to it.
+        """
         at = 0
         for number, part in enumerate(message["content"]):
             wanted = self.image_token if part["type"] == "image" else part["text"].strip()
             found = written.find(wanted, at)
             if found < 0:
                 raise RowError(
-                    f"row {row_id!r}: part {number} ({part['type']}) of an answer is lost or moved by the chat template; "
+                    f"row {row_id!r}: part {number} ({part['type']}) of an answer is lost or moved by the chat "
+                    "template; "
                     "leave such rows out, or pass a chat_template= that renders answers in reading order",
                     kind="template_moves_parts",
                 )
             at = found + len(wanted)
 
     def _to_closer(self, rendered: str, start: int, end: int) -> tuple[int, int]:
-        """The span up to the token that closes the turn; the line break many templates put after it is nobody's answer."""
+        """The span up to the token that closes the turn; the line break many templates add is nobody's answer."""
         answer = rendered[start:end].rstrip()
         return (start, start + len(answer)) if answer.endswith(self._closers) else (start, end)
 
@@ -184,14 +226,17 @@ class ChatEncoder:
         is_answer = [False] * len(ids)
         previous = 0
         for number, start, end in self._tokens(rendered):
-            # Byte-level tokenizers leave the space before a word out of its offsets; it belongs to the token all the same.
+            # Byte-level tokenizers leave the space before a word out of its offsets; it belongs to the token all the
+            # same.
             start, previous = min(start, previous), end
             ids.append(number)
             is_answer.append(any(start < span_end and end > span_start for span_start, span_end in spans))
         return ids, is_answer
 
     def _tokens(self, rendered: str) -> Iterator[tuple[int, int, int]]:
-        """Id, start and end of every token. Without literal control tokens this is one call, as the processor would make it."""
+        """Id, start and end of every token. Without literal control tokens this is one call, as the processor would
+        make it.
+        """
         at = 0
         for number, piece in enumerate(_MARK.split(rendered)):
             if number % 2:
@@ -199,7 +244,10 @@ class ChatEncoder:
                 yield from ((found, at, at + length) for found in self._literal_ids(self.control_tokens[int(piece)]))
             else:
                 length = len(piece)
-                yield from ((found, at + start, at + end) for found, start, end in self._piece_tokens(piece, is_first=number == 0))
+                yield from (
+                    (found, at + start, at + end)
+                    for found, start, end in self._piece_tokens(piece, is_first=number == 0)
+                )
             at += length
 
     def _literal_ids(self, token: str) -> list[int]:
@@ -215,9 +263,14 @@ class ChatEncoder:
         Source: transformers 5.23, utils/chat_template_utils.py, _encode_chat_piece
         """
         for lead in ("",) if is_first else ("\n", ""):
-            encoding = self.tokenizer(lead + piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False, **options)
+            encoding = self.tokenizer(
+                lead + piece, add_special_tokens=False, return_offsets_mapping=True, verbose=False, **options
+            )
             ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
             skip = len(self._newline) if lead else 0
             if ids[:skip] == self._newline or not lead:
                 break
-        return [(found, max(start - len(lead), 0), max(end - len(lead), 0)) for found, (start, end) in zip(ids[skip:], offsets[skip:], strict=True)]
+        return [
+            (found, max(start - len(lead), 0), max(end - len(lead), 0))
+            for found, (start, end) in zip(ids[skip:], offsets[skip:], strict=True)
+        ]

@@ -3,8 +3,8 @@
     images -> VQTokenizer -> ids                     in the training loop
     rows -> tokenize() -> folder -> StoredTokens     once, then no VQ model and no decoding while training
 
-Ids are kept under the sha256 of the encoded picture and the revision of the tokenizer, so one folder serves any order, mixture or
-subset of rows, and ids of another checkpoint are never taken by mistake.
+Ids are kept under the sha256 of the encoded picture and the revision of the tokenizer, so one folder serves any order,
+mixture or subset of rows, and ids of another checkpoint are never taken by mistake.
 """
 
 import hashlib
@@ -45,20 +45,21 @@ class ImageTokenizer(Protocol):
 class VQTokenizer:
     """The VQ encoder of a model: frozen, always in eval mode.
 
-    Trainers call `model.train()` on every step. Emu3's encoder has batch norms: in train mode its ids depend on the batch and its
-    statistics drift for good. So `encode` sets eval mode itself, whatever was set before. Only pictures of one size share a batch,
-    because a smaller one would be padded and the padding changes ids near the edge.
+    Trainers call `model.train()` on every step. Emu3's encoder has batch norms: in train mode its ids depend on the
+    batch and its statistics drift for good. So `encode` sets eval mode itself, whatever was set before. Only pictures
+    of one size share a batch, because a smaller one would be padded and the padding changes ids near the edge.
 
     Args:
         module: the VQ part of the model; its parameters are frozen.
         pixels_of: one RGB picture -> float (1, 3, H, W).
         ids_of: float (B, 3, H, W) on the device of `module` -> ids, B equal runs of them.
-        image_processor: makes the pixels; its class and configuration are part of the revision. The class too, because the Pillow and the
-            torchvision one of a family give other pixels under the same configuration.
+        image_processor: makes the pixels; its class and configuration are part of the revision. The class too, because
+            the Pillow and the torchvision one of a family give other pixels under the same configuration.
         cropped: a word for what is done to pictures before.
 
     Attributes:
-        batch_size: pictures encoded at once. More is faster on a GPU, whose rounding then may move a picture between two equally near codes.
+        batch_size: pictures encoded at once. More is faster on a GPU, whose rounding then may move a picture between
+            two equally near codes.
     """
 
     def __init__(
@@ -91,15 +92,27 @@ class VQTokenizer:
         by_shape: dict[torch.Size, list[int]] = {}
         for number, each in enumerate(pixels):
             by_shape.setdefault(each.shape, []).append(number)
-        batches = [alike[start : start + self.batch_size] for alike in by_shape.values() for start in range(0, len(alike), self.batch_size)]
-        found = {number: ids for batch in batches for number, ids in zip(batch, self._encode_alike([pixels[n] for n in batch]), strict=True)}
+        batches = [
+            alike[start : start + self.batch_size]
+            for alike in by_shape.values()
+            for start in range(0, len(alike), self.batch_size)
+        ]
+        found = {
+            number: ids
+            for batch in batches
+            for number, ids in zip(batch, self._encode_alike([pixels[n] for n in batch]), strict=True)
+        }
         return [found[number] for number in range(len(images))]
 
     def _encode_alike(self, pixels: list[Tensor]) -> Tensor:
         """Pictures of one size -> int64 (B, N)."""
         weight = next(self.module.parameters())
         with torch.no_grad():
-            return self._ids_of(torch.cat(pixels).to(weight.device, weight.dtype)).reshape(len(pixels), -1).to("cpu", torch.int64)
+            return (
+                self._ids_of(torch.cat(pixels).to(weight.device, weight.dtype))
+                .reshape(len(pixels), -1)
+                .to("cpu", torch.int64)
+            )
 
 
 class _Place(NamedTuple):
@@ -109,11 +122,13 @@ class _Place(NamedTuple):
 
 
 class StoredTokens:
-    """Ids that `tokenize` wrote, found by the bytes of a picture. Only keys are held in memory (about 200 bytes a picture).
+    """Ids that `tokenize` wrote, found by the bytes of a picture. Only keys are held in memory (about 200 bytes a
+    picture).
 
     Args:
         folder: what `tokenize` wrote to.
-        revision: whose ids to take; None = the only one there. Passing `VQTokenizer.revision` of the model makes sure they are its own.
+        revision: whose ids to take; None = the only one there. Passing `VQTokenizer.revision` of the model makes sure
+            they are its own.
 
     Raises:
         SourceError: nothing there, or ids of several tokenizers and no `revision`.
@@ -124,7 +139,10 @@ class StoredTokens:
         places = dict(_keys(self.folder))
         found = {key[1] for key in places}
         if not found or (revision is None and len(found) > 1) or (revision is not None and revision not in found):
-            raise SourceError(f"{self.folder}: holds ids of tokenizers {shorten(found)}; expected {revision or 'exactly one'!r}; run tokenize first")
+            raise SourceError(
+                f"{self.folder}: holds ids of tokenizers {shorten(found)}; expected {revision or 'exactly one'!r}; "
+                "run tokenize first"
+            )
         self.revision = revision or found.pop()
         self._places = {sha256: place for (sha256, tokenizer), place in places.items() if tokenizer == self.revision}
 
@@ -140,7 +158,10 @@ class StoredTokens:
         """
         sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
         if sha256 not in self._places:
-            raise RowError(f"row {row_id!r}: picture sha256={sha256} is not in {self.folder}; run tokenize on these rows", kind="missing_tokens")
+            raise RowError(
+                f"row {row_id!r}: picture sha256={sha256} is not in {self.folder}; run tokenize on these rows",
+                kind="missing_tokens",
+            )
         place = self._places[sha256]
         ids = _open(place.path).read_row_group(place.row_group, columns=["ids"])["ids"][place.row]
         return torch.tensor(ids.as_py(), dtype=torch.int64)
@@ -165,9 +186,9 @@ def tokenize(
 ) -> Counter[str]:
     """Writes the ids of all pictures of some rows to a folder of Parquet files.
 
-    Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after a stop,
-    it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several processes may write to
-    one folder, each with its share of the rows.
+    Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after
+        a stop, it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several
+        processes may write to one folder, each with its share of the rows.
 
     Args:
         rows: with undecoded images.
@@ -176,7 +197,8 @@ def tokenize(
         answers_only: only pictures in assistant turns (all that Janus needs).
         batch_size: pictures handed to the tokenizer at once.
         images_per_file: pictures per file; what a kill can lose. An error or Ctrl-C loses none.
-        skips: what to do with bad rows, and their counts; default: they raise. A bad row is left from its first bad picture on.
+        skips: what to do with bad rows, and their counts; default: they raise. A bad row is left from its first bad
+            picture on.
 
     Returns:
         encoded: pictures that are new; known: pictures that were there or came before.
@@ -219,7 +241,10 @@ def _pictures(row: Mapping[str, Any], *, answers_only: bool) -> Iterator[tuple[s
     roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
     images = row["images"] or ()
     if len(roles) != len(images):
-        raise ImageTokenMismatch(f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal", kind="image_token_mismatch")
+        raise ImageTokenMismatch(
+            f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal",
+            kind="image_token_mismatch",
+        )
     for role, image in zip(roles, images, strict=True):
         if role == "assistant" or not answers_only:
             yield hashlib.sha256(_bytes_of(image)).hexdigest(), image
@@ -242,9 +267,13 @@ def _writer(folder: Path, revision: str, images_per_file: int) -> Iterator[Calla
 
     def write() -> None:
         # Named by content: processes that share a folder cannot overwrite one another.
-        name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[:16]
+        name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[
+            :16
+        ]
         with atomic_file(folder / f"tokens-{name}.parquet") as file:
-            pq.write_table(pa.Table.from_pylist(ready, schema=SCHEMA), file, row_group_size=ROW_GROUP, compression="zstd")
+            pq.write_table(
+                pa.Table.from_pylist(ready, schema=SCHEMA), file, row_group_size=ROW_GROUP, compression="zstd"
+            )
         ready.clear()
 
     def add(sha256: str, ids: list[int]) -> None:
@@ -268,7 +297,9 @@ def _keys(folder: Path) -> Iterator[tuple[tuple[str, str], _Place]]:
                 for row, key in enumerate(zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)):
                     yield key, _Place(str(path), group, row)
         except (OSError, KeyError, pa.ArrowInvalid) as error:
-            raise ShardError(f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again") from error
+            raise ShardError(
+                f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again"
+            ) from error
 
 
 @lru_cache(maxsize=16)

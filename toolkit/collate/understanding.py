@@ -1,9 +1,11 @@
-"""Models that write text only: LLaVA, Qwen-VL, InternVL, Idefics and whatever else has a processor with a chat template.
+"""Models that write text only: LLaVA, Qwen-VL, InternVL, Idefics and whatever else has a processor with a chat
+template.
 
-    row -> text ids (template.py)  +  what the processor makes of the row's pictures  ->  tokens with placeholders, pixel values
+    row -> text ids (template.py)  +  what the processor makes of the row's pictures  ->  tokens with placeholders,
+    pixel values
 
-The processor never sees a user's text, only its own image tokens: so text cannot become a placeholder, and one code path serves every
-way of expanding a picture (fixed counts, grids, tiles).
+The processor never sees a user's text, only its own image tokens: so text cannot become a placeholder, and one code
+path serves every way of expanding a picture (fixed counts, grids, tiles).
 """
 
 from collections.abc import Mapping
@@ -19,8 +21,8 @@ from toolkit.errors import ImageTokenMismatch, UsageError
 class UnderstandingCollator(Collator):
     """Batches for models that read pictures and write text; `model(**batch).loss` is right as it is.
 
-    Pictures in an answer are context: the model sees them and is never asked to write them. Text-only rows may stand beside others;
-    a batch of only such rows has no picture tensors (DDP then needs find_unused_parameters=True).
+    Pictures in an answer are context: the model sees them and is never asked to write them. Text-only rows may stand
+        beside others; a batch of only such rows has no picture tensors (DDP then needs find_unused_parameters=True).
 
     Rows in, tensors out, for a prompt with a picture of 2 placeholders (#) and an answer "Yes":
 
@@ -35,13 +37,15 @@ class UnderstandingCollator(Collator):
         on_bad_row: "raise", or "skip" and count under `skipped`.
 
     Attributes:
-        keeps_answer_images: whether the template renders pictures in assistant turns; where it does not, rows with such pictures are bad rows.
+        keeps_answer_images: whether the template renders pictures in assistant turns; where it does not, rows with such
+            pictures are bad rows.
 
     Returns:
         input_ids, attention_mask: int64 (B, L), L = longest row, tokens.
-        labels: int64 (B, L); answer text and what closes it; IGNORE_INDEX on prompts, padding, pictures and the tokens that frame pictures.
+        labels: int64 (B, L); answer text and what closes it; IGNORE_INDEX on prompts, padding, pictures and the tokens
+            that frame pictures.
         per-token values of the processor (mm_token_type_ids, token_type_ids): int64 (B, L), 0 on text.
-        picture tensors of the processor (pixel_values, image_grid_thw, ...): rows behind one another, in reading order.
+        picture tensors of the processor (pixel_values, image_grid_thw, ...): rows in sequence, in reading order.
 
     Raises:
         UsageError: the processor names no image token, or its template does not write it.
@@ -60,7 +64,9 @@ class UnderstandingCollator(Collator):
     ) -> None:
         super().__init__(pad_id=pad_id_of(processor.tokenizer), max_length=max_length, on_bad_row=on_bad_row)
         if not getattr(processor, "image_token", None):
-            raise UsageError(f"{type(processor).__name__} has no image_token; this collator serves processors that name theirs")
+            raise UsageError(
+                f"{type(processor).__name__} has no image_token; this collator serves processors that name theirs"
+            )
         self.processor, self.processor_kwargs = processor, dict(processor_kwargs or {})
         self.encoder = ChatEncoder(processor, image_token=processor.image_token, chat_template=chat_template)
         self.separator: str = processor.tokenizer.eos_token or processor.tokenizer.pad_token
@@ -73,30 +79,52 @@ class UnderstandingCollator(Collator):
         return Sample(columns=splice(encoded, self.encoder.image_id, pictures, row_id=row["id"]), tensors=tensors)
 
     def _pictures(self, images: list[Any], row_id: str) -> tuple[list[Columns], dict[str, Tensor]]:
-        """What the processor makes of a row's pictures: one text of image tokens with a separator between, taken apart again."""
+        """What the processor makes of a row's pictures: one text of image tokens with a separator between, taken apart
+        again.
+        """
         skeleton = self.separator.join([self.processor.image_token] * len(images))
-        inputs = self.processor(text=[skeleton], images=[images], add_special_tokens=False, return_tensors="pt", **self.processor_kwargs)
+        inputs = self.processor(
+            text=[skeleton], images=[images], add_special_tokens=False, return_tensors="pt", **self.processor_kwargs
+        )
         shape = inputs["input_ids"].shape
-        per_token = {name: value[0].tolist() for name, value in inputs.items() if value.shape == shape and name != "attention_mask"}
-        cuts = [n for n, token_id in enumerate(per_token["input_ids"]) if token_id == self.processor.tokenizer.convert_tokens_to_ids(self.separator)]
+        per_token = {
+            name: value[0].tolist()
+            for name, value in inputs.items()
+            if value.shape == shape and name != "attention_mask"
+        }
+        cuts = [
+            n
+            for n, token_id in enumerate(per_token["input_ids"])
+            if token_id == self.processor.tokenizer.convert_tokens_to_ids(self.separator)
+        ]
         if len(cuts) != len(images) - 1:
             raise ImageTokenMismatch(
-                f"row {row_id!r}: {type(self.processor).__name__} made {len(cuts) + 1} runs of tokens of {len(images)} images; expected equal",
+                f"row {row_id!r}: {type(self.processor).__name__} made {len(cuts) + 1} runs of tokens of "
+                f"{len(images)} images; expected equal",
                 kind="image_token_mismatch",
             )
         bounds = zip([0, *[cut + 1 for cut in cuts]], [*cuts, shape[1]], strict=True)
         pictures = [{name: values[start:end] for name, values in per_token.items()} for start, end in bounds]
         for picture in pictures:
             picture["labels"] = [IGNORE_INDEX] * len(picture["input_ids"])
-        return pictures, {name: value for name, value in inputs.items() if name not in per_token and name != "attention_mask"}
+        return pictures, {
+            name: value for name, value in inputs.items() if name not in per_token and name != "attention_mask"
+        }
 
     def _unframed(self, encoded: Encoded) -> Encoded:
-        """Masks the control tokens that frame a picture inside an answer: a model that cannot draw must not learn to open a frame."""
+        """Masks the control tokens that frame a picture inside an answer: a model that cannot draw must not learn to
+        open a frame.
+        """
         is_answer = list(encoded.is_answer)
         for at in (n for n, token_id in enumerate(encoded.ids) if token_id == self.encoder.image_id and is_answer[n]):
             for step in (-1, 1):
                 n = at + step
-                while 0 <= n < len(is_answer) and is_answer[n] and encoded.ids[n] in self.encoder.control_ids and not self._closes(encoded, n):
+                while (
+                    0 <= n < len(is_answer)
+                    and is_answer[n]
+                    and encoded.ids[n] in self.encoder.control_ids
+                    and not self._closes(encoded, n)
+                ):
                     is_answer[n] = False
                     n += step
         return Encoded(encoded.ids, is_answer)

@@ -1,7 +1,7 @@
 """Rows -> the layout as published: `data/*.parquet` with text, `images/*.tar.gz` with pictures.
 
-Nobody outside has seen upstream's columns, so replicas come in the shapes such data is published in elsewhere. A replica knows its own truth: the rows it
-was made from. `unifiedvisual demo` and the tests read replicas back.
+Nobody outside has seen upstream's columns, so replicas come in the shapes such data is published in elsewhere. A
+replica knows its own truth: the rows it was made from. `unifiedvisual demo` and the tests read replicas back.
 """
 
 import io
@@ -42,7 +42,12 @@ class ReplicaShape:
 
 
 def write_replica(
-    out: Path, rows: Mapping[str, Sequence[Row]], *, shape: str = "conversations", archive_order: ArchiveOrder = "rows", row_group_rows: int = 1000
+    out: Path,
+    rows: Mapping[str, Sequence[Row]],
+    *,
+    shape: str = "conversations",
+    archive_order: ArchiveOrder = "rows",
+    row_group_rows: int = 1000,
 ) -> None:
     """Write rows in the layout as published.
 
@@ -86,7 +91,10 @@ def arrange(members: list[Member], order: ArchiveOrder) -> list[Member]:
 
 def write_archive(path: Path, members: Iterable[Member]) -> None:
     """A tar.gz of regular files, the same bytes every time."""
-    with igzip.open(path, "wb", compresslevel=0) as inflated, tarfile.open(fileobj=inflated, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with (
+        igzip.open(path, "wb", compresslevel=0) as inflated,
+        tarfile.open(fileobj=inflated, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -109,7 +117,10 @@ def _tagged(row: Row, role: str, tag: Callable[[int], str]) -> str:
 
 
 def _llava(row: Row, tag: Callable[[int], str]) -> list[dict[str, str]]:
-    return [{"from": "human", "value": _tagged(row, "user", tag)}, {"from": "gpt", "value": _tagged(row, "assistant", tag)}]
+    return [
+        {"from": "human", "value": _tagged(row, "user", tag)},
+        {"from": "gpt", "value": _tagged(row, "assistant", tag)},
+    ]
 
 
 def _conversations(row: Row, paths: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +132,10 @@ def _messages(row: Row, paths: Sequence[str]) -> dict[str, Any]:
     messages = [
         {
             "role": message.role,
-            "content": [{"type": part.type, "text": part.text or None, "image": next(coming) if part.type == "image" else None} for part in message.content],
+            "content": [
+                {"type": part.type, "text": part.text or None, "image": next(coming) if part.type == "image" else None}
+                for part in message.content
+            ],
         }
         for message in row.messages
     ]
@@ -133,25 +147,50 @@ def _columns(row: Row, paths: Sequence[str]) -> dict[str, Any]:
     question, reply = (_tagged(row, role, lambda number: "<image>") for role in ("user", "assistant"))
     answer = reply if not row.rationale else "<image>" if reply.endswith("<image>") else row.answer
     rationale = reply.removesuffix(answer).removesuffix("\n\n")
-    return {"id": _own_id(row), "question": question, "rationale": rationale or None, "answer": answer, "images": [{"path": path} for path in paths]}
+    return {
+        "id": _own_id(row),
+        "question": question,
+        "rationale": rationale or None,
+        "answer": answer,
+        "images": [{"path": path} for path in paths],
+    }
 
 
 def _json(row: Row, paths: Sequence[str]) -> dict[str, Any]:
-    return {"uid": _own_id(row), "data": json.dumps(_llava(row, lambda number: "[IMG]")), "images": json.dumps(list(paths))}
+    return {
+        "uid": _own_id(row),
+        "data": json.dumps(_llava(row, lambda number: "[IMG]")),
+        "images": json.dumps(list(paths)),
+    }
 
 
 def _numbered(row: Row, paths: Sequence[str]) -> dict[str, Any]:
     """Pictures in the columns are listed last first, and placeholders say which they mean."""
     count = len(paths)
-    return {"key": _own_id(row), "conversations": _llava(row, lambda number: f"<image_{count + 1 - number}>"), "image_paths": list(paths)[::-1]}
+    return {
+        "key": _own_id(row),
+        "conversations": _llava(row, lambda number: f"<image_{count + 1 - number}>"),
+        "image_paths": list(paths)[::-1],
+    }
 
 
 REPLICA_SHAPES: dict[str, ReplicaShape] = {
-    "conversations": ReplicaShape(record=_conversations, path=lambda stem, name: f"{stem}/{name}", member=lambda stem, name: f"./{stem}/{name}"),
-    "messages": ReplicaShape(
-        record=_messages, path=lambda stem, name: f"/home/author/{stem}/{name}", member=lambda stem, name: f"{stem}/{name}", in_one_file=True
+    "conversations": ReplicaShape(
+        record=_conversations, path=lambda stem, name: f"{stem}/{name}", member=lambda stem, name: f"./{stem}/{name}"
     ),
-    "columns": ReplicaShape(record=_columns, path=lambda stem, name: name, member=lambda stem, name: f"{stem}/pictures/{name}"),
-    "json": ReplicaShape(record=_json, path=lambda stem, name: f"images/{stem}/{name}", member=lambda stem, name: f"{stem}/{name}"),
-    "numbered": ReplicaShape(record=_numbered, path=lambda stem, name: f"{stem}\\{name}", member=lambda stem, name: f"{stem}/{name}"),
+    "messages": ReplicaShape(
+        record=_messages,
+        path=lambda stem, name: f"/home/author/{stem}/{name}",
+        member=lambda stem, name: f"{stem}/{name}",
+        in_one_file=True,
+    ),
+    "columns": ReplicaShape(
+        record=_columns, path=lambda stem, name: name, member=lambda stem, name: f"{stem}/pictures/{name}"
+    ),
+    "json": ReplicaShape(
+        record=_json, path=lambda stem, name: f"images/{stem}/{name}", member=lambda stem, name: f"{stem}/{name}"
+    ),
+    "numbered": ReplicaShape(
+        record=_numbered, path=lambda stem, name: f"{stem}\\{name}", member=lambda stem, name: f"{stem}/{name}"
+    ),
 }

@@ -1,6 +1,7 @@
 """Photographs -> rows of all nine tasks, a pure function of (task, number).
 
-Names, places and details are those of `photos/photos.csv`, which also says who took each photograph and under which terms.
+Names, places and details are those of `photos/photos.csv`, which also says who took each photograph and under which
+terms.
 """
 
 import csv
@@ -16,7 +17,11 @@ from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_r
 from toolkit.tasks import TASKS
 
 LONG_SIDE_PX = 384
-FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (("JPEG", "jpg", {"quality": 90}), ("PNG", "png", {}), ("WEBP", "webp", {"quality": 90}))
+FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (
+    ("JPEG", "jpg", {"quality": 90}),
+    ("PNG", "png", {}),
+    ("WEBP", "webp", {"quality": 90}),
+)
 
 Piece = str | EncodedImage
 
@@ -112,7 +117,13 @@ def _photo(photo: Photo, number: int, name: str = "photo") -> EncodedImage:
 def _detail(photo: Photo, number: int) -> EncodedImage:
     picture = _picture(photo.file)
     x0, y0, x1, y1 = (float(value) for value in photo.box.split())
-    return _encode(picture.crop((int(x0 * picture.width), int(y0 * picture.height), int(x1 * picture.width), int(y1 * picture.height))), "detail", number)
+    return _encode(
+        picture.crop(
+            (int(x0 * picture.width), int(y0 * picture.height), int(x1 * picture.width), int(y1 * picture.height))
+        ),
+        "detail",
+        number,
+    )
 
 
 Made = tuple[tuple[Piece, ...], tuple[Piece, ...], tuple[Piece, ...]]  # prompt, rationale, answer
@@ -127,27 +138,49 @@ def _poster(picture: Image.Image) -> Image.Image:
 
 
 EDITS: tuple[tuple[str, str, Callable[[Image.Image], Image.Image]], ...] = (
-    ("look as if it had been taken before colour film", "Early film knew only light and dark, so every colour becomes a grey.", _grey),
+    (
+        "look as if it had been taken before colour film",
+        "Early film knew only light and dark, so every colour becomes a grey.",
+        _grey,
+    ),
     ("appear as it would in a mirror", "A mirror swaps left and right and leaves up and down alone.", ImageOps.mirror),
-    ("feel like the negative strip it was printed from", "A negative turns light into dark and each colour into its opposite.", ImageOps.invert),
-    ("resemble a poster printed with very few inks", "Few inks mean few shades, so smooth tones fall into flat steps.", _poster),
+    (
+        "feel like the negative strip it was printed from",
+        "A negative turns light into dark and each colour into its opposite.",
+        ImageOps.invert,
+    ),
+    (
+        "resemble a poster printed with very few inks",
+        "Few inks mean few shades, so smooth tones fall into flat steps.",
+        _poster,
+    ),
 )
 
 
 def _image_generation(photo: Photo, other: Photo, number: int) -> Made:
-    rationale = (f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see.",)
+    rationale = (
+        f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see.",
+    )
     return (f"Show me {photo.hint}. Picture {number}.",), rationale, (_photo(photo, number),)
 
 
 def _image_editing(photo: Photo, other: Photo, number: int) -> Made:
     wish, why, change = EDITS[number % len(EDITS)]
     edited = _encode(change(_picture(photo.file)), "edited", number)
-    return (_photo(photo, number), f"I would like this picture to {wish}."), (f"It shows the {photo.name}. {why}",), (edited,)
+    return (
+        (_photo(photo, number), f"I would like this picture to {wish}."),
+        (f"It shows the {photo.name}. {why}",),
+        (edited,),
+    )
 
 
 def _image_correction(photo: Photo, other: Photo, number: int) -> Made:
     wrong = _encode(ImageOps.flip(_picture(photo.file)), "wrong", number)
-    prompt = (f"Description: the {photo.name}, upright, as one sees it in {photo.place}.\n", wrong, "\nWhat does not match? Correct the picture.")
+    prompt = (
+        f"Description: the {photo.name}, upright, as one sees it in {photo.place}.\n",
+        wrong,
+        "\nWhat does not match? Correct the picture.",
+    )
     return (
         prompt,
         ("Sky and ground have changed places: the picture is upside down, while the description says upright.",),
@@ -162,20 +195,39 @@ def _mm_reasoning_o(photo: Photo, other: Photo, number: int) -> Made:
 
 
 def _mm_reasoning_mm(photo: Photo, other: Photo, number: int) -> Made:
-    prompt = (_photo(photo, number, "first"), _photo(other, number + 1, "second"), f"Which of the two belongs to {photo.place}?")
-    rationale = (f"For comparison, a closer view of the {photo.name}:", _detail(photo, number), f"Its {photo.detail} is also in the first picture.")
+    prompt = (
+        _photo(photo, number, "first"),
+        _photo(other, number + 1, "second"),
+        f"Which of the two belongs to {photo.place}?",
+    )
+    rationale = (
+        f"For comparison, a closer view of the {photo.name}:",
+        _detail(photo, number),
+        f"Its {photo.detail} is also in the first picture.",
+    )
     return prompt, rationale, (f"The first picture, the {photo.name}.",)
 
 
 def _mm_reasoning_t(photo: Photo, other: Photo, number: int) -> Made:
     prompt = (f"Question {number}: someone speaks of {photo.hint}. Which detail would prove it on a photograph?",)
-    rationale = (f"That is the {photo.name}.", _photo(photo, number), "One part of it stands out:", _detail(photo, number))
+    rationale = (
+        f"That is the {photo.name}.",
+        _photo(photo, number),
+        "One part of it stands out:",
+        _detail(photo, number),
+    )
     return prompt, rationale, (f"The {photo.detail}.",)
 
 
 def _mm_internet(photo: Photo, other: Photo, number: int) -> Made:
     prompt = (f"Tell me, with pictures, about the {photo.name} and the {other.name}. Page {number}.",)
-    answer = (f"First {photo.hint}.", _photo(photo, number, "first"), f"Then {other.hint}.", _photo(other, number + 1, "second"), "Both are worth the journey.")
+    answer = (
+        f"First {photo.hint}.",
+        _photo(photo, number, "first"),
+        f"Then {other.hint}.",
+        _photo(other, number + 1, "second"),
+        "Both are worth the journey.",
+    )
     return prompt, (), answer
 
 
@@ -191,7 +243,10 @@ def _llava_cot(photo: Photo, other: Photo, number: int) -> Made:
 
 
 def _cot_collection(photo: Photo, other: Photo, number: int) -> Made:
-    prompt = (f"Line {number}. The {photo.name}: {photo.kind}. The {other.name}: {other.kind}. Are both of one kind? (An <image> tag is just text here.)",)
+    prompt = (
+        f"Line {number}. The {photo.name}: {photo.kind}. The {other.name}: {other.kind}. Are both of one kind? (An "
+        "<image> tag is just text here.)",
+    )
     same = photo.kind == other.kind
     return prompt, (f"One is an example of {photo.kind}, the other of {other.kind}.",), ("Yes." if same else "No.",)
 

@@ -1,4 +1,6 @@
-"""Rows of the demo as the records that recipes import, and a spec over every recipe: what `unifiedvisual generate run` starts from."""
+"""Rows of the demo as the records that recipes import, and a spec over every recipe: what `unifiedvisual generate run`
+starts from.
+"""
 
 import json
 from pathlib import Path
@@ -14,7 +16,8 @@ FOLDER, SPEC = "sources", "spec.yaml"
 
 
 def write_spec(out: Path, samples: int) -> Path:
-    """Write a spec of so many samples of every recipe, answered by the scene engine, and the files that the importing recipes read.
+    """Write a spec of so many samples of every recipe, answered by the scene engine, and the files that the importing
+    recipes read.
 
     Returns:
         The spec: `out`/spec.yaml.
@@ -22,9 +25,18 @@ def write_spec(out: Path, samples: int) -> Path:
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / "llava_cot.jsonl", [_llava_cot(row, folder) for row in demo_rows("llava_cot", samples)])
-    _write_lines(folder / "cot_collection.jsonl", [_cot_collection(row) for row in demo_rows("cot_collection", samples)])
-    imports = {f"import_{path.stem}": {"n": samples, "source": f"{FOLDER}/{path.name}"} for path in sorted(folder.glob("*.jsonl"))}
-    spec = {"name": "demo", "backends": {"all": {"kind": "procedural"}}, "recipes": {name: imports.get(name, {"n": samples}) for name in RECIPES}}
+    _write_lines(
+        folder / "cot_collection.jsonl", [_cot_collection(row) for row in demo_rows("cot_collection", samples)]
+    )
+    imports = {
+        f"import_{path.stem}": {"n": samples, "source": f"{FOLDER}/{path.name}"}
+        for path in sorted(folder.glob("*.jsonl"))
+    }
+    spec = {
+        "name": "demo",
+        "backends": {"all": {"kind": "procedural"}},
+        "recipes": {name: imports.get(name, {"n": samples}) for name in RECIPES},
+    }
     write_atomically(out / SPEC, yaml.safe_dump(spec, sort_keys=False))
     return out / SPEC
 

@@ -1,7 +1,8 @@
 """Tiny random models of every family with their processors: made in memory, nothing downloaded, seconds on a CPU.
 
-Sizes are tiny, everything else is what transformers builds for the real ones, so code that trains these trains those. The demo,
-the examples and the tests share them. Text is one token per byte; a picture is 16 codes' worth of colour: enough to see a loss fall, not to draw.
+Sizes are tiny, everything else is what transformers builds for the real ones, so code that trains these trains those.
+The demo, the examples and the tests share them. Text is one token per byte; a picture is 16 codes' worth of colour:
+enough to see a loss fall, not to draw.
 """
 
 from types import SimpleNamespace
@@ -13,7 +14,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 
 def make_tokenizer(control_tokens: list[str], *, bos: bool, named: dict[str, str], **special: str) -> Any:
-    """Byte-level tokenizer without merges, so text is one id per byte. `named` become attributes (image_token, boi_token, ...)."""
+    """Byte-level tokenizer without merges, so text is one id per byte. `named` become attributes (image_token,
+    boi_token, ...).
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(alphabet)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -21,7 +24,9 @@ def make_tokenizer(control_tokens: list[str], *, bos: bool, named: dict[str, str
     tokenizer.add_special_tokens(control_tokens)
     if bos:
         first = special["bos_token"]
-        tokenizer.post_processor = processors.TemplateProcessing(single=f"{first} $A", special_tokens=[(first, tokenizer.token_to_id(first))])
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{first} $A", special_tokens=[(first, tokenizer.token_to_id(first))]
+        )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=named, **special)
 
 
@@ -61,9 +66,15 @@ def tiny_chameleon() -> SimpleNamespace:
             "num_res_blocks": 1,
         },
     )
-    image_processor = transformers.ChameleonImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    image_processor = transformers.ChameleonImageProcessor(
+        size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
+    )
     processor = transformers.ChameleonProcessor(image_processor, tokenizer, image_seq_length=4)
-    return SimpleNamespace(model=_spread(transformers.ChameleonForConditionalGeneration(config), "model.vqmodel"), processor=processor, tokenizer=tokenizer)
+    return SimpleNamespace(
+        model=_spread(transformers.ChameleonForConditionalGeneration(config), "model.vqmodel"),
+        processor=processor,
+        tokenizer=tokenizer,
+    )
 
 
 def tiny_emu3() -> SimpleNamespace:
@@ -120,16 +131,23 @@ def tiny_emu3() -> SimpleNamespace:
     config = transformers.Emu3Config(text_config=text, vq_config=vq, vocabulary_map=vocabulary)
     image_processor = transformers.Emu3ImageProcessor(min_pixels=16 * 16, max_pixels=24 * 32, spatial_factor=8)
     processor = transformers.Emu3Processor(image_processor, tokenizer, chat_template=EMU3_TEMPLATE)
-    return SimpleNamespace(model=_spread(transformers.Emu3ForConditionalGeneration(config), "model.vqmodel"), processor=processor, tokenizer=tokenizer)
+    return SimpleNamespace(
+        model=_spread(transformers.Emu3ForConditionalGeneration(config), "model.vqmodel"),
+        processor=processor,
+        tokenizer=tokenizer,
+    )
 
 
 # Writes what the template of the published processor does: the pictures of a turn before its text.
 EMU3_TEMPLATE = """\
-{%- macro texts(message) -%}{%- for part in message.content if part.type == 'text' -%}{{ part.text ~ ' ' }}{%- endfor -%}{%- endmacro -%}
+{%- macro texts(message) -%}
+{%- for part in message.content if part.type == 'text' -%}{{ part.text ~ ' ' }}{%- endfor -%}
+{%- endmacro -%}
 {%- for message in messages -%}
 {{ '' if message.role == 'system' else message.role | upper ~ ': ' }}
 {{- '<image>' * (message.content | selectattr('type', 'eq', 'image') | list | length) }}
-{%- if message.role == 'assistant' -%}{% generation %}{{ texts(message) }}{% endgeneration %}{%- else -%}{{ texts(message) }}{%- endif -%}
+{%- if message.role == 'assistant' -%}{% generation %}{{ texts(message) }}{% endgeneration %}
+{%- else -%}{{ texts(message) }}{%- endif -%}
 {%- endfor -%}
 {{ 'ASSISTANT:' if add_generation_prompt }}"""
 
@@ -138,7 +156,16 @@ def tiny_janus() -> SimpleNamespace:
     """16 x 16 pictures of 4 placeholders or 4 ids each; 16 codes."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer(
-        ["<s>", "</s>", "<pad>", "<image_placeholder>", "<begin_of_image>", "<end_of_image>", "<|User|>", "<|Assistant|>"],
+        [
+            "<s>",
+            "</s>",
+            "<pad>",
+            "<image_placeholder>",
+            "<begin_of_image>",
+            "<end_of_image>",
+            "<|User|>",
+            "<|Assistant|>",
+        ],
         bos=True,
         named={"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"},
         bos_token="<s>",
@@ -160,7 +187,13 @@ def tiny_janus() -> SimpleNamespace:
             eos_token_id=vocabulary["</s>"],
         ),
         vision_config=transformers.JanusVisionConfig(
-            hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8, projection_dim=32, num_image_tokens=4
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
+            projection_dim=32,
+            num_image_tokens=4,
         ),
         vq_config={
             "embed_dim": 8,
@@ -179,10 +212,15 @@ def tiny_janus() -> SimpleNamespace:
     )
     image_processor = transformers.JanusImageProcessor(size={"height": 16, "width": 16}, min_size=4)
     processor = transformers.JanusProcessor(image_processor, tokenizer, num_image_tokens=4)
-    return SimpleNamespace(model=_spread(transformers.JanusForConditionalGeneration(config), "model.vqmodel"), processor=processor, tokenizer=tokenizer)
+    return SimpleNamespace(
+        model=_spread(transformers.JanusForConditionalGeneration(config), "model.vqmodel"),
+        processor=processor,
+        tokenizer=tokenizer,
+    )
 
 
-# Writes what the template of llava-hf/llava-1.5-7b-hf does, but answers in reading order: a prompt's pictures before its text.
+# Writes what the template of llava-hf/llava-1.5-7b-hf does, but answers in reading order: a prompt's pictures before
+# its text.
 LLAVA_TEMPLATE = """\
 {%- for message in messages -%}
 {{ '' if message.role == 'system' else message.role | upper ~ ': ' }}
@@ -197,23 +235,45 @@ def tiny_llava(chat_template: str = LLAVA_TEMPLATE) -> SimpleNamespace:
     """16 x 16 pictures of 4 placeholders each."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer(
-        ["<s>", "</s>", "<pad>", "<image>"], bos=True, named={"image_token": "<image>"}, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+        ["<s>", "</s>", "<pad>", "<image>"],
+        bos=True,
+        named={"image_token": "<image>"},
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
     )
     config = transformers.LlavaConfig(
         text_config=transformers.LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
         ),
         vision_config=transformers.CLIPVisionConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=16,
+            patch_size=8,
         ),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         vision_feature_layer=-1,
     )
     image_processor = transformers.CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
     processor = transformers.LlavaProcessor(
-        image_processor, tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=chat_template
+        image_processor,
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=chat_template,
     )
-    return SimpleNamespace(model=transformers.LlavaForConditionalGeneration(config), processor=processor, tokenizer=tokenizer)
+    return SimpleNamespace(
+        model=transformers.LlavaForConditionalGeneration(config), processor=processor, tokenizer=tokenizer
+    )
 
 
 def _spread(model: Any, vq: str) -> Any:

@@ -1,4 +1,6 @@
-"""A tiny random Janus learns text and pictures of a packed dataset for a few steps: the path of a real training run, on a CPU."""
+"""A tiny random Janus learns text and pictures of a packed dataset for a few steps: the path of a real training run, on
+a CPU.
+"""
 
 from itertools import islice
 from pathlib import Path

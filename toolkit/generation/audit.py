@@ -1,4 +1,6 @@
-"""Is a run what it says: journals whole, every picture there and unchanged, every row by the rules, nothing half written left behind."""
+"""Is a run what it says: journals whole, every picture there and unchanged, every row by the rules, nothing half
+written left behind.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -57,9 +57,13 @@ class Blobs:
         try:
             content = self.path(blob).read_bytes()
         except OSError as error:
-            raise SourceError(f"{self.path(blob)}: cannot be read: {error.strerror}; remove its sample with `generate retry`") from error
+            raise SourceError(
+                f"{self.path(blob)}: cannot be read: {error.strerror}; remove its sample with `generate retry`"
+            ) from error
         if hashlib.sha256(content).hexdigest() != blob.sha256:
-            raise SourceError(f"{self.path(blob)}: {len(content):,} bytes that do not hash to its name; restore the file")
+            raise SourceError(
+                f"{self.path(blob)}: {len(content):,} bytes that do not hash to its name; restore the file"
+            )
         return content
 
     def sweep(self) -> int:

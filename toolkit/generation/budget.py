@@ -1,7 +1,7 @@
 """What calls cost, and the cap. Money is in US dollars.
 
-A call is paid for in advance: its highest price is reserved before it is sent, and settled by what the server says it used. A model without a price costs
-"unknown", which is not nothing: under a cap it is not called.
+A call is paid for in advance: its highest price is reserved before it is sent, and settled by what the server says it
+used. A model without a price costs "unknown", which is not nothing: under a cap it is not called.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,11 @@ class Price:
     per_image: float = 0.0
 
     def times(self, factor: float) -> "Price":
-        return Price(input_per_mtok=self.input_per_mtok * factor, output_per_mtok=self.output_per_mtok * factor, per_image=self.per_image * factor)
+        return Price(
+            input_per_mtok=self.input_per_mtok * factor,
+            output_per_mtok=self.output_per_mtok * factor,
+            per_image=self.per_image * factor,
+        )
 
 
 class BudgetReached(RunStopped):
@@ -43,8 +47,11 @@ def price_table() -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
-def price_of(kind: str, model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False) -> Price | None:
-    """Price of a model, in batches a part of it; None = unknown. An override without amounts, `{}`, says that a model costs nothing.
+def price_of(
+    kind: str, model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False
+) -> Price | None:
+    """Price of a model, in batches a part of it; None = unknown. An override without amounts, `{}`, says that a model
+    costs nothing.
 
     Raises:
         UsageError: an override with keys that prices do not have.
@@ -62,7 +69,9 @@ def reserve_of(price: Price | None, request: Request, *, max_output_tokens: int 
     """The most that a call can cost, about; None = unknown."""
     if price is None:
         return None
-    text = sum(map(len, (request.system, request.user, *(turn for _, turn in request.history), str(request.schema or ""))))
+    text = sum(
+        map(len, (request.system, request.user, *(turn for _, turn in request.history), str(request.schema or "")))
+    )
     tokens = text / CHARS_PER_TOKEN + TOKENS_PER_IMAGE * len(request.images)
     if request.kind == "chat":
         return (tokens * price.input_per_mtok + max_output_tokens * price.output_per_mtok) / 1e6
@@ -75,7 +84,9 @@ def cost_of(price: Price | None, usage: Usage) -> float | None:
         return None
     if usage.input_tokens is None and (price.input_per_mtok or price.output_per_mtok):
         return None
-    return ((usage.input_tokens or 0) * price.input_per_mtok + (usage.output_tokens or 0) * price.output_per_mtok) / 1e6 + usage.images * price.per_image
+    return (
+        (usage.input_tokens or 0) * price.input_per_mtok + (usage.output_tokens or 0) * price.output_per_mtok
+    ) / 1e6 + usage.images * price.per_image
 
 
 class Budget:
@@ -88,16 +99,23 @@ class Budget:
     def reserve(self, amount: float | None, model: str) -> float:
         """
         Raises:
-            BudgetReached: the call could pass the cap. UsageError: there is a cap, and no price. RunStopped: it is closed.
+            BudgetReached: the call could pass the cap. UsageError: there is a cap, and no price. RunStopped: it is
+                closed.
         """
         if self.closed:
             raise self.closed
         if self.max_usd is not None and amount is None:
-            raise UsageError(f"{model}: no price is known, so a cap of ${self.max_usd:.2f} means nothing; add it under prices, or remove budget.max_usd")
+            raise UsageError(
+                f"{model}: no price is known, so a cap of ${self.max_usd:.2f} means nothing; add it under prices, or "
+                "remove budget.max_usd"
+            )
         held = amount or 0.0
         if self.max_usd is not None and self.spent + self.reserved + held > self.max_usd + 1e-12:
             left = self.max_usd - self.spent - self.reserved
-            raise BudgetReached(f"budget: ${left:.4f} of ${self.max_usd:.2f} are left and the next call may cost ${held:.4f}; raise budget.max_usd to go on")
+            raise BudgetReached(
+                f"budget: ${left:.4f} of ${self.max_usd:.2f} are left and the next call may cost ${held:.4f}; raise "
+                "budget.max_usd to go on"
+            )
         self.reserved += held
         return held
 

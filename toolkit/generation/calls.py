@@ -1,8 +1,10 @@
-"""The one place that calls models: cache, limits, budget, retries, one repair turn. Everything is in the journal before and after.
+"""The one place that calls models: cache, limits, budget, retries, one repair turn. Everything is in the journal before
+and after.
 
     request -> key -> in the journal? -> reserve -> intent -> send -> body and cost -> parse -> (one repair) -> answer
 
-A call is known by its content: backend, prompt, rendered text, pictures, seed. What is in the journal is never sent again.
+A call is known by its content: backend, prompt, rendered text, pictures, seed. What is in the journal is never sent
+again.
 """
 
 import asyncio
@@ -26,7 +28,8 @@ from toolkit.generation.replies import ReplyProblem, parse_reply
 
 _SENT = "INSERT INTO attempts (key, state, reserved, sent_at, number) VALUES (?, 'sent', ?, ?, ?)"
 _DONE = (
-    "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, images = ?, cost = ?, done_at = ? WHERE number = ?"
+    "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, "
+    "images = ?, cost = ?, done_at = ? WHERE number = ?"
 )
 CALL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
@@ -103,7 +106,9 @@ def check_room(folder: Path) -> None:
     """
     free = shutil.disk_usage(next(each for each in (folder, *folder.absolute().parents) if each.exists())).free
     if free < LEAST_FREE_BYTES:
-        room = f"{free / 2**20:.0f} MiB are left on its disk and answers need room, {LEAST_FREE_BYTES >> 20} MiB at least"
+        room = (
+            f"{free / 2**20:.0f} MiB are left on its disk and answers need room, {LEAST_FREE_BYTES >> 20} MiB at least"
+        )
         raise RunStopped(f"{folder}: {room}; free space, then run again: nothing is lost")
 
 
@@ -130,7 +135,9 @@ class CallSite:
             raise CallFailed("rejected", "wrong_schema", f"also after one repair: {problem}")
         return answer
 
-    async def _answer(self, seat: Seat, request: Request, prompt_sha256: str, sample: str) -> tuple[Answer, str, str | None]:
+    async def _answer(
+        self, seat: Seat, request: Request, prompt_sha256: str, sample: str
+    ) -> tuple[Answer, str, str | None]:
         """The answer, its text, and what is wrong with it by its schema."""
         key = call_key(seat.identity, request, prompt_sha256)
         known = await self._journal.call(key)
@@ -146,13 +153,19 @@ class CallSite:
         if request.schema is None:
             return Answer(key=key, value={"text": content["text"]}, pictures=pictures), content["text"], None
         try:
-            return Answer(key=key, value=parse_reply(content["text"], request.schema), pictures=pictures), content["text"], None
+            return (
+                Answer(key=key, value=parse_reply(content["text"], request.schema), pictures=pictures),
+                content["text"],
+                None,
+            )
         except ReplyProblem as error:
             return Answer(key=key), content["text"], str(error)
 
     async def _send(self, seat: Seat, request: Request, key: str, sample: str) -> str:
         """Send until there is a body that can be read; returns the journaled response."""
-        call = Call(key, sample, request.step, seat.role, seat.model, "intent", _journaled(request, seat.identity), None, None)
+        call = Call(
+            key, sample, request.step, seat.role, seat.model, "intent", _journaled(request, seat.identity), None, None
+        )
         amount = reserve_of(seat.price, request, max_output_tokens=seat.max_output_tokens)
         last: CallError = Transient("not_sent")
         for attempt in range(self._attempts):
@@ -185,12 +198,18 @@ class CallSite:
             RunStopped: the disk is nearly full, so what is paid for could be lost; or the budget is.
         """
         check_room(self._journal.path.parent)
-        doubted = await self._journal.doubted(call.key) if getattr(seat.backend, "holds", lambda key: False)(call.key) else None
+        doubted = (
+            await self._journal.doubted(call.key)
+            if getattr(seat.backend, "holds", lambda key: False)(call.key)
+            else None
+        )
         if doubted:
             number, booked = doubted
             self._budget.take_back(booked)
             held = self._budget.reserve(amount, seat.model)
-            await self._journal.write(insert_call(call), ("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = ?", (number,)))
+            await self._journal.write(
+                insert_call(call), ("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = ?", (number,))
+            )
             return held, number
         held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
         await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
@@ -212,7 +231,9 @@ class CallSite:
         return response
 
     async def _note(self, call: Call, number: int, held: float, price: Price | None, error: CallError) -> None:
-        """A send without a usable answer. Bodies that came are kept; what may have been paid for is booked: all of the reserve if a 200 does not say."""
+        """A send without a usable answer. Bodies that came are kept; what may have been paid for is booked: all of the
+        reserve if a 200 does not say.
+        """
         was_answered = error.status == 200 or error.usage is not None
         cost = (cost_of(price, error.usage) if error.usage else (held if price else None)) if was_answered else 0.0
         statements = [_outcome(number, "bad", error.status, str(error), error.raw, error.usage or Usage(), cost)]
@@ -222,8 +243,21 @@ class CallSite:
         self._budget.settle(held, cost)
 
 
-def _outcome(number: int, state: str, status: int, problem: str | None, raw: str, usage: Usage, cost: float | None) -> Statement:
-    values = (state, status, problem, raw, usage.input_tokens, usage.output_tokens, usage.images, cost, time.time(), number)
+def _outcome(
+    number: int, state: str, status: int, problem: str | None, raw: str, usage: Usage, cost: float | None
+) -> Statement:
+    values = (
+        state,
+        status,
+        problem,
+        raw,
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.images,
+        cost,
+        time.time(),
+        number,
+    )
     return _DONE, values
 
 

@@ -1,7 +1,10 @@
-"""Samples whose pictures look like those of an earlier sample, by pHash. Pictures of one sample are never compared: an edit is meant to look like its source.
+"""Samples whose pictures look like those of an earlier sample, by pHash. Pictures of one sample are never compared: an
+edit is meant to look like its source.
 
-Compared are `input` with `input` and `output` with `output`, inside a recipe, in the order of the samples, so that which one stays depends on nothing else.
-pHash: 32 x 32 grey, the 8 x 8 lowest frequencies of a DCT, each above their median or not. Source: hackerfactor.com, "Looks Like It" (2011).
+Compared are `input` with `input` and `output` with `output`, inside a recipe, in the order of the samples, so that
+which one stays depends on nothing else.
+pHash: 32 x 32 grey, the 8 x 8 lowest frequencies of a DCT, each above their median or not. Source: hackerfactor.com,
+"Looks Like It" (2011).
 """
 
 import json
@@ -38,7 +41,9 @@ class Duplicate:
 
 def phash(picture: bytes) -> int:
     """64 bits; pictures that look alike differ in few of them."""
-    grey = np.asarray(decode_image(picture, "picture").convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64)
+    grey = np.asarray(
+        decode_image(picture, "picture").convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64
+    )
     low = _DCT @ grey @ _DCT.T
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
@@ -52,7 +57,9 @@ def duplicates(samples: Iterable[Finished], blobs: Blobs, max_bits: int) -> Iter
     seen = {role: _Seen() for role in COMPARED}
     for sample in samples:
         hashes = list(_hashes(sample, blobs))
-        found = next((hit for role, hash in hashes if (hit := seen[role].near(hash, max_bits, role, sample)) is not None), None)
+        found = next(
+            (hit for role, hash in hashes if (hit := seen[role].near(hash, max_bits, role, sample)) is not None), None
+        )
         if found:
             yield found
             continue

@@ -1,7 +1,8 @@
-"""One shard of a run: spec -> samples -> recipes -> journal. Killed at any moment, the same command goes on where it was.
+"""One shard of a run: spec -> samples -> recipes -> journal. Killed at any moment, the same command goes on where it
+was.
 
-What is there is never made again: finished samples by their id, answered calls by their content. What was under way when a process was killed may be paid
-twice, at most one call per worker and kill, and is shown as in doubt.
+What is there is never made again: finished samples by their id, answered calls by their content. What was under way
+when a process was killed may be paid twice, at most one call per worker and kill, and is shown as in doubt.
 """
 
 import asyncio
@@ -65,7 +66,8 @@ def run(
         How many samples ended in which state.
 
     Raises:
-        UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again to go on.
+        UsageError: the spec makes other rows than are there; another process works on the shard. RunStopped: run again
+            to go on.
         Interrupted: at Ctrl-C or SIGTERM, once the calls under way have ended; heard in a main thread only.
     """
     planned = plan(spec)
@@ -73,7 +75,9 @@ def run(
     agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
-        return asyncio.run(_run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample))
+        return asyncio.run(
+            _run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample)
+        )
 
 
 def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path | None) -> dict[str, Seat]:
@@ -100,7 +104,9 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path |
 
 
 def _timeout_s(backend: BackendSpec) -> float | None:
-    """How long a call may take; None = as long as it does: models of this process answer one call after another, so waiting says nothing."""
+    """How long a call may take; None = as long as it does: models of this process answer one call after another, so
+    waiting says nothing.
+    """
     if backend.is_batch:
         return BATCH_TIMEOUT_S
     asked = backend.options.get("timeout_s", None if backend.kind in FREE_KINDS else CALL_TIMEOUT_S)
@@ -108,14 +114,29 @@ def _timeout_s(backend: BackendSpec) -> float | None:
 
 
 async def _run(
-    spec: RunSpec, planned: list[Planned], folder: Path, shard: tuple[int, int], path: Path, replay: Path | None, on_sample: OnSample
+    spec: RunSpec,
+    planned: list[Planned],
+    folder: Path,
+    shard: tuple[int, int],
+    path: Path,
+    replay: Path | None,
+    on_sample: OnSample,
 ) -> Counter[str]:
     seats = seats_for(spec, [each.recipe for each in planned], path.parent, replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
     budget = Budget(_share(spec, folder, shard[1]), spent=_spent(path))
     calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
     again = redraws(replay or folder)
-    work = _Work(spec=spec, journal=journal, blobs=blobs, calls=calls, seats=seats, budget=budget, redraws=again, on_sample=on_sample)
+    work = _Work(
+        spec=spec,
+        journal=journal,
+        blobs=blobs,
+        calls=calls,
+        seats=seats,
+        budget=budget,
+        redraws=again,
+        on_sample=on_sample,
+    )
     try:
         with draining(work.stop):
             await work.all(_pending(planned, folder, shard))
@@ -128,7 +149,9 @@ async def _run(
 
 def _share(spec: RunSpec, folder: Path, num_shards: int) -> float | None:
     """Of the cap, for one of N shards; what runs with another N have spent is gone."""
-    elsewhere = sum(_spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}"))
+    elsewhere = sum(
+        _spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}")
+    )
     return None if spec.max_usd is None else max(0.0, spec.max_usd - elsewhere) / num_shards
 
 
@@ -154,7 +177,9 @@ def _pending(planned: list[Planned], folder: Path, shard: tuple[int, int]) -> It
 
 @dataclass(kw_only=True)
 class _Work:
-    """Workers that share one list of samples. The first RunStopped lets the others finish their sample, so that nothing under way is lost."""
+    """Workers that share one list of samples. The first RunStopped lets the others finish their sample, so that nothing
+    under way is lost.
+    """
 
     spec: RunSpec
     journal: Journal
@@ -192,7 +217,9 @@ class _Work:
                 sample = await self._sample(planned, index, id)
                 await self.journal.write(insert_sample(sample))
             except OSError as error:
-                self._stopped = self._stopped or RunStopped(f"{self.blobs.root}: cannot be written: {error}; free space, then run again: nothing is lost")
+                self._stopped = self._stopped or RunStopped(
+                    f"{self.blobs.root}: cannot be written: {error}; free space, then run again: nothing is lost"
+                )
                 return
             except UnifiedVisualError as error:
                 self._stopped = self._stopped or error
@@ -204,7 +231,8 @@ class _Work:
         self._failures_in_a_row = self._failures_in_a_row + 1 if sample.state == "failed" else 0
         if self._failures_in_a_row >= self.spec.stop_after:
             self._stopped = RunStopped(
-                f"{self._failures_in_a_row} samples failed one after another, the last with {sample.reason}: {sample.detail}; "
+                f"{self._failures_in_a_row} samples failed one after another, the last with {sample.reason}: "
+                f"{sample.detail}; "
                 "see to the server, then: generate retry, generate run"
             )
         self.on_sample(Progress(recipe=sample.recipe, state=sample.state, spent_usd=self.budget.spent))
@@ -214,7 +242,9 @@ class _Work:
         name = planned.recipe.name
         try:
             times = self.redraws.get(id, 0)
-            row = await make_row(self.spec, planned, index, id, redraw=times, calls=self.calls, seats=self.seats, blobs=self.blobs)
+            row = await make_row(
+                self.spec, planned, index, id, redraw=times, calls=self.calls, seats=self.seats, blobs=self.blobs
+            )
         except Rejected as error:
             return Finished(id, name, index, "rejected", error.step, error.reason, error.detail, None)
         except RowError as error:
@@ -223,22 +253,44 @@ class _Work:
             return Finished(id, name, index, "failed", error.step, error.error.reason, error.error.detail, None)
         except (UnifiedVisualError, OSError):
             raise
-        except Exception as error:  # one sample that breaks a recipe must not end a paid run; stop_after ends one that breaks them all
+        except Exception as error:
+            # one sample that breaks a recipe must not end a paid run; stop_after ends one that breaks them all
             return Finished(id, name, index, "failed", RECIPE_STEP, type(error).__name__, str(error)[:500], None)
         return Finished(id, name, index, "ok", None, None, None, row_to_json(row))
 
 
-async def make_row(spec: RunSpec, planned: Planned, index: int, id: str, *, redraw: int, calls: CallSite, seats: Mapping[str, Seat], blobs: Blobs) -> Row:
+async def make_row(
+    spec: RunSpec,
+    planned: Planned,
+    index: int,
+    id: str,
+    *,
+    redraw: int,
+    calls: CallSite,
+    seats: Mapping[str, Seat],
+    blobs: Blobs,
+) -> Row:
     """
     Args:
-        redraw: how often the sample was put back to be made anew; each time it has a seed of its own, and so scenes, prompts and calls of its own.
+        redraw: how often the sample was put back to be made anew; each time it has a seed of its own, and so scenes,
+            prompts and calls of its own.
 
     Raises:
         Rejected, RowError: the sample is no good. StepFailed: it could not be finished.
     """
     seed = number_of(digest([spec.seed, "redraw", redraw]), 2**31) if redraw else spec.seed
     record = await asyncio.to_thread(planned.records.read, index, seed)
-    context = Context(recipe=planned.recipe, sample=id, index=index, seed=seed, record=record, options=planned.options, calls=calls, seats=seats, blobs=blobs)
+    context = Context(
+        recipe=planned.recipe,
+        sample=id,
+        index=index,
+        seed=seed,
+        record=record,
+        options=planned.options,
+        calls=calls,
+        seats=seats,
+        blobs=blobs,
+    )
     made: Made = await planned.recipe.make(context)
     return to_row(context, made, is_procedural=spec.is_procedural, safety=await safety_of(context, made))
 
@@ -256,7 +308,9 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
         id = planned.id(index)
         try:
-            return await make_row(spec, planned, index, id, redraw=redraws(replay).get(id, 0), calls=calls, seats=seats, blobs=blobs)
+            return await make_row(
+                spec, planned, index, id, redraw=redraws(replay).get(id, 0), calls=calls, seats=seats, blobs=blobs
+            )
         except (Rejected, StepFailed) as error:
             raise RunStopped(f"{planned.recipe.name}: sample {index}: {error}") from error
         finally:

@@ -1,4 +1,6 @@
-"""What a run will take, before it is paid for: a few samples of each recipe are made by the scene engine, and their calls counted and priced."""
+"""What a run will take, before it is paid for: a few samples of each recipe are made by the scene engine, and their
+calls counted and priced.
+"""
 
 import json
 import tempfile
@@ -50,11 +52,17 @@ def estimate(spec: RunSpec) -> list[Estimate]:
 
 def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
     probes = min(PROBES, n)
-    probe = replace(spec, backends={"all": BackendSpec(kind="procedural")}, recipes=(RecipeSpec(name=name, n=probes),), max_usd=None)
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])  # calls, characters in, characters out, pictures in, pictures out
+    probe = replace(
+        spec, backends={"all": BackendSpec(kind="procedural")}, recipes=(RecipeSpec(name=name, n=probes),), max_usd=None
+    )
+    totals: dict[str, list[int]] = defaultdict(
+        lambda: [0, 0, 0, 0, 0]
+    )  # calls, characters in, characters out, pictures in, pictures out
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
         run(probe, Path(folder))
-        for role, step, request, response in query(journal_paths(Path(folder))[0], "SELECT role, step, request, response FROM calls"):
+        for role, step, request, response in query(
+            journal_paths(Path(folder))[0], "SELECT role, step, request, response FROM calls"
+        ):
             asked, answered = json.loads(request), json.loads(response)
             texts = len(asked["system"]) + len(asked["user"]) + len(json.dumps(asked["schema"] or ""))
             counts = (1, texts, len(answered["text"]), len(asked["images"]), len(answered["pictures"]))
@@ -64,15 +72,23 @@ def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
             for (row,) in query(journal_paths(Path(folder))[0], "SELECT row FROM samples WHERE state = 'ok'"):
                 columns = json.loads(row)
                 texts = sum(len(part["text"]) for message in columns["messages"] for part in message["content"])
-                totals["safety"] = [one + other for one, other in zip(totals["safety"], (1, texts, 40, len(columns["images"]), 0), strict=True)]
-    return [_priced(spec, name, role, [value * n / probes for value in counts]) for role, counts in sorted(totals.items())]
+                totals["safety"] = [
+                    one + other
+                    for one, other in zip(totals["safety"], (1, texts, 40, len(columns["images"]), 0), strict=True)
+                ]
+    return [
+        _priced(spec, name, role, [value * n / probes for value in counts]) for role, counts in sorted(totals.items())
+    ]
 
 
 def _priced(spec: RunSpec, recipe: str, role: str, counts: list[float]) -> Estimate:
     calls, chars_in, chars_out, images_in, images_out = counts
     backend = spec.backend(role)
     price = price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch)
-    tokens_in = [round(chars_in / per_token + images_in * per_image) for per_token, per_image in zip(CHARS_PER_TOKEN, IMAGE_TOKENS, strict=True)]
+    tokens_in = [
+        round(chars_in / per_token + images_in * per_image)
+        for per_token, per_image in zip(CHARS_PER_TOKEN, IMAGE_TOKENS, strict=True)
+    ]
     tokens_out = [round(chars_out / per_token) for per_token in CHARS_PER_TOKEN]
     usd = [_usd(price, *tokens, images_out) for tokens in zip(tokens_in, tokens_out, strict=True)] if price else None
     return Estimate(

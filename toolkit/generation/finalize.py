@@ -1,4 +1,6 @@
-"""Finished samples -> rows in order -> the packed layout. A pure function of the journals: crashes, shards and time leave no trace."""
+"""Finished samples -> rows in order -> the packed layout. A pure function of the journals: crashes, shards and time
+leave no trace.
+"""
 
 import hashlib
 import json
@@ -47,7 +49,10 @@ def left_out(spec: RunSpec, planned: list[Planned], folder: Path) -> dict[str, l
     if spec.duplicate_bits is None:
         return {}
     blobs = Blobs(folder / "blobs")
-    return {each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicate_bits)) for each in planned}
+    return {
+        each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicate_bits))
+        for each in planned
+    }
 
 
 def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) -> Manifest:
@@ -58,7 +63,9 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     """
     planned = plan(spec)
     out = left_out(spec, planned, folder)
-    write_atomically(folder / LEFT_OUT, json.dumps({name: [asdict(each) for each in found] for name, found in out.items()}, indent=1))
+    write_atomically(
+        folder / LEFT_OUT, json.dumps({name: [asdict(each) for each in found] for name, found in out.items()}, indent=1)
+    )
     without = {each.id for found in out.values() for each in found}
     digest = _digest(planned, folder, options, without)
     packed, marker = folder / PACKED, folder / MARKER

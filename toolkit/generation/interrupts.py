@@ -1,4 +1,6 @@
-"""Ctrl-C, and the SIGTERM of a scheduler: at the first, calls under way end, so that none is paid twice; at the second, all stops at once."""
+"""Ctrl-C, and the SIGTERM of a scheduler: at the first, calls under way end, so that none is paid twice; at the second,
+all stops at once.
+"""
 
 import asyncio
 import logging
@@ -19,7 +21,9 @@ class Interrupted(RunStopped):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__("interrupted; calls under way were waited for, and the same command again goes on where this one stopped")
+        super().__init__(
+            "interrupted; calls under way were waited for, and the same command again goes on where this one stopped"
+        )
         self.exit_code = 128 + number  # as shells have it: 130 for Ctrl-C
 
 
@@ -31,7 +35,11 @@ def draining(stop: Callable[[RunStopped], None]) -> Iterator[None]:
     """
     loop, before = asyncio.get_running_loop(), {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: handler for number in (signal.SIGINT, signal.SIGTERM) if (handler := signal.getsignal(number)) is not signal.SIG_IGN}
+        before = {
+            number: handler
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+        }
 
     def restore() -> None:
         for number, handler in before.items():

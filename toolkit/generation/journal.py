@@ -1,12 +1,14 @@
-"""What happened, per shard, in SQLite: every call before it is sent, every body that came back, every sample that was finished.
+"""What happened, per shard, in SQLite: every call before it is sent, every body that came back, every sample that was
+finished.
 
 calls      one per content of a request: state intent | ok | error
-attempts   one per send: sent | ok | bad | in_doubt (this process was killed while it was under way), raw body, usage, cost
+attempts   one per send: sent | ok | bad | in_doubt (this process was killed while it was under way), raw body, usage,
+           cost
 samples    one per finished sample, inserted once: ok (with its row) | rejected | failed (with a reason)
 redraws    how often a sample was put back to be made anew, from other random numbers
 
-WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the next one. Rows are appended, not laid
-down by their random keys; what every start has to read lies in an index.
+WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the
+next one. Rows are appended, not laid down by their random keys; what every start has to read lies in an index.
 """
 
 import asyncio
@@ -79,7 +81,9 @@ class Journal:
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._db: sqlite3.Connection = self._thread.submit(_open, path).result()
-        last: int = self._thread.submit(lambda: self._db.execute("SELECT coalesce(max(number), 0) FROM attempts").fetchone()[0]).result()
+        last: int = self._thread.submit(
+            lambda: self._db.execute("SELECT coalesce(max(number), 0) FROM attempts").fetchone()[0]
+        ).result()
         self.numbers = itertools.count(last + 1)
         self._waiting: list[tuple[Sequence[Statement], asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -102,7 +106,10 @@ class Journal:
             try:
                 await self._run(partial(_commit, self._db, [each for statements, _ in batch for each in statements]))
             except sqlite3.Error as error:
-                problem = RunStopped(f"{self.path}: cannot be written: {error}; free space, then run again: nothing that is in the journal is lost")
+                problem = RunStopped(
+                    f"{self.path}: cannot be written: {error}; free space, then run again: nothing that is in the "
+                    "journal is lost"
+                )
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(problem)
@@ -116,7 +123,10 @@ class Journal:
 
     async def doubted(self, key: str) -> tuple[int, float] | None:
         """Number and booked cost of the send of a call that is in doubt."""
-        statement = "SELECT number, coalesce(cost, 0) FROM attempts WHERE key = ? AND state = 'in_doubt' ORDER BY number DESC LIMIT 1"
+        statement = (
+            "SELECT number, coalesce(cost, 0) FROM attempts WHERE key = ? AND state = 'in_doubt' ORDER BY "
+            "number DESC LIMIT 1"
+        )
         found: tuple[int, float] | None = await self._run(lambda: self._db.execute(statement, (key,)).fetchone())
         return found
 
@@ -156,7 +166,9 @@ def _commit(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
 
 
 def _one_call(db: sqlite3.Connection, key: str) -> Call | None:
-    found = db.execute("SELECT key, sample, step, role, model, state, request, response, problem FROM calls WHERE key = ?", (key,)).fetchone()
+    found = db.execute(
+        "SELECT key, sample, step, role, model, state, request, response, problem FROM calls WHERE key = ?", (key,)
+    ).fetchone()
     return Call(*found) if found else None
 
 
@@ -180,9 +192,13 @@ def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tu
 
 
 def finished(run: Path, recipe: str, *, with_rows: bool = False) -> Iterator[Finished]:
-    """Finished samples of a recipe, over all shards, by index, each once; rows only on request, reasons only of those that have one."""
+    """Finished samples of a recipe, over all shards, by index, each once; rows only on request, reasons only of those
+    that have one.
+    """
     rest = (
-        "step, reason, detail, row" if with_rows else ", ".join(f"CASE WHEN state != 'ok' THEN {name} END" for name in ("step", "reason", "detail")) + ", NULL"
+        "step, reason, detail, row"
+        if with_rows
+        else ", ".join(f"CASE WHEN state != 'ok' THEN {name} END" for name in ("step", "reason", "detail")) + ", NULL"
     )
     statement = f"SELECT id, recipe, idx, state, {rest} FROM samples WHERE recipe = ? ORDER BY idx"
     shards = (map(Finished._make, query(path, statement, (recipe,))) for path in journal_paths(run))

@@ -1,4 +1,6 @@
-"""A spec with everything its samples need: recipes, keys, records; and the promise that a folder holds rows of one spec only."""
+"""A spec with everything its samples need: recipes, keys, records; and the promise that a folder holds rows of one spec
+only.
+"""
 
 import json
 from collections.abc import Mapping
@@ -49,7 +51,9 @@ def plan(spec: RunSpec) -> list[Planned]:
         shas = {name: prompt(name).sha256 for name in prompts}
         records = open_records(wanted.name, recipe.record, wanted.source)
         key = recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=recipe.seats(spec))
-        planned.append(Planned(recipe=recipe, key=key, n=min(wanted.n, len(records)), options=wanted.options, records=records))
+        planned.append(
+            Planned(recipe=recipe, key=key, n=min(wanted.n, len(records)), options=wanted.options, records=records)
+        )
     return planned
 
 
@@ -60,7 +64,8 @@ def agree(folder: Path, keys: dict[str, str], *, fork: bool) -> None:
     changed = sorted(name for name in keys if locked.get(name, keys[name]) != keys[name])
     if changed and not fork:
         raise UsageError(
-            f"{folder} holds rows of another spec for {', '.join(changed)} (seed, backends, prompts, options or version differ); "
+            f"{folder} holds rows of another spec for {', '.join(changed)} (seed, backends, prompts, options or "
+            "version differ); "
             "take another folder, or --fork to leave them behind and pay for new ones"
         )
     if locked != locked | keys:

@@ -1,4 +1,5 @@
-"""Prompts: `prompts/<name>@<version>.yaml`, never changed once released; their sha256 is part of every call and every row.
+"""Prompts: `prompts/<name>@<version>.yaml`, never changed once released; their sha256 is part of every call and every
+row.
 
 role: judge                  who is asked: text, vision, judge, image, retrieve
 kind: chat                   chat | generate | edit | retrieve
@@ -51,7 +52,11 @@ class Prompt:
 def prompt_files() -> dict[str, bytes]:
     """Name with version -> file."""
     folder = files("toolkit.generation").joinpath("prompts")
-    return {path.name.removesuffix(".yaml"): path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.name) if path.name.endswith(".yaml")}
+    return {
+        path.name.removesuffix(".yaml"): path.read_bytes()
+        for path in sorted(folder.iterdir(), key=lambda path: path.name)
+        if path.name.endswith(".yaml")
+    }
 
 
 @cache

@@ -1,7 +1,8 @@
 """What a recipe is written in: a context that asks, draws and looks; pieces of a row; and a word for no.
 
-A recipe is one async function, Context -> Made, whose steps are its lines. It never calls a model but through the context, and draws nothing at random but
-from its streams, so that a sample is a pure function of its index and the answers it got.
+A recipe is one async function, Context -> Made, whose steps are its lines. It never calls a model but through the
+context, and draws nothing at random but from its streams, so that a sample is a pure function of its index and the
+answers it got.
 """
 
 import asyncio
@@ -85,7 +86,11 @@ class Record:
 
     def image(self, name: str) -> bytes:
         if name not in self.images:
-            reject("source", "no_image", f"the record has no picture {name!r}; it has: {', '.join(sorted(self.images)) or 'none'}")
+            reject(
+                "source",
+                "no_image",
+                f"the record has no picture {name!r}; it has: {', '.join(sorted(self.images)) or 'none'}",
+            )
         return self.images[name]
 
 
@@ -132,7 +137,14 @@ class Context:
         seats: Mapping[str, Seat],
         blobs: Blobs,
     ) -> None:
-        self.recipe, self.sample, self.index, self.seed, self.record, self.options = recipe, sample, index, seed, record, options
+        self.recipe, self.sample, self.index, self.seed, self.record, self.options = (
+            recipe,
+            sample,
+            index,
+            seed,
+            record,
+            options,
+        )
         self._calls, self._seats, self._blobs = calls, seats, blobs
         self._asked: Counter[str] = Counter()
         self.trail: list[dict[str, Any]] = []  # for provenance: step, prompt, model, key
@@ -178,7 +190,10 @@ class Context:
         self._asked[name] += 1
         seat = self._seat(name)
         if seat is None:
-            raise UsageError(f"backends: nobody answers {asked.role!r}, and {self.recipe.name} asks {name}; add {asked.role!r} or 'all' to the spec")
+            raise UsageError(
+                f"backends: nobody answers {asked.role!r}, and {self.recipe.name} asks {name}; add {asked.role!r} or "
+                "'all' to the spec"
+            )
         request = Request(
             kind=asked.kind,
             step=asked.step,
@@ -195,7 +210,9 @@ class Context:
             if error.state == "rejected":
                 raise Rejected(asked.step, error.reason, error.detail) from error
             raise StepFailed(asked.step, error) from error
-        self.trail.append({"step": name, "prompt_sha256": asked.sha256, "model": seat.model, "seed": request.seed, "call": answer.key})
+        self.trail.append(
+            {"step": name, "prompt_sha256": asked.sha256, "model": seat.model, "seed": request.seed, "call": answer.key}
+        )
         return answer
 
 
@@ -213,9 +230,19 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
     origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
     id = f"{TASKS[recipe.task].prefix}-{origin[:4]}-{context.sample[:20]}"
     turns = [("user", made.user), ("assistant", made.assistant)]
-    messages = (*([Message("system", (Part("text", made.system),))] if made.system else []), *(_message(role, parts) for role, parts in turns))
+    messages = (
+        *([Message("system", (Part("text", made.system),))] if made.system else []),
+        *(_message(role, parts) for role, parts in turns),
+    )
     shown = [part for _, parts in turns for part in parts if isinstance(part, Shown)]
-    provenance = {"recipe": recipe.name, "version": recipe.version, "seed": context.seed, "index": context.index, "safety": dict(safety), **made.facts}
+    provenance = {
+        "recipe": recipe.name,
+        "version": recipe.version,
+        "seed": context.seed,
+        "index": context.index,
+        "safety": dict(safety),
+        **made.facts,
+    }
     if context.record.sha256:
         provenance["record_sha256"] = context.record.sha256
     row = Row(
@@ -226,18 +253,30 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
         license=made.license or (LICENSE if is_procedural else ""),
         origin=origin,
         messages=messages,
-        images=tuple(EncodedImage(context.bytes_of(each.blob), f"{id}-{number}.{each.blob.suffix or 'bin'}") for number, each in enumerate(shown)),
+        images=tuple(
+            EncodedImage(context.bytes_of(each.blob), f"{id}-{number}.{each.blob.suffix or 'bin'}")
+            for number, each in enumerate(shown)
+        ),
         image_roles=tuple(each.role for each in shown),
         image_captions=tuple(each.caption for each in shown),
         instruction=made.instruction or text_of(messages, "user"),
         rationale=made.rationale,
         answer=made.answer,
         regions=made.regions,
-        provenance=canonical({**provenance, "images_sha256": [each.blob.sha256 for each in shown], "calls": context.trail}),
+        provenance=canonical(
+            {**provenance, "images_sha256": [each.blob.sha256 for each in shown], "calls": context.trail}
+        ),
     )
     check_row(row)
     return row
 
 
 def _message(role: str, parts: tuple[str | Shown, ...]) -> Message:
-    return Message(role, tuple(Part("text", part) if isinstance(part, str) else IMAGE_PART for part in parts if not isinstance(part, str) or part.strip()))
+    return Message(
+        role,
+        tuple(
+            Part("text", part) if isinstance(part, str) else IMAGE_PART
+            for part in parts
+            if not isinstance(part, str) or part.strip()
+        ),
+    )

@@ -1,7 +1,7 @@
 """What recipes start from: records of a JSON Lines file, or of the scene engine.
 
-A record is an object; values under `image`, `images` or names ending in `_image` are paths of pictures, relative to the file. `source` and `license` go
-into the row.
+A record is an object; values under `image`, `images` or names ending in `_image` are paths of pictures, relative to the
+file. `source` and `license` go into the row.
 """
 
 import hashlib

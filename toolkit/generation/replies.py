@@ -81,7 +81,11 @@ def _object_problems(value: dict[str, Any], schema: dict[str, Any], where: str) 
 
 def _length_problems(length: int, low: int, high: int | None, where: str, what: str) -> Iterator[str]:
     if length < low or (high is not None and length > high):
-        yield f"{where} has {length} {what}; expected {low} to {high}" if high is not None else f"{where} has {length} {what}; expected at least {low}"
+        yield (
+            f"{where} has {length} {what}; expected {low} to {high}"
+            if high is not None
+            else f"{where} has {length} {what}; expected at least {low}"
+        )
 
 
 def _short(value: Any) -> str:

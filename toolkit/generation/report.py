@@ -1,4 +1,4 @@
-"""A run in words: the funnel, why samples were left out, who answered, what it took and cost, and a row of each recipe."""
+"""A run in words: the funnel, why samples were left out, who answered, what it took and cost, a row of each recipe."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,12 @@ def report(spec: RunSpec, folder: Path) -> str:
     """Markdown. Equal runs give equal reports, but for the seconds."""
     summary, planned = summarise(spec, folder), plan(spec)
     sections = [
-        [f"# Run `{spec.name}`", "", f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.", ""],
+        [
+            f"# Run `{spec.name}`",
+            "",
+            f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.",
+            "",
+        ],
         _funnel(summary),
         ["", "## Why samples were left out", "", *_reasons(summary, folder)],
         ["", "## Who answers", "", *_backends(spec, planned)],
@@ -39,22 +44,43 @@ def _funnel(summary: Summary) -> list[str]:
 
 
 def _reasons(summary: Summary, folder: Path) -> list[str]:
-    """Of samples that were not accepted, and of accepted ones that were not packed because they look like an earlier one."""
+    """Of samples that were not accepted, and of accepted ones that were not packed because they look like an earlier
+    one.
+    """
     duplicates = json.loads((folder / LEFT_OUT).read_text()) if (folder / LEFT_OUT).exists() else {}
-    rows = [(name, reason, count) for name, funnel in summary.recipes.items() for reason, count in funnel.reasons.items()]
+    rows = [
+        (name, reason, count) for name, funnel in summary.recipes.items() for reason, count in funnel.reasons.items()
+    ]
     rows += [(name, "finalize: duplicate", len(found)) for name, found in duplicates.items() if found]
     return _table(("recipe", "step: reason", "samples"), rows) if rows else ["None was."]
 
 
 def _backends(spec: RunSpec, planned: list[Planned]) -> list[str]:
-    backends = [(role, spec.backend(role)) for role in sorted({role for each in planned for role in each.recipe.seats(spec)})]
+    backends = [
+        (role, spec.backend(role)) for role in sorted({role for each in planned for role in each.recipe.seats(spec)})
+    ]
     if not backends:
         return ["No model was needed."]
-    return _table(("role", "backend", "model", "server"), ((role, b.kind, b.model, b.options.get("base_url", "-")) for role, b in backends))
+    return _table(
+        ("role", "backend", "model", "server"),
+        ((role, b.kind, b.model, b.options.get("base_url", "-")) for role, b in backends),
+    )
 
 
 def _models(summary: Summary, folder: Path) -> list[str]:
-    heads = ("model", "calls", "sends", "tokens in", "tokens out", "pictures", "US dollars", "cost unknown", "in doubt", "mean s", "longest s")
+    heads = (
+        "model",
+        "calls",
+        "sends",
+        "tokens in",
+        "tokens out",
+        "pictures",
+        "US dollars",
+        "cost unknown",
+        "in doubt",
+        "mean s",
+        "longest s",
+    )
     seconds = _seconds(folder)
     rows = (
         (

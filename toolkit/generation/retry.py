@@ -1,7 +1,8 @@
 """Samples that ended badly are put back among those to be made. Bodies that were received stay in the journal.
 
 failed, for want of an answer     asked again where it stopped; the answers it has are used
-rejected, or its recipe broke     the same answers would end the same way, so it is made anew, from another seed, and paid anew
+rejected, or its recipe broke     the same answers would end the same way, so it is made anew, from another seed, and
+paid anew
 """
 
 import asyncio
@@ -38,7 +39,11 @@ async def _put_back(path: Path, samples: list[tuple[str, str, str]]) -> None:
     try:
         for id, step, state in samples:
             is_unanswered = state == "failed" and step != RECIPE_STEP
-            again = ("UPDATE calls SET state = 'intent' WHERE sample = ? AND step = ?", (id, step)) if is_unanswered else (_REDRAW, (id,))
+            again = (
+                ("UPDATE calls SET state = 'intent' WHERE sample = ? AND step = ?", (id, step))
+                if is_unanswered
+                else (_REDRAW, (id,))
+            )
             await journal.write(again, ("DELETE FROM samples WHERE id = ?", (id,)))
     finally:
         journal.close()

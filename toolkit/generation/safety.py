@@ -1,4 +1,6 @@
-"""The optional last check of a sample: its texts and pictures are shown to whoever plays `safety`. Without one the verdict is "unknown", never "safe"."""
+"""The optional last check of a sample: its texts and pictures are shown to whoever plays `safety`. Without one the
+verdict is "unknown", never "safe".
+"""
 
 from typing import Any
 

@@ -12,8 +12,8 @@
     concurrency: 8
     duplicate_bits: 4                            # leave out samples whose pictures look like those of an earlier one
 
-Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, the concurrency and what is left out at the end are not, so raising n keeps every
-row that is there.
+Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, the concurrency and what is left out at
+the end are not, so raising n keeps every row that is there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,18 @@ FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", 
 BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
 BATCH_KINDS = ("openai_chat", "openai_images")
 PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
-_KEYS = {"name", "seed", "backends", "recipes", "budget", "concurrency", "attempts", "prices", "stop_after", "duplicate_bits"}
+_KEYS = {
+    "name",
+    "seed",
+    "backends",
+    "recipes",
+    "budget",
+    "concurrency",
+    "attempts",
+    "prices",
+    "stop_after",
+    "duplicate_bits",
+}
 _RECIPE_KEYS = {"n", "source", "options"}
 
 
@@ -86,8 +97,8 @@ class RunSpec:
         attempts: sends of a call before its sample fails.
         stop_after: samples that fail one after another before the run stops.
         prices: model -> price, over those of the price table.
-        duplicate_bits: a sample is left out of the packed rows if the pHash of a picture differs in at most so many of 64 bits from an earlier sample's in the
-            same role; None = none is.
+        duplicate_bits: a sample is left out of the packed rows if the pHash of a picture differs in at most so many of
+            64 bits from an earlier sample's in the same role; None = none is.
     """
 
     name: str
@@ -127,7 +138,9 @@ class RunSpec:
         return any(backend.kind == "procedural" for backend in self.backends.values())
 
 
-def recipe_key(spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapping[str, str], roles: Iterable[str]) -> str:
+def recipe_key(
+    spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapping[str, str], roles: Iterable[str]
+) -> str:
     """Hash of all that shapes the rows of a recipe, but not of how many.
 
     Args:
@@ -135,7 +148,17 @@ def recipe_key(spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapp
         roles: that it calls, as `RunSpec.seat` names them.
     """
     backends = {role: spec.backend(role).identity() for role in sorted(roles)}
-    return digest([recipe.name, version, spec.seed, dict(recipe.options), bool(recipe.source), dict(sorted(prompts.items())), backends])
+    return digest(
+        [
+            recipe.name,
+            version,
+            spec.seed,
+            dict(recipe.options),
+            bool(recipe.source),
+            dict(sorted(prompts.items())),
+            backends,
+        ]
+    )
 
 
 def sample_id(recipe_key: str, index: int, record_sha256: str) -> str:
@@ -172,13 +195,18 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
         attempts=_whole(content.get("attempts", 5), f"{where}: attempts"),
         stop_after=_whole(content.get("stop_after", 10), f"{where}: stop_after"),
         prices=content.get("prices") or {},
-        duplicate_bits=None if content.get("duplicate_bits") is None else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
+        duplicate_bits=None
+        if content.get("duplicate_bits") is None
+        else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
     )
     if not spec.recipes:
         raise UsageError(f"{where}: recipes is empty; name one, as in: recipes: {{image_editing: {{n: 10}}}}")
     kinds = {backend.kind for role, backend in spec.backends.items() if role != "safety"}
     if spec.is_procedural and len(kinds) > 1:
-        raise UsageError(f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not what a model wrote")
+        raise UsageError(
+            f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not "
+            "what a model wrote"
+        )
     return spec
 
 
@@ -197,12 +225,20 @@ def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
     found = {}
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:
-            raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}")
+            raise UsageError(
+                f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}"
+            )
         if value["kind"] not in BACKENDS:
             raise UnknownName(f"backend kind in {where}", value["kind"], BACKENDS)
-        if value.get("mode", "direct") not in ("direct", "batch") or (set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS):
-            raise UsageError(f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it")
-        found[role] = BackendSpec(kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"})
+        if value.get("mode", "direct") not in ("direct", "batch") or (
+            set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS
+        ):
+            raise UsageError(
+                f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it"
+            )
+        found[role] = BackendSpec(
+            kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"}
+        )
     return found
 
 

@@ -80,8 +80,10 @@ def summarise(spec: RunSpec, folder: Path) -> Summary:
 
 def _models(folder: Path) -> dict[str, Use]:
     statement = """
-        SELECT model, count(DISTINCT attempts.key), count(*), coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), coalesce(sum(images), 0),
-            coalesce(sum(cost), 0), sum(attempts.state != 'sent' AND cost IS NULL), sum(attempts.state IN ('sent', 'in_doubt')),
+        SELECT model, count(DISTINCT attempts.key), count(*), coalesce(sum(input_tokens), 0),
+        coalesce(sum(output_tokens), 0), coalesce(sum(images), 0),
+            coalesce(sum(cost), 0), sum(attempts.state != 'sent' AND cost IS NULL),
+            sum(attempts.state IN ('sent', 'in_doubt')),
             coalesce(sum(CASE WHEN attempts.state IN ('sent', 'in_doubt') THEN reserved END), 0)
         FROM attempts JOIN calls ON calls.key = attempts.key GROUP BY model"""
     totals: dict[str, list[float]] = {}

@@ -1,8 +1,10 @@
 """A source -> `data/<task>/train-00000-of-000NN.parquet` + MANIFEST.json. What was killed goes on where it was.
 
-    stage: rows in source order -> row groups -> shards under OUT/.packing      pack: renamed once all are whole -> MANIFEST.json, last
+    stage: rows in source order -> row groups -> shards under OUT/.packing      pack: renamed once all are whole ->
+        MANIFEST.json, last
 
-Where rows are cut into groups and shards depends on the rows alone, so the bytes are the same on every run, for any number of workers. A finished shard
+Where rows are cut into groups and shards depends on the rows alone, so the bytes are the same on every run, for any
+number of workers. A finished shard
 is never written again: a second run reads past it. A folder with a manifest is finished.
 """
 
@@ -25,11 +27,18 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
 
 STAGING = ".packing"
-PACKED_FROM = ".packed-from.json"  # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
+# the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
+PACKED_FROM = ".packed-from.json"
 
 
 def pack(
-    source: Source, out: Path, tasks: Iterable[str], options: PackOptions | None = None, *, workers: int = 1, on_read: OnRead = lambda path, size: None
+    source: Source,
+    out: Path,
+    tasks: Iterable[str],
+    options: PackOptions | None = None,
+    *,
+    workers: int = 1,
+    on_read: OnRead = lambda path, size: None,
 ) -> Manifest:
     """Pack the tasks of a source that have rows there.
 
@@ -54,7 +63,10 @@ def pack(
         skipped = stage_tasks(source, staging, tasks, options, workers=workers, on_read=on_read)
         shards = [shard for task in tasks for shard in _publish(out, staging / task, task)]
         manifest = Manifest(
-            source=_describe(source), options=asdict(options), shards=tuple(shards), skipped={task: skipped[task] for task in tasks if skipped[task]}
+            source=_describe(source),
+            options=asdict(options),
+            shards=tuple(shards),
+            skipped={task: skipped[task] for task in tasks if skipped[task]},
         )
         write_atomically(out / PACKED_FROM, json.dumps(plan))
         write_atomically(out / MANIFEST, manifest.to_json())
@@ -67,10 +79,14 @@ def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, A
     path = out / PACKED_FROM
     if path.exists() and json.loads(path.read_text()) != plan:
         raise UsageError(
-            f"{out} holds a dataset packed from other files, tasks or options, or from files that changed since; choose another folder, or remove it"
+            f"{out} holds a dataset packed from other files, tasks or options, or from files that changed since; "
+            "choose another folder, or remove it"
         )
     if (manifest.source, manifest.options) != (_describe(source), asdict(options)):
-        raise UsageError(f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or remove it")
+        raise UsageError(
+            f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or "
+            "remove it"
+        )
     shutil.rmtree(out / STAGING, ignore_errors=True)  # of a run that was killed after its last step but one
     return manifest
 
@@ -84,11 +100,16 @@ def _staging(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UsageError(f"{out}: another process is packing here; wait for it, or choose another folder") from error
+            raise UsageError(
+                f"{out}: another process is packing here; wait for it, or choose another folder"
+            ) from error
         path = staging / "plan.json"
         has_shards = any(staging.glob("*/*.json"))  # if nothing is finished, nothing is lost by beginning anew
         if path.exists() and has_shards and json.loads(path.read_text()) != plan:
-            raise UsageError(f"{out} holds an unfinished pack of another source, tasks or options; give the same again, or remove {staging}")
+            raise UsageError(
+                f"{out} holds an unfinished pack of another source, tasks or options; give the same again, or remove "
+                f"{staging}"
+            )
         write_atomically(path, json.dumps(plan))
         yield staging
 
@@ -99,7 +120,8 @@ def _check_disk(source: Source, tasks: Iterable[str], out: Path, staging: Path) 
     for folder, size in ((out, needed["output"] - have), (Path(tempfile.gettempdir()), needed["temporary"])):
         if (free := shutil.disk_usage(folder).free) < size:
             raise SourceError(
-                f"{folder}: {free / 1e9:.1f} GB free; about {size / 1e9:.1f} GB needed; free space, or choose another disk (TMPDIR for temporary files)"
+                f"{folder}: {free / 1e9:.1f} GB free; about {size / 1e9:.1f} GB needed; free space, or choose another "
+                "disk (TMPDIR for temporary files)"
             )
 
 

@@ -27,7 +27,8 @@ def plan_push(folder: Path, repo_id: str) -> PushPlan:
     """The files a push uploads.
 
     Raises:
-        UsageError: no name of a dataset. SourceError: the folder is no finished packed dataset: no manifest, or shards that are not those it lists.
+        UsageError: no name of a dataset. SourceError: the folder is no finished packed dataset: no manifest, or shards
+            that are not those it lists.
     """
     if not REPO_ID.fullmatch(repo_id):
         raise UsageError(f"{repo_id!r} is no name of a Hub dataset; expected org/name")
@@ -37,10 +38,13 @@ def plan_push(folder: Path, repo_id: str) -> PushPlan:
     for shard in manifest.shards:
         if files.get(shard.path) != shard.bytes:
             raise SourceError(
-                f"{folder}: {shard.path} has {files.get(shard.path, 0):,} bytes; expected {shard.bytes:,}; check it with `unifiedvisual verify {folder}`"
+                f"{folder}: {shard.path} has {files.get(shard.path, 0):,} bytes; expected {shard.bytes:,}; check it "
+                f"with `unifiedvisual verify {folder}`"
             )
     wanted = {shard.path for shard in manifest.shards} | set(UPLOADED)
-    return PushPlan(repo_id=repo_id, files={path: size for path, size in files.items() if path in wanted or path.startswith(PLOTS)})
+    return PushPlan(
+        repo_id=repo_id, files={path: size for path, size in files.items() if path in wanted or path.startswith(PLOTS)}
+    )
 
 
 def push(
@@ -52,7 +56,8 @@ def push(
     token: str | None = None,
     on_retry: Callable[[str], None] = lambda message: None,
 ) -> Findings:
-    """Upload, then verify what the Hub serves. What was uploaded before is not sent again, so a push that broke is simply repeated.
+    """Upload, then verify what the Hub serves. What was uploaded before is not sent again, so a push that broke is
+    simply repeated.
 
     Args:
         revision: a branch, made if it is not there; None = main.
@@ -93,5 +98,9 @@ def verify_pushed(repo_id: str, manifest: Manifest, *, revision: str | None, tok
     """What the Hub serves: its manifest must be ours, and every shard what that says."""
     repository = open_repository(f"hf://datasets/{repo_id}", revision=revision, token=token)
     if read_manifest(repository) != manifest:
-        return Findings(problems=(("other_manifest", f"{repository.name}: its {MANIFEST} is not the one that was uploaded; push again"),))
+        return Findings(
+            problems=(
+                ("other_manifest", f"{repository.name}: its {MANIFEST} is not the one that was uploaded; push again"),
+            )
+        )
     return verify_packed(repository)

@@ -1,6 +1,7 @@
 """Rows -> one Parquet file of the packed layout, the same bytes for the same rows.
 
-images      not compressed: they are JPEG, PNG and WebP already (benchmarks/compression.py: zstd saves 1 % and halves the writing speed)
+images      not compressed: they are JPEG, PNG and WebP already (benchmarks/compression.py: zstd saves 1 % and halves
+            the writing speed)
 text        zstd: 7 % of its size
 statistics  on id, task and quadrant, with a page index, so that filters skip; none on bytes and long texts
 pages       cut by content, so that two versions of a dataset share most of their chunks on the Hub
@@ -55,13 +56,17 @@ def row_groups(rows: Iterable[Row], row_group_bytes: int) -> Iterator[RowGroup]:
 
 def _payload_bytes(row: Row) -> int:
     texts = (part.text for message in row.messages for part in message.content)
-    return sum(len(image.bytes) for image in row.images) + sum(map(len, (*texts, row.instruction, row.rationale, row.answer, row.provenance)))
+    return sum(len(image.bytes) for image in row.images) + sum(
+        map(len, (*texts, row.instruction, row.rationale, row.answer, row.provenance))
+    )
 
 
 def _row_group(rows: list[Row], payload_bytes: int) -> RowGroup:
     images = [image for row in rows for image in row.images]
     quadrants = Counter(row.quadrant for row in rows)
-    return RowGroup(rows_to_table(rows), len(images), sum(len(image.bytes) for image in images), payload_bytes, quadrants)
+    return RowGroup(
+        rows_to_table(rows), len(images), sum(len(image.bytes) for image in images), payload_bytes, quadrants
+    )
 
 
 class ShardWriter:
@@ -111,7 +116,9 @@ class ShardWriter:
 
 
 class _HashingSink:
-    """A file that is hashed while it is written, so that it need not be read again; both in a thread, beside the encoding of what comes next."""
+    """A file that is hashed while it is written, so that it need not be read again; both in a thread, beside the
+    encoding of what comes next.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size, self.digest, self.closed = file, 0, hashlib.sha256(), False

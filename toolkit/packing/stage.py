@@ -45,14 +45,20 @@ class PackOptions:
                 raise UsageError(f"{name} is {value}; expected a positive number")
 
 
-def stage_task(source: Source, folder: Path, task: str, options: PackOptions, *, owns_unknown: bool, on_read: OnRead) -> dict[str, int]:
-    """Stage every shard of a task; returns what was skipped. `<number>.json` beside a shard says that it is whole, `done.json` that the task is."""
+def stage_task(
+    source: Source, folder: Path, task: str, options: PackOptions, *, owns_unknown: bool, on_read: OnRead
+) -> dict[str, int]:
+    """Stage every shard of a task; returns what was skipped. `<number>.json` beside a shard says that it is whole,
+    `done.json` that the task is.
+    """
     done = folder / "done.json"
     if done.exists():
         return dict(json.loads(done.read_text()))
     folder.mkdir(exist_ok=True)
     skips = Skips(on_missing=options.on_missing, on_bad_row=options.on_bad_row, on_bad_image=options.on_bad_image)
-    rows = _checked(source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit)
+    rows = _checked(
+        source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit
+    )
     groups = row_groups(rows, options.row_group_bytes)
     with closing(read_ahead(groups, size_of=lambda group: 1, max_bytes=1)) as ahead:
         _write_shards(ahead, folder, task, options.shard_bytes)

@@ -1,6 +1,7 @@
 """A packed dataset against its manifest and the record's rules: every problem, none hidden behind the first.
 
-Each shard is read once: its bytes are hashed, its rows checked, with `deep` its pictures decoded. On the Hub the same is done over the wire.
+Each shard is read once: its bytes are hashed, its rows checked, with `deep` its pictures decoded. On the Hub the same
+is done over the wire.
 """
 
 import hashlib
@@ -43,7 +44,9 @@ class Findings:
     problems: tuple[Problem, ...] = ()
 
 
-def verify_packed(repository: Repository, *, deep: bool = False, workers: int = 1, on_shard: Callable[[str], None] = lambda path: None) -> Findings:
+def verify_packed(
+    repository: Repository, *, deep: bool = False, workers: int = 1, on_shard: Callable[[str], None] = lambda path: None
+) -> Findings:
     """Check a packed dataset.
 
     Args:
@@ -97,7 +100,12 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
     try:
         with _hashed_copy(repository, shard.path) as (file, sha256), pq.ParquetFile(file) as parquet:
             if sha256 != shard.sha256:
-                problems.append(("wrong_hash", f"{shard.path}: sha256 is {sha256[:12]}...; expected {shard.sha256[:12]}...; download it again"))
+                problems.append(
+                    (
+                        "wrong_hash",
+                        f"{shard.path}: sha256 is {sha256[:12]}...; expected {shard.sha256[:12]}...; download it again",
+                    )
+                )
             problems += _layout_problems(parquet, shard)
             for number in range(parquet.num_row_groups):
                 for row in table_to_rows(parquet.read_row_group(number, use_threads=False)):
@@ -108,7 +116,12 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
         problems.append(("unreadable_shard", f"{shard.path}: {str(error).splitlines()[0]}; download it again"))
     else:
         if (len(ids), images) != (shard.rows, shard.images):
-            problems.append(("wrong_count", f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}"))
+            problems.append(
+                (
+                    "wrong_count",
+                    f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}",
+                )
+            )
     return ShardFindings(path=shard.path, task=shard.task, ids=tuple(ids), images=images, problems=tuple(problems))
 
 
@@ -130,10 +143,17 @@ def _hashed_copy(repository: Repository, path: str) -> Iterator[tuple[BinaryIO, 
 
 def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
     if not parquet.schema_arrow.equals(ARROW_SCHEMA, check_metadata=False):
-        yield "wrong_schema", f"{shard.path}: columns {parquet.schema_arrow.names}; expected {ARROW_SCHEMA.names} of our types"
+        yield (
+            "wrong_schema",
+            f"{shard.path}: columns {parquet.schema_arrow.names}; expected {ARROW_SCHEMA.names} of our types",
+        )
     found = tuple(parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups))
     if found != shard.row_groups:
-        yield "wrong_row_groups", f"{shard.path}: {len(found)} row groups of {sum(found)} rows; expected {len(shard.row_groups)} of {sum(shard.row_groups)}"
+        yield (
+            "wrong_row_groups",
+            f"{shard.path}: {len(found)} row groups of {sum(found)} rows; expected {len(shard.row_groups)} of "
+            f"{sum(shard.row_groups)}",
+        )
 
 
 def _row_problems(row: Row, shard: Shard, deep: bool) -> Iterator[Problem]:

@@ -15,16 +15,28 @@ from toolkit.sources.repository import OnRead
 from toolkit.tasks import TASKS
 
 
-def stage_tasks(source: Source, staging: Path, tasks: Sequence[str], options: PackOptions, *, workers: int, on_read: OnRead) -> dict[str, dict[str, int]]:
-    """Stage every task in a folder of its own; returns what was skipped in each. The first failure stops the others, which a second run goes on with."""
+def stage_tasks(
+    source: Source, staging: Path, tasks: Sequence[str], options: PackOptions, *, workers: int, on_read: OnRead
+) -> dict[str, dict[str, int]]:
+    """Stage every task in a folder of its own; returns what was skipped in each. The first failure stops the others,
+    which a second run goes on with.
+    """
     if workers <= 1 or len(tasks) == 1:
-        return {task: stage_task(source, staging / task, task, options, owns_unknown=task == tasks[0], on_read=on_read) for task in tasks}
+        return {
+            task: stage_task(source, staging / task, task, options, owns_unknown=task == tasks[0], on_read=on_read)
+            for task in tasks
+        }
     context = multiprocessing.get_context("spawn")
     progress = context.Queue()
     threading.Thread(target=_forward, args=(progress, on_read), daemon=True).start()
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(progress,)) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(progress,)
+    ) as pool:
         largest_first = sorted(tasks, key=lambda task: -TASKS[task].published_rows)
-        jobs = {pool.submit(_stage_in_worker, source, staging / task, task, options, task == tasks[0]): task for task in largest_first}
+        jobs = {
+            pool.submit(_stage_in_worker, source, staging / task, task, options, task == tasks[0]): task
+            for task in largest_first
+        }
         try:
             found = {jobs[job]: job.result() for job in as_completed(jobs)}
         except BaseException:
@@ -53,5 +65,7 @@ def _start_worker(progress: Any) -> None:
 _report: OnRead
 
 
-def _stage_in_worker(source: Source, folder: Path, task: str, options: PackOptions, owns_unknown: bool) -> dict[str, int]:
+def _stage_in_worker(
+    source: Source, folder: Path, task: str, options: PackOptions, owns_unknown: bool
+) -> dict[str, int]:
     return stage_task(source, folder, task, options, owns_unknown=owns_unknown, on_read=_report)

@@ -1,11 +1,13 @@
-"""A packed dataset as pages on this machine: a list with filters and search, single rows, their pictures, and a row in a training format.
+"""A packed dataset as pages on this machine: a list with filters and search, single rows, their pictures, and a row in
+a training format.
 
     GET /                              the rows a filter keeps, a page at a time
     GET /row/<id>                      one row
     GET /row/<id>/download/<format>    the row in a format, as a zip
     GET /image/<id>/<number>[?w=]      a picture as it is in the row, or at most so many pixels wide, as JPEG
 
-Nothing in an address is ever a path: ids are looked up in the index, style and scripts are a fixed list. Who may ask is for `guard`.
+Nothing in an address is ever a path: ids are looked up in the index, style and scripts are a fixed list. Who may ask is
+for `guard`.
 """
 
 import io
@@ -36,8 +38,21 @@ from toolkit.tasks import NOT_STATED
 PAGE_ROWS = 24
 THUMBNAIL_PX, ROW_PX, LARGEST_PX = 160, 640, 4096
 THUMBNAILS_KEPT = 512
-ASSETS = {"style.css": "text/css", "browse.css": "text/css", "zoom.js": "text/javascript", "browse.js": "text/javascript"}
-TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif", "bmp": "image/bmp", "tiff": "image/tiff", "avif": "image/avif"}
+ASSETS = {
+    "style.css": "text/css",
+    "browse.css": "text/css",
+    "zoom.js": "text/javascript",
+    "browse.js": "text/javascript",
+}
+TYPES = {
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "avif": "image/avif",
+}
 NOT_IN_BROWSERS = ("tiff",)
 PICTURE_POLICY = "default-src 'none'; sandbox"
 
@@ -119,8 +134,13 @@ class _Pages:
         at = int(matches.searchsorted(position))
         is_match = at < len(matches) and matches[at] == position
         beside = [int(matches[near]) for near in (at - 1, at + is_match) if 0 <= near < len(matches)]
-        ids = {near: summary.id for near, summary in zip(sorted(beside), self._site.index.summaries(beside), strict=True)}
-        before, behind = (next((ids[near] for near in beside if (near < position) == is_before and near != position), "") for is_before in (True, False))
+        ids = {
+            near: summary.id for near, summary in zip(sorted(beside), self._site.index.summaries(beside), strict=True)
+        }
+        before, behind = (
+            next((ids[near] for near in beside if (near < position) == is_before and near != position), "")
+            for is_before in (True, False)
+        )
         return self._page(
             row=view_row(row, lambda row, number: self._links(place, row, number)),
             wanted=wanted,
@@ -144,24 +164,34 @@ class _Pages:
         if int(number) >= len(images):
             raise HTTPException(404, f"There is no picture {number} in this row; it has {len(images)}, counted from 0.")
         if width is not None:
-            return Response(self._thumbnail(place, int(number), min(max(width, 16), LARGEST_PX)), media_type="image/jpeg", headers=headers)
+            return Response(
+                self._thumbnail(place, int(number), min(max(width, 16), LARGEST_PX)),
+                media_type="image/jpeg",
+                headers=headers,
+            )
         data = images[int(number)].bytes
         return Response(data, media_type=TYPES.get(image_format(data), "application/octet-stream"), headers=headers)
 
     def download(self, request: Request) -> Response:
         format = request.path_params["format"]
         if format not in self._site.formats:
-            raise HTTPException(404, f"There is no format {readable(format[:40])!r}; known: {', '.join(self._site.formats)}.")
+            raise HTTPException(
+                404, f"There is no format {readable(format[:40])!r}; known: {', '.join(self._site.formats)}."
+            )
         row = self._site.rows.read(self._find(request)[1])
         try:
             content = self._site.convert(row, format, dict(request.query_params))
         except RowError as error:
             raise HTTPException(422, f"{error}. Options go behind the address, as in ?output_images=context") from error
         name = re.sub("[^a-z0-9_-]", "-", f"{row.id[:100]}-{format}")
-        return Response(content, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}.zip"'})
+        return Response(
+            content, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}.zip"'}
+        )
 
     def refuse(self, request: Request, error: HTTPException) -> Response:
-        return self._page(status=error.status_code, message=error.detail if error.detail != "Not Found" else "There is no such page.")
+        return self._page(
+            status=error.status_code, message=error.detail if error.detail != "Not Found" else "There is no such page."
+        )
 
     def fail(self, request: Request, error: UnifiedVisualError) -> Response:
         """The row, the picture or the call is wrong (422), or what was read is damaged or gone (500)."""
@@ -182,7 +212,13 @@ class _Pages:
         format = image_format(data)
         is_shown = format not in NOT_IN_BROWSERS
         note = "" if is_shown else f"the row holds {format.upper()}, which browsers do not show; this is a JPEG of it"
-        return Shown(thumbnail=f"{address}?w={ROW_PX}", full=address if is_shown else f"{address}?w={LARGEST_PX}", width_px=width, height_px=height, note=note)
+        return Shown(
+            thumbnail=f"{address}?w={ROW_PX}",
+            full=address if is_shown else f"{address}?w={LARGEST_PX}",
+            width_px=width,
+            height_px=height,
+            note=note,
+        )
 
     def _make_thumbnail(self, place: Place, number: int, width: int) -> bytes:
         row = self._site.rows.read(place)
@@ -193,7 +229,14 @@ class _Pages:
         return file.getvalue()
 
     def _page(self, *, status: int = 200, **shown: Any) -> Response:
-        known = {"site": self._site, "facets": self._site.index.facets, "wanted": Filter(), "row": None, "summaries": None, "message": ""}
+        known = {
+            "site": self._site,
+            "facets": self._site.index.facets,
+            "wanted": Filter(),
+            "row": None,
+            "summaries": None,
+            "message": "",
+        }
         links = {
             "row_link": _row_link,
             "list_link": _list_link,

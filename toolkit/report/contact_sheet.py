@@ -44,7 +44,7 @@ def write_sheets(rows: dict[str, list[Row]], folder: Path) -> list[Path]:
 
 
 def contact_sheet(task: str, rows: Sequence[Row]) -> Image.Image:
-    """RGB, WIDTH pixels wide and as high as the rows need. Where a picture cannot be decoded, an empty frame says so."""
+    """RGB, WIDTH pixels wide and as high as the rows need. An undecodable picture is an empty frame that says so."""
     blocks = [_title(task), *map(_block, rows)]
     sheet = Image.new("RGB", (WIDTH, sum(block.height for block in blocks) + MARGIN), PAPER)
     top = 0
@@ -74,7 +74,9 @@ def _block(row: Row) -> Image.Image:
     asked, answered = _lines("Asked", row.instruction), _lines("Answered", row.answer)
     thumbnails = [_thumbnail(row, number) for number in range(min(len(row.images), MOST_PICTURES))]
     strip = max((each.size[1] for each in thumbnails), default=-2 * GAP) + 2 * GAP + LINE_PX
-    canvas = Image.new("RGB", (WIDTH, 3 * GAP + LINE_PX * (1 + len(asked) + len(answered)) + (strip if thumbnails else 0)), PAPER)
+    canvas = Image.new(
+        "RGB", (WIDTH, 3 * GAP + LINE_PX * (1 + len(asked) + len(answered)) + (strip if thumbnails else 0)), PAPER
+    )
     draw = ImageDraw.Draw(canvas)
     draw.line((MARGIN, 0, WIDTH - MARGIN, 0), GRID)
     top = _write(draw, GAP, [f"{row.id}   {row.quadrant}   {row.origin}"], SOFT)
@@ -86,7 +88,9 @@ def _block(row: Row) -> Image.Image:
     return canvas
 
 
-def _draw_strip(canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int, thumbnails: Sequence[_Thumbnail], more: int) -> None:
+def _draw_strip(
+    canvas: Image.Image, draw: ImageDraw.ImageDraw, top: int, thumbnails: Sequence[_Thumbnail], more: int
+) -> None:
     left = MARGIN
     height = max(each.size[1] for each in thumbnails)
     for each in thumbnails:
@@ -116,7 +120,9 @@ def _thumbnail(row: Row, number: int) -> _Thumbnail:
 
 def _lines(what: str, text: str) -> list[str]:
     shown = readable(text[: 2 * TEXT_LINES * LINE_CHARACTERS])
-    return textwrap.wrap(f"{what}: {shown}" if shown.strip() else "", LINE_CHARACTERS, max_lines=TEXT_LINES, placeholder=" ...")
+    return textwrap.wrap(
+        f"{what}: {shown}" if shown.strip() else "", LINE_CHARACTERS, max_lines=TEXT_LINES, placeholder=" ..."
+    )
 
 
 def _write(draw: ImageDraw.ImageDraw, top: int, lines: Sequence[str], colour: str) -> int:

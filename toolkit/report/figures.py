@@ -1,6 +1,7 @@
 """The drawings behind `plots.py`: statistics -> axes.
 
-Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which people with any colour vision tell apart; shape, hatching or a label says the same again.
+Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), which people with any colour vision tell apart; shape,
+hatching or a label says the same again.
 """
 
 from collections import Counter
@@ -25,7 +26,14 @@ DOT_POINTS = 5000  # of the resolution plot, over all tasks
 PAPER, INK, SOFT, GRID = "#ffffff", "#1c2024", "#565d64", "#dcded9"
 ROLES = {"input": "#0072b2", "intermediate": "#e69f00", "output": "#009e73"}
 ACCENT = ROLES["input"]
-DARK = {PAPER: "#1a1d21", INK: "#e7e9ec", SOFT: "#a6adb5", GRID: "#363b42", ACCENT: "#56b4e9", ROLES["output"]: "#2fc79a"}
+DARK = {
+    PAPER: "#1a1d21",
+    INK: "#e7e9ec",
+    SOFT: "#a6adb5",
+    GRID: "#363b42",
+    ACCENT: "#56b4e9",
+    ROLES["output"]: "#2fc79a",
+}
 HATCHES = {"input": "", "intermediate": "///", "output": "..."}
 
 
@@ -55,11 +63,15 @@ def rows(figure: "Figure", stats: Stats) -> None:
     for place, (task, each) in enumerate(stats.items()):
         published = TASKS[task].published_rows
         axes.plot([each.rows, published], [place, place], color=GRID, linewidth=2, zorder=1)
-        axes.annotate(f"{each.rows:,}", (each.rows, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5)
+        axes.annotate(
+            f"{each.rows:,}", (each.rows, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5
+        )
     places = range(len(stats))
     axes.scatter([each.rows for each in stats.values()], places, color=ACCENT, s=46, zorder=3, label="here")
     published_rows = [TASKS[task].published_rows for task in stats]
-    axes.scatter(published_rows, places, facecolors="none", edgecolors=INK, marker="D", s=40, zorder=2, label="published")
+    axes.scatter(
+        published_rows, places, facecolors="none", edgecolors=INK, marker="D", s=40, zorder=2, label="published"
+    )
     axes.set_xscale("log")
     axes.set_xlabel("rows, logarithmic")
     _legend(figure, axes, 2)
@@ -74,7 +86,17 @@ def quadrants(figure: "Figure", stats: Stats) -> None:
         for right, made in enumerate(SIDES):
             count = counts[f"{given}-{made}"]
             # Never so strong that the numbers fade.
-            axes.add_patch(Rectangle((right, down), 1, 1, facecolor=ACCENT, alpha=0.45 * count / max(*counts.values(), 1), edgecolor=PAPER, linewidth=3))
+            axes.add_patch(
+                Rectangle(
+                    (right, down),
+                    1,
+                    1,
+                    facecolor=ACCENT,
+                    alpha=0.45 * count / max(*counts.values(), 1),
+                    edgecolor=PAPER,
+                    linewidth=3,
+                )
+            )
             axes.text(right + 0.5, down + 0.45, f"{count:,}", ha="center", va="center", fontsize=15, fontweight="bold")
             axes.text(right + 0.5, down + 0.68, f"{count / total:.0%}", ha="center", va="center")
     names = ("text only", "with pictures")
@@ -88,7 +110,10 @@ def roles(figure: "Figure", stats: Stats) -> None:
     axes = figure.subplots()
     width = 0.27
     for shift, (role, counts) in enumerate(role_counts(stats).items()):
-        heights = [sum(rows for number, rows in counts.items() if min(number, MOST_PER_ROW) == place) for place in range(MOST_PER_ROW + 1)]
+        heights = [
+            sum(rows for number, rows in counts.items() if min(number, MOST_PER_ROW) == place)
+            for place in range(MOST_PER_ROW + 1)
+        ]
         bars = [place + (shift - 1) * width for place in range(MOST_PER_ROW + 1)]
         axes.bar(bars, heights, width, color=ROLES[role], hatch=HATCHES[role], label=role)
     axes.set_xticks(range(MOST_PER_ROW + 1), [*map(str, range(MOST_PER_ROW)), f"{MOST_PER_ROW}+"])
@@ -102,7 +127,11 @@ def roles(figure: "Figure", stats: Stats) -> None:
 
 def resolution(figure: "Figure", stats: Stats) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    points = [point for each in stats.values() for point in zip(each.measures["image width"].values, each.measures["image height"].values, strict=True)]
+    points = [
+        point
+        for each in stats.values()
+        for point in zip(each.measures["image width"].values, each.measures["image height"].values, strict=True)
+    ]
     if not points:
         _nothing(left, right)
         return
@@ -111,11 +140,22 @@ def resolution(figure: "Figure", stats: Stats) -> None:
     least, largest = min(map(min, points)) * 0.8, max(map(max, points)) * 1.25
     left.plot((least, largest), (least, largest), color=SOFT, linewidth=0.8, linestyle="--")
     left.annotate("square", (largest / 1.15, largest / 1.15), ha="right", va="bottom", fontsize=7.5, color=SOFT)
-    left.set(xscale="log", yscale="log", xlim=(least, largest), ylim=(least, largest), xlabel="width, pixels", ylabel="height, pixels")
+    left.set(
+        xscale="log",
+        yscale="log",
+        xlim=(least, largest),
+        ylim=(least, largest),
+        xlabel="width, pixels",
+        ylabel="height, pixels",
+    )
     _plain_ticks(left, least, largest)
     left.grid()
     left.set_axisbelow(True)
-    right.hist([min(max(width / height, 0.33), 3.0) for width, height in points], bins=[0.33, 0.5, 0.67, 0.8, 0.95, 1.05, 1.25, 1.5, 2, 3], color=ACCENT)
+    right.hist(
+        [min(max(width / height, 0.33), 3.0) for width, height in points],
+        bins=[0.33, 0.5, 0.67, 0.8, 0.95, 1.05, 1.25, 1.5, 2, 3],
+        color=ACCENT,
+    )
     right.set(xscale="log", xlabel="width : height", ylabel="pictures")
     right.locator_params(axis="y", integer=True)
     right.set_xticks((0.5, 1, 2), ("1:2", "1:1", "2:1"))
@@ -127,7 +167,9 @@ def texts(figure: "Figure", stats: Stats) -> None:
     for axes, name in zip(panels, TEXTS, strict=True):
         _task_axes(axes, stats)
         for place, each in enumerate(stats.values()):
-            least, low, middle, high, largest = (max(value, 1) for value in each.measures[f"{name} characters"].quantiles())
+            least, low, middle, high, largest = (
+                max(value, 1) for value in each.measures[f"{name} characters"].quantiles()
+            )
             if largest > 1:
                 axes.plot((least, largest), (place, place), color=SOFT, linewidth=1)
                 axes.plot((low, high), (place, place), color=ACCENT, linewidth=6, solid_capstyle="butt")
@@ -162,7 +204,9 @@ def _task_axes(axes: "Axes", stats: Stats) -> "Axes":
 
 
 def _plain_ticks(axes: "Axes", least: float, largest: float) -> None:
-    ticks = [tick for power in range(6) for tick in (10**power, 2 * 10**power, 5 * 10**power) if least <= tick <= largest]
+    ticks = [
+        tick for power in range(6) for tick in (10**power, 2 * 10**power, 5 * 10**power) if least <= tick <= largest
+    ]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ticks, [f"{tick:,}" for tick in ticks])
         axis.set_ticks((), minor=True)

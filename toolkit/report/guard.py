@@ -11,8 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 METHODS = ("GET", "HEAD")
 # Pages may use this server alone: no inline script or style, no frame, no form that leads elsewhere.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+        "form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",  # no other site may show a picture of this one
     "Referrer-Policy": "same-origin",
@@ -46,7 +49,9 @@ class Guard:
             return self._app
         names = Headers(scope=scope).getlist("host")
         if len(names) != 1 or not self._hosts(names[0].lower()):
-            return PlainTextResponse("This server answers under its own address alone; open the one it printed when it started.\n", 400)
+            return PlainTextResponse(
+                "This server answers under its own address alone; open the one it printed when it started.\n", 400
+            )
         if scope["method"] not in METHODS:
             return PlainTextResponse("This server can only be read: GET or HEAD.\n", 405, {"Allow": ", ".join(METHODS)})
         return self._app
@@ -61,8 +66,12 @@ def is_loopback(host: str) -> bool:
 
 
 def own_names(host: str, port: int) -> Callable[[str], bool]:
-    """Host headers of a server that is bound to `host`: names of this machine and addresses, which no foreign name server can give out; each with the port."""
-    names = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host.lower())}
+    """Host headers of a server that is bound to `host`: names of this machine and addresses, which no foreign name
+    server can give out; each with the port.
+    """
+    names = {
+        f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host.lower())
+    }
     if is_loopback(host):
         return names.__contains__
     names |= {f"{name.lower()}:{port}" for name in (socket.gethostname(), socket.getfqdn())}

@@ -1,9 +1,12 @@
 """A packed dataset to look things up in: its metadata in duckdb, and single rows by their place.
 
-    shards -> text columns, row group by row group -> a table in memory -> positions of the rows a filter keeps -> summaries
-                                                                                  -> an id's place -> its row group -> the row
+    shards -> text columns, row group by row group -> a table in memory -> positions of the rows a filter keeps ->
+    summaries
+                                                                                  -> an id's place -> its row group ->
+                                                                                  the row
 
-A position counts the rows of the dataset from 0, in the order of the manifest. The pictures' column is read only where a row is opened.
+A position counts the rows of the dataset from 0, in the order of the manifest. The pictures' column is read only where
+a row is opened.
 """
 
 import tempfile
@@ -39,14 +42,17 @@ FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's pictures, and few pictures
 GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left in a local file
 
-# What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is cut off before.
+# What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is
+# cut off before.
 BETWEEN = "chr(31)"  # the unit separator of ASCII; a blank where a text holds it itself
 JOINED = f" || {BETWEEN} || ".join(f"replace(lower(coalesce({name}, '')), {BETWEEN}, ' ')" for name in SEARCHED)
 WANTED = f"replace(lower($text), {BETWEEN}, ' ')"
-TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR, task VARCHAR, quadrant VARCHAR, source VARCHAR,
+TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR,
+    task VARCHAR, quadrant VARCHAR, source VARCHAR,
     license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, searched VARCHAR)"""
 READ = f"""SELECT $first + nth, $shard, number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
-    if(license = '', '{NOT_STATED}', license), origin, len(image_roles), left(instruction, {LEAD}), left(answer, {LEAD}),
+    if(license = '', '{NOT_STATED}', license), origin, len(image_roles), left(instruction, {LEAD}),
+    left(answer, {LEAD}),
     {JOINED} FROM metadata"""
 CONDITIONS = {
     **{name: f"{name} = ${name}" for name in ("task", "quadrant", "origin", "source", "images")},
@@ -83,7 +89,8 @@ class Summary:
     Attributes:
         prompt, reply: the first characters of instruction and answer.
         images: their number.
-        found: where the text of a filter was found, and what stands before, at and behind it, in lower case; None without one.
+        found: where the text of a filter was found, and what stands before, at and behind it, in lower case; None
+            without one.
     """
 
     id: str
@@ -113,11 +120,21 @@ class Index:
 
     def __init__(self, packed: Packed, on_group: Callable[[], None] = lambda: None) -> None:
         repository = packed.repository
-        self._packed = replace(packed, repository=replace(repository, block_bytes=BLOCK_BYTES) if isinstance(repository, HubRepository) else repository)
-        self._database = duckdb.connect(config={"temp_directory": tempfile.gettempdir()})  # used only where memory runs out
+        self._packed = replace(
+            packed,
+            repository=replace(repository, block_bytes=BLOCK_BYTES)
+            if isinstance(repository, HubRepository)
+            else repository,
+        )
+        self._database = duckdb.connect(
+            config={"temp_directory": tempfile.gettempdir()}
+        )  # used only where memory runs out
         self._database.execute(TABLE)
         starts = accumulate((shard.rows for shard in packed.shards), initial=0)
-        load = [(number, shard, first, on_group) for (number, shard), first in zip(enumerate(packed.shards), starts, strict=False)]
+        load = [
+            (number, shard, first, on_group)
+            for (number, shard), first in zip(enumerate(packed.shards), starts, strict=False)
+        ]
         with ThreadPoolExecutor(RowGroups([packed], COLUMNS).connections, thread_name_prefix="read-metadata") as pool:
             try:
                 for _ in pool.map(lambda each: self._load(*each), load):
@@ -128,11 +145,14 @@ class Index:
         self.facets = {name: self._facet(name) for name in ("task", "quadrant", "origin", "source", "images")}
         self.num_rows, distinct = self._ask("SELECT count(*), count(DISTINCT id) FROM rows")[0]
         self.num_repeated = self.num_rows - distinct  # rows whose id another row has as well
-        # Not a method of its own: an index in a cycle lives until the next collection, and one of a process forked meanwhile breaks off duckdb's threads.
+        # Not a method of its own: an index in a cycle lives until the next collection, and one of a process forked
+        # meanwhile breaks off duckdb's threads.
         self.matches = lru_cache(FILTERS_KEPT)(partial(_matches, self._database))
 
     def _load(self, number: int, shard: Shard, first: int, on_group: Callable[[], None]) -> None:
-        with self._database.cursor() as cursor:  # a statement for each shard: one for each row group takes four times as long
+        with (
+            self._database.cursor() as cursor
+        ):  # a statement for each shard: one for each row group takes four times as long
             cursor.register("metadata", self._metadata(shard, on_group))
             cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
 
@@ -142,14 +162,21 @@ class Index:
             found = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
             if found != list(shard.row_groups):
                 where = f"{self._packed.repository.name}: {shard.path}"
-                raise ShardError(f"{where}: row groups of {found} rows; the manifest says {list(shard.row_groups)}; download it again, or pack again")
+                raise ShardError(
+                    f"{where}: row groups of {found} rows; the manifest says {list(shard.row_groups)}; download it "
+                    "again, or pack again"
+                )
             tables = [parquet.schema_arrow.empty_table().select(METADATA)]
             for group in range(len(found)):
                 tables.append(parquet.read_row_group(group, columns=list(METADATA), use_threads=False))
                 tables[-1].validate(full=True)  # also that texts are UTF-8
                 on_group()
         nth = np.arange(sum(found))
-        places = {"nth": nth, "number": np.repeat(np.arange(len(found)), found), "place": nth - np.repeat(np.cumsum([0, *found])[:-1], found)}
+        places = {
+            "nth": nth,
+            "number": np.repeat(np.arange(len(found)), found),
+            "place": nth - np.repeat(np.cumsum([0, *found])[:-1], found),
+        }
         table = pa.concat_tables(tables)
         for name, values in places.items():
             table = table.append_column(name, pa.array(values))
@@ -171,16 +198,23 @@ class Index:
             text: that was searched for.
         """
         columns = f"{_SHOWN}, string_split(searched, {BETWEEN}), {WANTED}"
-        question = f"SELECT {columns} FROM rows WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
+        question = (
+            f"SELECT {columns} FROM rows WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
+        )
         found = self._ask(question, {"positions": [int(position) for position in positions], "text": text})
         names = _SHOWN.split(", ")
         return [
-            Summary(**dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(TEXTS, texts[1:], strict=True)), wanted)) for *shown, texts, wanted in found
+            Summary(
+                **dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(TEXTS, texts[1:], strict=True)), wanted)
+            )
+            for *shown, texts, wanted in found
         ]
 
     def find(self, row_id: str) -> tuple[int, Place] | None:
         """Position and place of the first row with this id; None if there is none."""
-        found = self._ask("SELECT position, shard, number, place FROM rows WHERE id = $id ORDER BY position LIMIT 1", {"id": row_id})
+        found = self._ask(
+            "SELECT position, shard, number, place FROM rows WHERE id = $id ORDER BY position LIMIT 1", {"id": row_id}
+        )
         if not found:
             return None
         position, shard, number, place = found[0]
@@ -196,7 +230,9 @@ def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter) -> NDArray[np.
 
 
 class Rows:
-    """Opens single rows and keeps the row groups used last. Threads may share one; a row group that several ask for is read once."""
+    """Opens single rows and keeps the row groups used last. Threads may share one; a row group that several ask for is
+    read once.
+    """
 
     def __init__(self, packed: Packed) -> None:
         self._groups = RowGroups([packed], COLUMNS)
@@ -214,7 +250,10 @@ class Rows:
             images = [{"bytes": image["bytes"] or b"", "path": image["path"]} for image in columns["images"]]
             return Row.from_dict({**columns, "images": images})
         except (TypeError, KeyError, UnicodeDecodeError) as error:
-            raise ShardError(f"{self._groups.where(place)}: not a row ({type(error).__name__}: {error}); see `unifiedvisual verify`, or pack again") from error
+            raise ShardError(
+                f"{self._groups.where(place)}: not a row ({type(error).__name__}: {error}); see `unifiedvisual "
+                "verify`, or pack again"
+            ) from error
 
     def _group(self, group: RowGroup) -> Sequence[dict[str, Any]]:
         with self._lock:

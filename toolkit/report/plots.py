@@ -65,7 +65,9 @@ def inline_plots(stats: Stats, *, totals: Mapping[str, int]) -> list[Inline]:
 
 def _inline(plot: Plot, stats: Stats) -> Inline:
     light = draw(plot, stats)
-    return Inline(title=plot.title, alt=f"{plot.title}. {plot.describe(stats)}", light=_uri(light), dark=_uri(darkened(light)))
+    return Inline(
+        title=plot.title, alt=f"{plot.title}. {plot.describe(stats)}", light=_uri(light), dark=_uri(darkened(light))
+    )
 
 
 def write_plots(stats: Stats, folder: Path) -> list[Path]:
@@ -122,18 +124,25 @@ def _listed(pairs: Mapping[str, int]) -> str:
 
 
 def _medians(stats: Stats, name: str) -> str:
-    return ", ".join(f"{task} {each.measures[name].quantiles()[2]:,.0f}" for task, each in stats.items() if each.measures[name].count)
+    return ", ".join(
+        f"{task} {each.measures[name].quantiles()[2]:,.0f}" for task, each in stats.items() if each.measures[name].count
+    )
 
 
 def _describe_sizes(stats: Stats) -> str:
-    return f"Median width: {_medians(stats, 'image width') or 'no pictures'}; median height: {_medians(stats, 'image height') or 'no pictures'}"
+    return (
+        f"Median width: {_medians(stats, 'image width') or 'no pictures'}; median height: "
+        f"{_medians(stats, 'image height') or 'no pictures'}"
+    )
 
 
 PLOTS: dict[str, Plot] = {
     "rows": Plot(
         title="Rows of each task, beside the published counts",
         draw=figures.rows,
-        describe=lambda stats: "; ".join(f"{task} {each.rows:,} of {TASKS[task].published_rows:,}" for task, each in stats.items()),
+        describe=lambda stats: "; ".join(
+            f"{task} {each.rows:,} of {TASKS[task].published_rows:,}" for task, each in stats.items()
+        ),
         height=lambda tasks: 1.2 + 0.32 * tasks,
     ),
     "quadrants": Plot(
@@ -145,7 +154,8 @@ PLOTS: dict[str, Plot] = {
         title="Pictures in a row, by role",
         draw=figures.roles,
         describe=lambda stats: "; ".join(
-            f"{role}: " + ", ".join(f"{number} in {rows:,} rows" for number, rows in sorted(counts.items())) for role, counts in role_counts(stats).items()
+            f"{role}: " + ", ".join(f"{number} in {rows:,} rows" for number, rows in sorted(counts.items()))
+            for role, counts in role_counts(stats).items()
         ),
     ),
     "resolution": Plot(title="Size and proportions of the pictures", draw=figures.resolution, describe=_describe_sizes),
@@ -155,7 +165,9 @@ PLOTS: dict[str, Plot] = {
         describe=lambda stats: "; ".join(f"median {name}: {_medians(stats, f'{name} characters')}" for name in TEXTS),
         height=lambda tasks: 1.2 + 0.28 * tasks,
     ),
-    "formats": Plot(title="Picture formats", draw=figures.formats, describe=lambda stats: _listed(format_counts(stats))),
+    "formats": Plot(
+        title="Picture formats", draw=figures.formats, describe=lambda stats: _listed(format_counts(stats))
+    ),
 }
 
 

@@ -60,7 +60,15 @@ class _Task:
         return sum(len(row.pictures) for row in self.rows)
 
 
-def write_preview(out: Path, sampled: Mapping[str, Sampled], *, source: str, seed: int, per_task: int, on_row: Callable[[], None] = lambda: None) -> Written:
+def write_preview(
+    out: Path,
+    sampled: Mapping[str, Sampled],
+    *,
+    source: str,
+    seed: int,
+    per_task: int,
+    on_row: Callable[[], None] = lambda: None,
+) -> Written:
     """Write the page; a file that was there stays until the new one is whole.
 
     Args:
@@ -115,7 +123,15 @@ def _links(made: Sequence[Future[Shown]]) -> Links:
 
 def _task(name: str, total: int | None, rows: Sequence[RowView]) -> _Task:
     task = TASKS[name]
-    return _Task(name=name, family=task.family, quadrant=task.quadrant, built=task.built, published=task.published_rows, total=total, rows=tuple(rows))
+    return _Task(
+        name=name,
+        family=task.family,
+        quadrant=task.quadrant,
+        built=task.built,
+        published=task.published_rows,
+        total=total,
+        rows=tuple(rows),
+    )
 
 
 def _counted(values: Any) -> list[tuple[str, int]]:
@@ -127,7 +143,9 @@ def _assets() -> dict[str, str]:
     from markupsafe import Markup  # comes with jinja2
 
     folder = files(__package__).joinpath("templates")
-    style, script = ("\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS))
+    style, script = (
+        "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS)
+    )
     return {"style": Markup(style), "style_hash": _hash(style), "script": Markup(script), "script_hash": _hash(script)}
 
 

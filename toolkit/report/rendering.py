@@ -2,8 +2,9 @@
 
     Row + links -> RowView -> row.html -> HTML
 
-Pure: where a picture's URL comes from is the caller's (`Links`): a data URI in a page of one file, a path on a server. What a row holds is text to the
-template, which escapes it; `readable` takes out what a page cannot hold or what would turn its order around.
+Pure: where a picture's URL comes from is the caller's (`Links`): a data URI in a page of one file, a path on a server.
+What a row holds is text to the template, which escapes it; `readable` takes out what a page cannot hold or what would
+turn its order around.
 """
 
 import json
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 LONG, LEAD = 1600, 900  # characters: a text above LONG is folded behind its first LEAD
 LABEL = 28  # characters of a region's label drawn in the picture; the list below it has all
 
-# Not allowed in HTML or in UTF-8: C0 and C1 controls, surrogates. Turning the order of what follows: bidirectional embeddings, overrides, isolates (UAX 9).
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+# Not allowed in HTML or in UTF-8: C0 and C1 controls, surrogates. Turning the order of what follows: bidirectional
+# embeddings, overrides, isolates (UAX 9).
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +142,9 @@ class RowView:
 
 
 def view_row(row: Row, links: Links) -> RowView:
-    """What a page shows of a row; a picture that cannot be shown is told in its place, whatever else is wrong with the row."""
+    """What a page shows of a row; a picture that cannot be shown is told in its place, whatever else is wrong with the
+    row.
+    """
     messages, number, is_found = [], 0, not row.rationale.strip()
     for index, message in enumerate(row.messages):
         is_last = index == len(row.messages) - 1
@@ -150,7 +156,9 @@ def view_row(row: Row, links: Links) -> RowView:
             number += part.type == "image"
         while 0 < cut < len(pieces) and isinstance(piece := pieces[cut], PictureView) and piece.role == "intermediate":
             cut += 1
-        messages.append(MessageView(role=readable(message.role), rationale=tuple(pieces[:cut]), content=tuple(pieces[cut:])))
+        messages.append(
+            MessageView(role=readable(message.role), rationale=tuple(pieces[:cut]), content=tuple(pieces[cut:]))
+        )
     named = {name: readable(getattr(row, name)) for name in ("id", "task", "quadrant", "origin", "source", "license")}
     return RowView(
         **named,
@@ -177,11 +185,19 @@ def templates() -> "Environment":
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
         raise MissingExtra("jinja2", "report") from None
-    return Environment(loader=PackageLoader("toolkit.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=PackageLoader("toolkit.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _split(message: Message, rationale: str) -> tuple[Sequence[Part], int]:
-    """The parts of a reply, and how many of them are its rationale; a text that holds its end and more becomes two. 0 where it is not found."""
+    """The parts of a reply, and how many of them are its rationale; a text that holds its end and more becomes two. 0
+    where it is not found.
+    """
     parts, left = list(message.content), rationale.strip()
     for index, part in enumerate(parts):
         text = part.text.strip()
@@ -190,7 +206,12 @@ def _split(message: Message, rationale: str) -> tuple[Sequence[Part], int]:
         if left.startswith(text):  # a picture has no text
             left = left[len(text) :].lstrip()
         elif text.startswith(left):
-            return [*parts[:index], Part("text", left), Part("text", text[len(left) :].lstrip()), *parts[index + 1 :]], index + 1
+            return [
+                *parts[:index],
+                Part("text", left),
+                Part("text", text[len(left) :].lstrip()),
+                *parts[index + 1 :],
+            ], index + 1
         else:
             return parts, 0
     return parts, 0 if left else len(parts)
@@ -208,7 +229,9 @@ def _picture(row: Row, number: int, links: Links) -> PictureView:
     shown, problem = None, ""
     try:
         if number >= len(row.images):
-            raise ImageError("a part of the message stands for a picture, but the row has no more", kind="count_mismatch")
+            raise ImageError(
+                "a part of the message stands for a picture, but the row has no more", kind="count_mismatch"
+            )
         shown = links(row, number)
     except ImageError as error:
         problem = readable(str(error))
@@ -226,7 +249,14 @@ def _picture(row: Row, number: int, links: Links) -> PictureView:
 
 def _box(region: Region, number: int) -> Box:
     x0, y0, x1, y1 = (round(100 * min(max(edge, 0.0), 1.0), 3) for edge in region.box)
-    return Box(number=number, label=readable(region.label), x=x0, y=y0, width=round(max(x1 - x0, 0), 3), height=round(max(y1 - y0, 0), 3))
+    return Box(
+        number=number,
+        label=readable(region.label),
+        x=x0,
+        y=y0,
+        width=round(max(x1 - x0, 0), 3),
+        height=round(max(y1 - y0, 0), 3),
+    )
 
 
 def _indented(text: str) -> str:

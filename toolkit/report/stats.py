@@ -1,4 +1,6 @@
-"""Rows -> what they hold, in one pass and little memory: counts, and a bounded sample of every measure for its quantiles."""
+"""Rows -> what they hold, in one pass and little memory: counts, and a bounded sample of every measure for its
+quantiles.
+"""
 
 import random
 from collections import Counter, defaultdict
@@ -15,7 +17,9 @@ QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class Sample:
-    """Exact least, largest, count and sum; quantiles from a uniform sample of at most SAMPLE values (reservoir sampling, seeded)."""
+    """Exact least, largest, count and sum; quantiles from a uniform sample of at most SAMPLE values (reservoir
+    sampling, seeded).
+    """
 
     def __init__(self) -> None:
         self.count, self.sum = 0, 0.0
@@ -57,7 +61,9 @@ class TaskStats:
     roles: Counter[str] = field(default_factory=Counter)  # pictures per role
     formats: Counter[str] = field(default_factory=Counter)
     images_per_row: Counter[int] = field(default_factory=Counter)
-    roles_per_row: defaultdict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))  # role -> pictures of it in a row -> rows
+    roles_per_row: defaultdict[str, Counter[int]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )  # role -> pictures of it in a row -> rows
     unreadable_images: int = 0
     measures: defaultdict[str, Sample] = field(default_factory=lambda: defaultdict(Sample))
 

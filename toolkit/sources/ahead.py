@@ -21,8 +21,9 @@ class _Reader(threading.Thread):
 def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
     """The same items in the same order, up to `max_bytes` of them read before they are asked for; always at least one.
 
-    What `items` raises is raised here, in its place. Leaving early stops the thread before this generator's close() returns, so that what it reads
-    from can be closed; one inside it stops at its next item. The thread is a daemon: it never keeps a finished script alive.
+    What `items` raises is raised here, in its place. Leaving early stops the thread before this generator's close()
+    returns, so that what it reads from can be closed; one inside it stops at its next item. The thread is a daemon: it
+    never keeps a finished script alive.
     """
     change = threading.Condition()
     waiting: deque[T] = deque()

@@ -33,7 +33,8 @@ def open_source(
         on_missing, on_bad_row: "raise" or "skip" (counted, and logged at the end), for the layout as published.
 
     Raises:
-        SourceError: it cannot be found or read; LayoutError: it has neither layout, or holds packed datasets in folders of their own.
+        SourceError: it cannot be found or read; LayoutError: it has neither layout, or holds packed datasets in folders
+            of their own.
         UsageError: a mapping for a packed dataset, which needs none.
     """
     overrides = read_mapping(mapping) if mapping else None
@@ -46,7 +47,10 @@ def open_source(
         if is_packed:
             return PackedSource(repository=repository, paths=shards)
     elif inside := [path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}")]:
-        raise LayoutError(f"{repository.name}: holds packed datasets in folders: {', '.join(inside)}; pass one of them, or move them elsewhere")
+        raise LayoutError(
+            f"{repository.name}: holds packed datasets in folders: {', '.join(inside)}; pass one of them, or move "
+            "them elsewhere"
+        )
     return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
 
 

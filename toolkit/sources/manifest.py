@@ -92,7 +92,9 @@ def read_manifest(repository: Repository) -> Manifest:
             raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
         return _parse(content)
     except (ValueError, TypeError, KeyError) as error:
-        raise SourceError(f"{where}: cannot be read ({type(error).__name__}: {error}); download it again, or pack again") from error
+        raise SourceError(
+            f"{where}: cannot be read ({type(error).__name__}: {error}); download it again, or pack again"
+        ) from error
 
 
 def _parse(content: Mapping[str, Any]) -> Manifest:

@@ -43,7 +43,15 @@ class PackedSource:
         sizes = self.repository.list_files()
         return {"output": int(1.05 * sum(sizes[shard] for shard in self.shards(tasks))), "temporary": 0}
 
-    def read(self, task: str, skips: Skips | None = None, *, in_order: bool = True, owns_unknown: bool = True, on_read: OnRead | None = None) -> Iterator[Row]:
+    def read(
+        self,
+        task: str,
+        skips: Skips | None = None,
+        *,
+        in_order: bool = True,
+        owns_unknown: bool = True,
+        on_read: OnRead | None = None,
+    ) -> Iterator[Row]:
         """Rows of one task, in order. They were checked when they were packed.
 
         Args:
@@ -66,7 +74,9 @@ class PackedSource:
             for number in range(parquet.num_row_groups):
                 table = parquet.read_row_group(number, use_threads=False)
                 if set(table.column_names) != set(COLUMNS):
-                    raise ShardError(f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}")
+                    raise ShardError(
+                        f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}"
+                    )
                 yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
 
 

@@ -1,7 +1,8 @@
 """Parquet files of a repository, opened with errors that name them.
 
-Reading never uses Arrow's threads: they hold pieces of Python files, and where the interpreter ends before they let go of them, it aborts ("terminate called
-without an active exception"; seen in 5 of 40 scripts that left a stream early). Hence no pre_buffer, and use_threads=False wherever a file is read.
+Reading never uses Arrow's threads: they hold pieces of Python files, and where the interpreter ends before they let go
+of them, it aborts ("terminate called without an active exception"; seen in 5 of 40 scripts that left a stream early).
+Hence no pre_buffer, and use_threads=False wherever a file is read.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from toolkit.sources.repository import Repository
 
 
 @contextmanager
-def open_parquet(repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+def open_parquet(
+    repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None
+) -> Iterator[pq.ParquetFile]:
     """A Parquet file, closed at the end.
 
     Args:
@@ -25,13 +28,18 @@ def open_parquet(repository: Repository, path: str, *, metadata: pq.FileMetaData
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
     """
-    broken = (pa.ArrowException, OSError)  # bound here: a stream that ends with the interpreter is closed when modules are empty already
+    broken = (
+        pa.ArrowException,
+        OSError,
+    )  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
             with pq.ParquetFile(file, pre_buffer=False, metadata=metadata) as parquet:
                 yield parquet
         except broken as error:
-            raise ShardError(f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again") from error
+            raise ShardError(
+                f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again"
+            ) from error
 
 
 def read_records(parquet: pq.ParquetFile, batch_rows: int = 256) -> Iterator[dict[str, Any]]:

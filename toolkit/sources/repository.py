@@ -1,7 +1,7 @@
 """A local folder or a Hub dataset repository: one way to list, open and stream files.
 
-Both kinds are small frozen values, so that they travel to worker processes. The Hub client retries 408, 429, 5xx and broken connections itself, with
-backoff; what remains becomes one SourceError that says what to do.
+Both kinds are small frozen values, so that they travel to worker processes. The Hub client retries 408, 429, 5xx and
+broken connections itself, with backoff; what remains becomes one SourceError that says what to do.
 """
 
 import hashlib
@@ -111,7 +111,11 @@ class HubRepository:
         from huggingface_hub.hf_api import RepoFile
 
         with hub_errors(self.name):
-            tree = list(HfApi(token=self.token).list_repo_tree(self.repo_id, self.folder or None, recursive=True, revision=self.commit, repo_type="dataset"))
+            tree = list(
+                HfApi(token=self.token).list_repo_tree(
+                    self.repo_id, self.folder or None, recursive=True, revision=self.commit, repo_type="dataset"
+                )
+            )
         start = len(self.folder) + 1 if self.folder else 0
         return dict(sorted((entry.path[start:], entry.size) for entry in tree if isinstance(entry, RepoFile)))
 
@@ -124,13 +128,17 @@ class HubRepository:
     def _open(self, path: str, block_size: int) -> BinaryIO:
         where = f"{self.name}: {path}"
         with hub_errors(where):
-            return cast(BinaryIO, _TranslatingFile(self._files.open(self._url(path), "rb", block_size=block_size), where))
+            return cast(
+                BinaryIO, _TranslatingFile(self._files.open(self._url(path), "rb", block_size=block_size), where)
+            )
 
     def fingerprint(self, paths: Iterable[str]) -> str:
         return hashlib.sha256("\n".join([self.repo_id, self.commit, self.folder, *sorted(paths)]).encode()).hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_files"}  # connections stay in their process
+        return {
+            name: value for name, value in self.__dict__.items() if name != "_files"
+        }  # connections stay in their process
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -161,7 +169,9 @@ class _TranslatingFile:
         self._file.close()
 
 
-def open_repository(source: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None) -> Repository:
+def open_repository(
+    source: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None
+) -> Repository:
     """A repository from a folder, a Hub id (`org/name`) or a URL (`hf://datasets/org/name@revision/folder`).
 
     An existing folder wins over a Hub id of the same spelling, as in `datasets.load_dataset`.
@@ -179,7 +189,9 @@ def open_repository(source: str | os.PathLike[str], *, revision: str | None = No
             return _open_hub(text, "", revision, token)
         except SourceError as error:
             raise SourceError(f"{error}; nor is {text} a folder on this machine") from error
-    raise SourceError(f"{text!r} is neither a folder on this machine nor a Hub dataset; expected a folder, 'org/name' or 'hf://datasets/org/name'")
+    raise SourceError(
+        f"{text!r} is neither a folder on this machine nor a Hub dataset; expected a folder, 'org/name' or 'hf://datasets/org/name'"
+    )
 
 
 def _open_hub(repo_id: str, folder: str, revision: str | None, token: str | bool | None) -> Repository:
@@ -188,13 +200,17 @@ def _open_hub(repo_id: str, folder: str, revision: str | None, token: str | bool
     if constants.HF_HUB_OFFLINE:
         return _open_cached(repo_id, folder, revision)
     with hub_errors(repo_id + (f"@{revision}" if revision else "")):
-        info = _patiently(lambda: HfApi(token=token).dataset_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT))
+        info = _patiently(
+            lambda: HfApi(token=token).dataset_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        )
     return HubRepository(repo_id, str(info.sha), folder.rstrip("/"), token)
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A Hub repository whose files are downloaded whole, when they are first opened, into the Hub client's own cache; what was cut off resumes."""
+    """A Hub repository whose files are downloaded whole, when they are first opened, into the Hub client's own cache;
+    what was cut off resumes.
+    """
 
     remote: HubRepository
 
@@ -210,7 +226,9 @@ class Downloaded:
 
         with hub_errors(f"{self.name}: {path}"):
             inside = "/".join(filter(None, (self.remote.folder, path)))
-            local = hf_hub_download(self.remote.repo_id, inside, repo_type="dataset", revision=self.remote.commit, token=self.remote.token)
+            local = hf_hub_download(
+                self.remote.repo_id, inside, repo_type="dataset", revision=self.remote.commit, token=self.remote.token
+            )
         return Path(local).open("rb")
 
     stream = open
@@ -225,7 +243,9 @@ def downloaded(repository: Repository) -> Repository:
 
 
 def _patiently(call: Callable[[], T]) -> T:
-    """`call()`, again where waiting helps. The Hub client does this itself for files and listings, but not for what is asked first of all."""
+    """`call()`, again where waiting helps. The Hub client does this itself for files and listings, but not for what is
+    asked first of all.
+    """
     for wait_s in (1, 2, 4, 8):
         try:
             return call()
@@ -242,15 +262,24 @@ def _open_cached(repo_id: str, folder: str, revision: str | None) -> LocalFolder
     from huggingface_hub import snapshot_download
 
     with hub_errors(repo_id):
-        return LocalFolder(Path(snapshot_download(repo_id, repo_type="dataset", revision=revision, local_files_only=True), folder))
+        return LocalFolder(
+            Path(snapshot_download(repo_id, repo_type="dataset", revision=revision, local_files_only=True), folder)
+        )
 
 
 ADVICE = {
     "OfflineModeIsEnabled": "offline mode is on (HF_HUB_OFFLINE); unset it, or pass a local folder",
-    "LocalEntryNotFoundError": "offline, and not in the local cache; download it once with the network on, or pass a local folder",
-    "IncompleteSnapshotError": "offline, and only part of it is in the local cache; download it once with the network on, or pass a local folder",
+    "LocalEntryNotFoundError": (
+        "offline, and not in the local cache; download it once with the network on, or pass a local folder"
+    ),
+    "IncompleteSnapshotError": (
+        "offline, and only part of it is in the local cache; download it once with the "
+        "network on, or pass a local folder"
+    ),
     "GatedRepoError": "access must be granted on the Hub; ask for it there, then log in with `hf auth login`",
-    "RepositoryNotFoundError": "no such dataset, or it is private; check the name, log in with `hf auth login` or pass token=",
+    "RepositoryNotFoundError": (
+        "no such dataset, or it is private; check the name, log in with `hf auth login` or pass token="
+    ),
     "RevisionNotFoundError": "no such branch, tag or commit",
     "RemoteEntryNotFoundError": "no such file in the repository",
     "EntryNotFoundError": "no such file in the repository",
@@ -276,5 +305,9 @@ def hub_errors(where: str) -> Iterator[None]:
         if advice is None and status is not None and status >= 500:
             advice = f"the Hub answers {status}, also after waiting; try again later"
         if advice is None:
-            advice = f"cannot be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}; check the network and try again"
+            advice = (
+                f"cannot be read: {type(error).__name__}: "
+                f"{str(error).splitlines()[0] if str(error) else 'no message'}; check the network and try "
+                "again"
+            )
         raise SourceError(f"{where}: {advice}") from error

@@ -15,7 +15,8 @@ from toolkit.tasks import TASKS
 
 @dataclass(frozen=True, kw_only=True)
 class RowsSource:
-    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every task, unless theirs is known.
+    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every
+    task, unless theirs is known.
 
     Attributes:
         repository: the folder the rows come from, for names and sizes.

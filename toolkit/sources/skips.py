@@ -32,7 +32,11 @@ class Skips:
         num_examples: int = SHOWN,
         max_in_a_row: int = MAX_IN_A_ROW,
     ) -> None:
-        self._policies: dict[str, OnBad] = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
+        self._policies: dict[str, OnBad] = {
+            "on_missing": on_missing,
+            "on_bad_row": on_bad_row,
+            "on_bad_image": on_bad_image,
+        }
         for name, policy in self._policies.items():
             if policy not in get_args(OnBad):
                 raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
@@ -53,11 +57,16 @@ class Skips:
         """
         option = {"missing_image": "on_missing", "bad_image": "on_bad_image"}.get(error.kind, "on_bad_row")
         if self._policies[option] == "raise":
-            raise type(error)(f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind) from error
+            raise type(error)(
+                f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind
+            ) from error
         self.note(error.kind, str(error))
         self._in_a_row += 1
         if self._in_a_row >= self._max_in_a_row:
-            raise TooManyBadRows(f"{self._in_a_row} bad rows in a row, the last: {error}; so many are no accident of single rows: look at what they share")
+            raise TooManyBadRows(
+                f"{self._in_a_row} bad rows in a row, the last: {error}; so many are no accident of single rows: look "
+                "at what they share"
+            )
 
     def note(self, kind: str, message: str) -> None:
         """Count something that costs no row (a refused archive member, a renamed id)."""

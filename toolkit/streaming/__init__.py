@@ -1,9 +1,12 @@
 """Packed shards -> a seeded order -> encoded rows -> decoded pictures -> batches.
 
-1. order     the row counts of the manifest, a seed and an epoch fix one global sequence of rows; nothing is read for that
+1. order     the row counts of the manifest, a seed and an epoch fix one global sequence of rows; nothing is read for
+             that
 2. mixture   the same for several sources, drawn by weight
 3. share     who of all ranks and workers takes which positions of the sequence; where a run stopped, as a few integers
 4. reading   positions -> rows, row group by row group, read ahead in threads
-5. decode    encoded bytes -> pictures or tensors of one size; batch puts them together, handover carries them from worker to loop
-dataset      all of it as a torch IterableDataset (StreamingDataset); indexed: map-style (RowDataset). Only these, decode, batch and handover import torch.
+5. decode    encoded bytes -> pictures or tensors of one size; batch puts them together, handover carries them from
+             worker to loop
+dataset      all of it as a torch IterableDataset (StreamingDataset); indexed: map-style (RowDataset). Only these,
+             decode, batch and handover import torch.
 """

@@ -24,24 +24,30 @@ def running_ranks() -> tuple[int, int]:
     """Rank and world size of torch.distributed; 0 of 1 where it does not run.
 
     Raises:
-        UsageError: Accelerate runs with several processes. Loaders that it prepares are shared out once more, so each row could be lost but to one rank.
+        UsageError: Accelerate runs with several processes. Loaders that it prepares are shared out once more, so each
+            row could be lost but to one rank.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
     state = sys.modules.get("accelerate.state")
     if torch.distributed.get_world_size() > 1 and state and getattr(state.PartialState, "_shared_state", None):
         raise UsageError(
-            "Accelerate runs, and shares out the loaders it prepares by itself: pass rank=0, world_size=1 (also for the Trainer of transformers); "
+            "Accelerate runs, and shares out the loaders it prepares by itself: pass rank=0, world_size=1 (also for "
+            "the Trainer of transformers); "
             "for a loader that is not prepared pass its real rank= and world_size="
         )
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 class Cursor:
-    """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state once."""
+    """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state
+    once.
+    """
 
     def __init__(self) -> None:
-        self._reading: tuple[int, Progress, int] | None = None  # process, where the iteration in it began, rows taken; a forked worker has that of its parent
+        self._reading: tuple[int, Progress, int] | None = (
+            None  # process, where the iteration in it began, rows taken; a forked worker has that of its parent
+        )
         self._loaded: Sequence[Progress] = ()
         self._loads = 0
         self._shared = torch.zeros(2, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # epoch, loads in the process of the loop
@@ -84,7 +90,8 @@ class Cursor:
         """
         if self._loads != int(self._shared[1]):
             raise UsageError(
-                "a state was loaded after the workers of this loader had started; load it before the loader is first iterated, or make a new loader"
+                "a state was loaded after the workers of this loader had started; load it before the loader is first "
+                "iterated, or make a new loader"
             )
         start = now if self._began[now.worker] else self._start(now)
         self.advance(start, start.taken)
@@ -101,7 +108,14 @@ class Cursor:
     def _start(self, now: Progress) -> Progress:
         if not self._loaded or self._loaded[0].epoch != now.epoch:
             return now
-        mine = next((state for state in self._loaded if state.worker == now.worker and state.same_run(replace(now, start=state.start))), None)
+        mine = next(
+            (
+                state
+                for state in self._loaded
+                if state.worker == now.worker and state.same_run(replace(now, start=state.start))
+            ),
+            None,
+        )
         if mine and len(self._loaded) == 1:
             return mine
         try:

@@ -33,30 +33,35 @@ log = logging.getLogger(__name__)
 class StreamingDataset(IterableDataset[dict[str, Any]]):
     """Rows of a packed dataset as dicts, in an order that seed and epoch fix.
 
-    Call `set_epoch` before each epoch, as with DistributedSampler, or every epoch has the same order. A state can be taken after any batch: from a
-    StatefulDataLoader around this dataset, or here; here, with worker processes, tell it how many batches the loop has got. Any such state goes into
-    `load_state_dict` of a dataset whose loader has other numbers of workers, ranks or rows in a batch, before that loader is iterated.
+    Call `set_epoch` before each epoch, as with DistributedSampler, or every epoch has the same order. A state can be
+    taken after any batch: from a StatefulDataLoader around this dataset, or here; here, with worker processes, tell it
+    how many batches the loop has got. Any such state goes into `load_state_dict` of a dataset whose loader has other
+    numbers of workers, ranks or rows in a batch, before that loader is iterated.
 
     Args:
-        path: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]` in the packed layout; or Components, for a mixture by weight.
+        path: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]` in the packed layout; or Components,
+            for a mixture by weight.
         name: a config: "all", a family or a task. A mixture's components have names of their own.
         seed, shuffle, lanes, window: shape the order; see `order.Layout`.
         decode: "exact", "fused", "scaled" (see `decode`), or None, which leaves pictures as {"bytes", "path"}.
         image_size: pixels, or height and width; None leaves every picture its own.
         fit, image_type: see `decode.Target`.
         columns: those to read; default: all.
-        rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the Trainer of transformers with several
-            processes pass 0 and 1, for they hand the batches of a loader out to processes themselves; not to choose is an error there.
-        batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state fits any; without it each worker makes
-            batches of its own rows.
-        tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its first ones; `odd_rows` counts them.
+        rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the
+            Trainer of transformers with several processes pass 0 and 1, for they hand the batches of a loader out to
+            processes themselves; not to choose is an error there.
+        batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state
+            fits any; without it each worker makes batches of its own rows.
+        tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its
+            first ones; `odd_rows` counts them.
         stop: when a mixture ends; see `mixture.Mixture`.
         threads: that decode inside each worker.
         ahead: rows of a worker whose row groups are read before they are needed.
         policy: for bad pictures. "skip" leaves the row out (a bad picture leaves no whole row), for a single rank only.
 
     Raises:
-        UsageError: the dataset is not packed, or an argument is wrong. SourceError: it cannot be read. While iterating also ImageError and ShardError.
+        UsageError: the dataset is not packed, or an argument is wrong. SourceError: it cannot be read. While iterating
+            also ImageError and ShardError.
     """
 
     def __init__(
@@ -85,9 +90,15 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         token: str | bool | None = None,
     ) -> None:
         self._columns = check_columns(columns)
-        self._decoder = RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy) if "images" in self._columns else None
+        self._decoder = (
+            RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy)
+            if "images" in self._columns
+            else None
+        )
         self._layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
-        self._components = (Component(path=os.fspath(path), name=name),) if isinstance(path, (str, os.PathLike)) else tuple(path)
+        self._components = (
+            (Component(path=os.fspath(path), name=name),) if isinstance(path, (str, os.PathLike)) else tuple(path)
+        )
         self._is_mixture, self._stop = not isinstance(path, (str, os.PathLike)), stop
         self._sources = [open_packed(part.path, part.name, revision=revision, token=token) for part in self._components]
         self._groups = [source.row_groups(number) for number, source in enumerate(self._sources)]
@@ -117,7 +128,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
 
     @property
     def shuffle_rows(self) -> tuple[int, int]:
-        """Shuffle quality: from how many rows the next one of a batch is drawn, and how many are within reach of all lanes together."""
+        """Shuffle quality: from how many rows the next one of a batch is drawn, and how many are within reach of all
+        lanes together.
+        """
         return shuffle_rows([group for groups in self._groups for group in groups], self._layout)
 
     @property
@@ -126,11 +139,15 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         return dict(self._decoder.counts) if self._decoder else {}
 
     def proportions(self, num_rows: int | None = None) -> list[dict[str, Any]]:
-        """Per component of a mixture: name, weight, rows held and drawn (in an epoch or its first so many rows), share wanted and realised, passes."""
+        """Per component of a mixture: name, weight, rows held and drawn (in an epoch or its first so many rows), share
+        wanted and realised, passes.
+        """
         sequence = self._sequence()
         if not isinstance(sequence, Mixture):
             raise UsageError("proportions are those of a mixture; pass Components to StreamingDataset")
-        return [{**asdict(part), **line} for part, line in zip(self._components, sequence.report(num_rows), strict=True)]
+        return [
+            {**asdict(part), **line} for part, line in zip(self._components, sequence.report(num_rows), strict=True)
+        ]
 
     def __len__(self) -> int:
         """Rows of this rank in a whole epoch."""
@@ -146,11 +163,15 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         """Where this rank stands, as a few integers.
 
         Args:
-            batches: that the loop has got from the loader in this epoch, since its beginning or since the last `load_state_dict`. Needed with workers in a
-                plain DataLoader, because they work ahead; not with StatefulDataLoader, which asks the workers.
+            batches: that the loop has got from the loader in this epoch, since its beginning or since the last
+                `load_state_dict`. Needed with workers in a plain DataLoader, because they work ahead; not with
+                StatefulDataLoader, which asks the workers.
         """
         if batches is None and self._cursor.workers_read:
-            raise UsageError("rows are read in worker processes, which work ahead of the loop; pass batches=, or use torchdata's StatefulDataLoader")
+            raise UsageError(
+                "rows are read in worker processes, which work ahead of the loop; pass batches=, or use torchdata's "
+                "StatefulDataLoader"
+            )
         standing = self._cursor.standing(self._now())
         if batches is not None:
             share = self._share(start=standing.start)
@@ -164,11 +185,15 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             state: of `state_dict`, or of a loader that holds such states.
 
         Raises:
-            UsageError: it is of other data or is not whole. When reading begins: it was taken inside a batch and the loader is another.
+            UsageError: it is of other data or is not whole. When reading begins: it was taken inside a batch and the
+                loader is another.
         """
         states = find_progress(state)
         if (found := states[0].checksum) != self._checksum:
-            raise UsageError(f"the state is of other data, config or mixture (checksum {found}, here {self._checksum}); open what it was taken of")
+            raise UsageError(
+                f"the state is of other data, config or mixture (checksum {found}, here {self._checksum}); open what "
+                "it was taken of"
+            )
         self._layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
         self._cursor.load(states)
 
@@ -196,7 +221,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         self._warn_of_shared_lanes(share)
         sequence, groups = self._sequence(), RowGroups(self._sources, self._columns)
         places = (sequence.place(position) for position in share.positions(begin.taken))
-        rows = read_rows(places, groups, ahead=self._ahead, held=self._layout.lanes * self._layout.window * len(self._sources))
+        rows = read_rows(
+            places, groups, ahead=self._ahead, held=self._layout.lanes * self._layout.window * len(self._sources)
+        )
 
         def decoded(item: tuple[Place, Encoded]) -> dict[str, Any] | None:
             place, row = item
@@ -222,7 +249,10 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
         rank, world_size = self._ranks()
         if world_size > 1 and self._decoder and self._decoder.skips:
-            raise UsageError('on_bad="skip" would leave ranks with different numbers of rows, which hangs training; use on_bad="placeholder"')
+            raise UsageError(
+                'on_bad="skip" would leave ranks with different numbers of rows, which hangs training; use '
+                'on_bad="placeholder"'
+            )
         return Share(
             num_rows=self.num_rows,
             start=start,
@@ -246,7 +276,12 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         readers = share.world_size * share.num_workers
         if self._layout.shuffle and self._layout.lanes % readers and share.rank == share.worker == 0:
             lanes = -(-self._layout.lanes // readers) * readers
-            log.warning("%d readers share %d lanes, so row groups are read more than once; pass lanes=%d", readers, self._layout.lanes, lanes)
+            log.warning(
+                "%d readers share %d lanes, so row groups are read more than once; pass lanes=%d",
+                readers,
+                self._layout.lanes,
+                lanes,
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """For worker processes that are spawned: torch.distributed does not run there."""

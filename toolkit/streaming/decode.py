@@ -1,12 +1,15 @@
 """Encoded bytes -> pictures, or tensors of one size.
 
-"exact"   the pixels of `toolkit.images`, cropped and resized as Pillow does (bilinear); JPEGs are decoded by libjpeg-turbo through simplejpeg, which gives the
+"exact"   the pixels of `toolkit.images`, cropped and resized as Pillow does (bilinear); JPEGs are decoded by
+libjpeg-turbo through simplejpeg, which gives the
           same pixels in two thirds of the time, and by Pillow where simplejpeg is not installed
 "fused"   the same, resized by torch in a third of the time: one level off at most (two for one value in ten million)
-"scaled"  as "fused", JPEGs decoded at the least of libjpeg's reduced sizes that is not under the target: other pixels (0.6 levels off on average, 2.6 where
+"scaled"  as "fused", JPEGs decoded at the least of libjpeg's reduced sizes that is not under the target: other pixels
+(0.6 levels off on average, 2.6 where
           there is grain), a little faster
 
-Whatever is not a plain upright RGB JPEG takes the way of `toolkit.images`, and so does whatever simplejpeg refuses: its policies hold for all.
+Whatever is not a plain upright RGB JPEG takes the way of `toolkit.images`, and so does whatever simplejpeg refuses: its
+policies hold for all.
 """
 
 import math
@@ -34,7 +37,8 @@ ImageType = Literal["pil", "uint8", "float32"]
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-# ITU-T T.81, table B.1: baseline, extended and progressive frames; then what may stand before the scan and changes how pixels are shown.
+# ITU-T T.81, table B.1: baseline, extended and progressive frames; then what may stand before the scan and changes how
+# pixels are shown.
 FRAMES = (0xC0, 0xC1, 0xC2)
 SCAN, APP1, APP14 = 0xDA, 0xE1, 0xEE
 
@@ -48,7 +52,8 @@ class Target:
     Attributes:
         size: height and width in pixels; None leaves every picture its own.
         fit: "crop" the middle, "pad" with the policy's background, or "stretch".
-        image_type: "pil", "uint8" tensors (3, H, W), or "float32" tensors, 0 to 1; None is "pil" without a size, else "uint8".
+        image_type: "pil", "uint8" tensors (3, H, W), or "float32" tensors, 0 to 1; None is "pil" without a size, else
+            "uint8".
     """
 
     size: tuple[int, int] | None = None
@@ -58,7 +63,10 @@ class Target:
     def __post_init__(self) -> None:
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise UsageError(f"image_size is {self.size!r}; expected a number of pixels, or height and width")
-        for name, value, known in (("fit", self.fit, get_args(Fit)), ("image_type", self.image_type, (None, *get_args(ImageType)))):
+        for name, value, known in (
+            ("fit", self.fit, get_args(Fit)),
+            ("image_type", self.image_type, (None, *get_args(ImageType))),
+        ):
             if value not in known:
                 raise UsageError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}")
 
@@ -67,12 +75,17 @@ class PictureDecoder:
     """Decodes pictures one way. Threads may share one; it travels to worker processes.
 
     Raises:
-        UsageError: an unknown mode, or "scaled" without a size. MissingExtra: "fused" or "scaled", which are there for speed alone, without simplejpeg.
+        UsageError: an unknown mode, or "scaled" without a size. MissingExtra: "fused" or "scaled", which are there for
+            speed alone, without simplejpeg.
     """
 
-    def __init__(self, mode: DecodeMode = "exact", target: Target | None = None, policy: DecodePolicy | None = None) -> None:
+    def __init__(
+        self, mode: DecodeMode = "exact", target: Target | None = None, policy: DecodePolicy | None = None
+    ) -> None:
         if mode not in get_args(DecodeMode):
-            raise UsageError(f"decode is {mode!r}; expected None or one of {', '.join(map(repr, get_args(DecodeMode)))}")
+            raise UsageError(
+                f"decode is {mode!r}; expected None or one of {', '.join(map(repr, get_args(DecodeMode)))}"
+            )
         if mode != "exact" and simplejpeg is None:
             raise MissingExtra("simplejpeg", "train")
         self.mode, self.target = mode, target or Target()
@@ -166,7 +179,13 @@ class RowDecoder:
 
     @classmethod
     def make(
-        cls, mode: DecodeMode | None, image_size: int | tuple[int, int] | None, *, fit: Fit, image_type: ImageType | None, policy: DecodePolicy | None
+        cls,
+        mode: DecodeMode | None,
+        image_size: int | tuple[int, int] | None,
+        *,
+        fit: Fit,
+        image_type: ImageType | None,
+        policy: DecodePolicy | None,
     ) -> "RowDecoder | None":
         """From the arguments of a dataset; None where pictures stay encoded."""
         if mode is None:
@@ -189,15 +208,19 @@ class RowDecoder:
         """
         images = row["images"]
         name = (f"{row['task']}: row {row['id']!r}" if "task" in row and "id" in row else where()) if images else ""
-        pictures = [self._pictures.decode(image["bytes"] or b"", f"{name}: images[{number}]") for number, image in enumerate(images)]
+        pictures = [
+            self._pictures.decode(image["bytes"] or b"", f"{name}: images[{number}]")
+            for number, image in enumerate(images)
+        ]
         return None if any(picture is None for picture in pictures) else {**row, "images": pictures}
 
 
 def keep_freed_memory() -> None:
     """Have this process keep up to 64 MB of what it frees for what it needs next.
 
-    glibc hands freed memory of a picture's size back to the kernel at once and takes it again, zeroed, page by page, for the next picture: in exact mode up to
-    250 pages and 0.4 ms of 7 for each. It adapts to the largest block that was ever freed, up to 32 MB, so one is, untouched. Elsewhere this does nothing.
+    glibc hands freed memory of a picture's size back to the kernel at once and takes it again, zeroed, page by page,
+    for the next picture: in exact mode up to 250 pages and 0.4 ms of 7 for each. It adapts to the largest block that
+    was ever freed, up to 32 MB, so one is, untouched. Elsewhere this does nothing.
     Source: mallopt(3), M_MMAP_THRESHOLD.
     """
     bytearray(31 << 20)

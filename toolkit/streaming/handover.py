@@ -1,13 +1,16 @@
 """Batches on their way from worker to loop, in memory that is used again.
 
-Torch gives every batch fresh shared memory, whose pages the kernel has to find, and passes its descriptor through a socket of its own: for pictures of 256
-pixels some 4 % of what decoding them costs. Here a worker owns the memory: the loop maps it through /proc, and says so in it once nothing there is referred
-to any more, and the worker writes its next batch.
+Torch gives every batch fresh shared memory, whose pages the kernel has to find, and passes its descriptor through a
+socket of its own: for pictures of 256 pixels some 4 % of what decoding them costs. Here a worker owns the memory: the
+loop maps it through /proc, and says so in it once nothing there is referred to any more, and the worker writes its next
+batch.
 
-    header of a buffer    FREE, also while a batch is written -> the batch's ticket, once it is on its way -> OPEN, in the loop -> FREE
+    header of a buffer    FREE, also while a batch is written -> the batch's ticket, once it is on its way -> OPEN, in
+    the loop -> FREE
 
-What a tensor, view or array still lies in is never written to. That holds for forked processes too, which cannot be asked: memory that was mapped when its
-process forked is left alone for good. Tensors are ordinary ones, in the worker and in the loop; whoever sends them elsewhere, or twice, sends copies.
+What a tensor, view or array still lies in is never written to. That holds for forked processes too, which cannot be
+asked: memory that was mapped when its process forked is left alone for good. Tensors are ordinary ones, in the worker
+and in the loop; whoever sends them elsewhere, or twice, sends copies.
 `torch.multiprocessing.set_sharing_strategy("file_system")` leaves it all to torch.
 """
 
@@ -73,7 +76,9 @@ class _Buffer:
         return self.memory() is None and self.header == FREE
 
     def stack(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Written as to a file: pages need not be zeroed and mapped first, and too little memory is an error, not a worker killed by a bus error."""
+        """Written as to a file: pages need not be zeroed and mapped first, and too little memory is an error, not a
+        worker killed by a bus error.
+        """
         end = HEADER
         for tensor in tensors:
             if (written := os.pwrite(self.file, tensor.numpy().data, end)) < tensor.nbytes:
@@ -87,7 +92,8 @@ class _Buffer:
 
 
 def stack(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """`torch.stack` of contiguous tensors, of one shape and type; in a worker, into memory that goes to the loop as it is.
+    """`torch.stack` of contiguous tensors, of one shape and type; in a worker, into memory that goes to the loop as it
+    is.
 
     Raises:
         UnifiedVisualError: there is too little memory.
@@ -100,7 +106,8 @@ def stack(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     except OSError as error:
         size = sum(tensor.nbytes for tensor in tensors)
         raise UnifiedVisualError(
-            f"no memory for a batch of {size:,} bytes on its way from worker to loop ({error}); use a smaller batch_size, num_workers or prefetch_factor"
+            f"no memory for a batch of {size:,} bytes on its way from worker to loop ({error}); use a smaller "
+            "batch_size, num_workers or prefetch_factor"
         ) from error
 
 
@@ -124,7 +131,9 @@ def _new_buffer() -> _Buffer:
 
 
 def _reduce(tensor: torch.Tensor) -> Any:
-    """What a worker sends of a tensor: where it lies, if that is one of its buffers and has not been sent yet; else what torch sends."""
+    """What a worker sends of a tensor: where it lies, if that is one of its buffers and has not been sent yet; else
+    what torch sends.
+    """
     if tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.requires_grad:
         storage = tensor.untyped_storage()
         for buffer in tuple(_buffers):
@@ -137,20 +146,32 @@ def _reduce(tensor: torch.Tensor) -> Any:
     return reduce_tensor(tensor)  # type: ignore[no-untyped-call]
 
 
-def _open(worker: int, number: int, ticket: bytes, size: int, dtype: torch.dtype, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+def _open(
+    worker: int,
+    number: int,
+    ticket: bytes,
+    size: int,
+    dtype: torch.dtype,
+    offset: int,
+    shape: tuple[int, ...],
+    stride: tuple[int, ...],
+) -> torch.Tensor:
     """The tensor in the loop; its storage keeps the memory mapped."""
     try:
         file = os.open(f"/proc/{worker}/fd/{number}", os.O_RDWR)
     except FileNotFoundError as error:
         raise UnifiedVisualError(
-            f"worker {worker} ended before the loop had its batch; perhaps it was killed, as the system does when memory is short"
+            f"worker {worker} ended before the loop had its batch; perhaps it was killed, as the system does when "
+            "memory is short"
         ) from error
     try:
         memory = _Memory(file, HEADER + size)
     finally:
         os.close(file)
     if memory[: len(FREE)] != ticket:
-        raise UnifiedVisualError(f"a batch of worker {worker} has been opened before; unpickle it once, and keep the tensor")
+        raise UnifiedVisualError(
+            f"a batch of worker {worker} has been opened before; unpickle it once, and keep the tensor"
+        )
     memory[: len(OPEN)] = OPEN
     memory.lent = _forks
     storage = torch.frombuffer(memory, dtype=torch.uint8, offset=HEADER).untyped_storage()

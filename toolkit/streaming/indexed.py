@@ -29,14 +29,16 @@ from toolkit.streaming.share import Share, Tail
 class RowDataset(Dataset[dict[str, Any]]):
     """Rows of a packed dataset by number, in the order of the manifest.
 
-    Reading a row reads its row group, and each process keeps the last `held` of them: read in the order of `sampler`, or in sequence.
+    Reading a row reads its row group, and each process keeps the last `held` of them: read in the order of `sampler`,
+    or in sequence.
 
     Args:
         path, name, decode, image_size, fit, image_type, columns, policy: as of StreamingDataset.
         held: row groups kept; at least lanes x window of the sampler.
 
     Raises:
-        UsageError: the dataset is not packed, or the policy is "skip", for every number needs a row. SourceError: it cannot be read.
+        UsageError: the dataset is not packed, or the policy is "skip", for every number needs a row. SourceError: it
+            cannot be read.
     """
 
     def __init__(
@@ -55,7 +57,11 @@ class RowDataset(Dataset[dict[str, Any]]):
         token: str | bool | None = None,
     ) -> None:
         chosen = check_columns(columns)
-        self._decoder = RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy) if "images" in chosen else None
+        self._decoder = (
+            RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy)
+            if "images" in chosen
+            else None
+        )
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')
         source = open_packed(path, name, revision=revision, token=token)
@@ -127,7 +133,9 @@ class OrderSampler(Sampler[int]):
     def resume(self, *, epoch: int, batches: int) -> None:
         """Go on in an epoch, after so many batches of each rank; the next epoch is whole again."""
         self._epoch = epoch
-        self._share = replace(self._whole, start=min(batches * self._whole.batch_size * self._whole.world_size, self._whole.num_rows))
+        self._share = replace(
+            self._whole, start=min(batches * self._whole.batch_size * self._whole.world_size, self._whole.num_rows)
+        )
 
     def __iter__(self) -> Iterator[int]:
         share, self._share = self._share, self._whole

@@ -1,7 +1,8 @@
 """Several sources drawn by weight: a pure function of their row-group sizes, seed and epoch, like `order`.
 
-Each lane repeats blocks of BLOCK draws. A block holds every source as often as its weight says and is shuffled on its own, so realised proportions are exact
-after each block, and how often a source was drawn before any position is arithmetic, not a count kept while reading.
+Each lane repeats blocks of BLOCK draws. A block holds every source as often as its weight says and is shuffled on its
+own, so realised proportions are exact after each block, and how often a source was drawn before any position is
+arithmetic, not a count kept while reading.
 """
 
 from collections.abc import Sequence
@@ -37,13 +38,22 @@ class Mixture:
     Args:
         groups: row groups of each source.
         weights: of each source, positive.
-        stop: "first_exhausted": before any source would repeat a row; "all_exhausted": when every row was drawn at least once; or a number of rows.
+        stop: "first_exhausted": before any source would repeat a row; "all_exhausted": when every row was drawn at
+            least once; or a number of rows.
 
     Raises:
         UsageError: a weight that is not positive or under one part in BLOCK, an unknown rule, a source without rows.
     """
 
-    def __init__(self, groups: Sequence[Sequence[RowGroup]], weights: Sequence[float], layout: Layout, *, stop: Stop | int, epoch: int = 0) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[RowGroup]],
+        weights: Sequence[float],
+        layout: Layout,
+        *,
+        stop: Stop | int,
+        epoch: int = 0,
+    ) -> None:
         sizes = [sum(group.rows for group in each) for each in groups]
         if not sizes or min(sizes) < 1:
             raise UsageError(f"sources hold {sizes} rows; expected at least one row in each; check names and paths")
@@ -79,7 +89,13 @@ class Mixture:
         drawn = self.drawn(num_rows)
         sizes = [sum(lanes) for lanes in self._sizes]
         return [
-            {"rows": size, "drawn": count, "wanted": quota / BLOCK, "realised": count / max(sum(drawn), 1), "passes": count / size}
+            {
+                "rows": size,
+                "drawn": count,
+                "wanted": quota / BLOCK,
+                "realised": count / max(sum(drawn), 1),
+                "passes": count / size,
+            }
             for size, count, quota in zip(sizes, drawn, self._quotas, strict=True)
         ]
 
@@ -104,7 +120,10 @@ class Mixture:
         if stop not in get_args(Stop):
             raise UsageError(f"stop is {stop!r}; expected a number of rows, {' or '.join(map(repr, get_args(Stop)))}")
         run, lanes = self._layout.run, range(self._lanes)
-        ends = [[self._end(lane, source, repeats=stop == "first_exhausted") for source in range(len(self._quotas))] for lane in lanes]
+        ends = [
+            [self._end(lane, source, repeats=stop == "first_exhausted") for source in range(len(self._quotas))]
+            for lane in lanes
+        ]
         if stop == "first_exhausted":
             return self._lanes * run * (min(map(min, ends)) // run)
         return self._lanes * run * -(-max(map(max, ends)) // run)
@@ -131,5 +150,7 @@ def quotas(weights: Sequence[float]) -> list[int]:
     for source in by_remainder[: BLOCK - sum(counts)]:
         counts[source] += 1
     if min(counts) < 1:
-        raise UsageError(f"weights are {list(weights)}; the least is under one part in {BLOCK}; give it more, or leave it out")
+        raise UsageError(
+            f"weights are {list(weights)}; the least is under one part in {BLOCK}; give it more, or leave it out"
+        )
     return counts

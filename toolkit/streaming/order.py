@@ -1,9 +1,12 @@
-"""The order of an epoch: a pure function of row-group sizes, seed and epoch; any position is found without reading data.
+"""The order of an epoch: a pure function of row-group sizes, seed and epoch; any position is found without reading
+data.
 
-    row groups, permuted, laid end to end  ->  cut into lanes  ->  rows permuted inside windows of a lane  ->  lanes take turns, a run of rows each
+    row groups, permuted, laid end to end  ->  cut into lanes  ->  rows permuted inside windows of a lane  ->  lanes
+    take turns, a run of rows each
 
-A lane is what one reader needs: where ranks x workers divide `lanes`, no row group is read by two readers (but those that a cut goes through). The next row
-of a lane is drawn from `window` row groups, so a batch is as mixed as that many row groups; `lanes * window` row groups are open in all.
+A lane is what one reader needs: where ranks x workers divide `lanes`, no row group is read by two readers (but those
+that a cut goes through). The next row of a lane is drawn from `window` row groups, so a batch is as mixed as that many
+row groups; `lanes * window` row groups are open in all.
 """
 
 import hashlib
@@ -67,11 +70,18 @@ class RowSequence(Protocol):
 
 def row_groups(counts: Iterable[Sequence[int]], *, source: int = 0) -> tuple[RowGroup, ...]:
     """Row groups of shards, given the row counts of each; empty ones are left out."""
-    return tuple(RowGroup(source, shard, number, rows) for shard, groups in enumerate(counts) for number, rows in enumerate(groups) if rows)
+    return tuple(
+        RowGroup(source, shard, number, rows)
+        for shard, groups in enumerate(counts)
+        for number, rows in enumerate(groups)
+        if rows
+    )
 
 
 def permutation(count: int, *key: object) -> list[int]:
-    """0 to count - 1, shuffled by the key; the same on every machine and version (numpy freezes RandomState's stream, NEP 19)."""
+    """0 to count - 1, shuffled by the key; the same on every machine and version (numpy freezes RandomState's stream,
+    NEP 19).
+    """
     words = np.frombuffer(hashlib.blake2b(repr(key).encode()).digest(), np.uint32)
     order: list[int] = np.random.RandomState(words).permutation(count).tolist()
     return order
@@ -98,7 +108,9 @@ class LaneOrder:
         rows: of each lane; their sum is the number of all rows.
     """
 
-    def __init__(self, groups: Sequence[RowGroup], *, key: tuple[object, ...], rows: Sequence[int], layout: Layout) -> None:
+    def __init__(
+        self, groups: Sequence[RowGroup], *, key: tuple[object, ...], rows: Sequence[int], layout: Layout
+    ) -> None:
         self._key, self._layout = key, layout
         self._groups = [groups[number] for number in permutation(len(groups), *key)] if layout.shuffle else list(groups)
         self._group_starts = [0, *accumulate(group.rows for group in self._groups)]
@@ -117,7 +129,9 @@ class LaneOrder:
         return Place(self._groups[number], row - self._group_starts[number])
 
     def _window(self, lane: int, row: int) -> tuple[int, int, list[int]]:
-        """The window that holds a row. First windows differ in size from lane to lane, so that lanes do not all come to new row groups at once."""
+        """The window that holds a row. First windows differ in size from lane to lane, so that lanes do not all come to
+        new row groups at once.
+        """
         window, lanes = self._layout.window, self._layout.lanes
         first = bisect_right(self._group_starts, self._lane_starts[lane]) - 1
         head = first + 1 + (window - 1) * (lane + 1) // lanes
@@ -151,7 +165,9 @@ class Order:
 
 
 def shuffle_rows(groups: Sequence[RowGroup], layout: Layout) -> tuple[int, int]:
-    """Shuffle quality in rows, on average: from how many the next row of a batch is drawn, and how many are within reach of all lanes together."""
+    """Shuffle quality in rows, on average: from how many the next row of a batch is drawn, and how many are within
+    reach of all lanes together.
+    """
     if not layout.shuffle or not groups:
         return 1, 1
     mean = sum(group.rows for group in groups) / len(groups)

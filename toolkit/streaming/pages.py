@@ -1,7 +1,7 @@
 """Where the values of a Parquet column lie in its file, without reading them.
 
-An uncompressed column chunk of plain byte strings is a chain: page header, levels, then each value behind its length. Arrow cannot be asked for the places;
-it reads and copies all values of a row group to give one.
+An uncompressed column chunk of plain byte strings is a chain: page header, levels, then each value behind its length.
+Arrow cannot be asked for the places; it reads and copies all values of a row group to give one.
 
 Source: apache/parquet-format, README.md (data pages) and parquet.thrift; apache/thrift, thrift-compact-protocol.md.
 """
@@ -10,7 +10,8 @@ import mmap
 from collections.abc import Iterator
 from typing import Any
 
-# Fields of PageHeader and DataPageHeader, and what they hold here; a second kind of data page, compression and dictionaries are Arrow's to read.
+# Fields of PageHeader and DataPageHeader, and what they hold here; a second kind of data page, compression and
+# dictionaries are Arrow's to read.
 PAGE_TYPE, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_PAGE_HEADER = 1, 2, 3, 5
 ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING = 2, 3, 4
 DATA_PAGE, PLAIN, RLE = 0, 0, 3
@@ -29,7 +30,11 @@ def plain_values(content: Content, at: int, end: int) -> list[Span] | None:
     """
     try:
         return list(_values(content, at, end))
-    except (_OtherwiseWritten, IndexError, RecursionError):  # IndexError: it is cut off; RecursionError: structs within structs, which no writer makes
+    except (
+        _OtherwiseWritten,
+        IndexError,
+        RecursionError,
+    ):  # IndexError: it is cut off; RecursionError: structs within structs, which no writer makes
         return None
 
 
@@ -53,8 +58,17 @@ def _values(content: Content, at: int, end: int) -> Iterator[Span]:
 
 def _page_bytes(header: dict[int, Any]) -> int:
     page, size = header.get(DATA_PAGE_HEADER), header.get(COMPRESSED_BYTES)
-    encodings = [page.get(field) for field in (ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING)] if isinstance(page, dict) else []
-    if header.get(PAGE_TYPE) != DATA_PAGE or encodings != [PLAIN, RLE, RLE] or not isinstance(size, int) or size != header.get(UNCOMPRESSED_BYTES):
+    encodings = (
+        [page.get(field) for field in (ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING)]
+        if isinstance(page, dict)
+        else []
+    )
+    if (
+        header.get(PAGE_TYPE) != DATA_PAGE
+        or encodings != [PLAIN, RLE, RLE]
+        or not isinstance(size, int)
+        or size != header.get(UNCOMPRESSED_BYTES)
+    ):
         raise _OtherwiseWritten
     return size
 

@@ -1,4 +1,6 @@
-"""Places -> rows, row group by row group: read ahead in threads, each row group read once, each row let go as soon as it is taken."""
+"""Places -> rows, row group by row group: read ahead in threads, each row group read once, each row let go as soon as
+it is taken.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Generator, Iterable, Sequence
@@ -38,21 +40,28 @@ class Packed:
         return row_groups((shard.row_groups for shard in self.shards), source=source)
 
 
-def open_packed(path: Any, name: str = "all", *, revision: str | None = None, token: str | bool | None = None) -> Packed:
+def open_packed(
+    path: Any, name: str = "all", *, revision: str | None = None, token: str | bool | None = None
+) -> Packed:
     """A config of a packed dataset.
 
     Raises:
-        UsageError: the dataset is not packed; UnknownName: no such config; SourceError: it cannot be found, or its manifest cannot be read.
+        UsageError: the dataset is not packed; UnknownName: no such config; SourceError: it cannot be found, or its
+            manifest cannot be read.
     """
     tasks = tasks_of(name)
     source = open_source(path, revision=revision, token=token)
     if not isinstance(source, PackedSource):
         named = f"{source.repository.name} has the layout as published"
-        raise UsageError(f"{named}; only a packed dataset can be read in any order; run: unifiedvisual pack {path} FOLDER")
+        raise UsageError(
+            f"{named}; only a packed dataset can be read in any order; run: unifiedvisual pack {path} FOLDER"
+        )
     manifest = read_manifest(source.repository)
     shards = tuple(shard for task in tasks for shard in manifest.tasks.get(task, ()))
     if not any(shard.rows for shard in shards):
-        raise UnifiedVisualError(f"{source.repository.name} has no rows of config {name!r}; it has: {', '.join(manifest.tasks)}")
+        raise UnifiedVisualError(
+            f"{source.repository.name} has no rows of config {name!r}; it has: {', '.join(manifest.tasks)}"
+        )
     return Packed(repository=source.repository, shards=shards)
 
 
@@ -75,7 +84,8 @@ class RowGroups:
         """Rows of a row group; pictures may be ImageSlices, for `with_bytes`.
 
         Raises:
-            ShardError: the shard is damaged, or is not the one that the manifest tells of. SourceError: it cannot be read.
+            ShardError: the shard is damaged, or is not the one that the manifest tells of. SourceError: it cannot be
+                read.
         """
         packed = self._sources[group.source]
         path, rows = packed.shards[group.shard].path, None
@@ -93,7 +103,13 @@ class RowGroups:
         rows = None
         if IMAGES in self._columns and isinstance(repository, LocalFolder):
             rows = self._sliced(OpenFile(repository.root / path), parquet, number)
-        return rows if rows is not None else cast(list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist())
+        return (
+            rows
+            if rows is not None
+            else cast(
+                list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist()
+            )
+        )
 
     def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, number: int) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
@@ -107,12 +123,18 @@ class RowGroups:
             return None
         rest = table.drop_columns([IMAGES])
         rows = rest.to_pylist() if rest.num_columns else [{} for _ in pictures]
-        return [{column: row[column] if column != IMAGES else images for column in self._columns} for row, images in zip(rows, pictures, strict=True)]
+        return [
+            {column: row[column] if column != IMAGES else images for column in self._columns}
+            for row, images in zip(rows, pictures, strict=True)
+        ]
 
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""
         packed = self._sources[place.group.source]
-        return f"{packed.repository.name}: {packed.shards[place.group.shard].path}: row group {place.group.number}, row {place.row}"
+        return (
+            f"{packed.repository.name}: {packed.shards[place.group.shard].path}: row group "
+            f"{place.group.number}, row {place.row}"
+        )
 
     @property
     def connections(self) -> int:
@@ -128,15 +150,20 @@ class RowGroups:
 def with_bytes(row: Encoded) -> Encoded:
     """The row with the bytes of its pictures."""
     images = row.get("images", ())
-    return {**row, "images": [image.read() for image in images]} if images and isinstance(images[0], ImageSlice) else row
+    return (
+        {**row, "images": [image.read() for image in images]} if images and isinstance(images[0], ImageSlice) else row
+    )
 
 
-def read_rows(places: Iterable[Place], groups: RowGroups, *, ahead: int, held: int) -> Generator[tuple[Place, Encoded], None, None]:
+def read_rows(
+    places: Iterable[Place], groups: RowGroups, *, ahead: int, held: int
+) -> Generator[tuple[Place, Encoded], None, None]:
     """The rows of some places, in their order.
 
     Args:
         ahead: rows whose row groups are read before the rows are asked for.
-        held: row groups kept at most, when a row group is not used up; the one used longest ago goes first, and is read again when it is needed.
+        held: row groups kept at most, when a row group is not used up; the one used longest ago goes first, and is read
+            again when it is needed.
     """
     open_groups: OrderedDict[RowGroup, Future[list[Encoded]]] = OrderedDict()
     left: dict[RowGroup, int] = {}
@@ -163,7 +190,10 @@ def read_rows(places: Iterable[Place], groups: RowGroups, *, ahead: int, held: i
             place, future = waiting.popleft()
             rows = future.result()
             row, rows[place.row] = rows[place.row], TAKEN
-            yield place, with_bytes(row if row is not TAKEN else groups.read(place.group)[place.row])  # padding and mixtures may repeat a row
+            yield (
+                place,
+                with_bytes(row if row is not TAKEN else groups.read(place.group)[place.row]),
+            )  # padding and mixtures may repeat a row
             for place in islice(remaining, 1):
                 ask(place)
     finally:

@@ -1,8 +1,9 @@
 """Who takes which positions of the global sequence, and where a run stopped.
 
-Rank r of w takes batches r, r + w, r + 2 w, ... of the sequence from `start` on (with batches of one row: positions r, r + w, ...), and worker k of n of a
-rank takes every n-th of its batches. So after any step all ranks together have taken a prefix of the sequence, whatever the number of workers; one integer
-says where to go on, and other numbers of ranks or workers can.
+Rank r of w takes batches r, r + w, r + 2 w, ... of the sequence from `start` on (with batches of one row: positions r,
+r + w, ...), and worker k of n of a rank takes every n-th of its batches. So after any step all ranks together have
+taken a prefix of the sequence, whatever the number of workers; one integer says where to go on, and other numbers of
+ranks or workers can.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,8 @@ Tail = Literal["drop", "pad"]
 class Share:
     """What one worker takes of an epoch.
 
-    Every rank takes the same number of rows and steps. What does not divide is dropped (at most `world_size - 1` rows), or padded with as many rows from the
-    beginning of the epoch.
+    Every rank takes the same number of rows and steps. What does not divide is dropped (at most `world_size - 1` rows),
+    or padded with as many rows from the beginning of the epoch.
 
     Attributes:
         num_rows: of the whole sequence.
@@ -95,7 +96,11 @@ class Progress:
 
     def same_run(self, other: "Progress") -> bool:
         """Whether both come from workers of one loader, or of two alike."""
-        return all(getattr(self, field.name) == getattr(other, field.name) for field in fields(self) if field.name not in ("taken", "worker"))
+        return all(
+            getattr(self, field.name) == getattr(other, field.name)
+            for field in fields(self)
+            if field.name not in ("taken", "worker")
+        )
 
 
 KIND = "unifiedvisual_stream"  # marks a state of ours among those of loaders
@@ -109,11 +114,16 @@ def find_progress(state: Any) -> list[Progress]:
     """
     found = list(_walk(state))
     if not found:
-        raise UsageError("the state holds no state of a StreamingDataset; pass what its state_dict, or that of a StatefulDataLoader around it, gave")
+        raise UsageError(
+            "the state holds no state of a StreamingDataset; pass what its state_dict, or that of a "
+            "StatefulDataLoader around it, gave"
+        )
     try:
         return [Progress(**{name: value for name, value in each.items() if name != KIND}) for each in found]
     except TypeError as error:
-        raise UsageError(f"the state is of another version ({error}); finish the epoch with the version that wrote it") from error
+        raise UsageError(
+            f"the state is of another version ({error}); finish the epoch with the version that wrote it"
+        ) from error
 
 
 def _walk(state: Any) -> Iterator[Mapping[str, Any]]:
@@ -132,21 +142,31 @@ def resume_position(states: Sequence[Progress]) -> int:
     """The global position up to which all rows were taken, from the states of all workers of any one rank.
 
     Raises:
-        UsageError: a worker's state is missing, or rows were not taken in whole batches, so that what was taken is no prefix of the sequence.
+        UsageError: a worker's state is missing, or rows were not taken in whole batches, so that what was taken is no
+            prefix of the sequence.
     """
     first = states[0]
     by_worker = {state.worker: state.taken for state in states if state.same_run(first)}
     if sorted(by_worker) != list(range(first.num_workers)):
-        raise UsageError(f"the state has workers {sorted(by_worker)} of {first.num_workers}; pass the whole state of the loader")
+        raise UsageError(
+            f"the state has workers {sorted(by_worker)} of {first.num_workers}; pass the whole state of the loader"
+        )
     share = Share(num_rows=first.num_rows, start=first.start, world_size=first.world_size, batch_size=first.batch_size)
     taken, size = sum(by_worker.values()), first.batch_size
     steps = -(-taken // size)
-    expected = [sum(min(size, taken - step * size) for step in range(worker, steps, first.num_workers)) for worker in range(first.num_workers)]
+    expected = [
+        sum(min(size, taken - step * size) for step in range(worker, steps, first.num_workers))
+        for worker in range(first.num_workers)
+    ]
     if [by_worker[worker] for worker in range(first.num_workers)] != expected:
         raise UsageError(
-            f"workers took {[by_worker[worker] for worker in range(first.num_workers)]} rows, not whole batches of {size} in turn; give StreamingDataset the "
+            f"workers took {[by_worker[worker] for worker in range(first.num_workers)]} rows, not whole batches of "
+            f"{size} in turn; give StreamingDataset the "
             "batch_size of its loader, or resume in a loader that is like the one that stopped"
         )
     if taken < share.rank_rows and taken % size and first.world_size > 1:
-        raise UsageError(f"stopped after {taken} rows of each rank, inside a batch of {size}; stop after a whole batch to change the number of ranks")
+        raise UsageError(
+            f"stopped after {taken} rows of each rank, inside a batch of {size}; stop after a whole batch to change "
+            "the number of ranks"
+        )
     return min(first.start + taken * first.world_size, first.num_rows)

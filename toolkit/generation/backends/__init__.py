@@ -1,10 +1,12 @@
 """Who answers calls: one file a kind; each is built from its options and has `send`.
 
 procedural          the scene engine knows what every prompt of a recipe asks, and checks by pixels; no key, no network
-openai_chat         /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers serve
+openai_chat         /chat/completions with pictures in and a JSON schema out: OpenAI, vLLM, SGLang, Ollama, transformers
+                    serve
 openai_images       /images/generations and /images/edits
                     both with `mode: batch` too: half the price, within a day
-clip                similarity of pictures and texts, in this process: judges by bands, and finds pictures of this machine
+clip                similarity of pictures and texts, in this process: judges by bands, and finds pictures of this
+                    machine
 diffusers           a pipeline of diffusers in this process: pictures from words, or from words and a picture
 openai_moderation   /moderations: plays safety
 safety_classifier   classifiers of pictures and texts, in this process: plays safety
@@ -45,7 +47,9 @@ def open_backend(spec: BackendSpec, folder: Path) -> Backend:
         raise UnknownName("backend kind", spec.kind, BACKENDS)
     module, _, name = BACKENDS[spec.kind].partition(":")
     backend: Any = getattr(import_module(module), name)
-    opened: Any = backend.from_options({name: value for name, value in spec.options.items() if name not in BATCH_OPTIONS})
+    opened: Any = backend.from_options(
+        {name: value for name, value in spec.options.items() if name not in BATCH_OPTIONS}
+    )
     if spec.is_batch:
         from toolkit.generation.backends.batch import Batched
 

@@ -1,7 +1,8 @@
 """What a backend is sent and what comes back; and the ways a call can go wrong.
 
 CallError
-|-- Transient     429, 5xx, timeout, reset, a body that cannot be read: sent again, after `retry_after_s` if the server says so
+|-- Transient     429, 5xx, timeout, reset, a body that cannot be read: sent again, after `retry_after_s` if the server
+says so
 |-- Refused       the model will not, or the request is not accepted: the sample is rejected, never sent again
 `-- Fatal         no key, no such model: the run stops
 """
@@ -92,7 +93,9 @@ class CallError(Exception):
         raw: body as received.
     """
 
-    def __init__(self, problem: str, *, detail: str = "", raw: str = "", status: int = 0, usage: Usage | None = None) -> None:
+    def __init__(
+        self, problem: str, *, detail: str = "", raw: str = "", status: int = 0, usage: Usage | None = None
+    ) -> None:
         super().__init__(f"{problem}: {detail}" if detail else problem)
         self.problem, self.detail, self.raw, self.status, self.usage = problem, detail, raw, status, usage
 

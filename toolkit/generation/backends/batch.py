@@ -1,16 +1,20 @@
 """OpenAI's Batch API under openai_chat and openai_images: half the price, within a day.
 
-    text: {kind: openai_chat, mode: batch, model: gpt-4o-mini, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY}
+    text: {kind: openai_chat, mode: batch, model: gpt-4o-mini, base_url: https://api.openai.com/v1, api_key_env:
+        OPENAI_API_KEY}
 
-Calls that wait are gathered until none has come for `gather_s` seconds, that is until no sample can go on without an answer, and are sent as one batch, so set
-`concurrency` of the run to the samples a wave may have. A batch is known by three files, each whole or not there:
+Calls that wait are gathered until none has come for `gather_s` seconds, that is until no sample can go on without an
+answer, and are sent as one batch, so set `concurrency` of the run to the samples a wave may have. A batch is known by
+three files, each whole or not there:
 
     batches/0001-<hash>.jsonl         its requests, written before anything is sent; custom_id = key of the call
     batches/0001-<hash>.remote.json   its id at the server, written before it is asked how far it is
     batches/0001-<hash>.out.jsonl     what came back, good and bad
 
-Killed between making a batch and noting its id, the next run finds it among the server's batches by its metadata, and makes no second one. Lines that are
-missing, expired or failed are asked again in the next batch. Source: platform.openai.com/docs/guides/batch (50,000 requests, 200 MB, 24 h).
+Killed between making a batch and noting its id, the next run finds it among the server's batches by its metadata, and
+makes no second one. Lines that are
+missing, expired or failed are asked again in the next batch. Source: platform.openai.com/docs/guides/batch (50,000
+requests, 200 MB, 24 h).
 """
 
 import asyncio
@@ -54,7 +58,13 @@ class Batched:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._run = _run_id(folder)
         self._under_way = {key: path for path in self._files() if not _out(path).exists() for key in _keys(path)}
-        self._answered = {key: line for path in self._files() if _out(path).exists() for key, line in _lines(_out(path)).items() if _is_good(line)}
+        self._answered = {
+            key: line
+            for path in self._files()
+            if _out(path).exists()
+            for key, line in _lines(_out(path)).items()
+            if _is_good(line)
+        }
         self._futures: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._waiting: list[tuple[str, str]] = []  # endpoint, line
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -67,7 +77,11 @@ class Batched:
     async def send(self, request: Request) -> Reply:
         line = self._answered.pop(request.key) if request.key in self._answered else await self._line(request)
         if line.get("error"):
-            raise Transient(str(line["error"].get("code") or "batch_line"), detail=str(line["error"].get("message")), raw=json.dumps(line))
+            raise Transient(
+                str(line["error"].get("code") or "batch_line"),
+                detail=str(line["error"].get("message")),
+                raw=json.dumps(line),
+            )
         response = line["response"]
         raw = json.dumps(response["body"])
         if response["status_code"] != 200:
@@ -118,14 +132,20 @@ class Batched:
             lines = await self._results(path)
         except Exception as error:  # whoever waits must hear of it
             # What the server does not accept of a batch is no fault of the samples in it.
-            problem = Fatal(f"batch_{error.problem}", detail=error.detail, raw=error.raw, status=error.status) if isinstance(error, Refused) else error
+            problem = (
+                Fatal(f"batch_{error.problem}", detail=error.detail, raw=error.raw, status=error.status)
+                if isinstance(error, Refused)
+                else error
+            )
             for key in keys:
                 if (waiting := self._futures.get(key)) and not waiting.done():
                     waiting.set_exception(problem)
             return
         for key in keys:
             self._under_way.pop(key, None)
-            line = lines.get(key) or {"error": {"code": "missing_line", "message": f"{path.name}: the batch ended without this request"}}
+            line = lines.get(key) or {
+                "error": {"code": "missing_line", "message": f"{path.name}: the batch ended without this request"}
+            }
             if (waiting := self._futures.get(key)) and not waiting.done():
                 waiting.set_result(line)
             elif _is_good(line):
@@ -154,9 +174,16 @@ class Batched:
         found = await self._find(metadata)
         if found is None:
             content = path.read_bytes()
-            file, _ = await self._inner.server.post("files", data={"purpose": "batch"}, files=[("file", (path.name, content, "application/jsonl"))])
+            file, _ = await self._inner.server.post(
+                "files", data={"purpose": "batch"}, files=[("file", (path.name, content, "application/jsonl"))]
+            )
             endpoint = json.loads(content.partition(b"\n")[0])["url"]
-            order = {"input_file_id": file["id"], "endpoint": endpoint, "completion_window": "24h", "metadata": metadata}
+            order = {
+                "input_file_id": file["id"],
+                "endpoint": endpoint,
+                "completion_window": "24h",
+                "metadata": metadata,
+            }
             found = str((await self._inner.server.post("batches", json=order))[0]["id"])
         write_atomically(noted, json.dumps({"id": found, **metadata}))
         return found
@@ -174,7 +201,9 @@ class Batched:
             after = {"after": page["data"][-1]["id"]}
 
     async def _patiently(self, ask: Any, *arguments: Any) -> Any:
-        """Again until it is answered, unless it never will be: a batch that was paid for is not given up because the line is bad."""
+        """Again until it is answered, unless it never will be: a batch that was paid for is not given up because the
+        line is bad.
+        """
         pause = self._poll_s
         while True:
             try:

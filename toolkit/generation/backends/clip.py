@@ -1,11 +1,15 @@
-"""Similarity of pictures to texts and to pictures as a judge, and as a finder of pictures; by CLIP, SigLIP or their kin in this process.
+"""Similarity of pictures to texts and to pictures as a judge, and as a finder of pictures; by CLIP, SigLIP or their kin
+in this process.
 
     judge: {kind: clip, model: openai/clip-vit-base-patch32, text_band: [0.25, 1.0], pair_band: [0.6, 0.97]}
-    retrieve: {kind: clip, model: openai/clip-vit-base-patch32, text_band: [0.22, 1.0], pair_band: [0.5, 0.95], path: pictures.jsonl, top: 6}
+    retrieve: {kind: clip, model: openai/clip-vit-base-patch32, text_band: [0.22, 1.0], pair_band: [0.5, 0.95], path:
+        pictures.jsonl, top: 6}
 
-Bands are cosines, lowest and highest accepted: `text_band` of a picture and words, `pair_band` of two pictures, whose upper end keeps near-duplicates out. They
-have no default: cosines of one model mean nothing for another, and the paper's thresholds are not published. As a judge it answers `picture_matches`,
-`edit_judge` and `pick_picture`; what it saw is in the journal's raw bodies, and in the detail of what is rejected.
+Bands are cosines, lowest and highest accepted: `text_band` of a picture and words, `pair_band` of two pictures, whose
+upper end keeps near-duplicates out. They
+have no default: cosines of one model mean nothing for another, and the paper's thresholds are not published. As a judge
+it answers `picture_matches`, `edit_judge` and `pick_picture`; what it saw is in the journal's raw bodies, and in the
+detail of what is rejected.
 """
 
 import json
@@ -32,7 +36,16 @@ class Clip:
         path: JSON Lines of the pictures that are found; None = only judges.
     """
 
-    def __init__(self, load: Callable[[], Embedder], *, name: str, text_band: Band, pair_band: Band, path: Path | None = None, top: int = 6) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Embedder],
+        *,
+        name: str,
+        text_band: Band,
+        pair_band: Band,
+        path: Path | None = None,
+        top: int = 6,
+    ) -> None:
         self._text_band, self._pair_band, self._path, self._top = text_band, pair_band, path, top
         self._model = LocalModel(name, partial(_load, load, path))
 
@@ -41,14 +54,23 @@ class Clip:
         check_local("clip", options, {"text_band", "pair_band", "path", "top"}, "transformers")
         bands = {name: _band(name, options.get(name)) for name in ("text_band", "pair_band")}
         path = Path(options["path"]) if options.get("path") else None
-        return cls(partial(TransformersEmbedder, options), name=options["model"], path=path, top=int(options.get("top", 6)), **bands)
+        return cls(
+            partial(TransformersEmbedder, options),
+            name=options["model"],
+            path=path,
+            top=int(options.get("top", 6)),
+            **bands,
+        )
 
     async def send(self, request: Request) -> Reply:
         if request.kind == "retrieve" and self._path:
             return await self._model.run(partial(self._retrieve, request=request))
         if request.kind == "chat" and request.step in JUDGES:
             return await self._model.run(partial(self._judge, request=request))
-        detail = f"'clip' judges {', '.join(sorted(JUDGES))}, and retrieves where it has a path; {request.step!r} wants {request.kind}"
+        detail = (
+            f"'clip' judges {', '.join(sorted(JUDGES))}, and retrieves where it has a path; {request.step!r} "
+            f"wants {request.kind}"
+        )
         raise Fatal("wrong_kind", detail=f"{detail}; set the role's own backend")
 
     def _judge(self, model: tuple[Embedder, PictureIndex | None], request: Request) -> Reply:
@@ -60,15 +82,34 @@ class Clip:
         embedder, index = model
         assert index is not None
         by_text = index.vectors @ embedder.texts([request.user])[0]
-        by_pair = index.vectors @ embedder.images(request.images[:1])[0] if request.images else np.full(len(by_text), np.nan)
+        by_pair = (
+            index.vectors @ embedder.images(request.images[:1])[0] if request.images else np.full(len(by_text), np.nan)
+        )
         fits = _within(by_text, self._text_band) & (_within(by_pair, self._pair_band) | np.isnan(by_pair))
-        scores = {"best_text": _round(by_text.max()), "in_text_band": int(_within(by_text, self._text_band).sum()), "in_both": int(fits.sum())}
+        scores = {
+            "best_text": _round(by_text.max()),
+            "in_text_band": int(_within(by_text, self._text_band).sum()),
+            "in_both": int(fits.sum()),
+        }
         if not fits.any():
             bands = f"text_band {list(self._text_band)}, pair_band {list(self._pair_band)}"
-            raise Refused("nothing_in_band", detail=f"{request.user!r} in {len(by_text)} pictures: {scores}; {bands}", raw=json.dumps(scores))
+            raise Refused(
+                "nothing_in_band",
+                detail=f"{request.user!r} in {len(by_text)} pictures: {scores}; {bands}",
+                raw=json.dumps(scores),
+            )
         best = [int(number) for number in np.argsort(-by_text, kind="stable") if fits[number]][: self._top]
-        found = [{"caption": index.entries[n].caption, "text": _round(by_text[n]), "pair": _round(by_pair[n]) if request.images else None} for n in best]
-        return Reply(raw=json.dumps(scores), text=json.dumps(found), pictures=tuple(index.read(number) for number in best))
+        found = [
+            {
+                "caption": index.entries[n].caption,
+                "text": _round(by_text[n]),
+                "pair": _round(by_pair[n]) if request.images else None,
+            }
+            for n in best
+        ]
+        return Reply(
+            raw=json.dumps(scores), text=json.dumps(found), pictures=tuple(index.read(number) for number in best)
+        )
 
     async def close(self) -> None:
         self._model.close()
@@ -79,13 +120,19 @@ def _load(load: Callable[[], Embedder], path: Path | None) -> tuple[Embedder, Pi
     return embedder, open_index(path, embedder) if path else None
 
 
-def _matches(embedder: Embedder, request: Request, text_band: Band, pair_band: Band) -> tuple[dict[str, Any], dict[str, Any]]:
+def _matches(
+    embedder: Embedder, request: Request, text_band: Band, pair_band: Band
+) -> tuple[dict[str, Any], dict[str, Any]]:
     score = float(embedder.images(request.images)[0] @ embedder.texts([str(request.origin.values["caption"])])[0])
     matches = bool(_within(np.array(score), text_band))
-    return {"problem": "" if matches else _outside("picture and text", score, text_band), "matches": matches}, {"text": _round(score)}
+    return {"problem": "" if matches else _outside("picture and text", score, text_band), "matches": matches}, {
+        "text": _round(score)
+    }
 
 
-def _edit(embedder: Embedder, request: Request, text_band: Band, pair_band: Band) -> tuple[dict[str, Any], dict[str, Any]]:
+def _edit(
+    embedder: Embedder, request: Request, text_band: Band, pair_band: Band
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Too near: nothing was done; too far: more than was asked."""
     before, after = embedder.images(request.images)
     score = float(before @ after)
@@ -94,10 +141,15 @@ def _edit(embedder: Embedder, request: Request, text_band: Band, pair_band: Band
     return {"problem": problem, "is_done": is_done, "rest_is_unchanged": is_near}, {"pair": _round(score)}
 
 
-def _pick(embedder: Embedder, request: Request, text_band: Band, pair_band: Band) -> tuple[dict[str, Any], dict[str, Any]]:
+def _pick(
+    embedder: Embedder, request: Request, text_band: Band, pair_band: Band
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of the candidates in the style's band, the one nearest to the keyword."""
     vectors = embedder.images(request.images)
-    by_pair, by_text = vectors[1:] @ vectors[0], vectors[1:] @ embedder.texts([str(request.origin.values["keyword"])])[0]
+    by_pair, by_text = (
+        vectors[1:] @ vectors[0],
+        vectors[1:] @ embedder.texts([str(request.origin.values["keyword"])])[0],
+    )
     fitting = np.flatnonzero(_within(by_pair, pair_band) & _within(by_text, text_band))
     choice = int(fitting[np.argmax(by_text[fitting])]) + 1 if len(fitting) else 0
     return {"choice": choice}, {"pair": [_round(each) for each in by_pair], "text": [_round(each) for each in by_text]}
@@ -125,5 +177,8 @@ def _band(name: str, value: Any) -> Band:
     except (TypeError, ValueError):
         low, high = 1.0, 0.0
     if not -1 <= low < high <= 1:
-        raise UsageError(f"backends: 'clip': {name} is {value!r}; expected the lowest and highest cosine that is accepted, as in [0.25, 1.0]")
+        raise UsageError(
+            f"backends: 'clip': {name} is {value!r}; expected the lowest and highest cosine that is accepted, as in "
+            "[0.25, 1.0]"
+        )
     return low, high

@@ -1,10 +1,12 @@
 """Pictures from any text-to-image or image-to-image pipeline of diffusers, in this process.
 
-    image: {kind: diffusers, model: stabilityai/sdxl-turbo, dtype: float16, params: {num_inference_steps: 4, guidance_scale: 0.0}}
+    image: {kind: diffusers, model: stabilityai/sdxl-turbo, dtype: float16, params: {num_inference_steps: 4,
+        guidance_scale: 0.0}}
 
-`model` is a folder or a repository of the Hub, with `revision` if one is meant. A pipeline of the other sort is turned where diffusers can: the one that draws
-from words also edits, from the same weights. `params` go to the pipeline as they are; `edit_params` (strength, ...) are added where a picture is edited.
-The noise is drawn on the CPU from the seed of the call, so that the same call on the same device and versions gives the same bytes.
+`model` is a folder or a repository of the Hub, with `revision` if one is meant. A pipeline of the other sort is turned
+where diffusers can: the one that draws from words also edits, from the same weights. `params` go to the pipeline as
+they are; `edit_params` (strength, ...) are added where a picture is edited. The noise is drawn on the CPU from the seed
+of the call, so that the same call on the same device and versions gives the same bytes.
 """
 
 import inspect
@@ -28,7 +30,10 @@ class Diffusers:
 
     async def send(self, request: Request) -> Reply:
         if request.kind not in ("generate", "edit"):
-            raise Fatal("wrong_kind", detail=f"'diffusers' draws; {request.step!r} wants {request.kind}; set the role's own backend")
+            raise Fatal(
+                "wrong_kind",
+                detail=f"'diffusers' draws; {request.step!r} wants {request.kind}; set the role's own backend",
+            )
         picture = await self._model.run(lambda pipelines: pipelines.draw(request))
         return Reply(raw="", pictures=(picture,), usage=Usage(images=1))
 
@@ -44,21 +49,31 @@ class _Pipelines:
         from diffusers import DiffusionPipeline
 
         dtype = getattr(torch, options.get("dtype", "float32"))
-        self._params = {"generate": dict(options.get("params") or {}), "edit": {**(options.get("params") or {}), **(options.get("edit_params") or {})}}
+        self._params = {
+            "generate": dict(options.get("params") or {}),
+            "edit": {**(options.get("params") or {}), **(options.get("edit_params") or {})},
+        }
         pipeline: Any = DiffusionPipeline  # not typed
-        self._loaded = pipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(device_of(options))
+        self._loaded = pipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(
+            device_of(options)
+        )
         self._of: dict[str, Any] = {}
 
     def draw(self, request: Request) -> bytes:
         """PNG.
 
         Raises:
-            Fatal: no such pipeline can be had, or it does not take the params. Refused: its safety checker blacked the picture out.
+            Fatal: no such pipeline can be had, or it does not take the params. Refused: its safety checker blacked the
+                picture out.
         """
         import torch
 
         pipeline = self._of.get(request.kind) or self._of.setdefault(request.kind, self._turned(request.kind))
-        given = {"prompt": request.user, "generator": torch.Generator("cpu").manual_seed(request.seed), **self._params[request.kind]}
+        given = {
+            "prompt": request.user,
+            "generator": torch.Generator("cpu").manual_seed(request.seed),
+            **self._params[request.kind],
+        }
         if request.kind == "edit":
             given["image"] = decode_image(request.images[0], request.step)
         unknown = sorted(set(given) - set(inspect.signature(pipeline.__call__).parameters))
@@ -78,9 +93,13 @@ class _Pipelines:
         pipeline = self._loaded
         if takes_pictures != (kind == "edit"):
             try:
-                pipeline = (AutoPipelineForImage2Image if kind == "edit" else AutoPipelineForText2Image).from_pipe(self._loaded)
+                pipeline = (AutoPipelineForImage2Image if kind == "edit" else AutoPipelineForText2Image).from_pipe(
+                    self._loaded
+                )
             except ValueError as error:  # some do both
                 if not takes_pictures:
-                    raise Fatal("wrong_kind", detail=f"{type(self._loaded).__name__} cannot start from a picture: {error}") from error
+                    raise Fatal(
+                        "wrong_kind", detail=f"{type(self._loaded).__name__} cannot start from a picture: {error}"
+                    ) from error
         pipeline.set_progress_bar_config(disable=True)
         return pipeline

@@ -41,7 +41,12 @@ class TransformersEmbedder:
 
         name, revision, dtype = options["model"], options.get("revision") or "main", options.get("dtype", "float32")
         loaders: list[Any] = [AutoModel, AutoTokenizer, AutoImageProcessor]  # not typed
-        self._model = loaders[0].from_pretrained(name, revision=revision, dtype=getattr(torch, dtype)).to(device_of(options)).eval()
+        self._model = (
+            loaders[0]
+            .from_pretrained(name, revision=revision, dtype=getattr(torch, dtype))
+            .to(device_of(options))
+            .eval()
+        )
         self._tokenizer = loaders[1].from_pretrained(name, revision=revision)
         self._processor = loaders[2].from_pretrained(name, revision=revision, backend="pil")
         # SigLIP is trained on texts of full length (its model card); CLIP stops at the end token.
@@ -58,13 +63,19 @@ class TransformersEmbedder:
         return self._batches(images, self._some_images)
 
     def _some_texts(self, texts: Sequence[str]) -> Any:
-        inputs = self._tokenizer(list(texts), padding=self._padding, truncation=True, max_length=self._max_tokens, return_tensors="pt")
+        inputs = self._tokenizer(
+            list(texts), padding=self._padding, truncation=True, max_length=self._max_tokens, return_tensors="pt"
+        )
         names = ("input_ids", "attention_mask")
-        return self._model.get_text_features(**{name: inputs[name].to(self._model.device) for name in names if name in inputs})
+        return self._model.get_text_features(
+            **{name: inputs[name].to(self._model.device) for name in names if name in inputs}
+        )
 
     def _some_images(self, images: Sequence[bytes]) -> Any:
         inputs = self._processor([decode_image(image, "picture") for image in images], return_tensors="pt")
-        return self._model.get_image_features(pixel_values=inputs["pixel_values"].to(self._model.device, self._model.dtype))
+        return self._model.get_image_features(
+            pixel_values=inputs["pixel_values"].to(self._model.device, self._model.dtype)
+        )
 
     def _batches(self, items: Sequence[Any], embed: Any) -> Vectors:
         import torch
@@ -80,5 +91,7 @@ class TransformersEmbedder:
 
 def _fingerprint(folder: Path) -> str:
     """Of a model in a folder, which has no commit: names, sizes and times of its files."""
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*")) if path.is_file()]
+    files = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.glob("*")) if path.is_file()
+    ]
     return hashlib.sha256(repr(files).encode()).hexdigest()[:40]

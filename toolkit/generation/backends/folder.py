@@ -29,7 +29,9 @@ class Folder:
         if request.kind != "retrieve":
             raise Fatal("wrong_kind", detail=f"'folder' finds pictures; {request.step!r} wants {request.kind}")
         wanted = set(request.user.lower().split())
-        scored = [(-len(wanted & set(entry["caption"].lower().split())), number) for number, entry in enumerate(self._entries)]
+        scored = [
+            (-len(wanted & set(entry["caption"].lower().split())), number) for number, entry in enumerate(self._entries)
+        ]
         best = [self._entries[number] for score, number in sorted(scored)[: self._top] if score]
         pictures = tuple((self._folder / entry["image"]).read_bytes() for entry in best)
         return Reply(raw="", text=json.dumps([entry["caption"] for entry in best]), pictures=pictures)

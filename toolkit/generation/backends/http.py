@@ -1,4 +1,6 @@
-"""Requests to a server, and what its answers mean. Bodies are kept as they came; see `base` for the three ways a call can fail."""
+"""Requests to a server, and what its answers mean. Bodies are kept as they came; see `base` for the three ways a call
+can fail.
+"""
 
 import contextlib
 import json
@@ -32,7 +34,10 @@ class Server:
             raise MissingExtra("httpx2", "generate") from error
         key = os.environ.get(api_key_env, "") if api_key_env else ""
         if api_key_env and not key:
-            raise UsageError(f"backends: {api_key_env} is not set; put the key of {base_url} there, or leave api_key_env out if it needs none")
+            raise UsageError(
+                f"backends: {api_key_env} is not set; put the key of {base_url} there, or leave api_key_env out if it "
+                "needs none"
+            )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._errors = httpx2
         self._client = httpx2.AsyncClient(
@@ -95,16 +100,29 @@ def error_of(status: int, headers: Mapping[str, str], raw: str) -> CallError:
     """What an answer other than 200 means for the call."""
     detail = _message(raw)
     if status in REFUSED:
-        return Refused("content_policy" if any(word in raw for word in POLICY) else "bad_request", detail=detail, raw=raw, status=status)
+        return Refused(
+            "content_policy" if any(word in raw for word in POLICY) else "bad_request",
+            detail=detail,
+            raw=raw,
+            status=status,
+        )
     if status in FATAL:
         return Fatal(f"status_{status}", detail=detail, raw=raw, status=status)
     if status == 429 and "insufficient_quota" in raw:  # waiting does not fill an account
         return Fatal("no_quota", detail=detail, raw=raw, status=status)
-    return Transient("rate_limit" if status == 429 else f"status_{status}", detail=detail, raw=raw, status=status, retry_after_s=retry_after_s(headers))
+    return Transient(
+        "rate_limit" if status == 429 else f"status_{status}",
+        detail=detail,
+        raw=raw,
+        status=status,
+        retry_after_s=retry_after_s(headers),
+    )
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: from retry-after-ms (OpenAI), or Retry-After as seconds or as a date (RFC 9110, 10.2.3); None = not said."""
+    """Seconds to wait: from retry-after-ms (OpenAI), or Retry-After as seconds or as a date (RFC 9110, 10.2.3); None =
+    not said.
+    """
     with contextlib.suppress(KeyError, ValueError):
         return max(0.0, float(headers["retry-after-ms"]) / 1000)
     value = headers.get("retry-after")

@@ -1,4 +1,6 @@
-"""The scene engine as a judge: what it says is read off the pictures and texts it is sent, by the verifier, which shares no code with what drew them."""
+"""The scene engine as a judge: what it says is read off the pictures and texts it is sent, by the verifier, which
+shares no code with what drew them.
+"""
 
 import re
 from collections import Counter
@@ -39,15 +41,25 @@ def _edit(request: Request) -> dict[str, Any]:
     edit = edit_of(request.origin.seed, request.origin.index)
     before, after = _pixels(request.images[0]), _pixels(request.images[1])
     moved = change(before, after, changed_mask(edit.before, edit.after, before.shape[0]))
-    is_done = sorted(tuple(thing) for thing in read_picture(after).things) == sorted(tuple(said(edit.after, thing)) for thing in edit.after.things)
-    return {"problem": "" if is_done and not moved.outside else f"{moved.outside} pixels outside", "is_done": is_done, "rest_is_unchanged": not moved.outside}
+    is_done = sorted(tuple(thing) for thing in read_picture(after).things) == sorted(
+        tuple(said(edit.after, thing)) for thing in edit.after.things
+    )
+    return {
+        "problem": "" if is_done and not moved.outside else f"{moved.outside} pixels outside",
+        "is_done": is_done,
+        "rest_is_unchanged": not moved.outside,
+    }
 
 
 def _pick(request: Request) -> dict[str, Any]:
     """By style and shape as read from pixels."""
     model, *candidates = (read_picture(_pixels(image)) for image in request.images)
     keyword = request.origin.values["keyword"]
-    fitting = [number for number, seen in enumerate(candidates, 1) if seen.style == model.style and any(thing.shape == keyword for thing in seen.things)]
+    fitting = [
+        number
+        for number, seen in enumerate(candidates, 1)
+        if seen.style == model.style and any(thing.shape == keyword for thing in seen.things)
+    ]
     return {"choice": fitting[0] if fitting else 0}
 
 
@@ -71,7 +83,9 @@ def _document(request: Request) -> dict[str, Any]:
 
 def _blind(request: Request) -> dict[str, Any]:
     """Whoever asks to be shown something is not answered by words."""
-    return {"needs_pictures": bool(re.search(r"\b(drawings?|pictures?|show)\b", request.origin.values["question"].lower()))}
+    return {
+        "needs_pictures": bool(re.search(r"\b(drawings?|pictures?|show)\b", request.origin.values["question"].lower()))
+    }
 
 
 JUDGES: dict[str, Judge] = {

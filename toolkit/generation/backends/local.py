@@ -59,7 +59,9 @@ def check_local(kind: str, options: dict[str, Any], known: set[str], *packages: 
     known = known | {"model", "device", "dtype", "revision", "timeout_s"}
     unknown = sorted(set(options) - known)
     if unknown or not options.get("model"):
-        raise UsageError(f"backends: {kind!r} does not take {unknown} and needs model; it knows: {', '.join(sorted(known))}")
+        raise UsageError(
+            f"backends: {kind!r} does not take {unknown} and needs model; it knows: {', '.join(sorted(known))}"
+        )
     if options.get("dtype", "float32") not in DTYPES:
         raise UsageError(f"backends: {kind!r}: dtype is {options['dtype']!r}; expected one of {', '.join(DTYPES)}")
     for package in ("torch", *packages):

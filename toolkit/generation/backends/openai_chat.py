@@ -1,9 +1,10 @@
 """Chat with any server that speaks OpenAI's /chat/completions: pictures go in as data URIs, JSON by a schema comes out.
 
-    text: {kind: openai_chat, model: gpt-4o, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY, params: {temperature: 0.7}}
+    text: {kind: openai_chat, model: gpt-4o, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY, params:
+        {temperature: 0.7}}
 
-With `mode: batch` calls are gathered into batches; see `batch`. Servers that take `response_format` and ignore it (transformers serve) work too: the schema is
-checked here, and in the prompt if `schema_in_prompt` is set.
+With `mode: batch` calls are gathered into batches; see `batch`. Servers that take `response_format` and ignore it
+(transformers serve) work too: the schema is checked here, and in the prompt if `schema_in_prompt` is set.
 Source: platform.openai.com/docs/api-reference/chat/create.
 """
 
@@ -22,14 +23,26 @@ MIME = {"jpg": "jpeg"}
 
 
 class OpenAIChat:
-    def __init__(self, server: Server, model: str, params: dict[str, Any], *, schema_in_prompt: bool = False, max_tokens_name: str = "max_tokens") -> None:
+    def __init__(
+        self,
+        server: Server,
+        model: str,
+        params: dict[str, Any],
+        *,
+        schema_in_prompt: bool = False,
+        max_tokens_name: str = "max_tokens",
+    ) -> None:
         self.server, self._model, self._schema_in_prompt = server, model, schema_in_prompt
         self._params = {max_tokens_name: MAX_OUTPUT_TOKENS, **params}
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIChat":
         check_options("openai_chat", options, OPTIONS)
-        server = Server(options["base_url"], api_key_env=options.get("api_key_env", ""), timeout_s=float(options.get("timeout_s", 120)))
+        server = Server(
+            options["base_url"],
+            api_key_env=options.get("api_key_env", ""),
+            timeout_s=float(options.get("timeout_s", 120)),
+        )
         extra = {name: options[name] for name in ("schema_in_prompt", "max_tokens_name") if name in options}
         return cls(server, options["model"], dict(options.get("params") or {}), **extra)
 
@@ -40,7 +53,12 @@ class OpenAIChat:
     def line(self, request: Request) -> tuple[str, dict[str, Any]]:
         """Endpoint and body."""
         if request.kind != "chat":
-            raise Fatal("wrong_kind", detail=f"'openai_chat' answers in words; {request.step!r} wants {request.kind}; set the role's own backend")
+            raise Fatal(
+                "wrong_kind",
+                detail=(
+                    f"'openai_chat' answers in words; {request.step!r} wants {request.kind}; set the role's own backend"
+                ),
+            )
         return "chat/completions", self.body(request)
 
     def read(self, body: dict[str, Any], raw: str) -> Reply:
@@ -50,14 +68,19 @@ class OpenAIChat:
         """What is sent."""
         system = request.system
         if self._schema_in_prompt and request.schema:
-            system = f"{system}\nReply with JSON that fits this schema, and nothing else: {json.dumps(request.schema)}".strip()
+            wanted = f"Reply with JSON that fits this schema, and nothing else: {json.dumps(request.schema)}"
+            system = f"{system}\n{wanted}".strip()
         messages = [{"role": "system", "content": system}] if system else []
         content = [{"type": "image_url", "image_url": {"url": data_uri(image)}} for image in request.images]
-        messages.append({"role": "user", "content": [*content, {"type": "text", "text": request.user}] if content else request.user})  # type: ignore[dict-item]
+        asked: Any = [*content, {"type": "text", "text": request.user}] if content else request.user
+        messages.append({"role": "user", "content": asked})
         messages += [{"role": role, "content": text} for role, text in request.history]
         body: dict[str, Any] = {"model": self._model, "messages": messages, "seed": request.seed, **self._params}
         if request.schema:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": request.step, "strict": True, "schema": request.schema}}
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": request.step, "strict": True, "schema": request.schema},
+            }
         return body
 
     async def close(self) -> None:
@@ -96,4 +119,6 @@ def check_options(kind: str, options: dict[str, Any], known: set[str]) -> None:
     """
     unknown, missing = sorted(set(options) - known), [name for name in ("model", "base_url") if not options.get(name)]
     if unknown or missing:
-        raise UsageError(f"backends: {kind!r} does not take {unknown} and needs {missing}; it knows: {', '.join(sorted(known))}")
+        raise UsageError(
+            f"backends: {kind!r} does not take {unknown} and needs {missing}; it knows: {', '.join(sorted(known))}"
+        )

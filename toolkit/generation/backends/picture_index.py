@@ -1,6 +1,8 @@
-"""Pictures of a JSON Lines file with their vectors, for exact search. Vectors are kept beside the file, and only new or changed pictures are embedded.
+"""Pictures of a JSON Lines file with their vectors, for exact search. Vectors are kept beside the file, and only new or
+changed pictures are embedded.
 
-`pictures.jsonl` -> `pictures.<model>.npz`: one row a picture, by sha256; size and time of a file tell whether it must be hashed again.
+`pictures.jsonl` -> `pictures.<model>.npz`: one row a picture, by sha256; size and time of a file tell whether it must
+be hashed again.
 """
 
 import hashlib
@@ -58,7 +60,9 @@ def read_entries(path: Path) -> list[Entry]:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         return [Entry(path=path.parent / line["image"], caption=str(line.get("caption") or "")) for line in lines]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceError(f"{path}: cannot be read as JSON Lines of image and caption: {type(error).__name__}: {error}") from error
+        raise SourceError(
+            f"{path}: cannot be read as JSON Lines of image and caption: {type(error).__name__}: {error}"
+        ) from error
 
 
 def open_index(path: Path, embedder: Embedder) -> PictureIndex:
@@ -76,7 +80,9 @@ def open_index(path: Path, embedder: Embedder) -> PictureIndex:
     missing = {sha256: place for place, (_, sha256) in fresh.items() if sha256 not in vectors}
     for start in range(0, len(missing), SAVE_EVERY):
         part = list(missing.items())[start : start + SAVE_EVERY]
-        vectors |= zip((sha256 for sha256, _ in part), embedder.images([place.read_bytes() for _, place in part]), strict=True)
+        vectors |= zip(
+            (sha256 for sha256, _ in part), embedder.images([place.read_bytes() for _, place in part]), strict=True
+        )
         _save(stored, fresh, vectors)
     if not missing and fresh != stamps:
         _save(stored, fresh, vectors)

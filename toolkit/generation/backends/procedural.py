@@ -38,5 +38,7 @@ def answer(request: Request) -> Reply:
     elif request.step in JUDGES:
         text = json.dumps(JUDGES[request.step](request), ensure_ascii=False)
     else:
-        raise Fatal("no_script", detail=f"the scene engine has no answer to {request.step!r} of {request.origin.recipe!r}")
+        raise Fatal(
+            "no_script", detail=f"the scene engine has no answer to {request.step!r} of {request.origin.recipe!r}"
+        )
     return Reply(raw="", text=text)

@@ -37,7 +37,13 @@ class Replay:
                 with closing(db.execute("SELECT state, response, problem FROM calls WHERE key = ?", (key,))) as found:
                     if (call := found.fetchone()) is not None:
                         return self._reply(*call)
-        raise Transient("not_in_journal", detail=f"step {request.step!r} of {request.origin.recipe} {request.origin.index} was never answered in that run")
+        raise Transient(
+            "not_in_journal",
+            detail=(
+                f"step {request.step!r} of {request.origin.recipe} {request.origin.index} was never answered "
+                "in that run"
+            ),
+        )
 
     def _reply(self, state: str, response: str | None, problem: str | None) -> Reply:
         if state == "error":
@@ -55,4 +61,8 @@ class Replay:
 
 @cache
 def _prompt_shas(step: str) -> list[str]:
-    return [hashlib.sha256(content).hexdigest() for name, content in prompt_files().items() if name.partition("@")[0] == step]
+    return [
+        hashlib.sha256(content).hexdigest()
+        for name, content in prompt_files().items()
+        if name.partition("@")[0] == step
+    ]

@@ -1,8 +1,10 @@
 """Safety by two classifiers of transformers in this process, one of pictures and one of texts.
 
-    safety: {kind: safety_classifier, model: Falconsai/nsfw_image_detection, text_model: unitary/toxic-bert, unsafe: [nsfw, toxic], threshold: 0.5}
+    safety: {kind: safety_classifier, model: Falconsai/nsfw_image_detection, text_model: unitary/toxic-bert, unsafe:
+        [nsfw, toxic], threshold: 0.5}
 
-Flagged is what has a label of `unsafe` with a score of at least `threshold`. Texts are read as far as the model can; the rest is cut off.
+Flagged is what has a label of `unsafe` with a score of at least `threshold`. Texts are read as far as the model can;
+the rest is cut off.
 """
 
 import json
@@ -25,19 +27,35 @@ class SafetyClassifier:
     def from_options(cls, options: dict[str, Any]) -> "SafetyClassifier":
         check_local("safety_classifier", options, {"text_model", "unsafe", "threshold"}, "transformers")
         if not options.get("text_model") or not isinstance(options.get("unsafe"), list) or not options["unsafe"]:
-            raise UsageError("backends: 'safety_classifier' needs model (of pictures), text_model, and unsafe: the labels that are flagged")
+            raise UsageError(
+                "backends: 'safety_classifier' needs model (of pictures), text_model, and unsafe: the labels that are "
+                "flagged"
+            )
         return cls(options)
 
     async def send(self, request: Request) -> Reply:
         if request.step != "safety":
-            raise Fatal("wrong_kind", detail=f"'safety_classifier' only plays safety; {request.step!r} wants {request.kind}")
+            raise Fatal(
+                "wrong_kind", detail=f"'safety_classifier' only plays safety; {request.step!r} wants {request.kind}"
+            )
         return await self._model.run(lambda pipelines: self._classify(pipelines, request))
 
     def _classify(self, pipelines: tuple[Any, Any], request: Request) -> Reply:
         of_pictures, of_texts = pipelines
         scores = [of_texts([str(request.origin.values["text"])], top_k=None, truncation=True)[0]]
-        scores += of_pictures([decode_image(image, "safety") for image in request.images], top_k=None) if request.images else []
-        found = sorted({each["label"] for labels in scores for each in labels if each["label"] in self._unsafe and each["score"] >= self._threshold})
+        scores += (
+            of_pictures([decode_image(image, "safety") for image in request.images], top_k=None)
+            if request.images
+            else []
+        )
+        found = sorted(
+            {
+                each["label"]
+                for labels in scores
+                for each in labels
+                if each["label"] in self._unsafe and each["score"] >= self._threshold
+            }
+        )
         return Reply(raw=json.dumps(scores), text=json.dumps({"categories": found, "flagged": bool(found)}))
 
     async def close(self) -> None:
@@ -54,7 +72,9 @@ def _pipelines(options: dict[str, Any]) -> tuple[Any, Any]:
     load: Any = transformers  # not typed
     device, revision = device_of(options), options.get("revision")
     processor = load.AutoImageProcessor.from_pretrained(options["model"], revision=revision or "main", backend="pil")
-    of_pictures = load.pipeline("image-classification", model=options["model"], revision=revision, image_processor=processor, device=device)
+    of_pictures = load.pipeline(
+        "image-classification", model=options["model"], revision=revision, image_processor=processor, device=device
+    )
     of_texts = load.pipeline("text-classification", model=options["text_model"], device=device)
     known = {label for pipeline in (of_pictures, of_texts) for label in pipeline.model.config.id2label.values()}
     if unknown := sorted(set(options["unsafe"]) - known):

@@ -1,6 +1,8 @@
-"""What the scene engine answers to each prompt of each recipe. Pure in (seed, index): the sample's scene is drawn once, and every prompt is asked of it.
+"""What the scene engine answers to each prompt of each recipe. Pure in (seed, index): the sample's scene is drawn once,
+and every prompt is asked of it.
 
-Where a prompt judges, the answer is read off the pictures and texts that were sent, by the engine's independent verifier; see `judges`.
+Where a prompt judges, the answer is read off the pictures and texts that were sent, by the engine's independent
+verifier; see `judges`.
 """
 
 from collections.abc import Callable, Iterable
@@ -86,7 +88,11 @@ def _problem(seed: int, index: int) -> Problem:
 @lru_cache(64)
 def document_of(seed: int, index: int) -> Document:
     """One in four has a planted defect."""
-    planted = DEFECT_KINDS[index // _PLANTED_ONE_IN % len(DEFECT_KINDS)] if index % _PLANTED_ONE_IN == _PLANTED_ONE_IN - 1 else ""
+    planted = (
+        DEFECT_KINDS[index // _PLANTED_ONE_IN % len(DEFECT_KINDS)]
+        if index % _PLANTED_ONE_IN == _PLANTED_ONE_IN - 1
+        else ""
+    )
     return sample_document(_stream("mm_internet", seed, index), planted)
 
 
@@ -100,24 +106,36 @@ def _photo(index: int) -> Photo:
 def _photo_record(seed: int, index: int) -> Record:
     photo = _photo(index)
     content = files("toolkit.demo").joinpath("photos", photo.file).read_bytes()
-    return Record(values={"label": photo.name, "source": f"{photo.author}, {photo.source}", "license": photo.licence}, images={"image": content})
+    return Record(
+        values={"label": photo.name, "source": f"{photo.author}, {photo.source}", "license": photo.licence},
+        images={"image": content},
+    )
 
 
 def _edit_record(seed: int, index: int) -> Record:
     edit = edit_of(seed, index)
-    captions = [_caption(scene, "image_editing", seed, index, role) for scene, role in ((edit.before, "input"), (edit.after, "output"))]
+    captions = [
+        _caption(scene, "image_editing", seed, index, role)
+        for scene, role in ((edit.before, "input"), (edit.after, "output"))
+    ]
     values = {"edit": edit.simple, "caption": captions[0], "target_caption": captions[1], **_SOURCED}
     return Record(values=values, images={"image": picture(edit.before)})
 
 
 def _question_record(seed: int, index: int) -> Record:
     scene, _, _ = _question(seed, index)
-    return Record(values={"caption": _caption(scene, "mm_reasoning_o", seed, index, "input"), **_SOURCED}, images={"image": picture(scene)})
+    return Record(
+        values={"caption": _caption(scene, "mm_reasoning_o", seed, index, "input"), **_SOURCED},
+        images={"image": picture(scene)},
+    )
 
 
 def _retrieval_record(seed: int, index: int) -> Record:
     query = retrieval_of(seed, index).query
-    return Record(values={"caption": _caption(query, "mm_reasoning_mm", seed, index, "input"), **_SOURCED}, images={"image": picture(query)})
+    return Record(
+        values={"caption": _caption(query, "mm_reasoning_mm", seed, index, "input"), **_SOURCED},
+        images={"image": picture(query)},
+    )
 
 
 def _document_record(seed: int, index: int) -> Record:
@@ -147,7 +165,11 @@ RECORDS: dict[str, Callable[[int, int], Record]] = {
 def _topic_brief(origin: Origin) -> dict[str, Any]:
     brief = _brief(origin.seed, origin.index)
     named = sorted({word for thing in brief.scene.things for word in (thing.shape, thing.colour)} | {brief.scene.style})
-    return {"caption": _caption(brief.scene, "image_generation", origin.seed, origin.index, "output"), "named": named, "instruction": brief.instruction}
+    return {
+        "caption": _caption(brief.scene, "image_generation", origin.seed, origin.index, "output"),
+        "named": named,
+        "instruction": brief.instruction,
+    }
 
 
 def _topic_rationale(origin: Origin) -> dict[str, Any]:
@@ -158,12 +180,17 @@ def _topic_rationale(origin: Origin) -> dict[str, Any]:
 
 def _category_brief(origin: Origin) -> dict[str, Any]:
     photo, occasion = _photo(origin.index), Stream("photo", origin.seed, origin.index).pick(OCCASIONS)
-    return {"caption": f"A photograph of the {photo.name}, {photo.place}.", "instruction": f"For {occasion} I would like to see {photo.hint}."}
+    return {
+        "caption": f"A photograph of the {photo.name}, {photo.place}.",
+        "instruction": f"For {occasion} I would like to see {photo.hint}.",
+    }
 
 
 def _category_rationale(origin: Origin) -> dict[str, Any]:
     photo = _photo(origin.index)
-    rationale = f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see."
+    rationale = (
+        f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see."
+    )
     return {"rationale": rationale, "answer": f"Here is the {photo.name}."}
 
 
@@ -174,8 +201,14 @@ def _edit_rationale(origin: Origin) -> dict[str, Any]:
 
 def _described(origin: Origin) -> dict[str, Any]:
     defect = _defect(origin.seed, origin.index)
-    right, wrong = (_caption(scene, "image_correction", origin.seed, origin.index, role) for scene, role in ((defect.right, "output"), (defect.wrong, "input")))
-    words = sorted({defect.wrong.thing(id).shape for id in defect.ids} | {thing.shape for thing in defect.right.things if thing.id in defect.ids})
+    right, wrong = (
+        _caption(scene, "image_correction", origin.seed, origin.index, role)
+        for scene, role in ((defect.right, "output"), (defect.wrong, "input"))
+    )
+    words = sorted(
+        {defect.wrong.thing(id).shape for id in defect.ids}
+        | {thing.shape for thing in defect.right.things if thing.id in defect.ids}
+    )
     return {"description": right, "wrong_description": wrong, "defect_words": words}
 
 
@@ -212,17 +245,28 @@ def _as_dict(box: Box) -> dict[str, float]:
 
 def _keyword(origin: Origin) -> dict[str, Any]:
     keyword = retrieval_of(origin.seed, origin.index).keyword
-    ask = f"Find a picture in the same style as mine that shows {with_article(keyword)}. Does it show more things than mine, fewer, or the same number?"
+    ask = (
+        f"Find a picture in the same style as mine that shows {with_article(keyword)}. Does it show more things "
+        "than mine, fewer, or the same number?"
+    )
     return {"keyword": keyword, "question": ask}
 
 
 def _compared(origin: Origin) -> dict[str, Any]:
     found = retrieval_of(origin.seed, origin.index)
     style, keyword = found.query.style, with_article(found.keyword)
-    look = f"Your picture is drawn in the {style} style and shows {counted(found.query)}. I look for {keyword} in that style and find this one."
-    compare = f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: {_inventory(found.query)}."
+    look = (
+        f"Your picture is drawn in the {style} style and shows {counted(found.query)}. I look for {keyword} in "
+        "that style and find this one."
+    )
+    compare = (
+        f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: "
+        f"{_inventory(found.query)}."
+    )
     equal = found.comparison == "the same number"
-    closing = "So both show the same number of things." if equal else f"So it shows {found.comparison} things than yours."
+    closing = (
+        "So both show the same number of things." if equal else f"So it shows {found.comparison} things than yours."
+    )
     return {"look": look, "compare": compare, "closing": closing, "answer": found.comparison}
 
 
@@ -232,7 +276,10 @@ def _inventory(scene: Scene) -> str:
 
 def _solved(origin: Origin) -> dict[str, Any]:
     problem = _problem(origin.seed, origin.index)
-    steps = [{"text": thought.text, "picture": thought.drawing.caption if thought.drawing else ""} for thought in problem.thoughts]
+    steps = [
+        {"text": thought.text, "picture": thought.drawing.caption if thought.drawing else ""}
+        for thought in problem.thoughts
+    ]
     return {"steps": steps, "answer": problem.answer, "closing": f"The answer is {problem.answer}."}
 
 
@@ -251,7 +298,10 @@ SCRIPTS: dict[tuple[str, str], Script] = {
     ("mm_reasoning_mm", "mm_keyword"): _keyword,
     ("mm_reasoning_mm", "mm_reason"): _compared,
     ("mm_reasoning_mm", "second_answer"): lambda origin: {"answer": retrieval_of(origin.seed, origin.index).comparison},
-    ("mm_reasoning_t", "t_question"): lambda origin: {"question": _problem(origin.seed, origin.index).question, "needs_picture": True},
+    ("mm_reasoning_t", "t_question"): lambda origin: {
+        "question": _problem(origin.seed, origin.index).question,
+        "needs_picture": True,
+    },
     ("mm_reasoning_t", "t_reason"): _solved,
     ("mm_reasoning_t", "second_answer"): lambda origin: {"answer": _problem(origin.seed, origin.index).answer},
     ("mm_internet", "internet_question"): lambda origin: {"question": document_of(origin.seed, origin.index).question},
@@ -268,6 +318,8 @@ DRAWINGS: dict[tuple[str, str], Drawing] = {
     ("image_editing", "draw_edit"): lambda origin: [picture(edit_of(origin.seed, origin.index).after)],
     ("image_correction", "draw_picture"): lambda origin: [picture(_defect(origin.seed, origin.index).wrong)],
     ("image_correction", "draw_correction"): lambda origin: [picture(_defect(origin.seed, origin.index).right)],
-    ("mm_reasoning_mm", "find_pictures"): lambda origin: [picture(each.scene) for each in retrieval_of(origin.seed, origin.index).pool],
+    ("mm_reasoning_mm", "find_pictures"): lambda origin: [
+        picture(each.scene) for each in retrieval_of(origin.seed, origin.index).pool
+    ],
     ("mm_reasoning_t", "draw_picture"): _told_drawing,
 }

@@ -56,7 +56,8 @@ def run_shards(
         How many samples ended in which state.
 
     Raises:
-        UsageError: the spec is wrong, or makes other rows than are there. RunStopped: a shard stopped; run again to go on. MissingExtra: no ray.
+        UsageError: the spec is wrong, or makes other rows than are there. RunStopped: a shard stopped; run again to go
+            on. MissingExtra: no ray.
     """
     if executor not in EXECUTORS:
         raise UnknownName("executor", executor, EXECUTORS)
@@ -74,12 +75,17 @@ def run_shards(
     _tell(folder, seen, on_sample)
     if problems:
         first = min(problems)
-        raise RunStopped(f"{len(problems)} of {num_shards} shards stopped, shard {first}/{num_shards}: {problems[first]}; the same command again goes on")
+        raise RunStopped(
+            f"{len(problems)} of {num_shards} shards stopped, shard {first}/{num_shards}: {problems[first]}; the same "
+            "command again goes on"
+        )
     return counts
 
 
 def run_shard(spec: RunSpec, folder: Path, num_shards: int, fork: bool, replay: Path | None, number: int) -> Ended:
-    """One shard, in whatever process it is; what a user can mend comes back as words, since not every error survives the way back."""
+    """One shard, in whatever process it is; what a user can mend comes back as words, since not every error survives
+    the way back.
+    """
     counts: Counter[str] = Counter()
 
     def count(progress: Progress) -> None:
@@ -103,7 +109,9 @@ def _finished(folder: Path) -> Counter[tuple[str, str]]:
 
 def _tell(folder: Path, seen: Counter[tuple[str, str]], on_sample: OnSample) -> None:
     now = _finished(folder)
-    spent = sum(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0] for path in journal_paths(folder))
+    spent = sum(
+        next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0] for path in journal_paths(folder)
+    )
     for recipe, state in (now - seen).elements():
         on_sample(Progress(recipe=recipe, state=state, spent_usd=spent))
     seen.update(now - seen)

@@ -12,7 +12,9 @@ from toolkit.generation.executors import TICK_S, Ended, Shard
 
 
 def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[tuple[int, Ended]]:
-    """(number, how it ended) of every shard, as they end. At Ctrl-C they let their calls end, and go on with another run."""
+    """(number, how it ended) of every shard, as they end. At Ctrl-C they let their calls end, and go on with another
+    run.
+    """
     context = multiprocessing.get_context("spawn")
     pending = {}
     try:

@@ -1,4 +1,6 @@
-"""A Ray task for each shard, on the cluster of RAY_ADDRESS, or on this machine. Keys of servers must be in the environment of the cluster's nodes."""
+"""A Ray task for each shard, on the cluster of RAY_ADDRESS, or on this machine. Keys of servers must be in the
+environment of the cluster's nodes.
+"""
 
 import os
 import signal
@@ -11,7 +13,8 @@ from toolkit.generation.executors import TICK_S, Ended, Shard
 
 
 def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[tuple[int, Ended]]:
-    """(number, how it ended) of every shard, as they end. No task is tried again by Ray: the next run goes on with what is missing.
+    """(number, how it ended) of every shard, as they end. No task is tried again by Ray: the next run goes on with what
+    is missing.
 
     Raises:
         MissingExtra: ray is not installed.
@@ -41,7 +44,8 @@ def results(shard: Shard, count: int, on_tick: Callable[[], None]) -> Iterator[t
             ray.cancel(job)
         if is_ours:
             ray.shutdown()
-            # Ray leaves its own, which asks a cluster that is gone: a process forked from this one would hang where it is terminated.
+            # Ray leaves its own, which asks a cluster that is gone: a process forked from this one would hang where it
+            # is terminated.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)
 

@@ -1,6 +1,8 @@
-"""The framework's recipes, one file each: name -> `module:RECIPE`. The paper's own prompts and thresholds are not published; these are our reconstruction.
+"""The framework's recipes, one file each: name -> `module:RECIPE`. The paper's own prompts and thresholds are not
+published; these are our reconstruction.
 
-A recipe reads from top to bottom as its steps; each step is a prompt of `prompts/` or a check of `checks`, and may reject the sample with a reason.
+A recipe reads from top to bottom as its steps; each step is a prompt of `prompts/` or a check of `checks`, and may
+reject the sample with a reason.
 """
 
 from importlib import import_module

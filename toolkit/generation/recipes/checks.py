@@ -1,4 +1,4 @@
-"""Checks that cost nothing: words, boxes, pictures. Each rejects with a step and a reason, or returns what it checked."""
+"""Checks that cost nothing: words, boxes, pictures. Each rejects with step and reason, or returns what it checked."""
 
 import hashlib
 import io
@@ -65,7 +65,9 @@ def crop(picture: bytes, box: Box) -> bytes:
     """The part of a picture in a box, unscaled, as PNG."""
     opened = decode_image(picture, "crop")
     x0, y0, x1, y1 = box
-    cut = opened.crop((round(x0 * opened.width), round(y0 * opened.height), round(x1 * opened.width), round(y1 * opened.height)))
+    cut = opened.crop(
+        (round(x0 * opened.width), round(y0 * opened.height), round(x1 * opened.width), round(y1 * opened.height))
+    )
     buffer = io.BytesIO()
     cut.save(buffer, format="PNG", compress_level=6)
     return buffer.getvalue()
@@ -80,7 +82,9 @@ def _pixels(picture: bytes) -> tuple[tuple[int, int], str]:
     return opened.size, hashlib.sha256(opened.tobytes()).hexdigest()
 
 
-def good_document(step: str, texts: list[str], pictures: list[bytes], *, max_repetition: float = MAX_CHARACTER_REPETITION) -> None:
+def good_document(
+    step: str, texts: list[str], pictures: list[bytes], *, max_repetition: float = MAX_CHARACTER_REPETITION
+) -> None:
     """The rules of OBELICS that need no model."""
     _within(step, "too_few_images", "too_many_images", len(pictures), NUM_IMAGES)
     for text in texts:
@@ -99,7 +103,9 @@ def good_document(step: str, texts: list[str], pictures: list[bytes], *, max_rep
 
 
 def repetition(text: str, length: int = 10) -> float:
-    """Share of the most frequent run of characters among all that occur, as OBELICS computes it: 0 where each occurs once."""
+    """Share of the most frequent run of characters among all that occur, as OBELICS computes it: 0 where each occurs
+    once.
+    """
     runs = Counter(text[start : start + length] for start in range(len(text) - length + 1))
     repeated = sorted((count for count in runs.values() if count > 1), reverse=True)
     return sum(repeated[: max(1, int(len(runs) ** 0.5))]) / sum(runs.values()) if runs and repeated else 0.0

@@ -25,7 +25,9 @@ async def make(context: Context) -> Made:
     found = await context.ask("correction_find@1", wrong, description=description)
     names_one_of("correction_find", "defect_not_named", found["finding"], told["defect_words"])
     box = good_box("correction_find", found["box"], context.bytes_of(wrong))
-    right = await context.draw("draw_correction@1", wrong, finding=found["finding"], remedy=found["remedy"], description=description)
+    right = await context.draw(
+        "draw_correction@1", wrong, finding=found["finding"], remedy=found["remedy"], description=description
+    )
     verdict = await context.ask("picture_matches@1", right, caption=description)
     if not verdict["matches"]:
         reject("picture_matches", "correction_differs", verdict["problem"])
@@ -52,6 +54,12 @@ RECIPE = Recipe(
     name="image_correction",
     task="image_correction",
     version=1,
-    prompts=("correction_description@1", "draw_picture@1", "picture_matches@1", "correction_find@1", "draw_correction@1"),
+    prompts=(
+        "correction_description@1",
+        "draw_picture@1",
+        "picture_matches@1",
+        "correction_find@1",
+        "draw_correction@1",
+    ),
     make=make,
 )

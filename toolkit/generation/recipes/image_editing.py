@@ -1,4 +1,5 @@
-"""Picture and simple order -> nuanced request -> changed picture -> rationale; order and request must differ, and nothing else may change.
+"""Picture and simple order -> nuanced request -> changed picture -> rationale; order and request must differ, and
+nothing else may change.
 
 Records: `image`, `edit`, and `target_image` where the changed picture exists already.
 """
@@ -12,7 +13,11 @@ async def make(context: Context) -> Made:
     before = await context.keep(record.image("image"))
     asked = await context.ask("edit_instruction@1", before, edit=edit)
     names_none_of("edit_instruction", "repeats_the_order", asked["instruction"], [edit])
-    after = await context.keep(record.image("target_image")) if "target_image" in record.images else await context.draw("draw_edit@1", before, edit=edit)
+    after = (
+        await context.keep(record.image("target_image"))
+        if "target_image" in record.images
+        else await context.draw("draw_edit@1", before, edit=edit)
+    )
     if same_pixels(context.bytes_of(before), context.bytes_of(after)):
         reject("draw_edit", "nothing_changed")
     verdict = await context.ask("edit_judge@1", before, after, edit=edit)
@@ -23,7 +28,11 @@ async def make(context: Context) -> Made:
     thought = await context.ask("edit_rationale@1", before, after, edit=edit, instruction=asked["instruction"])
     return Made(
         user=(Shown(blob=before, role="input", caption=record.text("caption")), asked["instruction"]),
-        assistant=(thought["rationale"], thought["answer"], Shown(blob=after, role="output", caption=record.text("target_caption"))),
+        assistant=(
+            thought["rationale"],
+            thought["answer"],
+            Shown(blob=after, role="output", caption=record.text("target_caption")),
+        ),
         instruction=asked["instruction"],
         rationale=thought["rationale"],
         answer=thought["answer"],

@@ -16,7 +16,11 @@ async def make(context: Context) -> Made:
     names_one_of("picture_rationale", "label_missing", thought["rationale"], [label])
     return Made(
         user=(brief["instruction"],),
-        assistant=(thought["rationale"], Shown(blob=picture, role="output", caption=brief["caption"]), thought["answer"]),
+        assistant=(
+            thought["rationale"],
+            Shown(blob=picture, role="output", caption=brief["caption"]),
+            thought["answer"],
+        ),
         rationale=thought["rationale"],
         answer=thought["answer"],
         source=record.text("source"),

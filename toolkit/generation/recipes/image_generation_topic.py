@@ -16,7 +16,11 @@ async def make(context: Context) -> Made:
         reject("picture_matches", "picture_differs", verdict["problem"])
     return Made(
         user=(brief["instruction"],),
-        assistant=(thought["rationale"], Shown(blob=picture, role="output", caption=brief["caption"]), thought["answer"]),
+        assistant=(
+            thought["rationale"],
+            Shown(blob=picture, role="output", caption=brief["caption"]),
+            thought["answer"],
+        ),
         rationale=thought["rationale"],
         answer=thought["answer"],
         facts={"route": "topic", **topic},

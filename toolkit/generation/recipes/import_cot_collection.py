@@ -21,4 +21,6 @@ async def make(context: Context) -> Made:
     )
 
 
-RECIPE = Recipe(name="import_cot_collection", task="cot_collection", version=1, prompts=(), make=make, record="file", imports=True)
+RECIPE = Recipe(
+    name="import_cot_collection", task="cot_collection", version=1, prompts=(), make=make, record="file", imports=True
+)

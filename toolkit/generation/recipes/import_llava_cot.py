@@ -1,4 +1,6 @@
-"""Rows of Xkev/LLaVA-CoT-100k (`{id, image, conversations}`): the tags of the answer are parsed into parts; no model is asked."""
+"""Rows of Xkev/LLaVA-CoT-100k (`{id, image, conversations}`): the tags of the answer are parsed into parts; no model is
+asked.
+"""
 
 import re
 
@@ -38,4 +40,6 @@ async def make(context: Context) -> Made:
     )
 
 
-RECIPE = Recipe(name="import_llava_cot", task="llava_cot", version=1, prompts=(), make=make, record="file", imports=True)
+RECIPE = Recipe(
+    name="import_llava_cot", task="llava_cot", version=1, prompts=(), make=make, record="file", imports=True
+)

@@ -1,6 +1,8 @@
-"""A page with texts and pictures -> cheap rules -> the question it answers -> judges of coherence, topic, fit, answer, and need of pictures.
+"""A page with texts and pictures -> cheap rules -> the question it answers -> judges of coherence, topic, fit, answer,
+and need of pictures.
 
-Records: `texts` and `images`, parallel lists with a null in one of the two at each place (as OBELICS has them); `captions` and `question` if there are any.
+Records: `texts` and `images`, parallel lists with a null in one of the two at each place (as OBELICS has them);
+`captions` and `question` if there are any.
 """
 
 from toolkit.generation.recipe import Context, Made, Recipe, Record, Shown, reject
@@ -17,7 +19,10 @@ VERDICTS = {
 def passages(record: Record) -> list[str | bytes]:
     """Texts and encoded pictures in reading order."""
     texts = list(record.values.get("texts") or [])
-    return [text if isinstance(text, str) and text.strip() else record.image(f"images/{number}") for number, text in enumerate(texts)]
+    return [
+        text if isinstance(text, str) and text.strip() else record.image(f"images/{number}")
+        for number, text in enumerate(texts)
+    ]
 
 
 def written(parts: list[str | bytes], *, with_pictures: bool) -> str:
@@ -35,8 +40,12 @@ def written(parts: list[str | bytes], *, with_pictures: bool) -> str:
 async def make(context: Context) -> Made:
     record = context.record
     parts = passages(record)
-    texts, pictures = [part for part in parts if isinstance(part, str)], [part for part in parts if isinstance(part, bytes)]
-    # Galleries of the scene engine list places by template: 65 of 200 of its pages pass 0.1 (median 0, highest 0.15), and all are sound by design.
+    texts, pictures = (
+        [part for part in parts if isinstance(part, str)],
+        [part for part in parts if isinstance(part, bytes)],
+    )
+    # Galleries of the scene engine list places by template: 65 of 200 of its pages pass 0.1 (median 0, highest 0.15),
+    # and all are sound by design.
     good_document("rules", texts, pictures, max_repetition=MAX_CHARACTER_REPETITION if record.sha256 else 1.0)
     blobs = [await context.keep(picture) for picture in pictures]
     if len(set(blobs)) < len(blobs):
@@ -51,7 +60,9 @@ async def make(context: Context) -> Made:
     if not blind["needs_pictures"]:
         reject("internet_blind", "needs_no_pictures")
     captions = list(record.values.get("captions") or [""] * len(blobs))
-    shown = iter(Shown(blob=blob, role="output", caption=caption or "") for blob, caption in zip(blobs, captions, strict=True))
+    shown = iter(
+        Shown(blob=blob, role="output", caption=caption or "") for blob, caption in zip(blobs, captions, strict=True)
+    )
     return Made(
         user=(question,),
         assistant=tuple(part if isinstance(part, str) else next(shown) for part in parts),
@@ -63,5 +74,10 @@ async def make(context: Context) -> Made:
 
 
 RECIPE = Recipe(
-    name="mm_internet", task="mm_internet", version=1, prompts=("internet_question@1", "internet_judge@1", "internet_blind@1"), make=make, record="drawn"
+    name="mm_internet",
+    task="mm_internet",
+    version=1,
+    prompts=("internet_question@1", "internet_judge@1", "internet_blind@1"),
+    make=make,
+    record="drawn",
 )

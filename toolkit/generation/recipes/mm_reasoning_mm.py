@@ -12,10 +12,14 @@ async def make(context: Context) -> Made:
     mine = await context.keep(record.image("image"))
     asked = await context.ask("mm_keyword@1", mine)
     found = await context.retrieve("find_pictures@1", mine, keyword=asked["keyword"])
-    candidates = [blob for blob in dict.fromkeys(found) if not same_pixels(context.bytes_of(blob), context.bytes_of(mine))]
+    candidates = [
+        blob for blob in dict.fromkeys(found) if not same_pixels(context.bytes_of(blob), context.bytes_of(mine))
+    ]
     if not candidates:
         reject("find_pictures", "nothing_found", asked["keyword"])
-    choice = (await context.ask("pick_picture@1", mine, *candidates, keyword=asked["keyword"], count=len(candidates)))["choice"]
+    choice = (await context.ask("pick_picture@1", mine, *candidates, keyword=asked["keyword"], count=len(candidates)))[
+        "choice"
+    ]
     if not 1 <= choice <= len(candidates):
         reject("pick_picture", "none_fits", f"choice {choice} of {len(candidates)} for {asked['keyword']!r}")
     other = candidates[choice - 1]

@@ -23,7 +23,13 @@ async def make(context: Context) -> Made:
         for box in (good_box("o_reason", box, content) for box in step["boxes"]):
             if box not in regions:  # each part of the picture is shown once
                 regions.append(box)
-                parts.append(Shown(blob=await context.keep(crop(content, box)), role="intermediate", caption="Detail of the picture"))
+                parts.append(
+                    Shown(
+                        blob=await context.keep(crop(content, box)),
+                        role="intermediate",
+                        caption="Detail of the picture",
+                    )
+                )
     if not regions:
         reject("o_reason", "never_looks_back")
     return Made(
@@ -38,4 +44,11 @@ async def make(context: Context) -> Made:
     )
 
 
-RECIPE = Recipe(name="mm_reasoning_o", task="mm_reasoning_o", version=1, prompts=("o_question@1", "o_reason@1", "second_answer@1"), make=make, record="drawn")
+RECIPE = Recipe(
+    name="mm_reasoning_o",
+    task="mm_reasoning_o",
+    version=1,
+    prompts=("o_question@1", "o_reason@1", "second_answer@1"),
+    make=make,
+    record="drawn",
+)

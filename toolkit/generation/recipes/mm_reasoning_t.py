@@ -14,14 +14,24 @@ async def make(context: Context) -> Made:
     thought = await context.ask("t_reason@1", question=asked["question"])
     drawings = [step["picture"] for step in thought["steps"] if step["picture"].strip()]
     if not 1 <= len(drawings) <= MAX_PICTURES:
-        reject("t_reason", "draws_nothing" if not drawings else "draws_too_much", f"{len(drawings)} pictures; expected 1 to {MAX_PICTURES}")
+        reject(
+            "t_reason",
+            "draws_nothing" if not drawings else "draws_too_much",
+            f"{len(drawings)} pictures; expected 1 to {MAX_PICTURES}",
+        )
     second = await context.ask("second_answer@1", question=asked["question"])
     agree("second_answer", thought["answer"], second["answer"])
     parts: list[str | Shown] = []
     for step in thought["steps"]:
         parts.append(step["text"])
         if step["picture"].strip():
-            parts.append(Shown(blob=await context.draw("draw_picture@1", caption=step["picture"]), role="intermediate", caption=step["picture"]))
+            parts.append(
+                Shown(
+                    blob=await context.draw("draw_picture@1", caption=step["picture"]),
+                    role="intermediate",
+                    caption=step["picture"],
+                )
+            )
     return Made(
         user=(asked["question"],),
         assistant=(*parts, thought["closing"]),
@@ -31,4 +41,10 @@ async def make(context: Context) -> Made:
     )
 
 
-RECIPE = Recipe(name="mm_reasoning_t", task="mm_reasoning_t", version=1, prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"), make=make)
+RECIPE = Recipe(
+    name="mm_reasoning_t",
+    task="mm_reasoning_t",
+    version=1,
+    prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"),
+    make=make,
+)

@@ -1,6 +1,7 @@
 """Colour names, and how sure a name is.
 
-A colour may be painted only if its name is the nearest one in CIELAB by a margin, so that nobody has to guess whether a thing is red or orange.
+A colour may be painted only if its name is the nearest one in CIELAB by a margin, so that nobody has to guess whether a
+thing is red or orange.
 """
 
 import math

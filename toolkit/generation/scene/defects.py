@@ -66,7 +66,9 @@ def _attribute(scene: Scene, stream: Stream) -> Defect | None:
         right=scene,
         wrong=with_thing(scene, spoilt),
         ids=(thing.id,),
-        finding=f"The {thing.shape} {where(thing)} should be {words.get(told, told)}, but it is {words.get(shown, shown)}.",
+        finding=(
+            f"The {thing.shape} {where(thing)} should be {words.get(told, told)}, but it is {words.get(shown, shown)}."
+        ),
         remedy=f"I correct its {name} and leave everything else alone.",
     )
 
@@ -92,7 +94,9 @@ def _count(scene: Scene, stream: Stream) -> Defect | None:
     thing = stream.pick(equals)
     group = [other for other in scene.things if _alike(thing, other)]
     fewer = without_thing(scene, group[-1].id)
-    right, wrong, told, shown = (scene, fewer, len(group), len(group) - 1) if stream.chance(0.5) else (fewer, scene, len(group) - 1, len(group))
+    right, wrong, told, shown = (
+        (scene, fewer, len(group), len(group) - 1) if stream.chance(0.5) else (fewer, scene, len(group) - 1, len(group))
+    )
     asked = f"{NUMBERS[told]} {noun(kind_of(thing, 'size', 'colour', 'shape'), many=told != 1)}"
     act = "add the missing one" if told > shown else "take away the surplus one"
     return Defect(
@@ -106,7 +110,13 @@ def _count(scene: Scene, stream: Stream) -> Defect | None:
 
 
 def _alike(one: Thing, other: Thing) -> bool:
-    return (one.shape, one.colour, one.size, one.place, one.inside) == (other.shape, other.colour, other.size, other.place, other.inside)
+    return (one.shape, one.colour, one.size, one.place, one.inside) == (
+        other.shape,
+        other.colour,
+        other.size,
+        other.place,
+        other.inside,
+    )
 
 
 def _relation(scene: Scene, stream: Stream) -> Defect | None:
@@ -115,7 +125,9 @@ def _relation(scene: Scene, stream: Stream) -> Defect | None:
         return None
     one, other = pair
     first, second = refer(scene, one), refer(scene, other)
-    if where(one) in first or where(other) in second:  # "the star in the top left" would be told by the very thing that is wrong
+    if (
+        where(one) in first or where(other) in second
+    ):  # "the star in the top left" would be told by the very thing that is wrong
         return None
     return Defect(
         kind="relation",

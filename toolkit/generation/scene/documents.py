@@ -1,4 +1,5 @@
-"""Interleaved documents as the web has them: a question, then passages with pictures. A defect can be planted, with its label and place.
+"""Interleaved documents as the web has them: a question, then passages with pictures. A defect can be planted, with its
+label and place.
 
 steps     a picture is built up; every passage adds something
 gallery   every passage tells one picture in full
@@ -9,7 +10,17 @@ from dataclasses import dataclass, replace
 from toolkit.errors import UnknownName
 from toolkit.generation.scene.graph import Scene, Thing
 from toolkit.generation.scene.hints import OFF_TOPIC
-from toolkit.generation.scene.language import NUMBERS, PLACE_PHRASES, caption, groups, kind_of, listed, noun, sentence, with_article
+from toolkit.generation.scene.language import (
+    NUMBERS,
+    PLACE_PHRASES,
+    caption,
+    groups,
+    kind_of,
+    listed,
+    noun,
+    sentence,
+    with_article,
+)
 from toolkit.generation.scene.programs import full
 from toolkit.generation.scene.sampler import Wish, sample_scene
 from toolkit.generation.scene.shapes import SHAPES
@@ -80,10 +91,15 @@ def _steps(stream: Stream) -> Document:
             else f"{verbs[number]} {what} {where}"
         )
         end = "That is all." if number == len(parts) - 1 else "It should now look like this."
-        passages.append(Passage(text=f"Step {number + 1}: {sentence(lead)}. {end}", scene=so_far, caption=caption(so_far, stream)))
+        passages.append(
+            Passage(text=f"Step {number + 1}: {sentence(lead)}. {end}", scene=so_far, caption=caption(so_far, stream))
+        )
     items = listed([told_group(things, held) for _, things, held in groups(scene)])
     ask = stream.pick(
-        ("How do I draw a picture in {style} style with {items}, step by step?", "Can you show me, in pictures, how to make a {style} drawing with {items}?")
+        (
+            "How do I draw a picture in {style} style with {items}, step by step?",
+            "Can you show me, in pictures, how to make a {style} drawing with {items}?",
+        )
     )
     return Document(kind="steps", question=ask.format(style=scene.style, items=items), passages=tuple(passages))
 
@@ -95,10 +111,15 @@ def _gallery(stream: Stream) -> Document:
         hero = next((thing for thing in scene.things if thing.shape == shape and not thing.inside), scene.things[0])
         items.append(noun(kind_of(hero, "colour", "shape")))
         text = caption(scene, stream)
-        passages.append(Passage(text=f"{('First', 'Second', 'Third')[number]} example: {text}", scene=scene, caption=text))
+        passages.append(
+            Passage(text=f"{('First', 'Second', 'Third')[number]} example: {text}", scene=scene, caption=text)
+        )
     wanted = listed([with_article(item) for item in dict.fromkeys(items)])
     ask = stream.pick(
-        ("Could you show me a few simple drawings that have {items} in them?", "I am looking for example pictures with {items}. What could they look like?")
+        (
+            "Could you show me a few simple drawings that have {items} in them?",
+            "I am looking for example pictures with {items}. What could they look like?",
+        )
     )
     return Document(kind="gallery", question=ask.format(items=wanted), passages=tuple(passages))
 
@@ -115,7 +136,10 @@ def _spoilt(document: Document, defect: str, stream: Stream) -> Document:
     if defect == "swapped":
         one, other = sorted(stream.sample(range(count), 2))
         first, second = passages[one], passages[other]
-        passages[one], passages[other] = replace(first, scene=second.scene, caption=second.caption), replace(second, scene=first.scene, caption=first.caption)
+        passages[one], passages[other] = (
+            replace(first, scene=second.scene, caption=second.caption),
+            replace(second, scene=first.scene, caption=first.caption),
+        )
         return replace(document, passages=tuple(passages), defect=defect, places=(one, other))
     if defect == "duplicate":
         one = stream.below(count)

@@ -1,4 +1,5 @@
-"""Edits: one scene -> another, told twice. The simple telling names the change; the nuanced one makes you look first ("give it the colour of the house").
+"""Edits: one scene -> another, told twice. The simple telling names the change; the nuanced one makes you look first
+("give it the colour of the house").
 
 Both scenes pass every gate, and pixels can differ only inside the footprints of the things that differ.
 """
@@ -67,7 +68,12 @@ def changed(before: Scene, after: Scene) -> tuple[str, ...]:
 
 def changed_boxes(before: Scene, after: Scene) -> tuple[Box, ...]:
     """Boxes of those things in either scene, as fractions of the side; equal boxes once."""
-    found = [extent(thing, scene.style) for scene in (before, after) for thing in scene.things if thing.id in changed(before, after)]
+    found = [
+        extent(thing, scene.style)
+        for scene in (before, after)
+        for thing in scene.things
+        if thing.id in changed(before, after)
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -116,11 +122,20 @@ def _recolour(scene: Scene, stream: Stream) -> Edit | None:
         return None
     thing, model = pair
     _, rgb = draw_colour(stream, style_named(scene.style), model.colour, style_named(scene.style).ground)
-    one, other = refer(scene, thing), refer(scene, model, without=("colour",) if referring(scene, model, without=("colour",)) else ())
+    one, other = (
+        refer(scene, thing),
+        refer(scene, model, without=("colour",) if referring(scene, model, without=("colour",)) else ()),
+    )
     hinted = stream.chance(0.4)
     steps = _seen(scene, thing) if hinted else _seen(scene, thing, model)
-    reason = f"{sentence(COLOUR_HINTS[model.colour])} is {model.colour}" if hinted else f"{sentence(other)} is {model.colour}"
-    nuanced = f"Paint {one} in {COLOUR_HINTS[model.colour]}." if hinted else f"I would like {one} to match {other} in colour."
+    reason = (
+        f"{sentence(COLOUR_HINTS[model.colour])} is {model.colour}"
+        if hinted
+        else f"{sentence(other)} is {model.colour}"
+    )
+    nuanced = (
+        f"Paint {one} in {COLOUR_HINTS[model.colour]}." if hinted else f"I would like {one} to match {other} in colour."
+    )
     return Edit(
         kind="recolour",
         before=scene,
@@ -143,13 +158,21 @@ def _repattern(scene: Scene, stream: Stream) -> Edit | None:
         before=scene,
         after=with_thing(scene, replace(thing, pattern=model.pattern)),
         simple=f"Make {one} {model.pattern}.",
-        nuanced=f"Decorate {one} in the same way as {other}." if model.pattern != "plain" else f"Make {one} as undecorated as {other}.",
+        nuanced=f"Decorate {one} in the same way as {other}."
+        if model.pattern != "plain"
+        else f"Make {one} as undecorated as {other}.",
         steps=(
             *_seen(scene, thing, model),
-            Step(text=f"{sentence(other)} has {words[model.pattern]}, so {one} gets {words[model.pattern]} too.", ids=(thing.id,)),
+            Step(
+                text=f"{sentence(other)} has {words[model.pattern]}, so {one} gets {words[model.pattern]} too.",
+                ids=(thing.id,),
+            ),
         )
         if model.pattern != "plain"
-        else (*_seen(scene, thing, model), Step(text=f"{sentence(other)} has no pattern, so {one} loses its {words[thing.pattern]}.", ids=(thing.id,))),
+        else (
+            *_seen(scene, thing, model),
+            Step(text=f"{sentence(other)} has no pattern, so {one} loses its {words[thing.pattern]}.", ids=(thing.id,)),
+        ),
     )
 
 
@@ -168,7 +191,10 @@ def _resize(scene: Scene, stream: Stream) -> Edit | None:
         after=with_thing(scene, replace(thing, size=size, r=RADIUS[size], x=x, y=y)),
         simple=f"Make {one} {word}.",
         nuanced=f"{sentence(one)} should be about as big as {other}.",
-        steps=(*_seen(scene, thing, model), Step(text=f"{sentence(other)} is {word}, so {one} {way} to that size.", ids=(thing.id,))),
+        steps=(
+            *_seen(scene, thing, model),
+            Step(text=f"{sentence(other)} is {word}, so {one} {way} to that size.", ids=(thing.id,)),
+        ),
     )
 
 
@@ -187,7 +213,13 @@ def _remove(scene: Scene, stream: Stream) -> Edit | None:
         after=without_thing(scene, thing.id),
         simple=f"Remove {one}.",
         nuanced=f"Please clear away whatever is directly {relation} {other}.",
-        steps=(*_seen(scene, near), Step(text=f"Directly {relation} it there is {full(thing)}. It has to go; its place becomes background.", ids=(thing.id,))),
+        steps=(
+            *_seen(scene, near),
+            Step(
+                text=f"Directly {relation} it there is {full(thing)}. It has to go; its place becomes background.",
+                ids=(thing.id,),
+            ),
+        ),
     )
 
 
@@ -205,7 +237,10 @@ def _add(scene: Scene, stream: Stream) -> Edit | None:
         after=replace(scene, things=(*scene.things, copy)),
         simple=f"Add {full(model)} {spot(place)}.",
         nuanced=f"It looks empty {spot(place)}. Could {other} have a twin there?",
-        steps=(*_seen(scene, model), Step(text=f"It is {full(model)}; nothing lies {spot(place)} yet, so a second one fits there.")),
+        steps=(
+            *_seen(scene, model),
+            Step(text=f"It is {full(model)}; nothing lies {spot(place)} yet, so a second one fits there."),
+        ),
     )
 
 
@@ -226,7 +261,10 @@ def _move(scene: Scene, stream: Stream) -> Edit | None:
         after=with_thing(scene, replace(thing, place=place, x=x, y=y)),
         simple=f"Move {one} so that it is {spot(place)}.",
         nuanced=f"{sentence(one)} belongs directly {relation} {other}.",
-        steps=(*_seen(scene, thing, anchor), Step(text=f"Directly {relation} {other} means {spot(place)}, which is free.", ids=(thing.id,))),
+        steps=(
+            *_seen(scene, thing, anchor),
+            Step(text=f"Directly {relation} {other} means {spot(place)}, which is free.", ids=(thing.id,)),
+        ),
     )
 
 
@@ -242,7 +280,10 @@ def _swap(scene: Scene, stream: Stream) -> Edit | None:
         after=swapped(scene, thing, other),
         simple=f"Swap {one} and {two}.",
         nuanced=f"Put {one} where {two} is now, and the other way round.",
-        steps=(*_seen(scene, thing, other), Step(text=f"So {one} goes {where(other)} and {two} goes {where(thing)}.", ids=(thing.id, other.id))),
+        steps=(
+            *_seen(scene, thing, other),
+            Step(text=f"So {one} goes {where(other)} and {two} goes {where(thing)}.", ids=(thing.id, other.id)),
+        ),
     )
 
 
@@ -255,7 +296,9 @@ def _beside(place: str, anchor: str) -> str:
     """How a place lies to a neighbouring one, in words; "" if they do not share a side."""
     row, column = divmod(PLACES.index(place), 3)
     other_row, other_column = divmod(PLACES.index(anchor), 3)
-    step = {(0, -1): "left_of", (0, 1): "right_of", (-1, 0): "above", (1, 0): "below"}.get((row - other_row, column - other_column))
+    step = {(0, -1): "left_of", (0, 1): "right_of", (-1, 0): "above", (1, 0): "below"}.get(
+        (row - other_row, column - other_column)
+    )
     return RELATION_PHRASES[step] if step else ""
 
 

@@ -32,7 +32,11 @@ def flaws(scene: Scene) -> Iterator[str]:
     for thing in scene.things:
         yield from _thing_flaws(scene, thing)
     for one, other in combinations(scene.things, 2):
-        if one.id not in (other.inside,) and other.id != one.inside and not apart(extent(one, scene.style), extent(other, scene.style), GAP):
+        if (
+            one.id not in (other.inside,)
+            and other.id != one.inside
+            and not apart(extent(one, scene.style), extent(other, scene.style), GAP)
+        ):
             yield f"{one.id} and {other.id} touch or hide each other"
 
 
@@ -53,7 +57,13 @@ def _thing_flaws(scene: Scene, thing: Thing) -> Iterator[str]:
 
 
 def _inside_flaws(thing: Thing, holder: Thing, style: str) -> Iterator[str]:
-    if holder.inside or holder.shape not in CONTAINERS or holder.size != "large" or holder.pattern != "plain" or holder.place != thing.place:
+    if (
+        holder.inside
+        or holder.shape not in CONTAINERS
+        or holder.size != "large"
+        or holder.pattern != "plain"
+        or holder.place != thing.place
+    ):
         yield f"{holder.id} cannot hold {thing.id}"
     if thing.size != "small" or thing.colour == holder.colour:
         yield f"{thing.id} cannot lie inside {holder.id}"

@@ -1,4 +1,6 @@
-"""Own stroke letters, so that text in pictures depends on no font of any system. Capitals, digits and a few signs; small letters are drawn as capitals."""
+"""Own stroke letters, so that text in pictures depends on no font of any system. Capitals, digits and a few signs;
+small letters are drawn as capitals.
+"""
 
 from functools import cache
 

@@ -1,7 +1,7 @@
 """The scene graph: frozen records of what is in a picture and where.
 
-A `Thing` says twice where it is: `place` is what people say ("top left"), `x`, `y`, `r` is what is drawn. Everything a caption can tell (see `said`) is
-categorical, so that a caption can be read back to the same graph.
+A `Thing` says twice where it is: `place` is what people say ("top left"), `x`, `y`, `r` is what is drawn. Everything a
+caption can tell (see `said`) is categorical, so that a caption can be read back to the same graph.
 """
 
 from dataclasses import asdict, dataclass
@@ -67,7 +67,9 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A picture before it is drawn: things in drawing order (layers), background pattern, and the style that holds palette and line set."""
+    """A picture before it is drawn: things in drawing order (layers), background pattern, and the style that holds
+    palette and line set.
+    """
 
     things: tuple[Thing, ...]
     background: str
@@ -116,7 +118,14 @@ def select(scene: Scene, kind: Kind) -> tuple[Thing, ...]:
 
 def said(scene: Scene, thing: Thing) -> Said:
     holder = scene.thing(thing.inside) if thing.inside else None
-    return Said(thing.size, thing.pattern, thing.colour, thing.shape, thing.place, f"{holder.colour} {holder.shape}" if holder else "")
+    return Said(
+        thing.size,
+        thing.pattern,
+        thing.colour,
+        thing.shape,
+        thing.place,
+        f"{holder.colour} {holder.shape}" if holder else "",
+    )
 
 
 def related(one: Thing, relation: str, other: Thing, by: float = 0.06) -> bool:
@@ -138,7 +147,12 @@ def extent(thing: Thing, style: str) -> Box:
     """The box of everything drawn for a thing: its silhouette and half the outline around it."""
     width, height = half_extent(thing.shape)
     line = style_named(style).line_width
-    return (thing.x - width * thing.r - line, thing.y - height * thing.r - line, thing.x + width * thing.r + line, thing.y + height * thing.r + line)
+    return (
+        thing.x - width * thing.r - line,
+        thing.y - height * thing.r - line,
+        thing.x + width * thing.r + line,
+        thing.y + height * thing.r + line,
+    )
 
 
 def apart(one: Box, other: Box, gap: float) -> bool:

@@ -1,6 +1,8 @@
-"""Words for graphs: captions that can be read back exactly, noun phrases, and referring phrases that fit one thing only.
+"""Words for graphs: captions that can be read back exactly, noun phrases, and referring phrases that fit one thing
+only.
 
-In captions silence has a meaning, as in speech: no size word is medium, no pattern word is plain. In referring phrases silence means "any".
+In captions silence has a meaning, as in speech: no size word is medium, no pattern word is plain. In referring phrases
+silence means "any".
 """
 
 from collections.abc import Iterable, Sequence
@@ -89,7 +91,11 @@ def referring(scene: Scene, thing: Thing, *, without: Iterable[str] = ()) -> Kin
     """
     for way in _WAYS:
         names = tuple(name for name in way if name not in without)
-        if set(way) == set(names) and not (thing.pattern == "plain" and "pattern" in way) and len(select(scene, kind_of(thing, *names))) == 1:
+        if (
+            set(way) == set(names)
+            and not (thing.pattern == "plain" and "pattern" in way)
+            and len(select(scene, kind_of(thing, *names))) == 1
+        ):
             return kind_of(thing, *names)
     return None
 
@@ -136,8 +142,12 @@ def _group(things: list[Thing], held: Thing | None, stream: Stream) -> str:
 
 
 def _as_one_sentence(scene: Scene, stream: Stream) -> str:
-    items = [f"{_group(things, held, stream)} {stream.pick(PLACE_PHRASES[place])}" for place, things, held in groups(scene)]
-    lead = stream.pick(("{Style} picture on {ground} background, with", "{Style} drawing on {ground} background that shows"))
+    items = [
+        f"{_group(things, held, stream)} {stream.pick(PLACE_PHRASES[place])}" for place, things, held in groups(scene)
+    ]
+    lead = stream.pick(
+        ("{Style} picture on {ground} background, with", "{Style} drawing on {ground} background that shows")
+    )
     lead = lead.format(Style=sentence(with_article(scene.style)), ground=with_article(scene.background))
     return f"{lead} {listed(items)}."
 
@@ -146,10 +156,21 @@ def _place_by_place(scene: Scene, stream: Stream) -> str:
     style = stream.pick(_STYLE_PHRASES).format(style=scene.style)
     texts = []
     for place, things, held in groups(scene):
-        where, what, verb = stream.pick(PLACE_PHRASES[place]), _group(things, held, stream), "is" if len(things) == 1 else "are"
-        texts.append(stream.pick((f"{where} there {verb} {what}", f"{what} {verb} {where}" if held is None else f"{where} is {what}")))
+        where, what, verb = (
+            stream.pick(PLACE_PHRASES[place]),
+            _group(things, held, stream),
+            "is" if len(things) == 1 else "are",
+        )
+        texts.append(
+            stream.pick(
+                (f"{where} there {verb} {what}", f"{what} {verb} {where}" if held is None else f"{where} is {what}")
+            )
+        )
     end = stream.pick(
-        (f"The picture is {style} and has {with_article(scene.background)} background", f"All of it is {style}, on {with_article(scene.background)} background")
+        (
+            f"The picture is {style} and has {with_article(scene.background)} background",
+            f"All of it is {style}, on {with_article(scene.background)} background",
+        )
     )
     return " ".join(f"{sentence(text)}." for text in (*texts, end))
 
@@ -160,7 +181,9 @@ def _row_by_row(scene: Scene, stream: Stream) -> str:
     verb = stream.pick(("holds", "shows"))
     for row, name in enumerate(("top", "middle", "bottom")):
         items = [
-            f"{_group(things, held, stream)} {columns[PLACES.index(place) % 3]}" for place, things, held in groups(scene) if PLACES.index(place) // 3 == row
+            f"{_group(things, held, stream)} {columns[PLACES.index(place) % 3]}"
+            for place, things, held in groups(scene)
+            if PLACES.index(place) // 3 == row
         ]
         if items:
             texts.append(f"the {name} row {verb} {listed(items)}")

@@ -1,20 +1,38 @@
 """Questions as programs: a few operations run on the graph give the exact answer, and their trace is the rationale.
 
-A program is a tuple of operations, each a tuple of strings, so it goes into provenance as it is. `run` is the only place that knows what they mean.
+A program is a tuple of operations, each a tuple of strings, so it goes into provenance as it is. `run` is the only
+place that knows what they mean.
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from toolkit.generation.scene.graph import PLACES, Kind, Scene, Thing, related, select
-from toolkit.generation.scene.language import NUMBERS, PLACE_PHRASES, RELATION_PHRASES, kind_of, listed, noun, plural, sentence, the, with_article
+from toolkit.generation.scene.language import (
+    NUMBERS,
+    PLACE_PHRASES,
+    RELATION_PHRASES,
+    kind_of,
+    listed,
+    noun,
+    plural,
+    sentence,
+    the,
+    with_article,
+)
 
-# ("select", description) | ("count",) | ("exist",) | ("unique",) | ("query", attribute) | ("within",) | ("relation", relation, description)
-# | ("more", description) | ("larger", description) | ("extreme", "left_of" | "right_of" | "above" | "below")
+# ("select", description) | ("count",) | ("exist",) | ("unique",) | ("query", attribute) | ("within",)
+# | ("relation", relation, description) | ("more", description) | ("larger", description)
+# | ("extreme", "left_of" | "right_of" | "above" | "below")
 Operation: TypeAlias = tuple[str | Kind, ...]
 Program: TypeAlias = tuple[Operation, ...]
 
-_EXTREME_WORDS = {"left_of": "furthest to the left", "right_of": "furthest to the right", "above": "highest", "below": "lowest"}
+_EXTREME_WORDS = {
+    "left_of": "furthest to the left",
+    "right_of": "furthest to the right",
+    "above": "highest",
+    "below": "lowest",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +105,9 @@ def _only(scene: Scene, kind: Kind) -> Thing:
 def full(thing: Thing) -> str:
     """All that is worth saying: "a large striped red star"; as in captions, medium and plain go without saying."""
     ordinary = {"size": thing.size == "medium", "pattern": thing.pattern == "plain"}
-    return with_article(noun(kind_of(thing, *(name for name in ("size", "pattern", "colour", "shape") if not ordinary.get(name)))))
+    return with_article(
+        noun(kind_of(thing, *(name for name in ("size", "pattern", "colour", "shape") if not ordinary.get(name))))
+    )
 
 
 def where(thing: Thing) -> str:
@@ -100,28 +120,49 @@ def _sightings(things: tuple[Thing, ...]) -> tuple[Step, ...]:
     for place in (place for place in PLACES if any(thing.place == place for thing in things)):
         here = [thing for thing in things if thing.place == place]
         alike = len({(t.shape, t.colour) for t in here}) == 1 and len(here) > 1
-        texts = [f"{NUMBERS[len(here)]} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"] if alike else [full(thing) for thing in here]
+        texts = (
+            [f"{NUMBERS[len(here)]} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"]
+            if alike
+            else [full(thing) for thing in here]
+        )
         verb = "are" if alike else "is"
-        steps.append(Step(text=sentence(f"{PLACE_PHRASES[place][0]} there {verb} {listed(texts)}."), ids=tuple(thing.id for thing in here)))
+        steps.append(
+            Step(
+                text=sentence(f"{PLACE_PHRASES[place][0]} there {verb} {listed(texts)}."),
+                ids=tuple(thing.id for thing in here),
+            )
+        )
     return tuple(steps)
 
 
 def _count(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
     count, what = len(state.things), noun(state.kind, many=len(state.things) != 1)
     if not count:
-        return "0", (Step(text=f"I go through the picture from top to bottom and find no {what}.", ids=tuple(thing.id for thing in scene.things)),)
+        return "0", (
+            Step(
+                text=f"I go through the picture from top to bottom and find no {what}.",
+                ids=tuple(thing.id for thing in scene.things),
+            ),
+        )
     total = (
-        f"That makes {NUMBERS[count]} {what}." if len({t.place for t in state.things}) > 1 else f"There {'is no other one' if count == 1 else 'are no others'}."
+        f"That makes {NUMBERS[count]} {what}."
+        if len({t.place for t in state.things}) > 1
+        else f"There {'is no other one' if count == 1 else 'are no others'}."
     )
     return str(count), (*_sightings(state.things), Step(text=total, ids=tuple(thing.id for thing in state.things)))
 
 
 def _exist(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
     if state.things:
-        return "yes", (Step(text=f"I find {full(state.things[0])} {where(state.things[0])}.", ids=(state.things[0].id,)),)
+        return "yes", (
+            Step(text=f"I find {full(state.things[0])} {where(state.things[0])}.", ids=(state.things[0].id,)),
+        )
     near = [thing for thing in scene.things if state.kind.shape == thing.shape or state.kind.colour == thing.colour]
     seen = _sightings(tuple(near))
-    return "no", (*seen, Step(text=f"None of them is {with_article(noun(state.kind))}." if near else f"I find no {noun(state.kind)}."))
+    return "no", (
+        *seen,
+        Step(text=f"None of them is {with_article(noun(state.kind))}." if near else f"I find no {noun(state.kind)}."),
+    )
 
 
 def _query(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
@@ -131,7 +172,11 @@ def _query(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[st
         return where(thing), (Step(text=f"I find {the(state.kind)}. It lies {where(thing)}.", ids=(thing.id,)),)
     if len(select(scene, state.kind)) > 1:
         return value, (Step(text=f"It is {value}.", ids=(thing.id,)),)
-    text = f"Looking {where(thing)}, I see {full(thing)}." if attribute == "shape" else f"{sentence(the(state.kind))} is {where(thing)}. It is {value}."
+    text = (
+        f"Looking {where(thing)}, I see {full(thing)}."
+        if attribute == "shape"
+        else f"{sentence(the(state.kind))} is {where(thing)}. It is {value}."
+    )
     return value, (Step(text=text, ids=(thing.id,)),)
 
 
@@ -148,7 +193,10 @@ def _relation(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple
     relation, other, thing = str(arguments[0]), _only(scene, _kind(arguments[1])), state.things[0]
     holds = related(thing, relation, other)
     one, two = the(state.kind), the(_kind(arguments[1]))
-    steps = tuple(Step(text=f"{sentence(phrase)} is {where(found)}.", ids=(found.id,)) for phrase, found in ((one, thing), (two, other)))
+    steps = tuple(
+        Step(text=f"{sentence(phrase)} is {where(found)}.", ids=(found.id,))
+        for phrase, found in ((one, thing), (two, other))
+    )
     verdict = f"So {one} {'is' if holds else 'is not'} {RELATION_PHRASES[relation]} {two}."
     return "yes" if holds else "no", (*steps, Step(text=verdict, ids=(thing.id, other.id)))
 
@@ -160,18 +208,31 @@ def _more(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str
     for kind, found in ((state.kind, state.things), (other, rivals)):
         ordered = sorted(found, key=lambda thing: PLACES.index(thing.place))
         places = f", {listed(list(dict.fromkeys(where(thing) for thing in ordered)))}" if found else ""
-        steps.append(Step(text=f"I count {NUMBERS[len(found)]} {noun(kind, many=len(found) != 1)}{places}.", ids=tuple(thing.id for thing in found)))
+        steps.append(
+            Step(
+                text=f"I count {NUMBERS[len(found)]} {noun(kind, many=len(found) != 1)}{places}.",
+                ids=tuple(thing.id for thing in found),
+            )
+        )
     more = len(state.things) > len(rivals)
     relation = "more than" if more else "not more than"
-    return "yes" if more else "no", (*steps, Step(text=f"{sentence(NUMBERS[len(state.things)])} is {relation} {NUMBERS[len(rivals)]}."))
+    return "yes" if more else "no", (
+        *steps,
+        Step(text=f"{sentence(NUMBERS[len(state.things)])} is {relation} {NUMBERS[len(rivals)]}."),
+    )
 
 
 def _larger(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
     other, thing = _only(scene, _kind(arguments[0])), state.things[0]
     if thing.size == other.size:
-        raise ValueError(f"{the(state.kind)!r} and {the(_kind(arguments[0]))!r} are both {thing.size}; expected two sizes")
+        raise ValueError(
+            f"{the(state.kind)!r} and {the(_kind(arguments[0]))!r} are both {thing.size}; expected two sizes"
+        )
     pairs = ((state.kind, thing), (_kind(arguments[0]), other))
-    steps = tuple(Step(text=f"{sentence(the(kind))}, {where(found)}, is {_sized(found)}.", ids=(found.id,)) for kind, found in pairs)
+    steps = tuple(
+        Step(text=f"{sentence(the(kind))}, {where(found)}, is {_sized(found)}.", ids=(found.id,))
+        for kind, found in pairs
+    )
     winner = max(pairs, key=lambda pair: pair[1].r)
     return the(winner[0]), steps
 
@@ -185,9 +246,13 @@ def _extreme(relation: str, state: _State) -> _State:
     sign = -1 if relation in ("right_of", "below") else sign
     ordered = sorted(state.things, key=lambda thing: sign * float(getattr(thing, axis)))
     if len(ordered) < 2 or not related(ordered[0], relation, ordered[1]):
-        raise ValueError(f"no {plural(state.kind.shape or 'thing')} is clearly {_EXTREME_WORDS[relation]} among {len(ordered)}")
+        raise ValueError(
+            f"no {plural(state.kind.shape or 'thing')} is clearly {_EXTREME_WORDS[relation]} among {len(ordered)}"
+        )
     text = f"The one {where(ordered[0])} is {_EXTREME_WORDS[relation]}."
-    return _State((ordered[0],), state.kind, "", (*state.steps, *_sightings(state.things), Step(text=text, ids=(ordered[0].id,))))
+    return _State(
+        (ordered[0],), state.kind, "", (*state.steps, *_sightings(state.things), Step(text=text, ids=(ordered[0].id,)))
+    )
 
 
 def written(program: Program) -> list[list[object]]:

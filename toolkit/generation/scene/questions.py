@@ -1,6 +1,7 @@
 """Balanced questions: what is asked is drawn first, then the answer it shall have, then a scene that makes it true.
 
-So the words of a question tell nothing about its answer, and every answer of a kind is as frequent as the others. `KINDS` holds one entry per kind.
+So the words of a question tell nothing about its answer, and every answer of a kind is as frequent as the others.
+`KINDS` holds one entry per kind.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,12 @@ from toolkit.generation.scene.shapes import CONTAINERS, SHAPES
 from toolkit.generation.scene.streams import Stream
 from toolkit.generation.scene.styles import STYLES
 
-FURTHEST = {"left_of": "furthest to the left", "right_of": "furthest to the right", "above": "nearest to the top", "below": "nearest to the bottom"}
+FURTHEST = {
+    "left_of": "furthest to the left",
+    "right_of": "furthest to the right",
+    "above": "nearest to the top",
+    "below": "nearest to the bottom",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,9 @@ def ask(stream: Stream, kind: str) -> tuple[Scene, Question, Outcome]:
             continue
         if outcome.answer == question.choices[question.target]:
             return scene, question, outcome
-    raise RuntimeError(f"no scene in {TRIES} tries makes {question.choices[question.target]!r} the answer to {question.text!r}")
+    raise RuntimeError(
+        f"no scene in {TRIES} tries makes {question.choices[question.target]!r} the answer to {question.text!r}"
+    )
 
 
 def _question(kind: str, text: str, program: Program, choices: tuple[str, ...], target: int, wish: Wish) -> Question:
@@ -70,9 +78,13 @@ def _two_colours(stream: Stream) -> list[str]:
 
 
 def _count(stream: Stream) -> Question:
-    kind = stream.pick((Kind(shape=stream.pick(SHAPES)), Kind(colour=stream.pick(COLOURS)), Kind(pattern=stream.pick(PATTERNS[1:]))))
+    kind = stream.pick(
+        (Kind(shape=stream.pick(SHAPES)), Kind(colour=stream.pick(COLOURS)), Kind(pattern=stream.pick(PATTERNS[1:])))
+    )
     target = stream.below(5)
-    text = stream.pick(("How many {} are there?", "How many {} does the picture show?", "Count the {}.")).format(noun(kind, many=True))
+    text = stream.pick(("How many {} are there?", "How many {} does the picture show?", "Count the {}.")).format(
+        noun(kind, many=True)
+    )
     wish = Wish(fixed=(Fixed(kind),) * target, avoid=(kind,), num_places=5 + stream.below(2))
     return _question("count", text, (("select", kind), ("count",)), tuple(map(str, range(5))), target, wish)
 
@@ -82,7 +94,9 @@ def _exist(stream: Stream) -> Question:
     kind, target = Kind(colour=colour, shape=shape), stream.below(2)
     near = (Fixed(Kind(colour=colour, shape=other_shape)), Fixed(Kind(colour=other_colour, shape=shape)))
     wish = Wish(fixed=near + (Fixed(kind),) * (1 - target), avoid=(kind,), num_places=4 + stream.below(3))
-    text = stream.pick(("Is there a{} in the picture?", "Does the picture show a{}?")).format(f"{'n' if colour == 'orange' else ''} {noun(kind)}")
+    text = stream.pick(("Is there a{} in the picture?", "Does the picture show a{}?")).format(
+        f"{'n' if colour == 'orange' else ''} {noun(kind)}"
+    )
     return _question("exist", text, (("select", kind), ("exist",)), ("yes", "no"), target, wish)
 
 
@@ -97,7 +111,9 @@ def _shape(stream: Stream) -> Question:
     place, target = stream.pick(PLACES), stream.below(len(SHAPES))
     text = stream.pick(("What is {}?", "What do you see {}?")).format(f"{spot(place)} of the picture")
     wish = Wish(fixed=(Fixed(Kind(shape=SHAPES[target], place=place)),))
-    return _question("shape", text, (("select", Kind(place=place)), ("unique",), ("query", "shape")), SHAPES, target, wish)
+    return _question(
+        "shape", text, (("select", Kind(place=place)), ("unique",), ("query", "shape")), SHAPES, target, wish
+    )
 
 
 def _place(stream: Stream) -> Question:
@@ -123,7 +139,10 @@ def _relation(stream: Stream) -> Question:
     first, second = stream.pick(pairs)
     if (relation in ("right_of", "below")) != (target == 1):
         first, second = second, first
-    placed = (Fixed(Kind(colour=one.colour, shape=one.shape, place=first)), Fixed(Kind(colour=other.colour, shape=other.shape, place=second)))
+    placed = (
+        Fixed(Kind(colour=one.colour, shape=one.shape, place=first)),
+        Fixed(Kind(colour=other.colour, shape=other.shape, place=second)),
+    )
     text = f"Is {the(one)} {RELATION_PHRASES[relation]} {the(other)}?"
     program: Program = (("select", one), ("unique",), ("relation", relation, other))
     return _question("relation", text, program, ("yes", "no"), target, Wish(fixed=placed, avoid=(one, other)))
@@ -132,10 +151,19 @@ def _relation(stream: Stream) -> Question:
 def _more(stream: Stream) -> Question:
     shapes, target = stream.sample(SHAPES, 2), stream.below(2)
     one, other = Kind(shape=shapes[0]), Kind(shape=shapes[1])
-    counts = stream.pick(((2, 1), (3, 1), (3, 2), (2, 0), (1, 0)) if target == 0 else ((1, 2), (1, 3), (2, 3), (2, 2), (0, 1), (1, 1)))
+    counts = stream.pick(
+        ((2, 1), (3, 1), (3, 2), (2, 0), (1, 0)) if target == 0 else ((1, 2), (1, 3), (2, 3), (2, 2), (0, 1), (1, 1))
+    )
     fixed = (Fixed(one),) * counts[0] + (Fixed(other),) * counts[1]
     text = f"Are there more {noun(one, many=True)} than {noun(other, many=True)}?"
-    return _question("more", text, (("select", one), ("more", other)), ("yes", "no"), target, Wish(fixed=fixed, avoid=(one, other), num_places=6))
+    return _question(
+        "more",
+        text,
+        (("select", one), ("more", other)),
+        ("yes", "no"),
+        target,
+        Wish(fixed=fixed, avoid=(one, other), num_places=6),
+    )
 
 
 def _larger(stream: Stream) -> Question:
@@ -143,23 +171,39 @@ def _larger(stream: Stream) -> Question:
     low, high = sorted(stream.sample(range(3), 2))
     sizes = (SIZES[high], SIZES[low]) if target == 0 else (SIZES[low], SIZES[high])
     kinds = [Kind(colour=colour, shape=shape) for colour, shape in zip(colours, shapes, strict=True)]
-    fixed = tuple(Fixed(Kind(colour=kind.colour, shape=kind.shape, size=size)) for kind, size in zip(kinds, sizes, strict=True))
-    text = stream.pick(("Which is larger, {} or {}?", "Which one is bigger: {} or {}?")).format(the(kinds[0]), the(kinds[1]))
+    fixed = tuple(
+        Fixed(Kind(colour=kind.colour, shape=kind.shape, size=size)) for kind, size in zip(kinds, sizes, strict=True)
+    )
+    text = stream.pick(("Which is larger, {} or {}?", "Which one is bigger: {} or {}?")).format(
+        the(kinds[0]), the(kinds[1])
+    )
     program: Program = (("select", kinds[0]), ("unique",), ("larger", kinds[1]))
-    return _question("larger", text, program, (the(kinds[0]), the(kinds[1])), target, Wish(fixed=fixed, avoid=tuple(kinds)))
+    return _question(
+        "larger", text, program, (the(kinds[0]), the(kinds[1])), target, Wish(fixed=fixed, avoid=tuple(kinds))
+    )
 
 
 def _extreme(stream: Stream) -> Question:
-    shape, relation, target, number = stream.pick(SHAPES), stream.pick(RELATIONS), stream.below(len(COLOURS)), 2 + stream.below(2)
+    shape, relation, target, number = (
+        stream.pick(SHAPES),
+        stream.pick(RELATIONS),
+        stream.below(len(COLOURS)),
+        2 + stream.below(2),
+    )
     axis, last = (0 if relation in ("left_of", "right_of") else 1), relation in ("right_of", "below")
     lines = sorted(stream.sample(range(3), number), reverse=last)  # columns or rows, the winner's first
     places = [PLACES[line + 3 * stream.below(3)] if axis == 0 else PLACES[3 * line + stream.below(3)] for line in lines]
     style = stream.pick([name for name, style in STYLES.items() if COLOURS[target] in style.fills])
     others = stream.sample([colour for colour in STYLES[style].fills if colour != COLOURS[target]], number - 1)
-    fixed = tuple(Fixed(Kind(shape=shape, colour=colour, place=place)) for colour, place in zip([COLOURS[target], *others], places, strict=True))
+    fixed = tuple(
+        Fixed(Kind(shape=shape, colour=colour, place=place))
+        for colour, place in zip([COLOURS[target], *others], places, strict=True)
+    )
     text = f"What colour is the {shape} {FURTHEST[relation]}?"
     program: Program = (("select", Kind(shape=shape)), ("extreme", relation), ("query", "colour"))
-    return _question("extreme", text, program, COLOURS, target, Wish(fixed=fixed, avoid=(Kind(shape=shape),), style=style))
+    return _question(
+        "extreme", text, program, COLOURS, target, Wish(fixed=fixed, avoid=(Kind(shape=shape),), style=style)
+    )
 
 
 KINDS: dict[str, Callable[[Stream], Question]] = {

@@ -1,7 +1,7 @@
 """Own rasteriser: polygons -> coverage -> pixels, in integers, so that pixels are equal wherever numpy runs.
 
-Corners are rounded to 1/64 pixel; each pixel row is cut by four scan lines; along a scan line coverage is exact to 1/16 pixel. So an edge has 64 levels.
-Fonts, strokes and shapes all come down to `paint`.
+Corners are rounded to 1/64 pixel; each pixel row is cut by four scan lines; along a scan line coverage is exact to 1/16
+pixel. So an edge has 64 levels. Fonts, strokes and shapes all come down to `paint`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,7 +50,10 @@ def stroke(points: Points | Sequence[tuple[float, float]], width: float, *, clos
     along = ends - starts
     length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
     side = np.stack([-along[:, 1], along[:, 0]], axis=1) / length * (width / 2)
-    return [np.stack([starts + side, ends + side, ends - side, starts - side], axis=1), corners[:, None] + _DISC[None] * (width / 2)]
+    return [
+        np.stack([starts + side, ends + side, ends - side, starts - side], axis=1),
+        corners[:, None] + _DISC[None] * (width / 2),
+    ]
 
 
 def coverage(shapes: Iterable[Polygons], width: int, height: int) -> Coverage:
@@ -68,7 +71,10 @@ def coverage(shapes: Iterable[Polygons], width: int, height: int) -> Coverage:
     sign = np.where(y1 > y0, -1, 1)[edge]
     cell = (line // _LINES) * (width + 2) + x // 16
     size = height * (width + 2)
-    part = np.bincount(cell, weights=sign * (16 - x % 16), minlength=size) + np.bincount(cell + 1, weights=sign * (x % 16), minlength=size + 1)[:size]
+    part = (
+        np.bincount(cell, weights=sign * (16 - x % 16), minlength=size)
+        + np.bincount(cell + 1, weights=sign * (x % 16), minlength=size + 1)[:size]
+    )
     sums = np.cumsum(part.reshape(height, width + 2), axis=1)[:, :width]
     return np.clip(np.rint(sums).astype(np.int64), 0, FULL)
 
@@ -82,7 +88,9 @@ def _edges(shapes: Polygons) -> npt.NDArray[np.int64]:
     return np.concatenate([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 4)
 
 
-def _lines_crossed(top: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64], height: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _lines_crossed(
+    top: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64], height: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """First scan line at or below `top`, and first at or below `bottom`, cut to the picture."""
     step = _UNIT // _LINES
     limit = height * _LINES

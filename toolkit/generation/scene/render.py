@@ -1,4 +1,6 @@
-"""Scenes -> pixels -> PNG. Pixels are the truth: `digest` hashes them, because encoded bytes may change with Pillow's zlib."""
+"""Scenes -> pixels -> PNG. Pixels are the truth: `digest` hashes them, because encoded bytes may change with Pillow's
+zlib.
+"""
 
 import hashlib
 import io
@@ -51,13 +53,20 @@ def _marks(pattern: str, x: float, y: float, radius: float) -> list[Polygons]:
         return [
             np.array(
                 [
-                    [(x + d - h - radius, y - radius), (x + d + h - radius, y - radius), (x + d + h + radius, y + radius), (x + d - h + radius, y + radius)]
+                    [
+                        (x + d - h - radius, y - radius),
+                        (x + d + h - radius, y - radius),
+                        (x + d + h + radius, y + radius),
+                        (x + d - h + radius, y + radius),
+                    ]
                     for d, h in lines
                 ]
             )
         ]
     pitch = 0.42 * radius
-    centres = [(x + (k + 0.5 * (row % 2)) * pitch, y + row * 0.87 * pitch) for row in range(-3, 4) for k in range(-3, 4)]
+    centres = [
+        (x + (k + 0.5 * (row % 2)) * pitch, y + row * 0.87 * pitch) for row in range(-3, 4) for k in range(-3, 4)
+    ]
     return [np.concatenate([disc(cx, cy, 0.27 * pitch, 16) for cx, cy in centres])]
 
 
@@ -91,7 +100,9 @@ def footprint(thing: Thing, style: str, side: int = SIDE) -> tuple[int, int, int
 
 
 def crop_box(thing: Thing, style: str, pad: float = 0.02, least: float = 0.2) -> Box:
-    """A box around a thing for a close-up, at least `least` wide and high, inside the picture, on whole pixels of a 512 grid."""
+    """A box around a thing for a close-up, at least `least` wide and high, inside the picture, on whole pixels of a 512
+    grid.
+    """
     x0, y0, x1, y1 = extent(thing, style)
     half_x, half_y = max(x1 - x0 + 2 * pad, least) / 2, max(y1 - y0 + 2 * pad, least) / 2
     x, y = (min(max((low + high) / 2, half), 1 - half) for low, high, half in ((x0, x1, half_x), (y0, y1, half_y)))

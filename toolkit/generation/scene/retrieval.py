@@ -1,6 +1,8 @@
-"""Pools of pictures with true style and keyword labels: retrieval by style and word can be scored here instead of trusted.
+"""Pools of pictures with true style and keyword labels: retrieval by style and word can be scored here instead of
+trusted.
 
-A query is a picture in some style. Of its candidates one shares the style and shows the keyword; the others miss one of the two, or both.
+A query is a picture in some style. Of its candidates one shares the style and shows the keyword; the others miss one of
+the two, or both.
 """
 
 from dataclasses import dataclass
@@ -50,9 +52,20 @@ def sample_retrieval(stream: Stream) -> Retrieval:
     style, keyword, comparison = stream.pick(tuple(STYLES)), stream.pick(SHAPES), stream.pick(COMPARISONS)
     query = _query(stream.child("query"), style, keyword)
     others = [name for name in STYLES if name != style]
-    wanted = [(style, True), (style, False), (style, False), (stream.pick(others), True), (stream.pick(others), True), (stream.pick(others), False)]
+    wanted = [
+        (style, True),
+        (style, False),
+        (style, False),
+        (stream.pick(others), True),
+        (stream.pick(others), True),
+        (stream.pick(others), False),
+    ]
     pool = [
-        Candidate(scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison), has_style=name == style, has_keyword=shown)
+        Candidate(
+            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison),
+            has_style=name == style,
+            has_keyword=shown,
+        )
         for number, (name, shown) in enumerate(wanted)
     ]
     return Retrieval(query=query, keyword=keyword, pool=tuple(stream.shuffled(pool)), comparison=comparison)
@@ -60,7 +73,16 @@ def sample_retrieval(stream: Stream) -> Retrieval:
 
 def _scene(stream: Stream, style: str, keyword: str, *, shown: bool) -> Scene:
     kind = Kind(shape=keyword)
-    return sample_scene(stream, Wish(fixed=(Fixed(kind),) if shown else (), avoid=(kind,), style=style, num_places=3 + stream.below(3), insets=False))
+    return sample_scene(
+        stream,
+        Wish(
+            fixed=(Fixed(kind),) if shown else (),
+            avoid=(kind,),
+            style=style,
+            num_places=3 + stream.below(3),
+            insets=False,
+        ),
+    )
 
 
 def _query(stream: Stream, style: str, keyword: str) -> Scene:

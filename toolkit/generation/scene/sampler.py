@@ -1,11 +1,24 @@
-"""Streams -> scenes. What a question or an edit needs is given as `Fixed` things; the rest is drawn around them and must not fit `avoid`."""
+"""Streams -> scenes. What a question or an edit needs is given as `Fixed` things; the rest is drawn around them and
+must not fit `avoid`.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from toolkit.generation.scene.colours import Rgb
 from toolkit.generation.scene.gates import EDGE, GAP, OFF_CENTRE, SIZE_JITTER, clear_colour, flaws, may_have
-from toolkit.generation.scene.graph import BACKGROUNDS, PATTERNS, PITCH, PLACES, RADIUS, SIZES, Kind, Scene, Thing, centre_of
+from toolkit.generation.scene.graph import (
+    BACKGROUNDS,
+    PATTERNS,
+    PITCH,
+    PLACES,
+    RADIUS,
+    SIZES,
+    Kind,
+    Scene,
+    Thing,
+    centre_of,
+)
 from toolkit.generation.scene.shapes import CONTAINERS, SHAPES, half_extent
 from toolkit.generation.scene.streams import Stream
 from toolkit.generation.scene.styles import Style, style_named, styles_with
@@ -75,7 +88,9 @@ def _draw(stream: Stream, wish: Wish) -> Scene | None:
 
 
 def _extra(stream: Stream, style: Style, wish: Wish, place: str, *, first: int) -> list[Thing]:
-    """Something unasked for: one thing, a thing inside another, or a cluster; empty if all that was drawn had to be avoided."""
+    """Something unasked for: one thing, a thing inside another, or a cluster; empty if all that was drawn had to be
+    avoided.
+    """
     for _ in range(20):
         dice = stream.below(10)
         if dice < 2 and wish.clusters:
@@ -101,7 +116,9 @@ def _one(stream: Stream, style: Style, kind: Kind, place: str, *, holds: Kind | 
     colour, rgb = draw_colour(stream, style, kind.colour, style.ground)
     r = radius(stream, size)
     x, y = _position(stream, style, place, shape, r)
-    thing = Thing(id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb)
+    thing = Thing(
+        id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb
+    )
     return [thing] if holds is None else [thing, _inset(stream, style, thing, holds)]
 
 

@@ -1,8 +1,10 @@
-"""Seed and index -> one finished row, for each of the seven generation tasks. Pure: equal arguments give equal rows, pixels included.
+"""Seed and index -> one finished row, for each of the seven generation tasks. Pure: equal arguments give equal rows,
+pixels included.
 
     sample("image_editing", seed=0, index=7) -> Row
 
-Rows say `origin="procedural"`. Their provenance holds recipe, seed, index, what was asked of the engine and the digest of every picture.
+Rows say `origin="procedural"`. Their provenance holds recipe, seed, index, what was asked of the engine and the digest
+of every picture.
 """
 
 import json
@@ -26,7 +28,11 @@ from toolkit.tasks import TASKS
 
 ENGINE = 1  # raise it when rows change for the same seed and index
 SOURCE, LICENSE = "UnifiedVisual scene engine", "Apache-2.0"
-_THIRDS: tuple[Box, ...] = ((0, 0, 1, 0.34375), (0, 0.328125, 1, 0.671875), (0, 0.65625, 1, 1))  # whole pixels of 512, with a little overlap
+_THIRDS: tuple[Box, ...] = (
+    (0, 0, 1, 0.34375),
+    (0, 0.328125, 1, 0.671875),
+    (0, 0.65625, 1, 1),
+)  # whole pixels of 512, with a little overlap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,14 @@ def _row(task: str, seed: int, index: int, draft: Draft) -> Row:
     messages = (_message("user", draft.user), _message("assistant", draft.assistant))
     pictures = [part for part in (*draft.user, *draft.assistant) if isinstance(part, Picture)]
     digests = [digest(picture.pixels) for picture in pictures]
-    provenance = {"recipe": f"scene/{task}", "engine": ENGINE, "seed": seed, "index": index, **draft.facts, "pixels_sha256": digests}
+    provenance = {
+        "recipe": f"scene/{task}",
+        "engine": ENGINE,
+        "seed": seed,
+        "index": index,
+        **draft.facts,
+        "pixels_sha256": digests,
+    }
     return Row(
         id=id,
         task=task,
@@ -77,7 +90,9 @@ def _row(task: str, seed: int, index: int, draft: Draft) -> Row:
         license=LICENSE,
         origin="procedural",
         messages=messages,
-        images=tuple(EncodedImage(encode(picture.pixels), f"{id}-{number}.png") for number, picture in enumerate(pictures)),
+        images=tuple(
+            EncodedImage(encode(picture.pixels), f"{id}-{number}.png") for number, picture in enumerate(pictures)
+        ),
         image_roles=tuple(picture.role for picture in pictures),
         image_captions=tuple(picture.caption for picture in pictures),
         instruction=draft.instruction or text_of(messages, "user"),
@@ -118,7 +133,10 @@ def _generation(stream: Stream, index: int) -> Draft:
 
 def _editing(stream: Stream, index: int) -> Draft:
     edit = sample_edit(stream, tuple(EDITS)[index % len(EDITS)])
-    before, after = (_scene_picture(scene, role, stream.child(role)) for scene, role in ((edit.before, "input"), (edit.after, "output")))
+    before, after = (
+        _scene_picture(scene, role, stream.child(role))
+        for scene, role in ((edit.before, "input"), (edit.after, "output"))
+    )
     rationale, answer = f"{_texts(edit.steps)} Everything else stays as it is.", edit.simple
     boxes = changed_boxes(edit.before, edit.after)
     return Draft(
@@ -128,31 +146,53 @@ def _editing(stream: Stream, index: int) -> Draft:
         rationale=rationale,
         answer=answer,
         regions=tuple(Region(image, _inside(box), "changed") for image in (0, 1) for box in boxes),
-        facts={"edit": edit.kind, "simple": edit.simple, "before": edit.before.to_dict(), "after": edit.after.to_dict()},
+        facts={
+            "edit": edit.kind,
+            "simple": edit.simple,
+            "before": edit.before.to_dict(),
+            "after": edit.after.to_dict(),
+        },
     )
 
 
 def _correction(stream: Stream, index: int) -> Draft:
     defect = sample_defect(stream, tuple(DEFECTS)[index % len(DEFECTS)])
-    wrong, right = (_scene_picture(scene, role, stream.child(role)) for scene, role in ((defect.wrong, "input"), (defect.right, "output")))
+    wrong, right = (
+        _scene_picture(scene, role, stream.child(role))
+        for scene, role in ((defect.wrong, "input"), (defect.right, "output"))
+    )
     ask = stream.pick(
         (
             "This picture was meant to show the following: {} Something is off. Please find it and mend it.",
             "The order said: {} Compare the picture with it and correct it.",
         )
     )
-    instruction, rationale = ask.format(right.caption), f"I compare the picture with the text, place by place. {defect.finding} {defect.remedy}"
+    instruction, rationale = (
+        ask.format(right.caption),
+        f"I compare the picture with the text, place by place. {defect.finding} {defect.remedy}",
+    )
     things = [defect.wrong.thing(id) for id in defect.ids]
     closing = _closeup(_joint([crop_box(thing, defect.wrong.style) for thing in things]), wrong, _named(things))
     answer = "Now picture and text agree."
     return Draft(
         user=(wrong, instruction),
-        assistant=("I compare the picture with the text, place by place.", closing, f"{defect.finding} {defect.remedy}", right, answer),
+        assistant=(
+            "I compare the picture with the text, place by place.",
+            closing,
+            f"{defect.finding} {defect.remedy}",
+            right,
+            answer,
+        ),
         instruction=instruction,
         rationale=rationale,
         answer=answer,
         regions=tuple(_region(0, thing, defect.wrong) for thing in things),
-        facts={"defect": defect.kind, "finding": defect.finding, "right": defect.right.to_dict(), "wrong": defect.wrong.to_dict()},
+        facts={
+            "defect": defect.kind,
+            "finding": defect.finding,
+            "right": defect.right.to_dict(),
+            "wrong": defect.wrong.to_dict(),
+        },
     )
 
 
@@ -168,7 +208,12 @@ def _original(stream: Stream, index: int) -> Draft:
         rationale=_texts(outcome.steps),
         answer=outcome.answer,
         regions=tuple(_region(0, thing, scene) for thing in cited),
-        facts={"question": kind, "program": written(question.program), "choices": list(question.choices), "scene": scene.to_dict()},
+        facts={
+            "question": kind,
+            "program": written(question.program),
+            "choices": list(question.choices),
+            "scene": scene.to_dict(),
+        },
     )
 
 
@@ -187,11 +232,20 @@ def _illustrated(steps: tuple[Step, ...], scene: Scene, picture: Picture) -> tup
         fresh = [scene.thing(id) for id in step.ids if id not in shown]
         shown.update(step.ids)
         if len(fresh) == len(scene.things) and len(fresh) > 2:
-            parts += [_closeup(box, picture, f"the {name} third of the picture") for box, name in zip(_THIRDS, ("upper", "middle", "lower"), strict=True)]
+            parts += [
+                _closeup(box, picture, f"the {name} third of the picture")
+                for box, name in zip(_THIRDS, ("upper", "middle", "lower"), strict=True)
+            ]
         else:
             for place in dict.fromkeys(thing.place for thing in fresh):
                 here = [thing for thing in fresh if thing.place == place]
-                parts.append(_closeup(_joint([crop_box(thing, scene.style) for thing in here]), picture, f"{_named(here)} {where(here[0])}"))
+                parts.append(
+                    _closeup(
+                        _joint([crop_box(thing, scene.style) for thing in here]),
+                        picture,
+                        f"{_named(here)} {where(here[0])}",
+                    )
+                )
     return tuple(parts)
 
 
@@ -211,11 +265,23 @@ def _joint(boxes: list[Box]) -> Box:
 
 def _retrieved(stream: Stream, index: int) -> Draft:
     found = sample_retrieval(stream)
-    mine, other = (_scene_picture(scene, role, stream.child(role)) for scene, role in ((found.query, "input"), (found.match, "intermediate")))
+    mine, other = (
+        _scene_picture(scene, role, stream.child(role))
+        for scene, role in ((found.query, "input"), (found.match, "intermediate"))
+    )
     keyword = with_article(found.keyword)
-    question = f"Find a picture in the same style as mine that shows {keyword}. Does it show more things than mine, fewer, or the same number?"
-    look = f"Your picture is drawn in the {found.query.style} style and shows {counted(found.query)}. I look for {keyword} in that style and find this one."
-    count = f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: {_inventory(found.query)}."
+    question = (
+        f"Find a picture in the same style as mine that shows {keyword}. Does it show more things than "
+        "mine, fewer, or the same number?"
+    )
+    look = (
+        f"Your picture is drawn in the {found.query.style} style and shows {counted(found.query)}. I look for "
+        f"{keyword} in that style and find this one."
+    )
+    count = (
+        f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: "
+        f"{_inventory(found.query)}."
+    )
     return Draft(
         user=(mine, question),
         assistant=(look, other, count, _verdict(found.comparison)),
@@ -226,13 +292,19 @@ def _retrieved(stream: Stream, index: int) -> Draft:
             "style": found.query.style,
             "keyword": found.keyword,
             "query": found.query.to_dict(),
-            "pool": [{"scene": c.scene.to_dict(), "has_style": c.has_style, "has_keyword": c.has_keyword} for c in found.pool],
+            "pool": [
+                {"scene": c.scene.to_dict(), "has_style": c.has_style, "has_keyword": c.has_keyword} for c in found.pool
+            ],
         },
     )
 
 
 def _verdict(comparison: str) -> str:
-    return "So both show the same number of things." if comparison == "the same number" else f"So it shows {comparison} things than yours."
+    return (
+        "So both show the same number of things."
+        if comparison == "the same number"
+        else f"So it shows {comparison} things than yours."
+    )
 
 
 def _inventory(scene: Scene) -> str:
@@ -269,7 +341,10 @@ def _document(stream: Stream, index: int) -> Draft:
         instruction=document.question,
         rationale="",
         answer="\n".join(passage.text for passage in document.passages),
-        facts={"document": document.kind, "scenes": [passage.scene.to_dict() for passage in document.passages if passage.scene]},
+        facts={
+            "document": document.kind,
+            "scenes": [passage.scene.to_dict() for passage in document.passages if passage.scene],
+        },
     )
 
 

@@ -1,4 +1,6 @@
-"""Silhouettes: closed outlines in a box whose longer side runs from -1 to 1, y down, and the few inner lines that make a house a house."""
+"""Silhouettes: closed outlines in a box whose longer side runs from -1 to 1, y down, and the few inner lines that make
+a house a house.
+"""
 
 import math
 from functools import cache
@@ -15,7 +17,9 @@ Path: TypeAlias = tuple[tuple[float, float], ...]
 _TURN = 2 * math.pi
 
 
-def _ring(count: int, radius: float = 1.0, *, start: float = -0.25, x: float = 0.0, y: float = 0.0, squash: float = 1.0) -> list[tuple[float, float]]:
+def _ring(
+    count: int, radius: float = 1.0, *, start: float = -0.25, x: float = 0.0, y: float = 0.0, squash: float = 1.0
+) -> list[tuple[float, float]]:
     angles = [_TURN * (start + k / count) for k in range(count)]
     return [(x + radius * math.cos(a), y + radius * squash * math.sin(a)) for a in angles]
 
@@ -33,12 +37,20 @@ def _star() -> list[tuple[float, float]]:
 
 def _heart() -> list[tuple[float, float]]:
     angles = [_TURN * k / 56 for k in range(56)]
-    return [(16 * math.sin(a) ** 3 / 16, -(13 * math.cos(a) - 5 * math.cos(2 * a) - 2 * math.cos(3 * a) - math.cos(4 * a)) / 16) for a in angles]
+    return [
+        (
+            16 * math.sin(a) ** 3 / 16,
+            -(13 * math.cos(a) - 5 * math.cos(2 * a) - 2 * math.cos(3 * a) - math.cos(4 * a)) / 16,
+        )
+        for a in angles
+    ]
 
 
 def _flower() -> list[tuple[float, float]]:
     angles = [_TURN * k / 80 for k in range(80)]
-    return [((0.78 + 0.22 * math.cos(6 * a)) * math.sin(a), -(0.78 + 0.22 * math.cos(6 * a)) * math.cos(a)) for a in angles]
+    return [
+        ((0.78 + 0.22 * math.cos(6 * a)) * math.sin(a), -(0.78 + 0.22 * math.cos(6 * a)) * math.cos(a)) for a in angles
+    ]
 
 
 def _fish() -> list[tuple[float, float]]:
@@ -57,7 +69,18 @@ def _mushroom() -> list[tuple[float, float]]:
 
 
 def _boat() -> list[tuple[float, float]]:
-    return [(0.0, -1.0), (0.66, 0.28), (0.06, 0.28), (0.06, 0.44), (1.0, 0.44), (0.68, 0.94), (-0.68, 0.94), (-1.0, 0.44), (-0.06, 0.44), (-0.06, -1.0)]
+    return [
+        (0.0, -1.0),
+        (0.66, 0.28),
+        (0.06, 0.28),
+        (0.06, 0.44),
+        (1.0, 0.44),
+        (0.68, 0.94),
+        (-0.68, 0.94),
+        (-1.0, 0.44),
+        (-0.06, 0.44),
+        (-0.06, -1.0),
+    ]
 
 
 def _tree() -> list[tuple[float, float]]:
@@ -104,7 +127,9 @@ _DETAILS: dict[str, tuple[Path, ...]] = {
     "flower": ((*_ring(14, 0.26), _ring(14, 0.26)[0]),),
     "crown": (((-0.83, 0.46), (0.83, 0.46)),),
 }
-PLAIN_ONLY = frozenset(("moon", "house", "boat", "tree", "flower", "crown"))  # marks would fight with thin parts or inner lines
+PLAIN_ONLY = frozenset(
+    ("moon", "house", "boat", "tree", "flower", "crown")
+)  # marks would fight with thin parts or inner lines
 CONTAINERS = ("circle", "square")  # large ones have room for a small thing
 
 

@@ -1,7 +1,8 @@
 """Random numbers that depend on a seed and a purpose and on nothing else.
 
-Every stream is BLAKE2b in counter mode over its key, so numbers are equal on every platform and Python, and drawing more for one purpose never shifts
-another. `random` and numpy's generators are not used: their algorithms, and above all the order of calls, are not a stable interface.
+Every stream is BLAKE2b in counter mode over its key, so numbers are equal on every platform and Python, and drawing
+more for one purpose never shifts another. `random` and numpy's generators are not used: their algorithms, and above all
+the order of calls, are not a stable interface.
 """
 
 import hashlib

@@ -1,6 +1,8 @@
-"""Style families: a palette, a line set and a paper. The style of a picture is a true label, so retrieval by style can be scored.
+"""Style families: a palette, a line set and a paper. The style of a picture is a true label, so retrieval by style can
+be scored.
 
-A style draws a colour name always in its own way, and leaves out names that it could not keep apart (a pastel red is pink).
+A style draws a colour name always in its own way, and leaves out names that it could not keep apart (a pastel red is
+pink).
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,13 @@
 """tar.gz -> members, one sequential pass, safely. Nothing is ever written to disk under a member's name.
 
 Rules:
-  names     compared after normalising: Unicode NFC, "\\" is "/", no "." or empty components, a leading "/" is dropped (as GNU tar does)
+  names     compared after normalising: Unicode NFC, "\\" is "/", no "." or empty components, a leading "/" is dropped
+            (as GNU tar does)
   ".."      refused: the member is counted and not read
   links, devices, pipes   refused: counted, never followed
   duplicates              the first member of a name counts; later ones are counted and ignored
-  size      a member over `MAX_MEMBER_BYTES` is counted and not read; an extended header over `MAX_HEADER_BYTES` stops the archive
+  size      a member over `MAX_MEMBER_BYTES` is counted and not read; an extended header over `MAX_HEADER_BYTES` stops
+            the archive
   end       an archive must end as tar says it does; a cut or damaged one raises, however much could be read
 """
 
@@ -25,7 +27,13 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_TRAILING_BYTES = 64 << 20  # tar pads with zeros after its end mark; more than this is not padding
 
 
-_EXTENDED_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTENDED_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 
 
 class Member(NamedTuple):
@@ -40,7 +48,11 @@ def normalise_name(name: str) -> str:
 
 
 def read_members(
-    raw: BinaryIO, archive: str, *, wanted: Callable[[str], bool] = lambda name: True, on_refused: Callable[[str, str], None] = lambda kind, name: None
+    raw: BinaryIO,
+    archive: str,
+    *,
+    wanted: Callable[[str], bool] = lambda name: True,
+    on_refused: Callable[[str, str], None] = lambda kind, name: None,
 ) -> Iterator[Member]:
     """Regular members in archive order, as (normalised name, bytes).
 
@@ -48,13 +60,17 @@ def read_members(
         raw: the compressed file, read once from front to back.
         archive: how messages call it.
         wanted: asked per normalised name; bytes of others are passed over.
-        on_refused: told (kind, name) of every member that is not read for a reason: "unsafe_name", "link", "device", "huge_member".
+        on_refused: told (kind, name) of every member that is not read for a reason: "unsafe_name", "link", "device",
+            "huge_member".
 
     Raises:
         ArchiveError: not gzip, not tar, cut off or damaged.
     """
     try:
-        with igzip.IGzipFile(fileobj=_OneWay(raw), mode="rb") as inflated, tarfile.open(fileobj=inflated, mode="r:", tarinfo=_StrictTarInfo) as tar:
+        with (
+            igzip.IGzipFile(fileobj=_OneWay(raw), mode="rb") as inflated,
+            tarfile.open(fileobj=inflated, mode="r:", tarinfo=_StrictTarInfo) as tar,
+        ):
             while (info := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # or it would keep every header
                 name = normalise_name(info.name)
@@ -66,7 +82,9 @@ def read_members(
     except (SourceError, GeneratorExit):
         raise
     except (EOFError, OSError, zlib.error, tarfile.TarError, ValueError) as error:
-        raise ArchiveError(f"{archive}: damaged or cut off ({type(error).__name__}: {error}); download it again") from error
+        raise ArchiveError(
+            f"{archive}: damaged or cut off ({type(error).__name__}: {error}); download it again"
+        ) from error
 
 
 class _OneWay(io.RawIOBase):
@@ -88,7 +106,7 @@ class _OneWay(io.RawIOBase):
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size; neither here."""
+    """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size; not here."""
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "_StrictTarInfo":

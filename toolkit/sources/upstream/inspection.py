@@ -1,4 +1,6 @@
-"""What a repository in the published layout holds, how it would be read, and what is wrong with it: nothing stops at the first fault."""
+"""What a repository in the published layout holds, how it would be read, and what is wrong with it: nothing stops at
+the first fault.
+"""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -52,7 +54,12 @@ class Inspection:
         return {"files": {plan.path: plan.to_yaml() for plan in self.plans}}
 
 
-def inspect_upstream(repository: Repository, overrides: Overrides | None = None, *, on_progress: Callable[[str], None] = lambda stage: None) -> Inspection:
+def inspect_upstream(
+    repository: Repository,
+    overrides: Overrides | None = None,
+    *,
+    on_progress: Callable[[str], None] = lambda stage: None,
+) -> Inspection:
     """Look at every file, read every row's text, and the first members of every archive.
 
     Args:
@@ -78,12 +85,20 @@ def inspect_upstream(repository: Repository, overrides: Overrides | None = None,
             found.add("bad_archive", str(error))
     for finding in found.archives.values():
         if finding.members and not finding.matched:
-            found.add("unmatched_archive", f"{finding.path}: no row names any of its first {len(finding.members)} members, e.g. {finding.members[0]!r}")
+            found.add(
+                "unmatched_archive",
+                f"{finding.path}: no row names any of its first {len(finding.members)} members, e.g. "
+                f"{finding.members[0]!r}",
+            )
     return found
 
 
 def _look_at_all(
-    repository: Repository, files: Iterable[str], overrides: Overrides, found: Inspection, on_progress: Callable[[str], None]
+    repository: Repository,
+    files: Iterable[str],
+    overrides: Overrides,
+    found: Inspection,
+    on_progress: Callable[[str], None],
 ) -> Iterable[FilePlan]:
     for path in (path for path in files if path.endswith(".parquet")):
         on_progress(path)
@@ -97,7 +112,9 @@ def _look_at_all(
             found.add("bad_parquet", str(error))
 
 
-def _read_texts(source: UpstreamSource, found: Inspection, on_progress: Callable[[str], None]) -> dict[str, dict[str, int]]:
+def _read_texts(
+    source: UpstreamSource, found: Inspection, on_progress: Callable[[str], None]
+) -> dict[str, dict[str, int]]:
     """Counts rows and their problems; returns archive -> names that rows look for in it."""
     named: dict[str, dict[str, int]] = {}
     for number, task in enumerate(source.tasks):
@@ -121,4 +138,6 @@ def _peek(repository: Repository, path: str, size: int, named: dict[str, int]) -
         members = tuple(member.name for member in islice(read_members(raw, path), LEARN_MEMBERS))
     rule = learn_rule(named, members)
     expected = {rule.member_name(name) for name in named}
-    return ArchiveFinding(path=path, size=size, members=members, named=len(named), matched=len(expected & set(members)), rule=rule)
+    return ArchiveFinding(
+        path=path, size=size, members=members, named=len(named), matched=len(expected & set(members)), rule=rule
+    )

@@ -1,7 +1,9 @@
-"""Sketches + archives -> Row: one sequential pass over each archive, in bounded memory, wherever in it the pictures lie.
+"""Sketches + archives -> Row: one sequential pass over each archive, in bounded memory, wherever in it the pictures
+lie.
 
-A row comes out as soon as its last picture has come in; with `in_order` it also waits for the rows before it. What must wait is put aside in a Spool.
-The first member of a name counts (archives.py): a later one cannot take back a row that is already out, so this is the rule in every mode.
+A row comes out as soon as its last picture has come in; with `in_order` it also waits for the rows before it. What must
+wait is put aside in a Spool. The first member of a name counts (archives.py): a later one cannot take back a row that
+is already out, so this is the rule in every mode.
 """
 
 import pickle
@@ -40,7 +42,8 @@ def join(
     Args:
         open_archive: path of an archive -> its compressed bytes, from the start.
         in_order: rows come in the order of the sketches; else in the order in which they become whole.
-        keep_incomplete: rows that lack pictures come last, with no bytes in place of what is missing; for whoever shows rows.
+        keep_incomplete: rows that lack pictures come last, with no bytes in place of what is missing; for whoever shows
+            rows.
         memory_bytes: of pictures and texts that wait; what does not fit goes to a temporary file.
 
     Raises:
@@ -56,7 +59,9 @@ def join(
         yield from waiting.finish(keep_incomplete)
 
 
-def _read_archive(archive: str, open_archive: Callable[[str], BinaryIO], waiting: "_WaitingRows", skips: Skips) -> Iterator[Row]:
+def _read_archive(
+    archive: str, open_archive: Callable[[str], BinaryIO], waiting: "_WaitingRows", skips: Skips
+) -> Iterator[Row]:
     wanted = waiting.names(archive)
     basenames = {name.rpartition("/")[2] for name in wanted}
     table: dict[str, int] = {}  # member name -> picture, once the rule is known
@@ -68,7 +73,9 @@ def _read_archive(archive: str, open_archive: Callable[[str], BinaryIO], waiting
             wanted=lambda name: name in table if table else name.rpartition("/")[2] in basenames,
             on_refused=lambda kind, name: skips.note(f"refused_{kind}", f"{archive}: member {name!r}"),
         )
-        members = stack.enter_context(closing(read_ahead(read, size_of=lambda member: len(member.data), max_bytes=AHEAD_BYTES)))
+        members = stack.enter_context(
+            closing(read_ahead(read, size_of=lambda member: len(member.data), max_bytes=AHEAD_BYTES))
+        )
         first = _first_members(members)
         rule = learn_rule(wanted, [member.name for member in first])
         table.update((rule.member_name(name), number) for name, number in wanted.items())
@@ -86,14 +93,20 @@ def _read_archive(archive: str, open_archive: Callable[[str], BinaryIO], waiting
 
 def _first_members(members: Iterator[Member]) -> list[Member]:
     first: list[Member] = []
-    while len(first) < LEARN_MEMBERS and sum(len(member.data) for member in first) < LEARN_BYTES and (member := next(members, None)):
+    while (
+        len(first) < LEARN_MEMBERS
+        and sum(len(member.data) for member in first) < LEARN_BYTES
+        and (member := next(members, None))
+    ):
         first.append(member)
     return first
 
 
 @dataclass(frozen=True)
 class PathRule:
-    """How rows and archive differ in naming the same picture: rows begin with one prefix where members begin with another."""
+    """How rows and archive differ in naming the same picture: rows begin with one prefix where members begin with
+    another.
+    """
 
     row_prefix: str = ""
     member_prefix: str = ""
@@ -103,7 +116,8 @@ class PathRule:
 
 
 def learn_rule(names: Iterable[str], members: Iterable[str]) -> PathRule:
-    """The rule most of the first members agree on; one rule for an archive, so that no two pictures can be taken for each other.
+    """The rule most of the first members agree on; one rule for an archive, so that no two pictures can be taken for
+    each other.
 
     Each member votes for the prefixes that remain when the longest common end of its name and a row's is taken away.
     """
@@ -115,7 +129,9 @@ def learn_rule(names: Iterable[str], members: Iterable[str]) -> PathRule:
         pieces = member.split("/")
         candidates = by_basename.get(pieces[-1], [])
         if candidates:
-            common, best = max(((_common_end(candidate, pieces), candidate) for candidate in candidates), key=lambda pair: pair[0])
+            common, best = max(
+                ((_common_end(candidate, pieces), candidate) for candidate in candidates), key=lambda pair: pair[0]
+            )
             votes[PathRule(_prefix(best, common), _prefix(pieces, common))] += 1
     return votes.most_common(1)[0][0] if votes else PathRule()
 
@@ -164,7 +180,9 @@ class _WaitingRows:
             yield from self._build(sketch, {})
             return
         row = len(self._rows)
-        self._rows.append(_Waiting(self._spool.put(pickle.dumps(sketch, pickle.HIGHEST_PROTOCOL)), pictures, len(pictures)))
+        self._rows.append(
+            _Waiting(self._spool.put(pickle.dumps(sketch, pickle.HIGHEST_PROTOCOL)), pictures, len(pictures))
+        )
         for number in pictures:
             self._pictures[number].rows.append(row)
             self._pictures[number].uses += 1
@@ -203,9 +221,16 @@ class _WaitingRows:
 
     def _release(self, row: _Waiting, at_hand: dict[int, bytes]) -> Iterator[Row]:
         row.is_done = True
-        here = {number: at_hand[number] if number in at_hand else self._spool.get(self._pictures[number].ticket) for number in row.pictures}
+        here = {
+            number: at_hand[number] if number in at_hand else self._spool.get(self._pictures[number].ticket)
+            for number in row.pictures
+        }
         yield from self._build(
-            self._take_sketch(row), {self._pictures[number].place: Member(self._pictures[number].member, data) for number, data in here.items()}
+            self._take_sketch(row),
+            {
+                self._pictures[number].place: Member(self._pictures[number].member, data)
+                for number, data in here.items()
+            },
         )
         self._let_go(row)
 
@@ -224,7 +249,8 @@ class _WaitingRows:
 
     def _build(self, sketch: Sketch, here: dict[Place, Member]) -> Iterator[Row]:
         found = [
-            here[place] if place else Member(reference.path, reference.bytes) for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
+            here[place] if place else Member(reference.path, reference.bytes)
+            for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
         ]
         try:
             row = to_row(sketch, found)
@@ -244,12 +270,15 @@ class _WaitingRows:
                 yield self._incomplete(row)
             elif row.missing:
                 sketch = self._take_sketch(row)
-                absent = next(self._pictures[number].place for number in row.pictures if not self._pictures[number].member)
+                absent = next(
+                    self._pictures[number].place for number in row.pictures if not self._pictures[number].member
+                )
                 more = f" ({lacking:,} rows lack pictures)" if lacking > 1 else ""
                 self._let_go(row)
                 self._skips.bad(
                     RowError(
-                        f"{sketch.task}: row {sketch.id!r}: picture {absent.name!r} is not in {absent.archive!r}{more}; download the archive again",
+                        f"{sketch.task}: row {sketch.id!r}: picture {absent.name!r} is not in "
+                        f"{absent.archive!r}{more}; download the archive again",
                         kind="missing_image",
                     )
                 )
@@ -260,9 +289,13 @@ class _WaitingRows:
         sketch = self._take_sketch(row)
         pictures = {self._pictures[number].place: self._pictures[number] for number in row.pictures}
         found = [
-            Member(place.name, self._spool.get(pictures[place].ticket) if pictures[place].member else b"") if place else Member(reference.path, reference.bytes)
+            Member(place.name, self._spool.get(pictures[place].ticket) if pictures[place].member else b"")
+            if place
+            else Member(reference.path, reference.bytes)
             for place, reference in zip(sketch.places, sketch.draft.references(), strict=True)
         ]
-        self._skips.note("missing_image", f"{sketch.task}: row {sketch.id!r}: {row.missing} of its pictures are not in the archive")
+        self._skips.note(
+            "missing_image", f"{sketch.task}: row {sketch.id!r}: {row.missing} of its pictures are not in the archive"
+        )
         self._let_go(row)
         return unchecked_row(sketch, found)

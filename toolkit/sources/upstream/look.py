@@ -1,6 +1,7 @@
 """Look at a Parquet file and say how it would be read: sample -> FilePlan with reasons.
 
-Upstream's columns were never seen by us, so every choice is a guess from content first and names second, says why, and can be overridden by a mapping.
+Upstream's columns were never seen by us, so every choice is a guess from content first and names second, says why, and
+can be overridden by a mapping.
 """
 
 import re
@@ -27,13 +28,74 @@ IMAGE_PATH = re.compile(r"[^\n]{1,1024}\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif
 NAMES = {
     "id": ("id", "uid", "uuid", "sample_id", "question_id", "key", "index", "idx"),
     "turns": ("conversations", "messages", "conversation", "dialogue", "dialog", "turns", "chat", "data"),
-    "prompt": ("prompt", "instruction", "question", "query", "problem", "input", "source", "user", "edit_prompt", "request"),
-    "rationale": ("rationale", "reasoning", "cot", "chain_of_thought", "thought", "thoughts", "thinking", "reason", "explanation", "analysis"),
-    "answer": ("answer", "response", "output", "target", "completion", "solution", "reply", "conclusion", "assistant", "result"),
+    "prompt": (
+        "prompt",
+        "instruction",
+        "question",
+        "query",
+        "problem",
+        "input",
+        "source",
+        "user",
+        "edit_prompt",
+        "request",
+    ),
+    "rationale": (
+        "rationale",
+        "reasoning",
+        "cot",
+        "chain_of_thought",
+        "thought",
+        "thoughts",
+        "thinking",
+        "reason",
+        "explanation",
+        "analysis",
+    ),
+    "answer": (
+        "answer",
+        "response",
+        "output",
+        "target",
+        "completion",
+        "solution",
+        "reply",
+        "conclusion",
+        "assistant",
+        "result",
+    ),
     "captions": ("image_captions", "captions", "image_prompts", "alt_texts"),
 }
-PROMPT_SIDE = {"input", "source", "src", "original", "before", "question", "prompt", "query", "wrong", "incorrect", "reference", "user", "in"}
-ANSWER_SIDE = {"output", "target", "tgt", "edited", "result", "after", "answer", "response", "corrected", "correct", "generated", "assistant", "out"}
+PROMPT_SIDE = {
+    "input",
+    "source",
+    "src",
+    "original",
+    "before",
+    "question",
+    "prompt",
+    "query",
+    "wrong",
+    "incorrect",
+    "reference",
+    "user",
+    "in",
+}
+ANSWER_SIDE = {
+    "output",
+    "target",
+    "tgt",
+    "edited",
+    "result",
+    "after",
+    "answer",
+    "response",
+    "corrected",
+    "correct",
+    "generated",
+    "assistant",
+    "out",
+}
 
 
 def _squash(text: str) -> str:
@@ -41,7 +103,12 @@ def _squash(text: str) -> str:
 
 
 # Every spelling of a task, squashed: its name and the stem of its archive.
-ALIASES = {_squash(alias): task.name for task in TASKS.values() for alias in (task.name, task.archive.partition(".")[0]) if alias}
+ALIASES = {
+    _squash(alias): task.name
+    for task in TASKS.values()
+    for alias in (task.name, task.archive.partition(".")[0])
+    if alias
+}
 ALIASES["imagecorrection"] = "image_correction"
 
 
@@ -59,7 +126,8 @@ def look(repository: Repository, path: str, overrides: Overrides) -> FilePlan:
     """How one Parquet file is read: guessed from its first rows, then overridden.
 
     Raises:
-        LayoutError: it fits no known shape, or no task can be told; shows the columns, a sample and the mapping to write.
+        LayoutError: it fits no known shape, or no task can be told; shows the columns, a sample and the mapping to
+            write.
         ShardError: it is not whole.
         MappingError: an override does not fit the file.
     """
@@ -84,7 +152,9 @@ class _Sample:
 
     def columns(self, test: Callable[[Any], bool]) -> list[str]:
         """Columns most of whose values pass a test: a few bad rows do not hide what a column is."""
-        return [name for name in self.names if (values := self.values(name)) and 2 * sum(map(test, values)) > len(values)]
+        return [
+            name for name in self.names if (values := self.values(name)) and 2 * sum(map(test, values)) > len(values)
+        ]
 
 
 def _guess(path: str, sample: _Sample) -> FilePlan:
@@ -99,14 +169,21 @@ def _guess_columns(sample: _Sample) -> tuple[Columns, list[str]]:
     images = sample.columns(_is_image_value)
     turns = _first_named("turns", sample.columns(_is_turns))
     texts = [name for name in sample.columns(_is_message) if name not in images]
-    found: dict[str, Any] = {"id": _first_named("id", sample.columns(lambda value: isinstance(value, (str, int)))), "turns": turns}
+    found: dict[str, Any] = {
+        "id": _first_named("id", sample.columns(lambda value: isinstance(value, (str, int)))),
+        "turns": turns,
+    }
     if not turns:
         for use in ("prompt", "rationale", "answer"):
             found[use] = _first_named(use, [name for name in texts if name not in found.values()])
-    found["captions"] = next((name for name in NAMES["captions"] if name in sample.names and _is_aligned(sample, name, images)), "")
+    found["captions"] = next(
+        (name for name in NAMES["captions"] if name in sample.names and _is_aligned(sample, name, images)), ""
+    )
     for name in images:
         found.setdefault(_side(name), []).append(name)
-    reasons = [f"{use} <- column {name if isinstance(name, str) else ', '.join(name)}" for use, name in found.items() if name]
+    reasons = [
+        f"{use} <- column {name if isinstance(name, str) else ', '.join(name)}" for use, name in found.items() if name
+    ]
     chosen: dict[str, Any] = {use: tuple(name) if isinstance(name, list) else name for use, name in found.items()}
     return Columns(**chosen), reasons
 
@@ -126,7 +203,11 @@ def _side(column: str) -> str:
 
 def _is_turns(value: Any) -> bool:
     value = parse_json(value)
-    return isinstance(value, list) and bool(value) and all(isinstance(turn, dict) and ("from" in turn or "role" in turn) for turn in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and ("from" in turn or "role" in turn) for turn in value)
+    )
 
 
 def _is_message(value: Any) -> bool:
@@ -136,7 +217,9 @@ def _is_message(value: Any) -> bool:
 def _is_image_value(value: Any) -> bool:
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         return True
-    if _is_turns(value) or (isinstance(value, list) and any(isinstance(part, dict) and part.get("type") == "text" for part in value)):
+    if _is_turns(value) or (
+        isinstance(value, list) and any(isinstance(part, dict) and part.get("type") == "text" for part in value)
+    ):
         return False
     found = references_in(value)
     return bool(found) and all(reference.bytes or IMAGE_PATH.fullmatch(reference.path) for reference in found)
@@ -145,18 +228,25 @@ def _is_image_value(value: Any) -> bool:
 def _is_aligned(sample: _Sample, captions: str, images: list[str]) -> bool:
     pool = [name for name in images if _side(name) == "images"]
     return bool(pool) and all(
-        isinstance(texts := parse_json(record[captions]), list) and len(texts) == sum(len(references_in(record[name])) for name in pool)
+        isinstance(texts := parse_json(record[captions]), list)
+        and len(texts) == sum(len(references_in(record[name])) for name in pool)
         for record in sample.records
     )
 
 
 def _guess_placeholder(sample: _Sample) -> tuple[str, str]:
     texts = [text for record in sample.records for value in record.values() for text in _texts(value)]
-    counts = Counter({name: sum(len(pattern.findall(text)) for text in texts) for name, pattern in PLACEHOLDERS.items()})
+    counts = Counter(
+        {name: sum(len(pattern.findall(text)) for text in texts) for name, pattern in PLACEHOLDERS.items()}
+    )
     if counts["<img>path</img>"]:
         del counts["<img>"]  # the same tags
     name, count = max(counts.items(), key=lambda item: item[1])
-    return (name, f"placeholder {name}: {count} in the sample") if count else ("<image>", "placeholder <image>: none seen in the sample")
+    return (
+        (name, f"placeholder {name}: {count} in the sample")
+        if count
+        else ("<image>", "placeholder <image>: none seen in the sample")
+    )
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -169,19 +259,38 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _guess_task(plan: FilePlan, sample: _Sample) -> FilePlan:
     columns = plan.columns.named()
-    for name in sample.columns(lambda value: isinstance(value, str) and "/" not in value and bool(task_named_in(value))):
+    for name in sample.columns(
+        lambda value: isinstance(value, str) and "/" not in value and bool(task_named_in(value))
+    ):
         if name not in columns:
             values = {value: task for value in sample.values(name) if (task := task_named_in(str(value)))}
-            return replace(plan, task_column=name, task_values=values, reasons=(*plan.reasons, f"task <- column {name}, e.g. {shorten(values)}"))
+            return replace(
+                plan,
+                task_column=name,
+                task_values=values,
+                reasons=(*plan.reasons, f"task <- column {name}, e.g. {shorten(values)}"),
+            )
     if task := task_named_in(plan.path):
         return replace(plan, task=task, reasons=(*plan.reasons, f"task {task}: named in the file's path"))
     in_paths = {task_named_in(path) for record in sample.records for path in _paths(record, plan)} - {""}
     if in_paths:
-        return replace(plan, reasons=(*plan.reasons, f"task: the archive each row's picture paths name, e.g. {shorten(in_paths)}"))
+        return replace(
+            plan, reasons=(*plan.reasons, f"task: the archive each row's picture paths name, e.g. {shorten(in_paths)}")
+        )
     if {"source", "target", "rationale"} <= set(sample.names):
-        return replace(plan, task="cot_collection", reasons=(*plan.reasons, "task cot_collection: columns source, target, rationale"))
-    if any(COT_SECTIONS.search(text) for record in sample.records for value in record.values() for text in _texts(value)):
-        return replace(plan, task="llava_cot", reasons=(*plan.reasons, "task llava_cot: answers in <SUMMARY> ... <CONCLUSION> sections"))
+        return replace(
+            plan,
+            task="cot_collection",
+            reasons=(*plan.reasons, "task cot_collection: columns source, target, rationale"),
+        )
+    if any(
+        COT_SECTIONS.search(text) for record in sample.records for value in record.values() for text in _texts(value)
+    ):
+        return replace(
+            plan,
+            task="llava_cot",
+            reasons=(*plan.reasons, "task llava_cot: answers in <SUMMARY> ... <CONCLUSION> sections"),
+        )
     return plan
 
 
@@ -204,7 +313,10 @@ def task_of(record: dict[str, Any], plan: FilePlan) -> str:
         value = str(record[plan.task_column])
         if task := plan.task_values.get(value) or task_named_in(value):
             return task
-        raise RowError(f"column {plan.task_column!r} is {value!r}, which names no task; add it to task.values of a mapping", kind="unknown_task")
+        raise RowError(
+            f"column {plan.task_column!r} is {value!r}, which names no task; add it to task.values of a mapping",
+            kind="unknown_task",
+        )
     if named := Counter(filter(None, map(task_named_in, named_paths(record, shape=plan.shape, columns=plan.columns)))):
         return named.most_common(1)[0][0]
     raise RowError("no picture path names a task's archive; give the task in a mapping", kind="unknown_task")
@@ -216,7 +328,11 @@ def _problem(plan: FilePlan, sample: _Sample) -> str:
         return "shape 'turns' needs the column that holds them"
     if plan.shape == "columns" and not (columns.prompt and (columns.answer or columns.answer_images or columns.images)):
         return "no column holds a conversation, and prompt and answer were not both found"
-    if not plan.task and not plan.task_column and not any(task_named_in(path) for record in sample.records for path in _paths(record, plan)):
+    if (
+        not plan.task
+        and not plan.task_column
+        and not any(task_named_in(path) for record in sample.records for path in _paths(record, plan))
+    ):
         return "nothing tells the task: no column, file name or picture path names one"
     return ""
 
@@ -224,6 +340,11 @@ def _problem(plan: FilePlan, sample: _Sample) -> str:
 def _explain(name: str, path: str, sample: _Sample, plan: FilePlan, problem: str) -> str:
     first = {column: repr(value)[:100] for column, value in sample.records[0].items()}
     shown = "\n".join(f"    {column}: {value}" for column, value in first.items())
-    draft = yaml.safe_dump({"files": {path: {"task": "", "shape": "", **plan.to_yaml()}}}, sort_keys=False, allow_unicode=True).rstrip()
+    draft = yaml.safe_dump(
+        {"files": {path: {"task": "", "shape": "", **plan.to_yaml()}}}, sort_keys=False, allow_unicode=True
+    ).rstrip()
     indented = "\n".join(f"    {line}" for line in draft.splitlines())
-    return f"{name}: {path}: {problem}.\n  Its first row:\n{shown}\n  Complete this as a file and pass it as mapping (--mapping FILE):\n{indented}"
+    return (
+        f"{name}: {path}: {problem}.\n  Its first row:\n{shown}\n  Complete this as a file and pass it as "
+        f"mapping (--mapping FILE):\n{indented}"
+    )

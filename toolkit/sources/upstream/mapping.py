@@ -34,7 +34,8 @@ class FilePlan:
 
     Attributes:
         task: of every row; "" when it differs by row.
-        task_column: column that tells the task of a row, through `task_values`; "" = the archive that its picture paths name tells it.
+        task_column: column that tells the task of a row, through `task_values`; "" = the archive that its picture paths
+            name tells it.
         strip, add: prefix taken from, and then put before, every picture path.
         reasons: why each of these was chosen, for people.
     """
@@ -53,7 +54,11 @@ class FilePlan:
     def to_yaml(self) -> dict[str, Any]:
         """The entry a mapping file would need to say the same."""
         task = {"column": self.task_column, "values": dict(self.task_values)} if self.task_column else self.task
-        columns = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self.columns).items() if value}
+        columns = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self.columns).items()
+            if value
+        }
         paths = {"strip": self.strip, "add": self.add} if self.strip or self.add else None
         entry = {"task": task, "shape": self.shape, "columns": columns, "placeholder": self.placeholder, "paths": paths}
         return {key: value for key, value in entry.items() if value}
@@ -70,7 +75,9 @@ def read_mapping(path: str | Path) -> Overrides:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or set(content) != {"files"} or not isinstance(content["files"], dict):
-        raise MappingError(f"{path}: expected one key 'files' that maps file patterns to entries, found {content!r:.80}")
+        raise MappingError(
+            f"{path}: expected one key 'files' that maps file patterns to entries, found {content!r:.80}"
+        )
     for pattern, entry in content["files"].items():
         _check_entry(f"{path}: files[{pattern!r}]", entry)
     return dict(content["files"])
@@ -123,11 +130,19 @@ def override(plan: FilePlan, overrides: Overrides, available: list[str]) -> File
             "task_values": task.get("values", {}) if by_column else {},
         }
     if "columns" in entry:
-        given: dict[str, Any] = {name: _as_tuple(value) if name in LIST_COLUMNS else value for name, value in entry["columns"].items()}
+        given: dict[str, Any] = {
+            name: _as_tuple(value) if name in LIST_COLUMNS else value for name, value in entry["columns"].items()
+        }
         changes["columns"] = replace(_cleared(plan.columns, given), **given)
-    planned = replace(plan, **changes, reasons=(*plan.reasons, f"{', '.join(sorted(entry))}: from the mapping file, entry {pattern!r}"))
+    planned = replace(
+        plan,
+        **changes,
+        reasons=(*plan.reasons, f"{', '.join(sorted(entry))}: from the mapping file, entry {pattern!r}"),
+    )
     if absent := sorted((planned.columns.named() | {planned.task_column}) - {"", *available}):
-        raise MappingError(f"{plan.path}: the mapping names columns {absent}; the file has: {', '.join(sorted(available))}")
+        raise MappingError(
+            f"{plan.path}: the mapping names columns {absent}; the file has: {', '.join(sorted(available))}"
+        )
     return planned
 
 

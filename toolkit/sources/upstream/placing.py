@@ -1,6 +1,7 @@
 """Placeholders in text + pictures from columns -> each picture in its place.
 
-A placeholder stands for a picture only where the numbers agree; otherwise the row is refused, never guessed at. Text around it is kept to the letter.
+A placeholder stands for a picture only where the numbers agree; otherwise the row is refused, never guessed at. Text
+around it is kept to the letter.
 """
 
 import re
@@ -9,7 +10,8 @@ from typing import NamedTuple
 
 from toolkit.errors import RowError
 
-# Kinds of placeholder seen in published vision-language data. The group "number" counts the row's pictures from 1; "path" names the picture itself.
+# Kinds of placeholder seen in published vision-language data. The group "number" counts the row's pictures from 1;
+# "path" names the picture itself.
 PLACEHOLDERS: dict[str, re.Pattern[str]] = {
     "<image>": re.compile(r"<image>"),
     "<image_1>": re.compile(r"<image[_ ]?(?P<number>\d+)>"),
@@ -30,7 +32,9 @@ class Reference(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A place for a picture that nothing fills yet: the placeholder as written ("" for a bare image part), and the number it names (0: none)."""
+    """A place for a picture that nothing fills yet: the placeholder as written ("" for a bare image part), and the
+    number it names (0: none).
+    """
 
     text: str = ""
     number: int = 0
@@ -49,7 +53,7 @@ class Turn(NamedTuple):
 
 
 class Pools(NamedTuple):
-    """Pictures that wait for a place: those of the prompt, of the answer, and of the whole row, each in reading order."""
+    """Pictures waiting for a place: those of the prompt, of the answer, and of the whole row, each in reading order."""
 
     prompt: list[Reference]
     answer: list[Reference]
@@ -70,9 +74,17 @@ def place(turns: Iterable[Turn], pools: Pools, *, placeholder: str, quadrant: st
     placed = [Turn(turn.role, tuple(_split(turn.content, pattern))) for turn in turns]
     pieces = [piece for turn in placed for piece in turn.content]
     gaps = [piece for piece in pieces if isinstance(piece, Gap)]
-    if any(not gap.text for gap in gaps) or (not any(pools) and (quadrant == "text-text" or any(isinstance(piece, Reference) for piece in pieces))):
+    if any(not gap.text for gap in gaps) or (
+        not any(pools) and (quadrant == "text-text" or any(isinstance(piece, Reference) for piece in pieces))
+    ):
         # Typed parts say where pictures stand, or there are none: a placeholder in the text is the writer's own words.
-        placed = [Turn(turn.role, tuple(piece.text if isinstance(piece, Gap) and piece.text else piece for piece in turn.content)) for turn in placed]
+        placed = [
+            Turn(
+                turn.role,
+                tuple(piece.text if isinstance(piece, Gap) and piece.text else piece for piece in turn.content),
+            )
+            for turn in placed
+        ]
         gaps = [gap for gap in gaps if not gap.text]
     if any(gap.number for gap in gaps):
         placed = _fill_numbered(placed, gaps, [reference for pool in pools for reference in pool])
@@ -81,7 +93,10 @@ def place(turns: Iterable[Turn], pools: Pools, *, placeholder: str, quadrant: st
         placed = _fill(placed, pools.answer, ("assistant",), "text-mm")
         placed = _fill(placed, pools.row, ("system", "user", "assistant"), quadrant)
     if left := [gap.text or "image part" for turn in placed for gap in turn.content if isinstance(gap, Gap)]:
-        raise RowError(f"{len(left)} x {left[0]!r} and no picture for it; expected as many pictures as placeholders", kind="placeholder_mismatch")
+        raise RowError(
+            f"{len(left)} x {left[0]!r} and no picture for it; expected as many pictures as placeholders",
+            kind="placeholder_mismatch",
+        )
     return _settle(placed)
 
 
@@ -104,10 +119,14 @@ def _fill(turns: list[Turn], pool: list[Reference], roles: tuple[str, ...], quad
     if pool and not gaps:
         return _attach(turns, pool, quadrant)
     if pool and gaps != len(pool):
-        raise RowError(f"{gaps} image placeholders but {len(pool)} pictures; expected as many", kind="placeholder_mismatch")
+        raise RowError(
+            f"{gaps} image placeholders but {len(pool)} pictures; expected as many", kind="placeholder_mismatch"
+        )
     coming = iter(pool)
     return [
-        Turn(turn.role, tuple(next(coming, piece) if isinstance(piece, Gap) else piece for piece in turn.content)) if turn.role in roles else turn
+        Turn(turn.role, tuple(next(coming, piece) if isinstance(piece, Gap) else piece for piece in turn.content))
+        if turn.role in roles
+        else turn
         for turn in turns
     ]
 
@@ -115,8 +134,14 @@ def _fill(turns: list[Turn], pool: list[Reference], roles: tuple[str, ...], quad
 def _fill_numbered(turns: list[Turn], gaps: list[Gap], pool: list[Reference]) -> list[Turn]:
     named = {gap.number for gap in gaps}
     if named != set(range(1, len(pool) + 1)):
-        raise RowError(f"placeholders name pictures {sorted(named)}, but there are {len(pool)}; expected each from 1 on", kind="placeholder_mismatch")
-    return [Turn(turn.role, tuple(pool[piece.number - 1] if isinstance(piece, Gap) else piece for piece in turn.content)) for turn in turns]
+        raise RowError(
+            f"placeholders name pictures {sorted(named)}, but there are {len(pool)}; expected each from 1 on",
+            kind="placeholder_mismatch",
+        )
+    return [
+        Turn(turn.role, tuple(pool[piece.number - 1] if isinstance(piece, Gap) else piece for piece in turn.content))
+        for turn in turns
+    ]
 
 
 def _attach(turns: list[Turn], pool: list[Reference], quadrant: str) -> list[Turn]:
@@ -128,11 +153,17 @@ def _attach(turns: list[Turn], pool: list[Reference], quadrant: str) -> list[Tur
     elif len(pool) == 2:
         before = 1
     else:
-        raise RowError(f"{len(pool)} pictures and no placeholder; expected placeholders, or a column for each side", kind="placeholder_mismatch")
+        raise RowError(
+            f"{len(pool)} pictures and no placeholder; expected placeholders, or a column for each side",
+            kind="placeholder_mismatch",
+        )
     first = next((number for number, turn in enumerate(turns) if turn.role == "user"), 0)
     last = len(turns) - 1
     return [
-        Turn(turn.role, (*(pool[:before] if number == first else ()), *turn.content, *(pool[before:] if number == last else ())))
+        Turn(
+            turn.role,
+            (*(pool[:before] if number == first else ()), *turn.content, *(pool[before:] if number == last else ())),
+        )
         for number, turn in enumerate(turns)
     ]
 

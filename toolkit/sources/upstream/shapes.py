@@ -1,9 +1,11 @@
 """A raw record -> Draft: turns of text and references to pictures. One reader per column shape, named in SHAPES.
 
-turns     one column holds the conversation: LLaVA `{from, value}`, or `{role, content}` with a string or a list of parts; as lists or as JSON text
+turns     one column holds the conversation: LLaVA `{from, value}`, or `{role, content}` with a string or a list of
+          parts; as lists or as JSON text
 columns   prompt, rationale and answer are columns of their own; each a string, a list of parts, or JSON text of one
 
-Pictures come from parts that name them, from path columns, or from both through placeholders in the text (see placing.py).
+Pictures come from parts that name them, from path columns, or from both through placeholders in the text (see
+placing.py).
 """
 
 import json
@@ -15,17 +17,28 @@ from typing import Any, NamedTuple
 from toolkit.errors import RowError
 from toolkit.sources.upstream.placing import PLACEHOLDERS, Break, Gap, Piece, Pools, Reference, Turn, place
 
-ROLE_OF = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "model": "assistant", "bot": "assistant", "system": "system"}
+ROLE_OF = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "system": "system",
+}
 PATH_KEYS = ("path", "image", "image_path", "file_name", "filename", "file", "url", "image_url")
 CAPTION_KEYS = ("caption", "alt", "prompt")
 # Source: Xkev/LLaVA-CoT-100k, whose answers are these four sections.
 COT_SECTIONS = re.compile(
-    r"\s*<SUMMARY>(.*?)</SUMMARY>\s*<CAPTION>(.*?)</CAPTION>\s*<REASONING>(.*?)</REASONING>\s*<CONCLUSION>(.*?)</CONCLUSION>\s*", re.DOTALL
+    r"\s*<SUMMARY>(.*?)</SUMMARY>\s*<CAPTION>(.*?)</CAPTION>\s*<REASONING>(.*?)</REASONING>\s*<CONCLUSION>(.*?)</CONCLUSION>\s*",
+    re.DOTALL,
 )
 
 
 class Draft(NamedTuple):
-    """A row as upstream wrote it, before its pictures are found. `answer` is None where it cannot be told from the rationale."""
+    """A row as upstream wrote it, before its pictures are found. `answer` is None where it cannot be told from the
+    rationale.
+    """
 
     turns: tuple[Turn, ...]
     rationale: str = ""
@@ -64,7 +77,8 @@ def read_draft(record: dict[str, Any], *, shape: str, columns: Columns, placehol
         quadrant: of the row's task; tells where pictures go that no placeholder places.
 
     Raises:
-        RowError: the record is not of this shape ("bad_shape", "unknown_role"), or its pictures cannot be placed ("placeholder_mismatch").
+        RowError: the record is not of this shape ("bad_shape", "unknown_role"), or its pictures cannot be placed
+            ("placeholder_mismatch").
     """
     draft = SHAPES[shape](record, columns)
     pools = Pools(*(_pool(record, names) for names in (columns.prompt_images, columns.answer_images, columns.images)))
@@ -72,7 +86,9 @@ def read_draft(record: dict[str, Any], *, shape: str, columns: Columns, placehol
         pools = pools._replace(row=_caption(pools.row, record[columns.captions]))
     turns = place(draft.turns, pools, placeholder=placeholder, quadrant=quadrant)
     if quadrant != "text-text":  # there, tags are the writer's own words
-        rationale, answer = (text and _without_placeholders(text, PLACEHOLDERS[placeholder]) for text in (draft.rationale, draft.answer))
+        rationale, answer = (
+            text and _without_placeholders(text, PLACEHOLDERS[placeholder]) for text in (draft.rationale, draft.answer)
+        )
         draft = draft._replace(rationale=rationale or "", answer=answer)
     return _split_cot(draft._replace(turns=turns))
 
@@ -80,7 +96,10 @@ def read_draft(record: dict[str, Any], *, shape: str, columns: Columns, placehol
 def named_paths(record: dict[str, Any], *, shape: str, columns: Columns) -> list[str]:
     """Paths of all pictures a raw record names, wherever it names them."""
     drawn = SHAPES[shape](record, columns).references()
-    return [reference.path for reference in (*drawn, *_pool(record, (*columns.images, *columns.prompt_images, *columns.answer_images)))]
+    return [
+        reference.path
+        for reference in (*drawn, *_pool(record, (*columns.images, *columns.prompt_images, *columns.answer_images)))
+    ]
 
 
 def _read_turns(record: dict[str, Any], columns: Columns) -> Draft:
@@ -92,19 +111,28 @@ def _read_turns(record: dict[str, Any], columns: Columns) -> Draft:
 
 def _read_turn(turn: Any, column: str) -> Turn:
     if not isinstance(turn, dict):
-        raise RowError(f"column {column!r}: a turn is {_show(turn)}; expected from/value or role/content", kind="bad_shape")
+        raise RowError(
+            f"column {column!r}: a turn is {_show(turn)}; expected from/value or role/content", kind="bad_shape"
+        )
     named = turn.get("from") or turn.get("role")
     role = ROLE_OF.get(str(named).lower())
     if role is None:
-        raise RowError(f"column {column!r}: a turn has role {named!r}; known: {', '.join(sorted(ROLE_OF))}", kind="unknown_role")
+        raise RowError(
+            f"column {column!r}: a turn has role {named!r}; known: {', '.join(sorted(ROLE_OF))}", kind="unknown_role"
+        )
     for key in ("value", "content", "text"):
         if turn.get(key) is not None:
             return Turn(role, tuple(_read_pieces(turn[key], column)))
-    raise RowError(f"column {column!r}: a turn has keys {sorted(turn)}; expected value, content or text", kind="bad_shape")
+    raise RowError(
+        f"column {column!r}: a turn has keys {sorted(turn)}; expected value, content or text", kind="bad_shape"
+    )
 
 
 def _read_columns(record: dict[str, Any], columns: Columns) -> Draft:
-    prompt, rationale, answer = (tuple(_read_pieces(record[name], name)) if name else () for name in (columns.prompt, columns.rationale, columns.answer))
+    prompt, rationale, answer = (
+        tuple(_read_pieces(record[name], name)) if name else ()
+        for name in (columns.prompt, columns.rationale, columns.answer)
+    )
     turns = (Turn("user", prompt), Turn("assistant", (*rationale, Break(), *answer)))
     return Draft(turns, rationale=_text(rationale), answer=_text(answer) if rationale else None)
 
@@ -117,11 +145,15 @@ def _read_pieces(value: Any, column: str) -> Iterator[Piece]:
         elif isinstance(part, dict):
             yield from _read_part(part, column)
         elif part is not None:
-            raise RowError(f"column {column!r}: a part is {_show(part)}; expected text or a typed part", kind="bad_shape")
+            raise RowError(
+                f"column {column!r}: a part is {_show(part)}; expected text or a typed part", kind="bad_shape"
+            )
 
 
 def _parts(value: Any) -> list[Any]:
-    """A message as a list. Text that happens to be JSON ("[1, 2]") stays text: only a list of typed parts is taken for one."""
+    """A message as a list. Text that happens to be JSON ("[1, 2]") stays text: only a list of typed parts is taken for
+    one.
+    """
     if isinstance(value, list):
         return value
     parsed = parse_json(value)

@@ -44,7 +44,13 @@ class Sketch(NamedTuple):
 
 
 def read_sketches(
-    repository: Repository, plans: Iterable[FilePlan], task: Task, archives: Mapping[str, str], skips: Skips, *, owns_unknown: bool
+    repository: Repository,
+    plans: Iterable[FilePlan],
+    task: Task,
+    archives: Mapping[str, str],
+    skips: Skips,
+    *,
+    owns_unknown: bool,
 ) -> Iterator[Sketch]:
     """Rows of a task in the order of the files, bad ones given to `skips`.
 
@@ -66,15 +72,38 @@ def read_sketches(
                         skips.bad(type(error)(f"{task.name}: {plan.path}: row {number}: {error}", kind=error.kind))
 
 
-def _sketch(record: dict[str, Any], number: int, plan: FilePlan, task: Task, archives: Mapping[str, str], taken: set[str], skips: Skips) -> Sketch:
-    draft = read_draft(record, shape=plan.shape, columns=plan.columns, placeholder=plan.placeholder, quadrant=task.quadrant)
+def _sketch(
+    record: dict[str, Any],
+    number: int,
+    plan: FilePlan,
+    task: Task,
+    archives: Mapping[str, str],
+    taken: set[str],
+    skips: Skips,
+) -> Sketch:
+    draft = read_draft(
+        record, shape=plan.shape, columns=plan.columns, placeholder=plan.placeholder, quadrant=task.quadrant
+    )
     places = tuple(_place(reference, plan, task, archives) for reference in draft.references())
-    unread = {name: value for name, value in record.items() if name not in plan.columns.named() and name != plan.task_column and value is not None}
-    origin = {"file": plan.path, "row": number} | ({"id": record[plan.columns.id]} if plan.columns.id else {}) | ({"columns": unread} if unread else {})
+    unread = {
+        name: value
+        for name, value in record.items()
+        if name not in plan.columns.named() and name != plan.task_column and value is not None
+    }
+    origin = (
+        {"file": plan.path, "row": number}
+        | ({"id": record[plan.columns.id]} if plan.columns.id else {})
+        | ({"columns": unread} if unread else {})
+    )
     identifier = _identify(record, plan, task, draft)
     if identifier in taken:
-        skips.note("duplicate_id", f"{task.name}: {plan.path}: row {number}: id {identifier!r} again; a number was put behind it")
-        identifier = next(f"{identifier}-{again}" for again in range(2, 1 << 62) if f"{identifier}-{again}" not in taken)
+        skips.note(
+            "duplicate_id",
+            f"{task.name}: {plan.path}: row {number}: id {identifier!r} again; a number was put behind it",
+        )
+        identifier = next(
+            f"{identifier}-{again}" for again in range(2, 1 << 62) if f"{identifier}-{again}" not in taken
+        )
     taken.add(identifier)
     return Sketch(identifier, task.name, draft, places, origin)
 
@@ -84,21 +113,28 @@ def _place(reference: Reference, plan: FilePlan, task: Task, archives: Mapping[s
         return None
     name = normalise_name(reference.path)
     if ".." in name.split("/"):
-        raise RowError(f"picture path {reference.path!r} leads upwards; expected a path inside an archive", kind="unsafe_path")
-    name = normalise_name(plan.add + name.removeprefix(normalise_name(plan.strip)).lstrip("/") if plan.strip or plan.add else name)
+        raise RowError(
+            f"picture path {reference.path!r} leads upwards; expected a path inside an archive", kind="unsafe_path"
+        )
+    name = normalise_name(
+        plan.add + name.removeprefix(normalise_name(plan.strip)).lstrip("/") if plan.strip or plan.add else name
+    )
     # A path may name the archive of another task: a picture generated for one and reasoned over in the next.
     folder = name.rpartition("/")[0]
     owner = task_named_in(folder) or task.name
     archive = archives.get(owner) or archives.get(task.name)
     if archive is None:
         raise LayoutError(
-            f"{task.name}: row names picture {reference.path!r}, but images/{TASKS[owner].archive or '?'} is not there; found {shorten(archives.values())}"
+            f"{task.name}: row names picture {reference.path!r}, but images/{TASKS[owner].archive or '?'} is not "
+            f"there; found {shorten(archives.values())}"
         )
     return Place(archive, name)
 
 
 def _identify(record: dict[str, Any], plan: FilePlan, task: Task, draft: Draft) -> str:
-    """Upstream's own id where there is one that is safe as a file name, else a digest of the content: the same in every version that has the row."""
+    """Upstream's own id where there is one that is safe as a file name, else a digest of the content: the same in every
+    version that has the row.
+    """
     own = str(record[plan.columns.id]) if plan.columns.id and record[plan.columns.id] is not None else ""
     slug = re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
     content = own or repr(draft.turns)
@@ -123,7 +159,10 @@ def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
     task = TASKS[sketch.task]
     messages = tuple(_message(turn.role, turn.content) for turn in sketch.draft.turns)
     references = sketch.draft.references()
-    found = [place and {"archive": place.archive, "member": member.name} for place, member in zip(sketch.places, members, strict=True)]
+    found = [
+        place and {"archive": place.archive, "member": member.name}
+        for place, member in zip(sketch.places, members, strict=True)
+    ]
     return Row(
         id=sketch.id,
         task=task.name,
@@ -137,19 +176,26 @@ def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
         instruction=text_of(messages, "user"),
         rationale=sketch.draft.rationale,
         answer=text_of(messages, "assistant") if sketch.draft.answer is None else sketch.draft.answer,
-        provenance=json.dumps(sketch.origin | ({"images": found} if found else {}), ensure_ascii=False, default=_as_text),
+        provenance=json.dumps(
+            sketch.origin | ({"images": found} if found else {}), ensure_ascii=False, default=_as_text
+        ),
     )
 
 
 def _message(role: str, content: Iterable[object]) -> Message:
-    return Message(role, tuple(IMAGE_PART if isinstance(piece, Reference) else Part("text", str(piece)) for piece in content))
+    return Message(
+        role, tuple(IMAGE_PART if isinstance(piece, Reference) else Part("text", str(piece)) for piece in content)
+    )
 
 
 def _image_roles(messages: tuple[Message, ...], task: Task) -> tuple[str, ...]:
     sides = [message.role for message in messages for part in message.content if part.type == "image"]
     answered = [number for number, side in enumerate(sides) if side == "assistant"]
     outputs = {"last": answered[-1:], "all": answered, "none": []}[task.outputs]
-    return tuple("input" if side != "assistant" else "output" if number in outputs else "intermediate" for number, side in enumerate(sides))
+    return tuple(
+        "input" if side != "assistant" else "output" if number in outputs else "intermediate"
+        for number, side in enumerate(sides)
+    )
 
 
 def _as_text(value: object) -> str:

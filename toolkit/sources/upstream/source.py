@@ -50,7 +50,9 @@ class UpstreamSource:
         return texts + [path for task, path in self.archives.items() if task in wanted]
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
-        content = self.repository.fingerprint(self.files(tasks)) + repr(self.plans)  # the plans: a changed mapping is a changed dataset
+        content = self.repository.fingerprint(self.files(tasks)) + repr(
+            self.plans
+        )  # the plans: a changed mapping is a changed dataset
         return hashlib.sha256(content.encode()).hexdigest()
 
     def downloaded(self) -> "UpstreamSource":
@@ -58,7 +60,7 @@ class UpstreamSource:
         return replace(self, repository=downloaded(self.repository))
 
     def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
-        """Bytes that packing takes: about as much as is read, and at worst the largest archive for pictures that wait."""
+        """Bytes that packing takes: about as much as is read, at worst the largest archive for waiting pictures."""
         sizes = self.repository.list_files()
         archives = [sizes[self.archives[task]] for task in tasks if task in self.archives]
         texts = sum(sizes[plan.path] for plan in self.plans)
@@ -95,9 +97,17 @@ class UpstreamSource:
             return cast(BinaryIO, _Counting(file, lambda size: on_read(path, size))) if on_read else file
 
         sketches = self.sketches(task, skips, owns_unknown=owns_unknown)
-        yield from join(sketches, open_archive, skips, in_order=in_order, keep_incomplete=keep_incomplete, memory_bytes=memory_bytes)
+        yield from join(
+            sketches, open_archive, skips, in_order=in_order, keep_incomplete=keep_incomplete, memory_bytes=memory_bytes
+        )
         if skips.counts:
-            logger.warning("%s: %s: %s; e.g. %s", self.repository.name, task, skips.summary(), next(iter(skips.examples.values()))[0])
+            logger.warning(
+                "%s: %s: %s; e.g. %s",
+                self.repository.name,
+                task,
+                skips.summary(),
+                next(iter(skips.examples.values()))[0],
+            )
 
     def read_tables(self, shard: str, owns_unknown: bool = True) -> Iterator[pa.Table]:
         """Rows as tables that grow from one row, so that the first comes at once, to BATCH_ROWS or BATCH_BYTES."""
@@ -127,7 +137,12 @@ class _Counting:
 
 
 def open_upstream(
-    repository: Repository, files: Iterable[str], *, overrides: Overrides | None = None, on_missing: OnBad = "raise", on_bad_row: OnBad = "raise"
+    repository: Repository,
+    files: Iterable[str],
+    *,
+    overrides: Overrides | None = None,
+    on_missing: OnBad = "raise",
+    on_bad_row: OnBad = "raise",
 ) -> UpstreamSource:
     """Look at every Parquet file and find the archives.
 
@@ -152,7 +167,9 @@ def find_archives(files: Iterable[str]) -> dict[str, str]:
 def source_of(repository: Repository, plans: tuple[FilePlan, ...], archives: dict[str, str]) -> UpstreamSource:
     """A source from plans already made."""
     tasks = {task for plan in plans for task in _tasks_of(repository, plan, archives)}
-    return UpstreamSource(repository=repository, plans=plans, archives=archives, tasks=tuple(name for name in TASKS if name in tasks))
+    return UpstreamSource(
+        repository=repository, plans=plans, archives=archives, tasks=tuple(name for name in TASKS if name in tasks)
+    )
 
 
 def _tasks_of(repository: Repository, plan: FilePlan, archives: dict[str, str]) -> Iterable[str]:

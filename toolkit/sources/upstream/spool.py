@@ -9,8 +9,8 @@ from toolkit.errors import SourceError
 
 
 class Spool:
-    """Put bytes, get them back by ticket, drop them. The file has no name anyone can find, is gone when the process ends, and shrinks to nothing whenever
-    nothing in it is needed any more.
+    """Put bytes, get them back by ticket, drop them. The file has no name anyone can find, is gone when the process
+    ends, and shrinks to nothing whenever nothing in it is needed any more.
 
     Args:
         memory_bytes: how much is kept in memory.
@@ -60,7 +60,8 @@ class Spool:
                 raise OSError(f"{written} of {len(data)} bytes written")
         except OSError as error:
             raise SourceError(
-                f"{tempfile.gettempdir()}: pictures that wait for their rows do not fit ({error}); free space there, or set TMPDIR to a larger disk"
+                f"{tempfile.gettempdir()}: pictures that wait for their rows do not fit ({error}); free space there, "
+                "or set TMPDIR to a larger disk"
             ) from error
         self._written[self._tickets] = (self._end, len(data))
         self._end += len(data)
@@ -69,6 +70,8 @@ class Spool:
     def __enter__(self) -> "Spool":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._file is not None:
             self._file.close()

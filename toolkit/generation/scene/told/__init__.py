@@ -1,4 +1,5 @@
-"""Problems told in words alone, where a drawing is the way to think: the picture belongs to the rationale, not to the question.
+"""Problems told in words alone, where a drawing is the way to think: the picture belongs to the rationale, not to the
+question.
 
 figure   what a drawing holds, and the problem record
 row      who hangs where: clues about an order

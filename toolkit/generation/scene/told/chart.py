@@ -12,7 +12,13 @@ from toolkit.generation.scene.styles import style_named
 from toolkit.generation.scene.told.figure import Drawing, Problem, Thought, outlined, sheet, style_for, text_colour
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
-_TALES = ("A stall sold {} kites", "A baker made {} pies", "A library lent {} atlases", "A gallery showed {} paintings", "A child found {} shells")
+_TALES = (
+    "A stall sold {} kites",
+    "A baker made {} pies",
+    "A library lent {} atlases",
+    "A gallery showed {} paintings",
+    "A child found {} shells",
+)
 _MOST = 12
 _BASE, _UNIT = 430, 28  # pixels: the line the bars stand on, and the height of one
 
@@ -28,7 +34,12 @@ def chart_problem(stream: Stream) -> Problem:
     thoughts += [Thought(text=reason) for _, reason in told]
     thoughts.append(Thought(text="As bars the five days look like this.", drawing=_drawing(amounts, -1, style.name)))
     word = "tallest" if highest else "shortest"
-    thoughts.append(Thought(text=f"The {word} bar stands on {DAYS[winner]}, with {amounts[winner]}.", drawing=_drawing(amounts, winner, style.name)))
+    thoughts.append(
+        Thought(
+            text=f"The {word} bar stands on {DAYS[winner]}, with {amounts[winner]}.",
+            drawing=_drawing(amounts, winner, style.name),
+        )
+    )
     return Problem(
         kind="chart",
         question=f"{first} on Monday. {' '.join(text for text, _ in told)} {ask}",

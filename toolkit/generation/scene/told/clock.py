@@ -12,9 +12,18 @@ from toolkit.generation.scene.told.figure import Drawing, Problem, Thought, shee
 
 _HALF_DAY = 720  # minutes
 _TALES = (
-    ("A train leaves at {start} and takes {long}. Changing to the bus takes another {short}.", "At what time does the bus leave?"),
-    ("Dough is mixed at {start} and rises for {long}. Shaping it takes {short}.", "At what time can it go into the oven?"),
-    ("A film starts at {start} and lasts {long}. Afterwards the director answers questions for {short}.", "When does the evening end?"),
+    (
+        "A train leaves at {start} and takes {long}. Changing to the bus takes another {short}.",
+        "At what time does the bus leave?",
+    ),
+    (
+        "Dough is mixed at {start} and rises for {long}. Shaping it takes {short}.",
+        "At what time can it go into the oven?",
+    ),
+    (
+        "A film starts at {start} and lasts {long}. Afterwards the director answers questions for {short}.",
+        "When does the evening end?",
+    ),
     ("Hikers set out at {start} and walk for {long}. Then they rest for {short}.", "At what time do they walk on?"),
 )
 
@@ -27,12 +36,18 @@ def clock_problem(stream: Stream) -> Problem:
     style, (tale, ask) = style_for(stream), stream.pick(_TALES)
     thoughts = (
         Thought(text=f"I put the hands at {at(start)}.", drawing=_drawing(start, style.name)),
-        Thought(text=f"{duration(long)[0].upper()}{duration(long)[1:]} later the clock shows {at(middle)}.", drawing=_drawing(middle, style.name)),
+        Thought(
+            text=f"{duration(long)[0].upper()}{duration(long)[1:]} later the clock shows {at(middle)}.",
+            drawing=_drawing(middle, style.name),
+        ),
         Thought(text=f"Another {duration(short)} takes the hands to {at(end)}.", drawing=_drawing(end, style.name)),
     )
     return Problem(
         kind="clock",
-        question=f"{tale.format(start=at(start), long=duration(long), short=duration(short))} {ask} (Answer as on a clock with twelve hours.)",
+        question=(
+            f"{tale.format(start=at(start), long=duration(long), short=duration(short))} {ask} (Answer as on "
+            "a clock with twelve hours.)"
+        ),
         thoughts=thoughts,
         answer=at(end),
         num_choices=_HALF_DAY // 5,
@@ -67,7 +82,11 @@ def draw_clock(minutes: int, style_name: str) -> Pixels:
     for hour in range(1, 13):
         x, y = _hand(hour / 12, 160)
         write(pixels, str(hour), x, y, 28, ink)
-    paint(pixels, stroke([_hand(minutes / _HALF_DAY + 0.5, 22), _hand(minutes / _HALF_DAY, 88)], 14), style.fills["orange"])
+    paint(
+        pixels,
+        stroke([_hand(minutes / _HALF_DAY + 0.5, 22), _hand(minutes / _HALF_DAY, 88)], 14),
+        style.fills["orange"],
+    )
     paint(pixels, stroke([_hand(minutes % 60 / 60 + 0.5, 26), _hand(minutes % 60 / 60, 134)], 8), style.fills["green"])
     paint(pixels, [disc(middle, middle, 11)], ink)
     return pixels

@@ -27,11 +27,19 @@ def path_problem(stream: Stream) -> Problem:
     style, walker = style_for(stream), stream.pick(_WALKERS)
     told = [f"{NUMBERS[count]} square{'s' if count > 1 else ''} {way}" for way, count in moves]
     question = (
-        f"{walker} stands on square {name_of(stops[0])} of a board with columns A to E from left to right and rows 1 to 5 from top to bottom. "
+        f"{walker} stands on square {name_of(stops[0])} of a board with columns A to E from left to right and rows 1 "
+        "to 5 from top to bottom. "
         f"It moves {', then '.join(told)}. On which square does it stop?"
     )
-    thoughts = [Thought(text=f"I draw the board and mark the start, {name_of(stops[0])}.", drawing=_drawing(stops[:1], style.name))]
-    thoughts += [Thought(text=f"{sentence(move)}: from {name_of(a)} to {name_of(b)}.") for move, a, b in zip(told, stops, stops[1:], strict=False)]
+    thoughts = [
+        Thought(
+            text=f"I draw the board and mark the start, {name_of(stops[0])}.", drawing=_drawing(stops[:1], style.name)
+        )
+    ]
+    thoughts += [
+        Thought(text=f"{sentence(move)}: from {name_of(a)} to {name_of(b)}.")
+        for move, a, b in zip(told, stops, stops[1:], strict=False)
+    ]
     thoughts.append(Thought(text="This is the whole way.", drawing=_drawing(stops, style.name)))
     return Problem(
         kind="path",
@@ -44,7 +52,9 @@ def path_problem(stream: Stream) -> Problem:
 
 
 def _walk_back(end: Square, stream: Stream) -> tuple[list[tuple[str, int]], list[Square]]:
-    """Moves that lead to `end`, drawn backwards so that every end is equally likely; no square is a stop twice, and moves turn a corner each time."""
+    """Moves that lead to `end`, drawn backwards so that every end is equally likely; no square is a stop twice, and
+    moves turn a corner each time.
+    """
     moves: list[tuple[str, int]] = []
     stops = [end]
     for _ in range(3 + stream.below(3)):
@@ -63,7 +73,11 @@ def _walk_back(end: Square, stream: Stream) -> tuple[list[tuple[str, int]], list
 
 
 def _drawing(stops: list[Square], style: str) -> Drawing:
-    way = f"with a line through {listed([name_of(stop) for stop in stops])}" if len(stops) > 1 else f"with a mark on {name_of(stops[0])}"
+    way = (
+        f"with a line through {listed([name_of(stop) for stop in stops])}"
+        if len(stops) > 1
+        else f"with a mark on {name_of(stops[0])}"
+    )
     return Drawing(caption=f"A board of five by five squares {way}.", draw=partial(draw_path, tuple(stops), style))
 
 
@@ -93,4 +107,10 @@ def draw_path(stops: tuple[Square, ...], style_name: str) -> Pixels:
 def _arrow(before: tuple[float, float], tip: tuple[float, float]) -> Polygons:
     dx, dy = ((b > a) - (b < a) for a, b in zip(before, tip, strict=True))
     x, y = tip
-    return polygon([(x + 24 * dx, y + 24 * dy), (x - 8 * dx - 20 * dy, y - 8 * dy - 20 * dx), (x - 8 * dx + 20 * dy, y - 8 * dy + 20 * dx)])
+    return polygon(
+        [
+            (x + 24 * dx, y + 24 * dy),
+            (x - 8 * dx - 20 * dy, y - 8 * dy - 20 * dx),
+            (x - 8 * dx + 20 * dy, y - 8 * dy + 20 * dx),
+        ]
+    )

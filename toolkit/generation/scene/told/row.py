@@ -71,13 +71,30 @@ def _true_clues(order: tuple[int, ...], shapes: list[str]) -> list[_Clue]:
     for one, other in permutations(range(_NUMBER), 2):
         gap = order.index(other) - order.index(one)
         if gap == 1:
-            found.append(_clue(f"The {shapes[one]} is directly to the left of the {shapes[other]}.", partial(_gap_is, one, other, 1, 1)))
+            found.append(
+                _clue(
+                    f"The {shapes[one]} is directly to the left of the {shapes[other]}.",
+                    partial(_gap_is, one, other, 1, 1),
+                )
+            )
         if gap > 1:
-            found.append(_clue(f"The {shapes[one]} is somewhere to the left of the {shapes[other]}.", partial(_gap_is, one, other, 1, _NUMBER)))
+            found.append(
+                _clue(
+                    f"The {shapes[one]} is somewhere to the left of the {shapes[other]}.",
+                    partial(_gap_is, one, other, 1, _NUMBER),
+                )
+            )
         if abs(gap) > 1 and one < other:
-            found.append(_clue(f"The {shapes[one]} and the {shapes[other]} are not next to each other.", partial(_are_apart, one, other)))
+            found.append(
+                _clue(
+                    f"The {shapes[one]} and the {shapes[other]} are not next to each other.",
+                    partial(_are_apart, one, other),
+                )
+            )
     at_ends = [number for number in range(_NUMBER) if order.index(number) in (0, _NUMBER - 1)]
-    return found + [_clue(f"The {shapes[number]} is at one of the two ends.", partial(_is_at_end, number)) for number in at_ends]
+    return found + [
+        _clue(f"The {shapes[number]} is at one of the two ends.", partial(_is_at_end, number)) for number in at_ends
+    ]
 
 
 def _gap_is(one: int, other: int, low: int, high: int, order: tuple[int, ...]) -> bool:
@@ -96,18 +113,27 @@ def _clue(text: str, fits: Callable[[tuple[int, ...]], bool]) -> _Clue:
     return _Clue(text, frozenset(order for order in permutations(range(_NUMBER)) if fits(order)))
 
 
-def _thoughts(clues: list[_Clue], shapes: list[str], things: tuple[Thing, ...], style: str, order: tuple[int, ...]) -> tuple[Thought, ...]:
+def _thoughts(
+    clues: list[_Clue], shapes: list[str], things: tuple[Thing, ...], style: str, order: tuple[int, ...]
+) -> tuple[Thought, ...]:
     left = frozenset(permutations(range(_NUMBER)))
-    thoughts = [Thought(text=f"Four things can hang in {len(left)} orders. I draw four empty places and go through the clues.")]
+    thoughts = [
+        Thought(text=f"Four things can hang in {len(left)} orders. I draw four empty places and go through the clues.")
+    ]
     shown: tuple[int | None, ...] = (None,) * _NUMBER
     for clue in clues:
         left &= clue.fits
         sure = tuple(next(iter(seat)) if len(seat := {o[k] for o in left}) == 1 else None for k in range(_NUMBER))
-        count = f"{NUMBERS[len(left)] if len(left) < len(NUMBERS) else len(left)} order{'s are' if len(left) > 1 else ' is'} left."
+        count = (
+            f"{NUMBERS[len(left)] if len(left) < len(NUMBERS) else len(left)} "
+            f"order{'s are' if len(left) > 1 else ' is'} left."
+        )
         drawing = _drawing(sure, shapes, things, style) if sure != shown else None
         thoughts.append(Thought(text=f"{clue.text} {count[0].upper()}{count[1:]}", drawing=drawing))
         shown = sure
-    thoughts.append(Thought(text=f"From left to right they hang like this: {listed([shapes[number] for number in order])}."))
+    thoughts.append(
+        Thought(text=f"From left to right they hang like this: {listed([shapes[number] for number in order])}.")
+    )
     return tuple(thoughts)
 
 
@@ -120,7 +146,18 @@ def _drawing(seats: tuple[int | None, ...], shapes: list[str], things: tuple[Thi
 
 
 def _hung(shape: str, colour: str, rgb: Rgb) -> Thing:
-    return Thing(id="t1", shape=shape, colour=colour, size="medium", pattern="plain", place="centre", x=0.5, y=0.5, r=0.08, rgb=rgb)
+    return Thing(
+        id="t1",
+        shape=shape,
+        colour=colour,
+        size="medium",
+        pattern="plain",
+        place="centre",
+        x=0.5,
+        y=0.5,
+        r=0.08,
+        rgb=rgb,
+    )
 
 
 def draw_row(seats: tuple[Thing | None, ...], style_name: str) -> Pixels:
@@ -132,7 +169,11 @@ def draw_row(seats: tuple[Thing | None, ...], style_name: str) -> Pixels:
         x, y = 76 + 120 * number, 262
         paint(pixels, stroke([(x, 160), (x, y - 54)], 3), ink)
         paint(pixels, [rectangle(x - 54, y - 54, x + 54, y + 54)], style.tint)
-        paint(pixels, stroke([(x - 54, y - 54), (x + 54, y - 54), (x + 54, y + 54), (x - 54, y + 54)], 3, closed=True), ink)
+        paint(
+            pixels,
+            stroke([(x - 54, y - 54), (x + 54, y - 54), (x + 54, y + 54), (x - 54, y + 54)], 3, closed=True),
+            ink,
+        )
         write(pixels, str(number + 1), x, y + 84, 24, ink)
         if thing is None:
             write(pixels, "?", x, y, 44, ink)

@@ -1,4 +1,6 @@
-"""A simple checker of interleaved documents: reads passages and pictures, and names what does not fit. It knows nothing of what was planted."""
+"""A simple checker of interleaved documents: reads passages and pictures, and names what does not fit. It knows nothing
+of what was planted.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -35,7 +37,11 @@ def find_defects(question: str, passages: Sequence[tuple[str, Pixels | None]]) -
 
 def named(texts: str | Iterable[str]) -> set[tuple[str, str]]:
     """Colour and shape of everything that is mentioned."""
-    return {(colour, SHAPE_WORDS[shape]) for text in ([texts] if isinstance(texts, str) else texts) for colour, shape in _NAMED.findall(text.lower())}
+    return {
+        (colour, SHAPE_WORDS[shape])
+        for text in ([texts] if isinstance(texts, str) else texts)
+        for colour, shape in _NAMED.findall(text.lower())
+    }
 
 
 def _shows(text: str, picture: Pixels) -> bool:

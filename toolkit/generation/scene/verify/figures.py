@@ -1,4 +1,6 @@
-"""Drawings of told problems -> what they show: bars measured, hands of clocks, squares on a way, shapes in a row. Layout read off pictures, 512 x 512."""
+"""Drawings of told problems -> what they show: bars measured, hands of clocks, squares on a way, shapes in a row.
+Layout read off pictures, 512 x 512.
+"""
 
 import math
 from typing import TypeAlias
@@ -20,7 +22,12 @@ _FRAMES, _FRAME_Y, _FRAME_HALF = (76, 196, 316, 436), 262, 48
 def read_chart(pixels: Pixels) -> tuple[list[int], int]:
     """Amounts from left to right, and the number of the bar that stands out (-1 = none)."""
     labels = colour_labels(pixels)
-    bars = [(piece, label) for label in (_ORANGE, _GREEN) for piece in pieces(labels == label, 400) if piece.x1 - piece.x0 > 40]
+    bars = [
+        (piece, label)
+        for label in (_ORANGE, _GREEN)
+        for piece in pieces(labels == label, 400)
+        if piece.x1 - piece.x0 > 40
+    ]
     bars.sort(key=lambda bar: bar[0].x0)
     marked = [number for number, (_, label) in enumerate(bars) if label == _ORANGE]
     return [round((piece.y1 - piece.y0 + _BAR_LINE) / _BAR_UNIT) for piece, _ in bars], marked[0] if marked else -1
@@ -46,14 +53,21 @@ def _turn(mask: npt.NDArray[np.bool_]) -> float:
 def read_board(pixels: Pixels) -> tuple[str, set[str]]:
     """The square with the mark, and all squares whose middle the way covers (the start's is under the mark)."""
     labels = colour_labels(pixels)
-    middles = {f"{'ABCDE'[c]}{r + 1}": (_BOARD + _SQUARE * r + _SQUARE // 2, _BOARD + _SQUARE * c + _SQUARE // 2) for r in range(5) for c in range(5)}
+    middles = {
+        f"{'ABCDE'[c]}{r + 1}": (_BOARD + _SQUARE * r + _SQUARE // 2, _BOARD + _SQUARE * c + _SQUARE // 2)
+        for r in range(5)
+        for c in range(5)
+    }
     start = next(name for name, (y, x) in middles.items() if labels[y, x] == _GREEN)
     return start, {name for name, (y, x) in middles.items() if labels[y, x] == _ORANGE}
 
 
 def read_row(pixels: Pixels) -> list[str]:
     """The shape in each of four frames; "" where there is only a question mark."""
-    return [_framed(pixels[_FRAME_Y - _FRAME_HALF : _FRAME_Y + _FRAME_HALF, x - _FRAME_HALF : x + _FRAME_HALF]) for x in _FRAMES]
+    return [
+        _framed(pixels[_FRAME_Y - _FRAME_HALF : _FRAME_Y + _FRAME_HALF, x - _FRAME_HALF : x + _FRAME_HALF])
+        for x in _FRAMES
+    ]
 
 
 def _framed(pixels: Pixels) -> str:

@@ -1,4 +1,6 @@
-"""Picture -> things, from pixels alone: hue bands name colours, connected regions find things, hand-drawn silhouettes name shapes."""
+"""Picture -> things, from pixels alone: hue bands name colours, connected regions find things, hand-drawn silhouettes
+name shapes.
+"""
 
 from typing import NamedTuple, TypeAlias
 
@@ -58,8 +60,12 @@ def find_things(pixels: Pixels) -> list[Found]:
             inner_labels = labels[inner.y0 : inner.y1, inner.x0 : inner.x1] * inner.mask
             counts = np.bincount(inner_labels.ravel(), minlength=9)
             counts[[0, body]] = 0
-            moved = inner._replace(x0=inner.x0 + piece.x0, x1=inner.x1 + piece.x0, y0=inner.y0 + piece.y0, y1=inner.y1 + piece.y0)
-            found.append(_thing(moved, inner_labels, int(counts.argmax()), side, f"{outer.thing.colour} {outer.thing.shape}"))
+            moved = inner._replace(
+                x0=inner.x0 + piece.x0, x1=inner.x1 + piece.x0, y0=inner.y0 + piece.y0, y1=inner.y1 + piece.y0
+            )
+            found.append(
+                _thing(moved, inner_labels, int(counts.argmax()), side, f"{outer.thing.colour} {outer.thing.shape}")
+            )
     return found
 
 
@@ -78,12 +84,21 @@ def _looks_like_edge(pixels: Pixels) -> Mask:
 
 
 def colour_labels(pixels: Pixels) -> Labels:
-    """Number of the colour name (index of `COLOURS`) of each pixel; 0 = white, grey or dark. Bands of hue, saturation and value."""
+    """Number of the colour name (index of `COLOURS`) of each pixel; 0 = white, grey or dark. Bands of hue, saturation
+    and value.
+    """
     rgb = pixels.astype(np.float64)
     high, low = rgb.max(axis=2), rgb.min(axis=2)
     spread = np.maximum(high - low, 1e-9)
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    hue = np.where(high == red, (green - blue) / spread % 6, np.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4)) * 60
+    hue = (
+        np.where(
+            high == red,
+            (green - blue) / spread % 6,
+            np.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4),
+        )
+        * 60
+    )
     value, saturation = high / 255, (high - low) / np.maximum(high, 1)
     hue = np.where(hue >= 345, hue - 360, hue)
     names = np.select(
@@ -101,7 +116,9 @@ def _inner(piece: Piece, labels: Labels, body: int, side: int) -> list[Piece]:
     found = []
     for region in pieces(filled_from(other, piece.mask), int(_LEAST * side**2)):
         box = labels[region.y0 : region.y1, region.x0 : region.x1] * region.mask
-        if eroded((box != body) & (box != 0), 1).sum() >= 0.04 * region.area:  # thicker than the blend of two colours along an edge
+        if (
+            eroded((box != body) & (box != 0), 1).sum() >= 0.04 * region.area
+        ):  # thicker than the blend of two colours along an edge
             found.append(region)
     return found
 
@@ -123,11 +140,15 @@ def _thing(piece: Piece, labels: Labels, body: int, side: int, inside: str, *, h
     size = "small" if longer < _SMALL else "medium" if longer < _MEDIUM else "large"
     pattern = "plain" if size == "small" or holds or shape in _NEVER_MARKED else _pattern(piece, labels, side)
     x, y = (piece.x0 + piece.x1) / 2 / side, (piece.y0 + piece.y1) / 2 / side
-    return Found(ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside), (piece.x0, piece.y0, piece.x1, piece.y1))
+    return Found(
+        ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside), (piece.x0, piece.y0, piece.x1, piece.y1)
+    )
 
 
 def _pattern(piece: Piece, labels: Labels, side: int) -> str:
-    """By the colourless pixels well inside the outline: none; alike along the falling diagonal, as stripes are; or not, as dots are."""
+    """By the colourless pixels well inside the outline: none; alike along the falling diagonal, as stripes are; or not,
+    as dots are.
+    """
     core = eroded(filled(piece.mask), round(_LINE * side))
     marks = labels == 0
     if not core.any() or marks[core].mean() < 0.07:
@@ -153,7 +174,9 @@ def read_style(pixels: Pixels) -> str:
 
 
 def read_background(pixels: Pixels) -> str:
-    """What varies along the free edge: nothing, only from row to row, smoothly or by jumps, along both, or here and there."""
+    """What varies along the free edge: nothing, only from row to row, smoothly or by jumps, along both, or here and
+    there.
+    """
     ring = round(_RING * pixels.shape[0])
     left, top = pixels[:, :ring].astype(np.int64), pixels[:ring].astype(np.int64)
     if np.ptp(left, axis=(0, 1)).max() <= 2:

@@ -34,7 +34,9 @@ def filled(mask: Mask) -> Mask:
     rows, starts, ends = _runs(padded)
     roots = _joined(rows, starts, ends)
     outside = np.zeros_like(padded)
-    for row, start, end in zip(rows[roots == roots[0]], starts[roots == roots[0]], ends[roots == roots[0]], strict=True):
+    for row, start, end in zip(
+        rows[roots == roots[0]], starts[roots == roots[0]], ends[roots == roots[0]], strict=True
+    ):
         outside[row, start:end] = True
     return ~outside[1:-1, 1:-1]
 
@@ -43,7 +45,9 @@ def eroded(mask: Mask, by: int) -> Mask:
     """Pixels whose whole (2 by + 1)-square lies in the mask."""
     width = 2 * by + 1
     sums = np.pad(np.pad(mask, by).astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside: Mask = sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width] == width * width
+    inside: Mask = (
+        sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width] == width * width
+    )
     return inside
 
 
@@ -54,7 +58,9 @@ def _runs(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt
     return rows, starts, np.nonzero(change == -1)[1]
 
 
-def _joined(rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _joined(
+    rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
     """For each run, the number of the first run it is connected to."""
     parent = list(range(len(rows)))
 

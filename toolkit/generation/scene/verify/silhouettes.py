@@ -1,4 +1,5 @@
-"""What each shape looks like once its box is stretched to 12 x 12: drawn by hand, not computed from the engine's outlines.
+"""What each shape looks like once its box is stretched to 12 x 12: drawn by hand, not computed from the engine's
+outlines.
 
 "#" inside, "+" on the edge, "." outside. A mask is the shape whose drawing differs least.
 """
@@ -82,14 +83,20 @@ def drawings() -> dict[str, npt.NDArray[np.float64]]:
     drawn: dict[str, npt.NDArray[np.float64]] = {}
     for band in _DRAWINGS.strip().split("\n\n"):
         names, *lines = [line.split() for line in band.splitlines()]
-        drawn |= {name: np.array([[value[mark] for mark in line[column]] for line in lines]) for column, name in enumerate(names)}
+        drawn |= {
+            name: np.array([[value[mark] for mark in line[column]] for line in lines])
+            for column, name in enumerate(names)
+        }
     return drawn
 
 
 def shape_of(mask: npt.NDArray[np.bool_]) -> tuple[str, float]:
     """The shape of a mask cut to its box, and by how much it beats the next best (0 = a guess)."""
     cells, aspect = shrunk(mask), mask.shape[1] / mask.shape[0]
-    scores = sorted((float(np.abs(cells - drawn).mean()) + _ASPECT_WEIGHT * abs(math.log(aspect / ASPECTS[name])), name) for name, drawn in drawings().items())
+    scores = sorted(
+        (float(np.abs(cells - drawn).mean()) + _ASPECT_WEIGHT * abs(math.log(aspect / ASPECTS[name])), name)
+        for name, drawn in drawings().items()
+    )
     return scores[0][1], scores[1][0] - scores[0][0]
 
 

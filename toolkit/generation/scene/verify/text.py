@@ -1,4 +1,6 @@
-"""Captions -> graph, by their words alone. Vocabulary is written out again here on purpose: a slip in the engine's own must not cancel out."""
+"""Captions -> graph, by their words alone. Vocabulary is written out again here on purpose: a slip in the engine's own
+must not cancel out.
+"""
 
 import re
 from typing import NamedTuple
@@ -38,7 +40,14 @@ SHAPE_WORDS = {
     "mushrooms": "mushroom",
 }
 COUNT_WORDS = {"a": 1, "an": 1, "two": 2, "three": 3, "four": 4}
-SIZE_WORDS = {"": "medium", "small": "small", "little": "small", "medium-sized": "medium", "large": "large", "big": "large"}
+SIZE_WORDS = {
+    "": "medium",
+    "small": "small",
+    "little": "small",
+    "medium-sized": "medium",
+    "large": "large",
+    "big": "large",
+}
 _PLACES = (
     (r"(?:top|upper) left(?: corner)?", "top left"),
     (r"(?:top|upper) right(?: corner)?", "top right"),
@@ -54,15 +63,23 @@ _ROW = {("top", "left"): "top left", ("top", "centre"): "top", ("top", "right"):
 _ROW |= {("middle", "left"): "left", ("middle", "centre"): "centre", ("middle", "right"): "right"}
 _ROW |= {("bottom", "left"): "bottom left", ("bottom", "centre"): "bottom", ("bottom", "right"): "bottom right"}
 
-_PLACE = r"(?:in|at|on|halfway down) the (?P<place>" + "|".join(sorted((p for p, _ in _PLACES), key=len, reverse=True)) + r")\b"
+_PLACE = (
+    r"(?:in|at|on|halfway down) the (?P<place>"
+    + "|".join(sorted((p for p, _ in _PLACES), key=len, reverse=True))
+    + r")\b"
+)
 _ITEM = (
-    r"(?P<count>a|an|two|three|four) (?:(?P<size>small|little|medium-sized|large|big) )?(?:(?P<pattern>striped|spotted) )?"
+    r"(?P<count>a|an|two|three|four) (?:(?P<size>small|little|medium-sized|large|big) "
+    r")?(?:(?P<pattern>striped|spotted) )?"
     rf"(?P<colour>{COLOUR_WORDS}) (?P<shape>{'|'.join(sorted(SHAPE_WORDS, key=len, reverse=True))})\b(?P<holds> with)?"
 )
-_TOKEN = re.compile(rf"(?P<item>{_ITEM})|(?P<where>{_PLACE})|(?P<row>the (?P<row_name>top|middle|bottom) row)|(?P<stop>\.)")
+_TOKEN = re.compile(
+    rf"(?P<item>{_ITEM})|(?P<where>{_PLACE})|(?P<row>the (?P<row_name>top|middle|bottom) row)|(?P<stop>\.)"
+)
 _PHRASE = re.compile(
     r"the (?:(?P<size>small|medium-sized|large) )?(?:(?P<pattern>striped|spotted) )?"
-    rf"(?:(?P<colour>{COLOUR_WORDS}) )?(?P<shape>{'|'.join(sorted(set(SHAPE_WORDS.values()), key=len, reverse=True))})(?: {_PLACE})?"
+    rf"(?:(?P<colour>{COLOUR_WORDS}) "
+    rf")?(?P<shape>{'|'.join(sorted(set(SHAPE_WORDS.values()), key=len, reverse=True))})(?: {_PLACE})?"
 )
 
 
@@ -107,7 +124,7 @@ def read_caption(text: str) -> ReadScene:
 
 
 def read_things(text: str) -> list[ReadThing]:
-    """Things told with their places, in any text; what is not told with a place is left out only if nothing follows it."""
+    """Things told with their places, in any text; what has no place is left out only if nothing follows it."""
     things: list[ReadThing] = []
     waiting: list[_Item] = []
     row = place_before = ""
@@ -128,7 +145,7 @@ def read_things(text: str) -> list[ReadThing]:
 
 
 def read_phrase(text: str) -> dict[str, str]:
-    """The attributes that a referring phrase names: "the small red star in the top left" -> size, colour, shape, place."""
+    """Attributes that a referring phrase names: "the small red star in the top left" -> size, colour, shape, place."""
     match = _PHRASE.fullmatch(text.lower())
     if match is None:
         raise ValueError(f"no referring phrase: {text!r}")
@@ -142,7 +159,14 @@ def _item(match: re.Match[str], waiting: list[_Item]) -> _Item:
     # "a circle with a star inside it": the star follows its holder with no place between them.
     inside = f"{waiting[-1].colour} {waiting[-1].shape}" if waiting else ""
     shape = SHAPE_WORDS[match["shape"]]
-    return _Item(COUNT_WORDS[match["count"]], SIZE_WORDS[match["size"] or ""], match["pattern"] or "plain", match["colour"], shape, inside)
+    return _Item(
+        COUNT_WORDS[match["count"]],
+        SIZE_WORDS[match["size"] or ""],
+        match["pattern"] or "plain",
+        match["colour"],
+        shape,
+        inside,
+    )
 
 
 def _place(words: str, row: str) -> str:
@@ -153,4 +177,8 @@ def _place(words: str, row: str) -> str:
 def _placed(items: list[_Item], place: str) -> list[ReadThing]:
     if items and not place:
         raise ValueError(f"no place for {items}")
-    return [ReadThing(item.size, item.pattern, item.colour, item.shape, place, item.inside) for item in items for _ in range(item.number)]
+    return [
+        ReadThing(item.size, item.pattern, item.colour, item.shape, place, item.inside)
+        for item in items
+        for _ in range(item.number)
+    ]
