@@ -20,7 +20,7 @@ from toolkit.schema import ARROW_SCHEMA
 from toolkit.schema import features as row_features
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
-from toolkit.sources.upstream.source import UpstreamSource
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.

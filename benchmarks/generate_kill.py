@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.generation_kills import run_with_kills, steps
 from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_sources, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.generation import engine
-from toolkit.generation.finalize import finalize
-from toolkit.generation.spec import read_spec
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
 
 CONCURRENCY = 4
 IMPORTED = 25  # times as many samples of the recipes that ask no model, or they are done before they are killed

@@ -25,16 +25,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.generation_runs import picture, write_spec
 from toolkit.errors import SourceError
-from toolkit.generation import engine
-from toolkit.generation.backends.base import Reply, Request
-from toolkit.generation.blobs import Blobs
-from toolkit.generation.calls import Answer, Seat, call_key
-from toolkit.generation.finalize import finalize
-from toolkit.generation.journal import Journal, journal_paths, query
-from toolkit.generation.plans import plan
-from toolkit.generation.recipe import Context
-from toolkit.generation.report import report
-from toolkit.generation.spec import RunSpec, read_spec
+from toolkit.generation.calls.calls import Answer, Seat, call_key
+from toolkit.generation.core.blobs import Blobs
+from toolkit.generation.core.journal import Journal, journal_paths, query
+from toolkit.generation.core.protocol import Reply, Request
+from toolkit.generation.core.spec import RunSpec, read_spec
+from toolkit.generation.recipes.recipe import Context
+from toolkit.generation.reports.report import report
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.plans import plan
 
 PICTURES = 1_000
 MAX_MB, LEAST_ROWS_PER_S, MAX_RESUME_S = 300, 1_000, 5

@@ -20,26 +20,26 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from toolkit.generation.scene import told
-from toolkit.generation.scene.defects import sample_defect
-from toolkit.generation.scene.documents import DEFECT_KINDS, sample_document
-from toolkit.generation.scene.edits import EDITS, changed_mask, sample_edit
-from toolkit.generation.scene.gates import flaws
-from toolkit.generation.scene.graph import Scene, said
-from toolkit.generation.scene.language import caption, referring, the
-from toolkit.generation.scene.questions import KINDS, ask
-from toolkit.generation.scene.raster import Pixels
-from toolkit.generation.scene.render import encode, render
-from toolkit.generation.scene.retrieval import COMPARISONS, sample_retrieval
-from toolkit.generation.scene.sampler import sample_scene
-from toolkit.generation.scene.streams import Stream
-from toolkit.generation.scene.told.chart import DAYS
-from toolkit.generation.scene.told.figure import Problem
-from toolkit.generation.scene.verify.documents import find_defects
-from toolkit.generation.scene.verify.figures import read_board, read_chart, read_clock, read_row
-from toolkit.generation.scene.verify.locality import change
-from toolkit.generation.scene.verify.pixels import read_picture
-from toolkit.generation.scene.verify.text import ReadScene, read_caption, read_phrase
+from toolkit.scene import told
+from toolkit.scene.defects import sample_defect
+from toolkit.scene.documents import DEFECT_KINDS, sample_document
+from toolkit.scene.edits import EDITS, changed_mask, sample_edit
+from toolkit.scene.gates import flaws
+from toolkit.scene.graph import Scene, said
+from toolkit.scene.language import caption, referring, the
+from toolkit.scene.questions import KINDS, ask
+from toolkit.scene.raster import Pixels
+from toolkit.scene.render import encode, render
+from toolkit.scene.retrieval import COMPARISONS, sample_retrieval
+from toolkit.scene.sampler import sample_scene
+from toolkit.scene.streams import Stream
+from toolkit.scene.told.chart import DAYS
+from toolkit.scene.told.figure import Problem
+from toolkit.scene.verify.documents import find_defects
+from toolkit.scene.verify.figures import read_board, read_chart, read_clock, read_row
+from toolkit.scene.verify.locality import change
+from toolkit.scene.verify.pixels import read_picture
+from toolkit.scene.verify.text import ReadScene, read_caption, read_phrase
 
 ROOM = 0.05  # how far above chance a blind guess may get
 

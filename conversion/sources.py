@@ -12,8 +12,8 @@ from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.schema import Row, table_to_rows
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.skips import OnBad, Skips
-from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import TASKS
 
 

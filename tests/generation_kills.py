@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.summary import summarise
 
 ROOT = Path(__file__).parent.parent
 

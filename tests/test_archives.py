@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from toolkit.errors import ArchiveError
-from toolkit.sources.upstream import archives
-from toolkit.sources.upstream.archives import normalise_name, read_members
+from toolkit.sources.published import archives
+from toolkit.sources.published.archives import normalise_name, read_members
 
 
 def make_tar(*members: tuple[str, bytes] | tarfile.TarInfo, **options: int) -> bytes:

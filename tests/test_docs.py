@@ -24,8 +24,8 @@ from tests.docs_formats import PAGE, written
 from toolkit.cli.app import main
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
-from toolkit.generation.spec import parse_spec
-from toolkit.sources.upstream.mapping import read_mapping
+from toolkit.generation.core.spec import parse_spec
+from toolkit.sources.published.mapping import read_mapping
 from toolkit.tasks import TASKS
 
 ROOT = Path(unifiedvisual.__file__).parent

@@ -15,13 +15,14 @@ from tests.batch_server import BatchServer
 from tests.generation_kills import ROOT
 from tests.generation_runs import KEY, PRICES, http_spec
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation import calls, engine
 from toolkit.generation.backends.batch import split
-from toolkit.generation.estimate import estimate
-from toolkit.generation.finalize import finalize
-from toolkit.generation.journal import journal_paths, query
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.calls import calls
+from toolkit.generation.core.journal import journal_paths, query
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.estimate import estimate
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
 
 RECIPES = {"image_generation_topic": 4}
 STEPS = 3  # chat calls of a sample; its picture is a fourth

@@ -13,15 +13,15 @@ from PIL import Image
 from tests.generation_runs import picture, write_sources, write_spec
 from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import SourceError, UsageError
-from toolkit.generation import engine
 from toolkit.generation.backends import clip
-from toolkit.generation.backends.base import Fatal, Origin, Refused, Request
 from toolkit.generation.backends.clip import Clip
 from toolkit.generation.backends.picture_index import open_index
-from toolkit.generation.estimate import estimate
-from toolkit.generation.journal import journal_paths, query
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.core.journal import journal_paths, query
+from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.estimate import estimate
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
 from toolkit.images import decode_image
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -271,6 +271,6 @@ def test_recipes_run_with_similarity_as_judge_and_finder(server, tmp_path):
 
 
 def test_every_judged_step_is_a_prompt():
-    from toolkit.generation.prompting import prompt_files
+    from toolkit.generation.core.prompting import prompt_files
 
     assert {f"{step}@1" for step in clip.JUDGES} <= set(prompt_files())

@@ -13,15 +13,15 @@ from tests.generation_runs import picture, write_sources, write_spec
 from tests.generation_tiny import save_diffusion
 from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation import engine
-from toolkit.generation.backends.base import Fatal, Origin, Request
 from toolkit.generation.backends.diffusers_local import Diffusers
-from toolkit.generation.estimate import estimate
-from toolkit.generation.explain import explain, remake
-from toolkit.generation.finalize import finalize, rows
-from toolkit.generation.plans import plan
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.core.protocol import Fatal, Origin, Request
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.estimate import estimate
+from toolkit.generation.reports.explain import explain, remake
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize, rows
+from toolkit.generation.runs.plans import plan
 
 PARAMS = {"num_inference_steps": 2, "height": 32, "width": 48}
 pytestmark = [

@@ -12,11 +12,11 @@ from PIL import Image
 
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
-from toolkit.generation import engine
-from toolkit.generation.backends.scripts import edit_of, picture
-from toolkit.generation.duplicates import phash
-from toolkit.generation.finalize import finalize
-from toolkit.generation.spec import read_spec
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.procedural.scripts import edit_of, picture
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.duplicates import phash
+from toolkit.generation.runs.finalize import finalize
 
 COT = {"conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": ""}]}
 ANSWER = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"

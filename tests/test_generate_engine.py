@@ -11,18 +11,18 @@ import pytest
 from tests.generation_runs import GENERATING, picture, write_spec
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
-from toolkit.generation import engine
-from toolkit.generation.audit import problems
-from toolkit.generation.blobs import Blobs
-from toolkit.generation.explain import explain, remake
-from toolkit.generation.finalize import finalize
-from toolkit.generation.journal import finished
-from toolkit.generation.lock import lock
-from toolkit.generation.recipe import reject
+from toolkit.generation.core.blobs import Blobs
+from toolkit.generation.core.journal import finished
+from toolkit.generation.core.spec import read_spec
 from toolkit.generation.recipes import mm_reasoning_o
-from toolkit.generation.retry import put_back
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.recipes.recipe import reject
+from toolkit.generation.reports.explain import explain, remake
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.audit import problems
+from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.lock import lock
+from toolkit.generation.runs.retry import put_back
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
 

@@ -14,11 +14,11 @@ import pytest
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
 from toolkit.errors import RunStopped, UnknownName
-from toolkit.generation import engine
-from toolkit.generation.executors import run_shards
-from toolkit.generation.finalize import finalize
-from toolkit.generation.lock import lock
-from toolkit.generation.spec import read_spec
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.lock import lock
+from toolkit.generation.runs.shards import run_shards
 
 RECIPES = {"image_editing": 4, "mm_internet": 4, "mm_reasoning_t": 4}
 LOCAL_CLUSTER = {"num_cpus": 2, "object_store_memory": 80_000_000, "_node_ip_address": "127.0.0.1"}
@@ -96,7 +96,7 @@ def _ray_twice(path, folder):
     ray.init(include_dashboard=False, log_to_driver=False, **LOCAL_CLUSTER)
     spec = read_spec(path)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("toolkit.generation.executors.run_shard", _die_at_one)
+        patched.setattr("toolkit.generation.runs.shards.run_shard", _die_at_one)
         with pytest.raises(RunStopped) as stopped:
             run_shards(spec, folder, num_shards=2, executor="ray")
     ray.shutdown()
@@ -110,7 +110,7 @@ def _ray_twice(path, folder):
 
 
 def _die_at_one(spec, folder, num_shards, fork, replay, number):
-    from toolkit.generation.executors import run_shard
+    from toolkit.generation.runs.shards import run_shard
 
     if number == 1:
         os._exit(9)

@@ -11,11 +11,12 @@ from tests.generation_kills import ROOT
 from tests.generation_runs import KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import RunStopped
-from toolkit.generation import calls, engine
-from toolkit.generation.audit import problems
-from toolkit.generation.finalize import finalize
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.calls import calls
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.audit import problems
+from toolkit.generation.runs.finalize import finalize
 
 RECIPES = {"image_generation_topic": 40}
 CONCURRENCY = 4

@@ -11,11 +11,12 @@ import pytest
 from tests.generation_runs import GENERATING, KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation import calls, engine
-from toolkit.generation.finalize import finalize
-from toolkit.generation.retry import put_back
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.calls import calls
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.retry import put_back
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
 

@@ -14,11 +14,11 @@ from tests.generation_kills import steps
 from tests.generation_runs import KEY, http_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import UsageError
-from toolkit.generation import engine
-from toolkit.generation.finalize import finalize
-from toolkit.generation.lock import lock
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.lock import lock
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = 24

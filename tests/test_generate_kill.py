@@ -5,11 +5,11 @@ import pytest
 from tests.generation_kills import run_with_kills, steps
 from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.generation import engine
-from toolkit.generation.audit import problems
-from toolkit.generation.blobs import Blobs
-from toolkit.generation.finalize import finalize
-from toolkit.generation.spec import read_spec
+from toolkit.generation.core.blobs import Blobs
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.audit import problems
+from toolkit.generation.runs.finalize import finalize
 
 CONCURRENCY = 4
 

@@ -7,14 +7,14 @@ import pytest
 from tests.generation_runs import PRICES, write_sources, write_spec
 from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation import engine
-from toolkit.generation.estimate import estimate
-from toolkit.generation.explain import explain, remake
-from toolkit.generation.finalize import rows
-from toolkit.generation.journal import journal_paths, query
-from toolkit.generation.plans import plan
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.core.journal import journal_paths, query
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.estimate import estimate
+from toolkit.generation.reports.explain import explain, remake
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.finalize import rows
+from toolkit.generation.runs.plans import plan
 
 RECIPE = "image_editing"
 

@@ -23,13 +23,14 @@ from tests.generation_runs import picture, write_sources, write_spec
 from tests.generation_tiny import save_llava, save_text
 from toolkit.cli.app import main
 from toolkit.errors import RunStopped
-from toolkit.generation import calls, engine
-from toolkit.generation.backends.base import Fatal, Origin, Request
 from toolkit.generation.backends.openai_chat import OpenAIChat
 from toolkit.generation.backends.openai_images import OpenAIImages
-from toolkit.generation.journal import journal_paths, query
-from toolkit.generation.spec import read_spec
-from toolkit.generation.summary import summarise
+from toolkit.generation.calls import calls
+from toolkit.generation.core.journal import journal_paths, query
+from toolkit.generation.core.protocol import Fatal, Origin, Request
+from toolkit.generation.core.spec import read_spec
+from toolkit.generation.reports.summary import summarise
+from toolkit.generation.runs import engine
 
 START_S = 90
 PRICE = {"input_per_mtok": 2.0, "output_per_mtok": 8.0}

@@ -13,18 +13,18 @@ from toolkit.cli import generate_app
 from toolkit.errors import UsageError
 from toolkit.generation import backends
 from toolkit.generation.backends import BACKENDS, open_backend
-from toolkit.generation.backends.base import Fatal, Origin, Refused, Request, Transient, Usage
 from toolkit.generation.backends.http import error_of, retry_after_s
-from toolkit.generation.blobs import Blob, Blobs
-from toolkit.generation.budget import Budget, BudgetReached, Price, cost_of, price_of, price_table, reserve_of
-from toolkit.generation.calls import pause_s
-from toolkit.generation.journal import Journal
-from toolkit.generation.prompting import prompt, prompt_files
-from toolkit.generation.recipe import SAFETY_PROMPT, Rejected
+from toolkit.generation.calls.budget import Budget, BudgetReached, Price, cost_of, price_of, price_table, reserve_of
+from toolkit.generation.calls.calls import pause_s
+from toolkit.generation.core.blobs import Blob, Blobs
+from toolkit.generation.core.journal import Journal
+from toolkit.generation.core.prompting import prompt, prompt_files
+from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request, Transient, Usage
+from toolkit.generation.core.replies import KEYWORDS, ReplyProblem, parse_reply
+from toolkit.generation.core.spec import BackendSpec
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
+from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
 from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
-from toolkit.generation.replies import KEYWORDS, ReplyProblem, parse_reply
-from toolkit.generation.spec import BackendSpec
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)

@@ -6,12 +6,12 @@ from isal import igzip
 
 from toolkit.errors import ArchiveError, RowError, TooManyBadRows
 from toolkit.sources.ahead import read_ahead
+from toolkit.sources.published.join import PathRule, join, learn_rule
+from toolkit.sources.published.placing import Reference, Turn
+from toolkit.sources.published.shapes import Draft
+from toolkit.sources.published.sketches import Place, Sketch
+from toolkit.sources.published.spool import Spool
 from toolkit.sources.skips import Skips
-from toolkit.sources.upstream.join import PathRule, join, learn_rule
-from toolkit.sources.upstream.placing import Reference, Turn
-from toolkit.sources.upstream.shapes import Draft
-from toolkit.sources.upstream.sketches import Place, Sketch
-from toolkit.sources.upstream.spool import Spool
 
 ARCHIVE = "images/Image_Editing.tar.gz"
 

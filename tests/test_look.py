@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from toolkit.errors import LayoutError, MappingError, ShardError
+from toolkit.sources.published.look import look, task_named_in, task_of
+from toolkit.sources.published.mapping import read_mapping
+from toolkit.sources.published.shapes import Columns
 from toolkit.sources.repository import LocalFolder
-from toolkit.sources.upstream.look import look, task_named_in, task_of
-from toolkit.sources.upstream.mapping import read_mapping
-from toolkit.sources.upstream.shapes import Columns
 
 
 @pytest.mark.parametrize(

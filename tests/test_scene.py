@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from toolkit.errors import UnknownName
-from toolkit.generation.scene.colours import FOCAL, MIN_MARGIN, Rgb, difference, lab, margin
-from toolkit.generation.scene.gates import flaws
-from toolkit.generation.scene.graph import Kind, Scene, Thing, said
-from toolkit.generation.scene.language import caption, refer, referring, the, with_article
-from toolkit.generation.scene.programs import run
-from toolkit.generation.scene.raster import FULL, coverage, rectangle
-from toolkit.generation.scene.render import digest, render
-from toolkit.generation.scene.sampler import Fixed, Wish, sample_scene
-from toolkit.generation.scene.streams import Stream
-from toolkit.generation.scene.styles import STYLES
-from toolkit.generation.scene.verify.pixels import COLOURS, colour_labels, read_picture
-from toolkit.generation.scene.verify.text import ReadThing, read_caption, read_phrase, read_things
+from toolkit.scene.colours import FOCAL, MIN_MARGIN, Rgb, difference, lab, margin
+from toolkit.scene.gates import flaws
+from toolkit.scene.graph import Kind, Scene, Thing, said
+from toolkit.scene.language import caption, refer, referring, the, with_article
+from toolkit.scene.programs import run
+from toolkit.scene.raster import FULL, coverage, rectangle
+from toolkit.scene.render import digest, render
+from toolkit.scene.sampler import Fixed, Wish, sample_scene
+from toolkit.scene.streams import Stream
+from toolkit.scene.styles import STYLES
+from toolkit.scene.verify.pixels import COLOURS, colour_labels, read_picture
+from toolkit.scene.verify.text import ReadThing, read_caption, read_phrase, read_things
 
 SCENES = [sample_scene(Stream("test", index)) for index in range(40)]
 
@@ -245,11 +245,11 @@ def test_unknown_names_list_the_known():
 
 
 def test_verifier_shares_no_code_with_the_engine():
-    room = Path(__file__).parent.parent / "toolkit" / "generation" / "scene" / "verify"
+    room = Path(__file__).parent.parent / "toolkit" / "scene" / "verify"
     trees = [ast.parse(file.read_text()) for file in room.glob("*.py")]
     imported = {node.module for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert len(trees) == 8
-    assert all(name.startswith("toolkit.generation.scene.verify") for name in imported if name.startswith("toolkit"))
+    assert all(name.startswith("toolkit.scene.verify") for name in imported if name.startswith("toolkit"))
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=list(STYLES))

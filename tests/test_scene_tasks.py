@@ -11,26 +11,26 @@ import pytest
 from PIL import Image
 
 from toolkit.errors import UnknownName
-from toolkit.generation.scene.briefs import sample_brief
-from toolkit.generation.scene.colours import COLOURS
-from toolkit.generation.scene.defects import DEFECTS, sample_defect
-from toolkit.generation.scene.documents import DEFECT_KINDS, sample_document
-from toolkit.generation.scene.edits import EDITS, changed, changed_mask, sample_edit
-from toolkit.generation.scene.gates import flaws
-from toolkit.generation.scene.graph import Scene, said
-from toolkit.generation.scene.questions import KINDS, ask
-from toolkit.generation.scene.render import digest, render
-from toolkit.generation.scene.retrieval import sample_retrieval
-from toolkit.generation.scene.samples import SAMPLERS, sample
-from toolkit.generation.scene.shapes import SHAPES
-from toolkit.generation.scene.streams import Stream
-from toolkit.generation.scene.styles import STYLES
-from toolkit.generation.scene.told import PROBLEMS, sample_problem
-from toolkit.generation.scene.told.chart import DAYS
-from toolkit.generation.scene.verify.documents import find_defects
-from toolkit.generation.scene.verify.figures import read_board, read_chart, read_clock, read_row
-from toolkit.generation.scene.verify.locality import change
-from toolkit.generation.scene.verify.pixels import read_picture
+from toolkit.scene.briefs import sample_brief
+from toolkit.scene.colours import COLOURS
+from toolkit.scene.defects import DEFECTS, sample_defect
+from toolkit.scene.documents import DEFECT_KINDS, sample_document
+from toolkit.scene.edits import EDITS, changed, changed_mask, sample_edit
+from toolkit.scene.gates import flaws
+from toolkit.scene.graph import Scene, said
+from toolkit.scene.questions import KINDS, ask
+from toolkit.scene.render import digest, render
+from toolkit.scene.retrieval import sample_retrieval
+from toolkit.scene.samples import SAMPLERS, sample
+from toolkit.scene.shapes import SHAPES
+from toolkit.scene.streams import Stream
+from toolkit.scene.styles import STYLES
+from toolkit.scene.told import PROBLEMS, sample_problem
+from toolkit.scene.told.chart import DAYS
+from toolkit.scene.verify.documents import find_defects
+from toolkit.scene.verify.figures import read_board, read_chart, read_clock, read_row
+from toolkit.scene.verify.locality import change
+from toolkit.scene.verify.pixels import read_picture
 from toolkit.schema import check_row
 
 

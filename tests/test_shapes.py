@@ -5,8 +5,8 @@ import json
 import pytest
 
 from toolkit.errors import RowError
-from toolkit.sources.upstream.placing import Reference
-from toolkit.sources.upstream.shapes import Columns, read_draft, references_in
+from toolkit.sources.published.placing import Reference
+from toolkit.sources.published.shapes import Columns, read_draft, references_in
 
 A, B, C = (Reference(f"{name}.png") for name in "abc")
 

@@ -169,9 +169,9 @@ def _pack(source: Path, out: Path) -> Done:
 
 
 def _construct(out: Path, count: int) -> Done:
-    from toolkit.generation.engine import run as generate
-    from toolkit.generation.finalize import finalize
-    from toolkit.generation.spec import read_spec
+    from toolkit.generation.core.spec import read_spec
+    from toolkit.generation.runs.engine import run as generate
+    from toolkit.generation.runs.finalize import finalize
 
     spec = read_spec(write_spec(out, count))
     generate(spec, out / "run")

@@ -16,20 +16,20 @@ from toolkit.atomic import write_atomically
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.errors import UsageError
-from toolkit.generation import engine
-from toolkit.generation.audit import problems
-from toolkit.generation.blobs import Blobs
-from toolkit.generation.engine import Progress as Event
-from toolkit.generation.estimate import estimate
-from toolkit.generation.executors import run_shards
-from toolkit.generation.executors.slurm import script
-from toolkit.generation.explain import Explained, remake
-from toolkit.generation.explain import explain as explain_sample
-from toolkit.generation.finalize import LEFT_OUT, PACKED, finalize
-from toolkit.generation.report import report
-from toolkit.generation.retry import put_back
-from toolkit.generation.spec import RunSpec, parse_spec, read_spec
-from toolkit.generation.summary import Summary, summarise
+from toolkit.executors.slurm import script
+from toolkit.generation.core.blobs import Blobs
+from toolkit.generation.core.spec import RunSpec, parse_spec, read_spec
+from toolkit.generation.reports.estimate import estimate
+from toolkit.generation.reports.explain import Explained, remake
+from toolkit.generation.reports.explain import explain as explain_sample
+from toolkit.generation.reports.report import report
+from toolkit.generation.reports.summary import Summary, summarise
+from toolkit.generation.runs import engine
+from toolkit.generation.runs.audit import problems
+from toolkit.generation.runs.engine import Progress as Event
+from toolkit.generation.runs.finalize import LEFT_OUT, PACKED, finalize
+from toolkit.generation.runs.retry import put_back
+from toolkit.generation.runs.shards import run_shards
 
 
 def read_any(path: Path) -> RunSpec:

@@ -8,9 +8,9 @@ import yaml
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.errors import UsageError, shorten
 from toolkit.sources.packed import find_shards
+from toolkit.sources.published.inspection import Inspection, inspect_upstream
+from toolkit.sources.published.mapping import read_mapping
 from toolkit.sources.repository import open_repository
-from toolkit.sources.upstream.inspection import Inspection, inspect_upstream
-from toolkit.sources.upstream.mapping import read_mapping
 from toolkit.tasks import TASKS
 
 

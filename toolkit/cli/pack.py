@@ -11,8 +11,8 @@ from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import Source, open_source
 from toolkit.sources.manifest import Manifest
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.skips import Skips
-from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import TASKS, tasks_of
 
 

@@ -15,8 +15,8 @@ from toolkit.packing.verify import Findings, verify_packed
 from toolkit.schema import Row
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.skips import Skips
-from toolkit.sources.upstream.source import UpstreamSource
 from toolkit.tasks import TASKS
 
 

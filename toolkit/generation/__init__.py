@@ -1,14 +1,12 @@
-"""Construction: where new rows come from.
+"""Construction: where new rows come from. Imports point down.
 
     spec -> samples -> a recipe's steps -> calls -> journal and blobs -> rows -> the packed layout
 
-spec       what to make, from YAML; plans: with recipes and records; keys: what makes a call, a sample, a recipe the
-           same
-engine     one shard: samples that are not there yet -> recipe -> journal; killed at any moment, it goes on
-calls      the one place that calls models: cache, limits, budget, retries, repair; journal, blobs, budget: what it
-           writes down
-recipe     what recipes are written in; recipes: one file each; prompts: versioned files; records: what they start from
-backends   who answers: the scene engine, OpenAI-compatible servers, a folder, an earlier run
-finalize   journal -> rows -> the packed layout; summary (funnel, cost, report), explain, audit, retry, estimate
-scene      the procedural engine: seed -> scene graph -> pictures, texts and exact answers; needs no key and no network
+reports      summary, report, explain, estimate
+runs         engine (one shard: samples that are not there yet -> recipe -> journal), shards, plans, finalize, retry
+backends     models: OpenAI-compatible servers, batches, diffusers, CLIP, a folder, safety
+recipes      what recipes are written in, their records and checks; one file a recipe
+procedural   the scene engine (toolkit.scene) behind the protocol of models; needs no key and no network
+calls        the one place that calls models: calls, budget, replay
+core         spec, protocol, journal, blobs, keys, prompting, replies
 """

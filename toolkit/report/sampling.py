@@ -19,9 +19,9 @@ from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
 from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import OnRead
 from toolkit.sources.skips import Skips
-from toolkit.sources.upstream.source import UpstreamSource
 
 RUN = 4
 POOL, POOL_ROWS = 8, 400

@@ -7,11 +7,11 @@ from toolkit.schema import COLUMNS
 from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
+from toolkit.sources.published.mapping import read_mapping
+from toolkit.sources.published.source import UpstreamSource, open_upstream
 from toolkit.sources.repository import Repository, open_repository
 from toolkit.sources.rows import RowsSource
 from toolkit.sources.skips import OnBad
-from toolkit.sources.upstream.mapping import read_mapping
-from toolkit.sources.upstream.source import UpstreamSource, open_upstream
 
 Source = UpstreamSource | PackedSource | RowsSource
 

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UnknownName
-from toolkit.generation.backends.base import Backend
-from toolkit.generation.keys import digest
-from toolkit.generation.spec import BATCH_OPTIONS, BackendSpec
+from toolkit.generation.core.keys import digest
+from toolkit.generation.core.protocol import Backend
+from toolkit.generation.core.spec import BATCH_OPTIONS, BackendSpec
 
 BACKENDS: dict[str, str] = {
-    "procedural": "toolkit.generation.backends.procedural:Procedural",
+    "procedural": "toolkit.generation.procedural.procedural:Procedural",
     "openai_chat": "toolkit.generation.backends.openai_chat:OpenAIChat",
     "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
     "clip": "toolkit.generation.backends.clip:Clip",

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.atomic import write_atomically
-from toolkit.generation.backends.base import Fatal, Refused, Reply, Request, Transient
 from toolkit.generation.backends.http import Server, error_of
+from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Transient
 
 MAX_REQUESTS, MAX_BYTES = 50_000, 200_000_000
 LONGEST_POLL_S = 300.0

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import UsageError
-from toolkit.generation.backends.base import Fatal, Refused, Reply, Request
 from toolkit.generation.backends.embedder import Embedder, TransformersEmbedder
 from toolkit.generation.backends.local import LocalModel, check_local
 from toolkit.generation.backends.picture_index import PictureIndex, open_index
+from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request
 
 Band = tuple[float, float]
 

@@ -13,8 +13,8 @@ import inspect
 import io
 from typing import Any
 
-from toolkit.generation.backends.base import Fatal, Refused, Reply, Request, Usage
 from toolkit.generation.backends.local import LocalModel, check_local, device_of
+from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Usage
 from toolkit.images import decode_image
 
 

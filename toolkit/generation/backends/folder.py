@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import SourceError, UsageError
-from toolkit.generation.backends.base import Fatal, Reply, Request
+from toolkit.generation.core.protocol import Fatal, Reply, Request
 
 
 class Folder:

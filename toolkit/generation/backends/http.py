@@ -11,7 +11,7 @@ from time import time
 from typing import Any
 
 from toolkit.errors import MissingExtra, UsageError
-from toolkit.generation.backends.base import CallError, Fatal, Refused, Transient, Usage
+from toolkit.generation.core.protocol import CallError, Fatal, Refused, Transient, Usage
 
 FATAL = (401, 403, 404, 405)
 REFUSED = (400, 413, 415, 422)

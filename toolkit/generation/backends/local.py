@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from toolkit.errors import MissingExtra, UsageError
-from toolkit.generation.backends.base import CallError, Fatal, Transient
+from toolkit.generation.core.protocol import CallError, Fatal, Transient
 
 DTYPES = ("float32", "bfloat16", "float16")
 Value = TypeVar("Value")

@@ -13,9 +13,9 @@ import json
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.backends.base import Fatal, Refused, Reply, Request, Transient
 from toolkit.generation.backends.http import Server, usage_of
-from toolkit.generation.budget import MAX_OUTPUT_TOKENS
+from toolkit.generation.calls.budget import MAX_OUTPUT_TOKENS
+from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Transient
 from toolkit.images import image_format
 
 OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s", "schema_in_prompt", "max_tokens_name"}

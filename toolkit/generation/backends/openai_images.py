@@ -13,9 +13,9 @@ import binascii
 import json
 from typing import Any
 
-from toolkit.generation.backends.base import Fatal, Reply, Request, Transient
 from toolkit.generation.backends.http import Server, usage_of
 from toolkit.generation.backends.openai_chat import MIME, check_options
+from toolkit.generation.core.protocol import Fatal, Reply, Request, Transient
 from toolkit.images import image_format
 
 OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s"}

@@ -10,9 +10,9 @@ platform.openai.com/docs/api-reference/moderations.
 import json
 from typing import Any
 
-from toolkit.generation.backends.base import Fatal, Reply, Request, Transient
 from toolkit.generation.backends.http import Server
 from toolkit.generation.backends.openai_chat import check_options, data_uri
+from toolkit.generation.core.protocol import Fatal, Reply, Request, Transient
 
 OPTIONS = {"model", "base_url", "api_key_env", "timeout_s"}
 

@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.backends.base import Fatal, Reply, Request
 from toolkit.generation.backends.local import LocalModel, check_local, device_of
+from toolkit.generation.core.protocol import Fatal, Reply, Request
 from toolkit.images import decode_image
 
 DEFAULT_THRESHOLD = 0.5

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from toolkit.errors import UnknownName
-from toolkit.generation.recipe import Recipe
+from toolkit.generation.recipes.recipe import Recipe
 
 RECIPES: dict[str, str] = {
     "image_generation_topic": "toolkit.generation.recipes.image_generation_topic:RECIPE",

@@ -3,8 +3,8 @@
 Models that draw often ignore a counterfactual, so the wrong picture is judged too: it must not match the description.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import crop, good_box, names_one_of
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 from toolkit.schema import Region
 

@@ -4,8 +4,8 @@ nothing else may change.
 Records: `image`, `edit`, and `target_image` where the changed picture exists already.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import names_none_of, same_pixels
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 
 
 async def make(context: Context) -> Made:

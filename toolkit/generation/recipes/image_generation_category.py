@@ -3,8 +3,8 @@
 Records: `image`, `label`; `source` and `license` go into the row.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown
 from toolkit.generation.recipes.checks import names_none_of, names_one_of
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown
 
 
 async def make(context: Context) -> Made:

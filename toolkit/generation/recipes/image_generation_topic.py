@@ -1,7 +1,7 @@
 """Topic and scene -> implicit request -> rationale -> picture, checked against its caption."""
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import names_none_of
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 
 

@@ -1,6 +1,6 @@
 """Rows of kaist-ai/CoT-Collection (`source, target, rationale, task, type`): text to text; no model is asked."""
 
-from toolkit.generation.recipe import Context, Made, Recipe, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, reject
 from toolkit.tasks import TASKS
 
 

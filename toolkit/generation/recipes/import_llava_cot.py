@@ -4,7 +4,7 @@ asked.
 
 import re
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.tasks import TASKS
 
 TAGS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")

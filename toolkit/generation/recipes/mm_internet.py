@@ -5,8 +5,8 @@ Records: `texts` and `images`, parallel lists with a null in one of the two at e
 `captions` and `question` if there are any.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Record, Shown, reject
 from toolkit.generation.recipes.checks import MAX_CHARACTER_REPETITION, good_document
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Record, Shown, reject
 
 VERDICTS = {
     "is_coherent": "incoherent",

@@ -3,8 +3,8 @@
 Records: `image`. Pictures are found by whoever plays `retrieve`.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import agree, same_pixels
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 
 
 async def make(context: Context) -> Made:

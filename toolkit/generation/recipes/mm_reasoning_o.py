@@ -3,8 +3,8 @@
 Records: `image`, and `question` where there is one already.
 """
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import agree, crop, good_box
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.schema import Region
 
 

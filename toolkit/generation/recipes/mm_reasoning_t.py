@@ -1,7 +1,7 @@
 """A problem told in words -> thoughts that draw -> the drawings; a second, independent answer must agree."""
 
-from toolkit.generation.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.checks import agree
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 
 MAX_PICTURES = 6

@@ -2,7 +2,7 @@
 ours, 24 x 12.
 """
 
-from toolkit.generation.recipe import Context
+from toolkit.generation.recipes.recipe import Context
 
 TOPICS = (
     *(

@@ -1,0 +1,1 @@
+"""The one place that calls models: cache, limits, budget, retries, repair, replay."""

@@ -1,0 +1,270 @@
+"""What to make: a YAML file -> RunSpec, checked once.
+
+    name: first-rows
+    seed: 0
+    backends:
+      all: {kind: procedural}                    # or text, vision, judge, image, retrieve, safety, one by one
+      judge.picture_matches: {kind: clip, ...}   # one step of a role, by the name of its prompt
+    recipes:
+      image_editing: {n: 100}
+      image_generation_category: {n: 20, source: photos.jsonl}
+    budget: {max_usd: 5.0}
+    concurrency: 8
+    duplicate_bits: 4                            # leave out samples whose pictures look like those of an earlier one
+
+Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, the concurrency and what is left out at
+the end are not, so raising n keeps every row that is there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit.errors import UnknownName, UsageError
+from toolkit.generation.core.keys import digest
+
+ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
+FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
+BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
+BATCH_KINDS = ("openai_chat", "openai_images")
+PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
+_KEYS = {
+    "name",
+    "seed",
+    "backends",
+    "recipes",
+    "budget",
+    "concurrency",
+    "attempts",
+    "prices",
+    "stop_after",
+    "duplicate_bits",
+}
+_RECIPE_KEYS = {"n", "source", "options"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec:
+    """Who answers a role.
+
+    Attributes:
+        kind: a key of `backends.BACKENDS`.
+        options: of that kind: base_url, model, params, ...
+    """
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, Any]:
+        """All of it that can change an answer."""
+        return {"kind": self.kind, **{name: value for name, value in self.options.items() if name not in PRIVATE}}
+
+    @property
+    def is_batch(self) -> bool:
+        return self.options.get("mode") == "batch"
+
+    @property
+    def model(self) -> str:
+        return str(self.options.get("model", self.kind))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSpec:
+    """How many rows of a recipe, from what.
+
+    Attributes:
+        n: samples tried; rejected ones count.
+        source: JSON Lines file of records, for recipes that start from one; "" = the scene engine.
+        options: of the recipe.
+    """
+
+    name: str
+    n: int
+    source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """A whole run.
+
+    Attributes:
+        max_usd: no call is sent that could pass it; None = no cap. Of N shards, each has an N-th of it.
+        concurrency: samples under way at the same time, each with at most one call in flight.
+        attempts: sends of a call before its sample fails.
+        stop_after: samples that fail one after another before the run stops.
+        prices: model -> price, over those of the price table.
+        duplicate_bits: a sample is left out of the packed rows if the pHash of a picture differs in at most so many of
+            64 bits from an earlier sample's in the same role; None = none is.
+    """
+
+    name: str
+    seed: int = 0
+    backends: Mapping[str, BackendSpec]
+    recipes: tuple[RecipeSpec, ...]
+    max_usd: float | None = None
+    concurrency: int = 8
+    attempts: int = 5
+    stop_after: int = 10
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    duplicate_bits: int | None = None
+
+    def seat(self, role: str, step: str) -> str:
+        """Under which name of `backends` a step is played: its own, or that of its role."""
+        own = f"{role}.{step}"
+        return own if own in self.backends else role
+
+    def backend(self, role: str) -> BackendSpec:
+        """Who plays a role: itself, or the one it falls back to.
+
+        Raises:
+            UsageError: nobody.
+        """
+        asked = role
+        while role not in self.backends:
+            if role not in FALLBACK:
+                raise UsageError(f"backends: nobody answers {asked!r}; add {asked!r} or 'all' to the spec")
+            role = FALLBACK[role]
+        return self.backends[role]
+
+    def recipe(self, name: str) -> RecipeSpec:
+        return next(recipe for recipe in self.recipes if recipe.name == name)
+
+    @property
+    def is_procedural(self) -> bool:
+        return any(backend.kind == "procedural" for backend in self.backends.values())
+
+
+def recipe_key(
+    spec: RunSpec, recipe: RecipeSpec, *, version: int, prompts: Mapping[str, str], roles: Iterable[str]
+) -> str:
+    """Hash of all that shapes the rows of a recipe, but not of how many.
+
+    Args:
+        prompts: name -> sha256 of the prompt files it uses.
+        roles: that it calls, as `RunSpec.seat` names them.
+    """
+    backends = {role: spec.backend(role).identity() for role in sorted(roles)}
+    return digest(
+        [
+            recipe.name,
+            version,
+            spec.seed,
+            dict(recipe.options),
+            bool(recipe.source),
+            dict(sorted(prompts.items())),
+            backends,
+        ]
+    )
+
+
+def sample_id(recipe_key: str, index: int, record_sha256: str) -> str:
+    """Identity of one sample; that of a sample with a record changes with the record, and with no other."""
+    return digest([recipe_key, index, record_sha256])[:32]
+
+
+def read_spec(path: Path) -> RunSpec:
+    """
+    Raises:
+        UsageError: not readable, or wrong; says which key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+    return parse_spec(content, where=str(path), folder=path.parent)
+
+
+def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> RunSpec:
+    """A spec from plain values; paths in it are relative to `folder`."""
+    if not isinstance(content, dict):
+        raise UsageError(f"{where}: expected a mapping with {', '.join(sorted(_KEYS))}; found {type(content).__name__}")
+    _known(content, _KEYS, where)
+    budget = content.get("budget") or {}
+    _known(budget, {"max_usd"}, f"{where}: budget")
+    spec = RunSpec(
+        name=str(content.get("name", "run")),
+        seed=_whole(content.get("seed", 0), f"{where}: seed", least=0),
+        backends=_backends(content.get("backends") or {"all": {"kind": "procedural"}}, where),
+        recipes=tuple(_recipe(name, value, where, folder) for name, value in (content.get("recipes") or {}).items()),
+        max_usd=None if budget.get("max_usd") is None else _amount(budget["max_usd"], f"{where}: budget.max_usd"),
+        concurrency=_whole(content.get("concurrency", 8), f"{where}: concurrency"),
+        attempts=_whole(content.get("attempts", 5), f"{where}: attempts"),
+        stop_after=_whole(content.get("stop_after", 10), f"{where}: stop_after"),
+        prices=content.get("prices") or {},
+        duplicate_bits=None
+        if content.get("duplicate_bits") is None
+        else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
+    )
+    if not spec.recipes:
+        raise UsageError(f"{where}: recipes is empty; name one, as in: recipes: {{image_editing: {{n: 10}}}}")
+    kinds = {backend.kind for role, backend in spec.backends.items() if role != "safety"}
+    if spec.is_procedural and len(kinds) > 1:
+        raise UsageError(
+            f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not "
+            "what a model wrote"
+        )
+    return spec
+
+
+def _known(content: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in content:
+        if name not in known:
+            raise UnknownName(f"key in {where}", name, known)
+
+
+def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
+    from toolkit.generation.backends import BACKENDS
+    from toolkit.generation.core.prompting import prompt, prompt_files
+
+    steps = {f"{each.role}.{each.step}" for each in map(prompt, prompt_files())}
+    _known(content, {*ROLES, "all", *steps}, f"{where}: backends")
+    found = {}
+    for role, value in content.items():
+        if not isinstance(value, dict) or "kind" not in value:
+            raise UsageError(
+                f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}"
+            )
+        if value["kind"] not in BACKENDS:
+            raise UnknownName(f"backend kind in {where}", value["kind"], BACKENDS)
+        if value.get("mode", "direct") not in ("direct", "batch") or (
+            set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS
+        ):
+            raise UsageError(
+                f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it"
+            )
+        found[role] = BackendSpec(
+            kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"}
+        )
+    return found
+
+
+def _recipe(name: str, content: Any, where: str, folder: Path) -> RecipeSpec:
+    from toolkit.generation.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise UnknownName(f"recipe in {where}", name, RECIPES)
+    content = content if isinstance(content, dict) else {"n": content}
+    _known(content, _RECIPE_KEYS, f"{where}: recipes.{name}")
+    source = content.get("source") or ""
+    return RecipeSpec(
+        name=name,
+        n=_whole(content.get("n"), f"{where}: recipes.{name}.n"),
+        source=str(folder / source) if source else "",
+        options=content.get("options") or {},
+    )
+
+
+def _whole(value: Any, where: str, *, least: int = 1) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{where} is {value!r}; expected a whole number of at least {least}")
+    return value
+
+
+def _amount(value: Any, where: str) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+        raise UsageError(f"{where} is {value!r}; expected an amount in US dollars")
+    return float(value)

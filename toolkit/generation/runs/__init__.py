@@ -1,0 +1,1 @@
+"""One run: plans, the engine that makes samples, finalize, retry, audit."""

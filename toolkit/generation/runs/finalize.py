@@ -1,0 +1,98 @@
+"""Finished samples -> rows in order -> the packed layout. A pure function of the journals: crashes, shards and time
+leave no trace.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from toolkit.atomic import write_atomically
+from toolkit.errors import UsageError
+from toolkit.generation.core.blobs import Blobs
+from toolkit.generation.core.journal import Finished, finished
+from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.runs.duplicates import Duplicate, duplicates
+from toolkit.generation.runs.engine import row_from_json
+from toolkit.generation.runs.plans import Planned, plan
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.schema import Row
+from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
+from toolkit.sources.repository import LocalFolder
+from toolkit.sources.rows import RowsSource
+from toolkit.tasks import TASKS
+
+PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
+
+
+def accepted(planned: Planned, folder: Path, *, with_rows: bool = False) -> Iterator[Finished]:
+    """Samples of a recipe that became rows of this very spec, by index."""
+    for sample in finished(folder, planned.recipe.name, with_rows=with_rows):
+        if sample.state == "ok" and sample.idx < planned.n and sample.id == planned.id(sample.idx):
+            yield sample
+
+
+def rows(planned: Planned, folder: Path, without: Collection[str] = ()) -> Iterator[Row]:
+    """Args: without: ids of samples that are left out."""
+    blobs = Blobs(folder / "blobs")
+    for sample in accepted(planned, folder, with_rows=True):
+        if sample.id not in without:
+            yield row_from_json(sample.row or "{}", blobs)
+
+
+def left_out(spec: RunSpec, planned: list[Planned], folder: Path) -> dict[str, list[Duplicate]]:
+    """Recipe -> samples that look like an earlier one, if the spec asks for it."""
+    if spec.duplicate_bits is None:
+        return {}
+    blobs = Blobs(folder / "blobs")
+    return {
+        each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicate_bits))
+        for each in planned
+    }
+
+
+def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) -> Manifest:
+    """Pack what is finished to `packed/` in the folder of the run; what was packed of fewer rows is replaced.
+
+    Raises:
+        UsageError: nothing is finished. SourceError: a picture is gone or changed.
+    """
+    planned = plan(spec)
+    out = left_out(spec, planned, folder)
+    write_atomically(
+        folder / LEFT_OUT, json.dumps({name: [asdict(each) for each in found] for name, found in out.items()}, indent=1)
+    )
+    without = {each.id for found in out.values() for each in found}
+    digest = _digest(planned, folder, options, without)
+    packed, marker = folder / PACKED, folder / MARKER
+    if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
+        return read_manifest(LocalFolder(packed))
+    with_rows = [each for each in planned if next(accepted(each, folder), None)]
+    source = RowsSource(
+        repository=LocalFolder(folder / "blobs"),
+        pieces=[partial(rows, each, folder, without) for each in with_rows],
+        piece_tasks=[each.recipe.task for each in with_rows],
+    )
+    fresh = folder / f"{PACKED}-{digest[:12]}"
+    manifest = pack(source, fresh, TASKS, options)
+    shutil.rmtree(packed, ignore_errors=True)
+    fresh.rename(packed)
+    write_atomically(marker, json.dumps(digest))
+    return manifest
+
+
+def _digest(planned: list[Planned], folder: Path, options: PackOptions | None, without: Collection[str]) -> str:
+    digest, count = hashlib.sha256(repr(options).encode()), 0
+    for each in planned:
+        for sample in accepted(each, folder):
+            if sample.id in without:
+                continue
+            digest.update(f"\n{each.recipe.name}\t{sample.id}".encode())
+            count += 1
+    if not count:
+        raise UsageError(f"{folder}: no sample is finished; run `unifiedvisual generate run` first")
+    return digest.hexdigest()

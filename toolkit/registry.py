@@ -1,0 +1,118 @@
+"""Names that can be chosen: formats, collators, tokenizers, recipes, backends, column shapes, tasks.
+
+A name is one of the table's own, one that an installed package declares in the entry-point group
+`unifiedvisual.<kind>`, or "module:NAME" or "path/to/file.py:NAME", which needs no declaration.
+Nothing is imported before it is used.
+
+    FORMATS = Registry("formats", {"llava": "conversion.llava:FORMAT"})
+    FORMATS.load("llava")                  # the object FORMAT of conversion/llava.py
+    FORMATS.load("my_package.format:MINE")
+    FORMATS.load("./my_format.py:MINE")
+"""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from toolkit.errors import UnknownName, UsageError
+
+
+class Registry(Mapping[str, str]):
+    """name -> "module:NAME" of everything of one kind, also from other packages.
+
+    Args:
+        kind: plural, as in the entry-point group, with "_" between words.
+        entries: what this package brings.
+    """
+
+    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
+        self.kind = kind
+        self._own = dict(entries)
+
+    def __getitem__(self, name: str) -> str:
+        return self._own[name] if name in self._own else self._foreign[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._own
+        yield from (name for name in self._foreign if name not in self._own)
+
+    def __len__(self) -> int:
+        return len(self._own.keys() | self._foreign.keys())
+
+    def check(self, name: str) -> None:
+        """
+        Raises:
+            UnknownName: neither a known name nor of the form "module:NAME"; lists the known.
+            UsageError: another package declares a name that is taken.
+        """
+        if name not in self and ":" not in name:
+            raise UnknownName(self._one, name, self)
+        if name in self._own and name in self._foreign:
+            raise UsageError(
+                f"{self._one} {name!r} is this package's own and also declared by "
+                f"{_distribution(self._foreign[name])}; for the other one give {self._foreign[name].value!r}"
+            )
+
+    def load(self, name: str) -> Any:
+        """The object behind a name.
+
+        Raises:
+            UnknownName, UsageError: as `check`; or the module, the file or the object is not there.
+        """
+        self.check(name)
+        if name in self._own:
+            return _named(self._own[name])
+        target = self._foreign[name].value if name in self._foreign else name
+        try:
+            return _named(target)
+        except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
+            raise UsageError(
+                f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {error}; expected 'module:NAME' of an "
+                "importable module, or 'path/to/file.py:NAME'"
+            ) from error
+
+    @property
+    def _one(self) -> str:
+        return self.kind.removesuffix("s").replace("_", " ")
+
+    @cached_property
+    def _foreign(self) -> dict[str, EntryPoint]:
+        return {each.name: each for each in entry_points(group=f"unifiedvisual.{self.kind}")}
+
+
+def _named(target: str) -> Any:
+    place, _, attribute = target.rpartition(":")
+    found: Any = _file(Path(place)) if place.endswith(".py") else import_module(place)
+    for name in attribute.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _file(path: Path) -> ModuleType:
+    """A module from a file, executed once per process."""
+    path = path.expanduser().resolve()
+    name = f"unifiedvisual_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _distribution(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "another package"

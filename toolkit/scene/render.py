@@ -1,0 +1,129 @@
+"""Scenes -> pixels -> PNG. Pixels are the truth: `digest` hashes them, because encoded bytes may change with Pillow's
+zlib.
+"""
+
+import hashlib
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from toolkit.scene.colours import Rgb, lab
+from toolkit.scene.graph import Box, Scene, Thing, extent
+from toolkit.scene.raster import Pixels, Polygons, blank, disc, paint, polygon, stroke
+from toolkit.scene.shapes import details, outline
+from toolkit.scene.styles import Style, style_named
+
+SIDE = 512  # pixels
+_DARK_BELOW = 60.0  # CIELAB lightness: darker fills get light marks
+
+
+def render(scene: Scene, side: int = SIDE) -> Pixels:
+    """The picture, uint8 (side, side, 3)."""
+    style = style_named(scene.style)
+    pixels = background(style.name, scene.background, side, side).copy()
+    for thing in scene.things:
+        draw_thing(pixels, thing, style, side)
+    return pixels
+
+
+def draw_thing(pixels: Pixels, thing: Thing, style: Style, side: int) -> None:
+    """Fill, marks, inner lines and outline of one thing, in place."""
+    centre, radius = np.array([thing.x, thing.y]) * side, thing.r * side
+    body = polygon(outline(thing.shape) * radius + centre)
+    width = min(style.line_width, 0.2 * thing.r) * side  # a wide line would drown a small thing
+    paint(pixels, [body], thing.rgb)
+    if thing.pattern != "plain":
+        paint(pixels, _marks(thing.pattern, centre[0], centre[1], radius), mark_colour(thing.rgb, style), clip=[body])
+    for path in details(thing.shape):
+        paint(pixels, stroke(path * radius + centre, max(width * 0.6, radius * 0.06)), style.line)
+    paint(pixels, stroke(body[0], width, closed=True), style.line)
+
+
+def mark_colour(fill: Rgb, style: Style) -> Rgb:
+    return style.paper if lab(fill)[0] < _DARK_BELOW else style.ink
+
+
+def _marks(pattern: str, x: float, y: float, radius: float) -> list[Polygons]:
+    """Stripes that fall to the right, or dots on a honeycomb, over the square around a thing."""
+    if pattern == "striped":
+        pitch = 0.36 * radius
+        lines = [(k * pitch, half) for k in range(-6, 7) for half in (0.25 * pitch,)]
+        return [
+            np.array(
+                [
+                    [
+                        (x + d - h - radius, y - radius),
+                        (x + d + h - radius, y - radius),
+                        (x + d + h + radius, y + radius),
+                        (x + d - h + radius, y + radius),
+                    ]
+                    for d, h in lines
+                ]
+            )
+        ]
+    pitch = 0.42 * radius
+    centres = [
+        (x + (k + 0.5 * (row % 2)) * pitch, y + row * 0.87 * pitch) for row in range(-3, 4) for k in range(-3, 4)
+    ]
+    return [np.concatenate([disc(cx, cy, 0.27 * pitch, 16) for cx, cy in centres])]
+
+
+@lru_cache(maxsize=64)
+def background(style_name: str, kind: str, width: int, height: int) -> Pixels:
+    """The ground of a style with one of `graph.BACKGROUNDS` on it. Shared: copy before drawing."""
+    style = style_named(style_name)
+    pixels = blank(width, height, style.ground)
+    step = width / 20
+    across = [step * (k + 0.5) for k in range(round(width / step))]
+    down = [step * (k + 0.5) for k in range(round(height / step))]
+    thin = 1.6 / SIDE * width
+    if kind == "dotted":
+        paint(pixels, [np.concatenate([disc(x, y, 3.2 / SIDE * width, 12) for x in across for y in down])], style.tint)
+    if kind in ("grid", "lined"):
+        paint(pixels, [shape for y in down for shape in stroke([(-9, y), (width + 9, y)], thin)], style.tint)
+    if kind == "grid":
+        paint(pixels, [shape for x in across for shape in stroke([(x, -9), (x, height + 9)], thin)], style.tint)
+    if kind == "shaded":
+        share = np.arange(height, dtype=np.int64)[:, None] * 256 // height
+        ground, tint = np.array(style.ground), np.array(style.tint)
+        pixels[:] = (ground + ((tint - ground) * share >> 8))[:, None].astype(np.uint8)
+    pixels.flags.writeable = False
+    return pixels
+
+
+def footprint(thing: Thing, style: str, side: int = SIDE) -> tuple[int, int, int, int]:
+    """x0 y0 x1 y1 in whole pixels: nothing drawn for the thing lies outside."""
+    x0, y0, x1, y1 = (value * side for value in extent(thing, style))
+    return max(int(x0) - 2, 0), max(int(y0) - 2, 0), min(int(x1) + 3, side), min(int(y1) + 3, side)
+
+
+def crop_box(thing: Thing, style: str, pad: float = 0.02, least: float = 0.2) -> Box:
+    """A box around a thing for a close-up, at least `least` wide and high, inside the picture, on whole pixels of a 512
+    grid.
+    """
+    x0, y0, x1, y1 = extent(thing, style)
+    half_x, half_y = max(x1 - x0 + 2 * pad, least) / 2, max(y1 - y0 + 2 * pad, least) / 2
+    x, y = (min(max((low + high) / 2, half), 1 - half) for low, high, half in ((x0, x1, half_x), (y0, y1, half_y)))
+    left, top = int((x - half_x) * SIDE), int((y - half_y) * SIDE)
+    return left / SIDE, top / SIDE, (left + int(2 * half_x * SIDE)) / SIDE, (top + int(2 * half_y * SIDE)) / SIDE
+
+
+def crop(pixels: Pixels, box: Box) -> Pixels:
+    """The part of a picture in a box, unscaled."""
+    height, width = pixels.shape[:2]
+    x0, y0, x1, y1 = round(box[0] * width), round(box[1] * height), round(box[2] * width), round(box[3] * height)
+    return np.ascontiguousarray(pixels[y0:y1, x0:x1])
+
+
+def encode(pixels: Pixels) -> bytes:
+    """PNG bytes; equal pixels give equal bytes under one Pillow."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def digest(pixels: Pixels) -> str:
+    """sha256 of shape and decoded pixels."""
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()

@@ -1,0 +1,193 @@
+"""Streams -> scenes. What a question or an edit needs is given as `Fixed` things; the rest is drawn around them and
+must not fit `avoid`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from toolkit.scene.colours import Rgb
+from toolkit.scene.gates import EDGE, GAP, OFF_CENTRE, SIZE_JITTER, clear_colour, flaws, may_have
+from toolkit.scene.graph import (
+    BACKGROUNDS,
+    PATTERNS,
+    PITCH,
+    PLACES,
+    RADIUS,
+    SIZES,
+    Kind,
+    Scene,
+    Thing,
+    centre_of,
+)
+from toolkit.scene.shapes import CONTAINERS, SHAPES, half_extent
+from toolkit.scene.streams import Stream
+from toolkit.scene.styles import Style, style_named, styles_with
+
+TRIES = 200  # redraws before a request counts as impossible
+
+
+class Fixed(NamedTuple):
+    """A thing that must be there; `holds` lies inside it."""
+
+    kind: Kind
+    holds: Kind | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a scene must be like; everything left empty is drawn.
+
+    Attributes:
+        fixed: things that must be there, one place each.
+        avoid: descriptions that no other thing may fit.
+        num_places: how many of the nine places are taken; 0 = drawn from 3 to 6.
+        style: name of a style; "" = drawn.
+        background: one of `BACKGROUNDS`; "" = drawn.
+        clusters: whether groups of equal small things may be drawn.
+        insets: whether things inside others may be drawn.
+    """
+
+    fixed: tuple[Fixed, ...] = ()
+    avoid: tuple[Kind, ...] = ()
+    num_places: int = 0
+    style: str = ""
+    background: str = ""
+    clusters: bool = True
+    insets: bool = True
+
+
+ANY = Wish()
+
+
+def sample_scene(stream: Stream, wish: Wish = ANY) -> Scene:
+    """A scene that grants the wish and passes every gate.
+
+    Raises:
+        RuntimeError: the wish cannot be granted, which is a mistake of the caller (two fixed things in one place, say).
+    """
+    for attempt in range(TRIES):
+        scene = _draw(stream.child("try", attempt), wish)
+        if scene is not None and not any(flaws(scene)):
+            return scene
+    raise RuntimeError(f"no scene in {TRIES} tries grants {wish}; loosen it")
+
+
+def _draw(stream: Stream, wish: Wish) -> Scene | None:
+    needed = {kind.colour for fixed in wish.fixed for kind in (fixed.kind, fixed.holds) if kind and kind.colour}
+    style = style_named(wish.style or stream.pick(styles_with(*needed)))
+    background = wish.background or stream.pick(BACKGROUNDS)
+    count = max(wish.num_places or 3 + stream.below(4), len(wish.fixed))
+    free = stream.shuffled([place for place in PLACES if all(fixed.kind.place != place for fixed in wish.fixed)])
+    things: list[Thing] = []
+    for fixed in wish.fixed:
+        place = fixed.kind.place or free.pop()
+        things += _one(stream, style, fixed.kind, place, holds=fixed.holds, first=len(things) + 1)
+    for place in free[: count - len(wish.fixed)]:
+        things += _extra(stream, style, wish, place, first=len(things) + 1)
+    return Scene(things=tuple(things), background=background, style=style.name)
+
+
+def _extra(stream: Stream, style: Style, wish: Wish, place: str, *, first: int) -> list[Thing]:
+    """Something unasked for: one thing, a thing inside another, or a cluster; empty if all that was drawn had to be
+    avoided.
+    """
+    for _ in range(20):
+        dice = stream.below(10)
+        if dice < 2 and wish.clusters:
+            drawn = _cluster(stream, style, place, first=first)
+        elif dice < 4 and wish.insets:
+            holder = Kind(shape=stream.pick(CONTAINERS), size="large", pattern="plain")
+            drawn = _one(stream, style, holder, place, holds=Kind(size="small"), first=first)
+        else:
+            drawn = _one(stream, style, Kind(), place, holds=None, first=first)
+        if not any(kind.fits(thing) for kind in wish.avoid for thing in drawn):
+            return drawn
+    return []
+
+
+def _one(stream: Stream, style: Style, kind: Kind, place: str, *, holds: Kind | None, first: int) -> list[Thing]:
+    if holds is not None:
+        kind = Kind(size="large", pattern="plain", shape=kind.shape or stream.pick(CONTAINERS), colour=kind.colour)
+    shape = kind.shape or stream.pick([shape for shape in SHAPES if may_have(shape, "large", kind.pattern or "plain")])
+    pattern = kind.pattern or ("plain" if stream.chance(0.5) else stream.pick(PATTERNS[1:]))
+    if not kind.pattern and not may_have(shape, kind.size or "large", pattern):
+        pattern = "plain"
+    size = kind.size or stream.pick([size for size in SIZES if may_have(shape, size, pattern)] or SIZES)
+    colour, rgb = draw_colour(stream, style, kind.colour, style.ground)
+    r = radius(stream, size)
+    x, y = _position(stream, style, place, shape, r)
+    thing = Thing(
+        id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb
+    )
+    return [thing] if holds is None else [thing, _inset(stream, style, thing, holds)]
+
+
+def _inset(stream: Stream, style: Style, holder: Thing, kind: Kind) -> Thing:
+    colour, rgb = draw_colour(stream, style, kind.colour, holder.rgb, other_than=holder.colour)
+    return Thing(
+        id=f"t{int(holder.id[1:]) + 1}",
+        shape=kind.shape or stream.pick(SHAPES),
+        colour=colour,
+        size="small",
+        pattern="plain",
+        place=holder.place,
+        inside=holder.id,
+        x=round(holder.x + stream.between(-0.006, 0.006), 4),
+        y=round(holder.y + stream.between(-0.006, 0.006), 4),
+        r=radius(stream, "small"),
+        rgb=rgb,
+    )
+
+
+def _cluster(stream: Stream, style: Style, place: str, *, first: int) -> list[Thing]:
+    """Two to four equal small things side by side."""
+    layout = stream.pick((((-1, 0), (1, 0)), ((0, -1), (-1, 1), (1, 1)), ((-1, -1), (1, -1), (-1, 1), (1, 1))))
+    shape = stream.pick(SHAPES)
+    colour, rgb = draw_colour(stream, style, "", style.ground)
+    r, (x, y) = radius(stream, "small"), centre_of(place)
+    return [
+        Thing(
+            id=f"t{first + k}",
+            shape=shape,
+            colour=colour,
+            size="small",
+            pattern="plain",
+            place=place,
+            x=round(x + 0.076 * column + stream.between(-0.006, 0.006), 4),
+            y=round(y + 0.07 * row + stream.between(-0.006, 0.006), 4),
+            r=r,
+            rgb=rgb,
+        )
+        for k, (column, row) in enumerate(layout)
+    ]
+
+
+def radius(stream: Stream, size: str) -> float:
+    return round(RADIUS[size] * stream.between(1 - SIZE_JITTER, 1 + SIZE_JITTER), 4)
+
+
+def _position(stream: Stream, style: Style, place: str, shape: str, r: float) -> tuple[float, float]:
+    """A point in the place's cell where the thing keeps its distance from all neighbours, and from the edge."""
+    middle, half = centre_of(place), half_extent(shape)
+    point = []
+    for axis in (0, 1):
+        reach = half[axis] * r + style.line_width
+        room = min(max(PITCH / 2 - reach - GAP / 2, 0.0), OFF_CENTRE * 0.75)
+        low, high = max(middle[axis] - room, EDGE + reach), min(middle[axis] + room, 1 - EDGE - reach)
+        point.append(stream.between(low, max(low, high)))
+    return point[0], point[1]
+
+
+def draw_colour(stream: Stream, style: Style, name: str, behind: Rgb, *, other_than: str = "") -> tuple[str, Rgb]:
+    """A colour name and a slightly varied fill that is clearly of that name and stands out from `behind`.
+
+    Raises:
+        RuntimeError: the style cannot show that colour there.
+    """
+    for attempt in range(TRIES):
+        colour = name or stream.pick([known for known in style.fills if known != other_than])
+        spread = 10 if attempt < TRIES // 2 else 0
+        rgb = Rgb(*(min(max(value + stream.below(2 * spread + 1) - spread, 0), 255) for value in style.fills[colour]))
+        if clear_colour(rgb, colour, behind):
+            return colour, rgb
+    raise RuntimeError(f"style {style.name!r} cannot show {name or 'any colour'} on {behind}")
