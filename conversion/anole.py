@@ -17,10 +17,13 @@ from typing import Protocol
 
 from conversion.formats import Format, Holds, belongs_to, choose
 from conversion.pairs import check_pair_options, count_pairs, output_pairs
-from conversion.plugins import load_plugin
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import UsageError
+from toolkit.registry import Registry
 from toolkit.schema import Row
+
+# Functions without arguments that return a `Tokenizer`.
+TOKENIZERS = Registry("row_tokenizers", {})
 
 
 class Tokenizer(Protocol):
@@ -41,7 +44,7 @@ class Options:
         input_images: profile raw: "error" or "drop", for pictures in the prompt.
         root: profile raw: put before paths, which Anole opens as they stand: run from the output folder, or name that
             folder here.
-        tokenizer: profile tokens: "module:factory" of a `Tokenizer`.
+        tokenizer: profile tokens: "module:factory" or "file.py:factory" of a `Tokenizer`.
     """
 
     profile: str = "raw"
@@ -85,7 +88,7 @@ PROFILES = {
 class AnoleWriter:
     def __init__(self, shard: ShardFolder, options: Options) -> None:
         self.shard, self.options = shard, options
-        self.tokenizer: Tokenizer | None = load_plugin(options.tokenizer) if options.tokenizer else None
+        self.tokenizer: Tokenizer | None = TOKENIZERS.make(options.tokenizer) if options.tokenizer else None
 
     def write(self, row: Row) -> None:
         if self.tokenizer:

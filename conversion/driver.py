@@ -85,7 +85,7 @@ def convert_shards(
     ]
     _run(jobs, workers, progress or (lambda done, total: None))
     check_ids(folders)
-    return _finish(form, chosen, run, folders, out)
+    return _finish(form, to, chosen, run, folders, out)
 
 
 def _prepare(out: Path, plan: Mapping[str, Any]) -> None:
@@ -223,9 +223,9 @@ def _texts(row: Row) -> Iterator[str]:
     yield from (region.label for region in row.regions)
 
 
-def _finish(form: Format, options: Any, run: Mapping[str, Any], folders: Sequence[Path], out: Path) -> Report:
+def _finish(form: Format, to: str, options: Any, run: Mapping[str, Any], folders: Sequence[Path], out: Path) -> Report:
     markers = [read_marker(folder) for folder in folders]
-    report = report_of((tally for tally, _ in markers), format=form.name, options=asdict(options), run=run)
+    report = report_of((tally for tally, _ in markers), format=to, options=asdict(options), run=run)
     join_lines(folders, out, form.wraps(options))
     move_files(folders, out)
     form.finish(out, [notes for _, notes in markers], options, report)

@@ -19,12 +19,14 @@ import numpy as np
 
 from conversion.formats import Format, Holds, choose
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
-from conversion.plugins import load_plugin
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import MissingExtra, UsageError
+from toolkit.registry import Registry
 from toolkit.schema import Row
 
 SPECIAL_TOKEN = re.compile(r"<\|[^|<>]+\|>")
+# Functions without arguments that return an `Encoder`.
+ENCODERS = Registry("image_encoders", {})
 CODEBOOK_SIZE = 32768  # Source: emu3/train/train.py, visual tokens 0..32767
 
 
@@ -43,7 +45,7 @@ class Options:
         text: "instruction" or "caption".
         input_images: "error" or "drop", for pictures in the prompt.
         root: put before paths, which Emu3 opens as they stand: run from the output folder, or name that folder here.
-        encoder: profile tokens: "module:factory" of an `Encoder`.
+        encoder: profile tokens: "module:factory" or "file.py:factory" of an `Encoder`.
     """
 
     profile: str = "raw"
@@ -86,7 +88,7 @@ PROFILES = {
 class Emu3Writer:
     def __init__(self, shard: ShardFolder, options: Options) -> None:
         self.shard, self.options = shard, options
-        self.encoder: Encoder | None = load_plugin(options.encoder) if options.encoder else None
+        self.encoder: Encoder | None = ENCODERS.make(options.encoder) if options.encoder else None
 
     def write(self, row: Row) -> None:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import RowError, UnknownName, UsageError
+from toolkit.registry import Registry
 from toolkit.schema import COLUMNS, Row
 
 # A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told
@@ -17,16 +17,19 @@ Shard = Callable[[], Iterable[Row | RowError]]
 OnBadRecord = Callable[[RowError], None]
 
 # To add a format: one file with a FORMAT, and its line here. tests/test_conversion_contract.py runs over every entry.
-FORMATS: dict[str, str] = {
-    "anole": "conversion.anole:FORMAT",
-    "bagel": "conversion.bagel:FORMAT",
-    "diffusers": "conversion.diffusers:FORMAT",
-    "emu3": "conversion.emu3:FORMAT",
-    "emu35": "conversion.emu35:FORMAT",
-    "llava": "conversion.llava:FORMAT",
-    "messages": "conversion.messages:FORMAT",
-    "webdataset": "conversion.webdataset:FORMAT",
-}
+FORMATS = Registry(
+    "formats",
+    {
+        "anole": "conversion.anole:FORMAT",
+        "bagel": "conversion.bagel:FORMAT",
+        "diffusers": "conversion.diffusers:FORMAT",
+        "emu3": "conversion.emu3:FORMAT",
+        "emu35": "conversion.emu35:FORMAT",
+        "llava": "conversion.llava:FORMAT",
+        "messages": "conversion.messages:FORMAT",
+        "webdataset": "conversion.webdataset:FORMAT",
+    },
+)
 
 
 class LeftOut(RowError):
@@ -99,10 +102,14 @@ class Format:
 
 
 def get_format(name: str) -> Format:
-    if name not in FORMATS:
-        raise UnknownName("format", name, FORMATS)
-    module, _, attribute = FORMATS[name].partition(":")
-    found: Format = getattr(import_module(module), attribute)
+    """The format of a name in `FORMATS`, or of "module:NAME" or "path/to/file.py:NAME".
+
+    Raises:
+        UnknownName: no such format; lists the known. UsageError: it cannot be loaded, or is no `Format`.
+    """
+    found = FORMATS.load(name)
+    if not isinstance(found, Format):
+        raise UsageError(f"format {name!r} is {found!r}; expected a conversion.formats.Format")
     return found
 
 

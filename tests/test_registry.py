@@ -60,6 +60,14 @@ def test_a_module_and_a_file_need_no_declaration(tmp_path):
     assert SHAPES.load(f"{file}:RUNS") == [1]
 
 
+def test_a_factory_is_called_once(tmp_path):
+    file = tmp_path / "factory.py"
+    file.write_text("CALLS = []\ndef make():\n    CALLS.append(1)\n    return CALLS\n")
+    made = Registry("encoders", {})
+    assert made.make(f"{file}:make") is made.make(f"{file}:make")
+    assert made.make(f"{file}:make") == [1]
+
+
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(UnknownName, match="unknown column shape 'square'; known: flat, round"):
         SHAPES.load("square")

@@ -8,6 +8,8 @@ Nothing is imported before it is used.
     FORMATS.load("llava")                  # the object FORMAT of conversion/llava.py
     FORMATS.load("my_package.format:MINE")
     FORMATS.load("./my_format.py:MINE")
+
+A file is looked for from the working directory; a module must be importable, as an installed package is.
 """
 
 import hashlib
@@ -35,6 +37,7 @@ class Registry(Mapping[str, str]):
     def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
         self.kind = kind
         self._own = dict(entries)
+        self._made: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> str:
         return self._own[name] if name in self._own else self._foreign[name].value
@@ -77,6 +80,16 @@ class Registry(Mapping[str, str]):
                 f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {error}; expected 'module:NAME' of an "
                 "importable module, or 'path/to/file.py:NAME'"
             ) from error
+
+    def make(self, name: str) -> Any:
+        """What the factory of that name returns, called without arguments once per process.
+
+        Raises:
+            UnknownName, UsageError: as `load`.
+        """
+        if name not in self._made:
+            self._made[name] = self.load(name)()
+        return self._made[name]
 
     @property
     def _one(self) -> str:

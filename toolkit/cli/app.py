@@ -161,7 +161,12 @@ def push(
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)] = "",
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="One of `convert --list`.", show_default=False)] = "",
+    format: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="One of `convert --list`, or module:NAME or file.py:NAME.", show_default=False
+        ),
+    ] = "",
     out: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)
     ] = None,
@@ -229,7 +234,12 @@ def convert(
 
 @app.command("import")
 def import_(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="llava, messages or webdataset.", show_default=False)],
+    format: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="llava, messages or webdataset; or module:NAME or file.py:NAME.", show_default=False
+        ),
+    ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
     task: Annotated[str, typer.Option(metavar="NAME", help="Task of rows that name none.", show_default=False)] = "",
@@ -269,6 +279,14 @@ def tokenize(
             show_default=False,
         ),
     ],
+    tokenizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Tokenizer of the model; default: by its model type. Or module:NAME.",
+            show_default=False,
+        ),
+    ] = "",
     model_revision: Annotated[
         str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)
     ] = None,
@@ -308,6 +326,7 @@ def tokenize(
     policy: Any = on_bad_image
     chosen: Any = {
         "model": model,
+        "tokenizer": tokenizer,
         "model_revision": model_revision,
         "image_size": image_size,
         "device": device,

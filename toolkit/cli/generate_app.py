@@ -54,7 +54,10 @@ def run(
     ] = "",
     shards: Annotated[int, typer.Option(metavar="N", min=1, help="Make all of N parts at the same time.")] = 1,
     executor: Annotated[
-        str, typer.Option(metavar="local|ray", help="Who makes the N parts: processes here, or tasks of Ray.")
+        str,
+        typer.Option(
+            metavar="local|ray", help="What makes the N parts: processes here, or tasks of Ray; or module:NAME."
+        ),
     ] = "local",
     fork: Annotated[
         bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")

@@ -3,6 +3,7 @@
     row -> template (which text, which tokens are answer) -> pictures spliced in -> length budget -> padded tensors
 
 template        a row through a chat template: token ids and which of them the model has to write
+tokenizers      the VQ encoder of a checkpoint, by its model type
 tokens          pictures as VQ ids: the model's own frozen tokenizer, or ids computed beforehand and kept in Parquet
 common          what every family shares: decoding, splicing, padding, the length budget, counted skips
 understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
@@ -18,41 +19,42 @@ A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokeniz
 the files here import torch.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from toolkit.errors import MissingExtra, UnknownName
+from toolkit.collate.tokenizers import TOKENIZERS, load_tokenizer
+from toolkit.errors import MissingExtra
+from toolkit.registry import Registry
 
 if TYPE_CHECKING:
     from toolkit.collate.common import Collator
 
-__all__ = ["COLLATORS", "get_collator"]
+__all__ = ["COLLATORS", "TOKENIZERS", "get_collator", "load_tokenizer"]
 
 # Adding a family is one file and one line here.
-COLLATORS = {
-    "chameleon": "toolkit.collate.chameleon:ChameleonCollator",
-    "emu3": "toolkit.collate.emu3:Emu3Collator",
-    "janus": "toolkit.collate.janus:JanusCollator",
-    "understanding": "toolkit.collate.understanding:UnderstandingCollator",
-}
+COLLATORS = Registry(
+    "collators",
+    {
+        "chameleon": "toolkit.collate.chameleon:ChameleonCollator",
+        "emu3": "toolkit.collate.emu3:Emu3Collator",
+        "janus": "toolkit.collate.janus:JanusCollator",
+        "understanding": "toolkit.collate.understanding:UnderstandingCollator",
+    },
+)
 
 
 def get_collator(name: str, **options: Any) -> "Collator":
     """The collator of a model family, to be passed as `collate_fn` or `data_collator`.
 
     Args:
-        name: a key of `COLLATORS`.
+        name: a key of `COLLATORS`, or "module:NAME" or "path/to/file.py:NAME" of a `Collator`.
         options: arguments of that collator; `processor` in every case, `image_tokens` where pictures become ids.
 
     Raises:
-        UnknownName: no such family; lists the known.
+        UnknownName: no such family; lists the known. UsageError: "module:NAME" cannot be loaded.
         MissingExtra: torch is not installed.
     """
-    if name not in COLLATORS:
-        raise UnknownName("collator", name, COLLATORS)
-    module, _, attribute = COLLATORS[name].partition(":")
     try:
-        collator: Collator = getattr(import_module(module), attribute)(**options)
+        collator: Collator = COLLATORS.load(name)(**options)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
 from toolkit.collate.template import ChatEncoder, token_id
+from toolkit.collate.tokenizers import fixed_size
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
 from toolkit.errors import ImageTokenMismatch
 
@@ -92,8 +93,13 @@ class ChameleonCollator(Collator):
         return {"input_ids": framed, "labels": framed}
 
 
-def chameleon_tokenizer(model: Any, processor: Any) -> VQTokenizer:
-    """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary."""
+def chameleon_tokenizer(model: Any, processor: Any, *, image_size: int | None = None) -> VQTokenizer:
+    """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary.
+
+    Raises:
+        UsageError: an `image_size` is given.
+    """
+    fixed_size("chameleon", image_size)
     inner, image_processor = model.model, processor.image_processor
 
     def pixels_of(image: Any) -> Any:

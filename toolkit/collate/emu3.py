@@ -114,11 +114,17 @@ class Emu3Collator(Collator):
         return {"input_ids": framed, "labels": framed}
 
 
-def emu3_tokenizer(model: Any, processor: Any) -> VQTokenizer:
+def emu3_tokenizer(model: Any, processor: Any, *, image_size: int | None = None) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (H * (W + 1),), ids of the text vocabulary with an end of line
     after each row.
+
+    Args:
+        image_size: sets the processor's limits, so that pictures are at most `image_size` x `image_size` pixels.
     """
     inner, image_processor = model.model, processor.image_processor
+    if image_size is not None:
+        image_processor.max_pixels = image_size**2
+        image_processor.min_pixels = min(image_processor.min_pixels, image_size**2)
 
     def pixels_of(image: Any) -> Any:
         return image_processor(image, return_tensors="pt")["pixel_values"]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, image_flags, open_image, pad_id_of, splice
 from toolkit.collate.template import ChatEncoder, token_id
+from toolkit.collate.tokenizers import fixed_size
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
 from toolkit.errors import ImageTokenMismatch
 
@@ -149,12 +150,16 @@ class JanusCollator(Collator):
         }
 
 
-def janus_tokenizer(model: Any, processor: Any) -> VQTokenizer:
+def janus_tokenizer(model: Any, processor: Any, *, image_size: int | None = None) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (num_image_tokens,), ids of the generation codebook.
 
     Pictures are cropped to their middle square first: the image processor would put grey bars beside them, and a model
         that is taught on those learns to draw bars.
+
+    Raises:
+        UsageError: an `image_size` is given.
     """
+    fixed_size("janus", image_size)
     vqmodel, image_processor = model.model.vqmodel, processor.image_processor
 
     def pixels_of(image: Any) -> Any:
@@ -164,4 +169,6 @@ def janus_tokenizer(model: Any, processor: Any) -> VQTokenizer:
     def ids_of(pixels: Any) -> Any:
         return vqmodel.encode(pixels, return_dict=True).image_tokens
 
-    return VQTokenizer(vqmodel, pixels_of, ids_of, image_processor=image_processor, cropped="middle square")
+    return VQTokenizer(
+        vqmodel, pixels_of, ids_of, image_processor=image_processor, cropped="middle square", answers_only=True
+    )

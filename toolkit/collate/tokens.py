@@ -56,6 +56,7 @@ class VQTokenizer:
         image_processor: makes the pixels; its class and configuration are part of the revision. The class too, because
             the Pillow and the torchvision one of a family give other pixels under the same configuration.
         cropped: a word for what is done to pictures before.
+        answers_only: whether the family needs ids of pictures in answers only.
 
     Attributes:
         batch_size: pictures encoded at once. More is faster on a GPU, whose rounding then may move a picture between
@@ -70,9 +71,11 @@ class VQTokenizer:
         *,
         image_processor: Any,
         cropped: str = "",
+        answers_only: bool = False,
     ) -> None:
         self.module, self._pixels_of, self._ids_of = module, pixels_of, ids_of
         self._image_processor, self._cropped = image_processor, cropped
+        self.answers_only = answers_only
         self.batch_size = 1
         module.eval().requires_grad_(False)
 

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-EXECUTORS = {"local": "toolkit.executors.local:results", "ray": "toolkit.executors.ray:results"}
+from toolkit.registry import Registry
+
+EXECUTORS = Registry("executors", {"local": "toolkit.executors.local:results", "ray": "toolkit.executors.ray:results"})
 TICK_S = 2.0  # between two looks at what is done, for progress
 
 

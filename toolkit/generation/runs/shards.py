@@ -2,10 +2,9 @@
 
 from collections import Counter
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
-from toolkit.errors import RunStopped, UnifiedVisualError, UnknownName
+from toolkit.errors import RunStopped, UnifiedVisualError
 from toolkit.executors import EXECUTORS, Ended, Results
 from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import RunSpec
@@ -36,11 +35,8 @@ def run_shards(
         UsageError: the spec is wrong, or makes other rows than are there. RunStopped: a shard stopped; run again to go
             on. MissingExtra: no ray.
     """
-    if executor not in EXECUTORS:
-        raise UnknownName("executor", executor, EXECUTORS)
+    results: Results = EXECUTORS.load(executor)
     agree(folder, {each.recipe.name: each.key for each in plan(spec)}, fork=fork)
-    module, _, name = EXECUTORS[executor].partition(":")
-    results: Results = getattr(import_module(module), name)
     shard = partial(run_shard, spec, folder.resolve(), num_shards, fork, replay and replay.resolve())
     seen = Counter(_finished(folder))
     counts: Counter[str] = Counter()
