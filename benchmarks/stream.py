@@ -2,10 +2,10 @@
 
     python benchmarks/stream.py --folder /tmp/stream-benchmark
 
-Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 8 rows: the smaller, the more it costs a picture to hand them from
-worker to loop. Each cell is a process of its own, cells take turns, and the median counts. Peers run twice: with the
-recipe their users write (Pillow: shorter side to 256, crop), and with our "fused" decoder put in, for most of a
-difference is the recipe, not the container.
+Rows hold 1 to 4 JPEGs of 512 to 1024 pixels, batches 16 rows (--batch): the smaller, the more it costs a picture to
+pass them from worker to loop. Each cell is a process of its own, cells take turns, and the median counts. Peers run
+twice: with the recipe their users write (Pillow: shorter side to 256, crop), and with our "fused" decoder put in,
+for most of a difference is the recipe, not the container.
 
     CPU-ms/image   of the process and its workers, without imports; the robust column
     first batch s  from opening the dataset
@@ -55,8 +55,8 @@ from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.decode import PictureDecoder, Target
 
-BATCH, WORKERS, SIZE = 8, 2, 256
-PICTURES = BATCH * 5 // 2  # in a batch, on average
+WORKERS, SIZE = 2, 256
+PICTURES_PER_ROW = 2.5  # on average
 PER_GROUP, PER_SHARD = 50, 250
 READY, MEASURED = "-- ready --", "-- measured --"
 MODES = ("exact", "fused", "scaled")
@@ -149,22 +149,23 @@ def _collated(rows: list[list[bytes]], mode: str) -> dict[str, Any]:
     return collate_images([{"images": [decoder.decode(data, "") for data in row]} for row in rows])
 
 
-def limit_cell(folder: Path, mode: str) -> dict[str, float]:
+def limit_cell(folder: Path, mode: str, batch: int) -> dict[str, float]:
     """The decoder alone, in as many processes as loaders have workers: encoded pictures lie in memory, batches are put
     together, nothing else.
     """
     images = [image for row in encoded_rows(folder) for image in row]
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("fork")) as pool:
-        seconds = pool.map(decode_s, repeat(mode), (images[number::WORKERS] for number in range(WORKERS)))
+        shares = (images[number::WORKERS] for number in range(WORKERS))
+        seconds = pool.map(decode_s, repeat(mode), shares, repeat(round(batch * PICTURES_PER_ROW)))
         return {"cpu_ms": sum(seconds) * 1e3 / len(images)}
 
 
-def decode_s(mode: str, images: list[bytes]) -> float:
+def decode_s(mode: str, images: list[bytes], at_a_time: int) -> float:
     """CPU seconds that it takes."""
     recipe = pillow_recipe if mode == "Pillow" else our_recipe(mode)
     started = time.process_time()
-    for start in range(0, len(images), PICTURES):
-        recipe(images[start : start + PICTURES])
+    for start in range(0, len(images), at_a_time):
+        recipe(images[start : start + at_a_time])
     return time.process_time() - started
 
 
@@ -201,25 +202,26 @@ def _cpu_s() -> float:
     )  # utime and stime of proc(5)
 
 
-def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
+def run_cell(folder: Path, way: str, recipe: str, batch: int = 16) -> dict[str, float]:
+    """One way of reading, with batches of `batch` rows."""
     torch.set_num_threads(1)
     if way == "limit":
-        return limit_cell(folder / "packed", recipe)
+        return limit_cell(folder / "packed", recipe, batch)
     made: dict[str, Any] = {}
 
     def ours(saved: Any, workers: int) -> Any:
         made["dataset"] = dataset = StreamingDataset(
-            folder / "packed", decode=recipe, image_size=SIZE, batch_size=BATCH, columns=["id", "images"]
+            folder / "packed", decode=recipe, image_size=SIZE, batch_size=batch, columns=["id", "images"]
         )  # type: ignore[arg-type]
         if saved:
             dataset.load_state_dict(saved)
-        return DataLoader(dataset, batch_size=BATCH, num_workers=workers, collate_fn=collate_images)
+        return DataLoader(dataset, batch_size=batch, num_workers=workers, collate_fn=collate_images)
 
     if way == "DataLoader":
         encoded = encoded_rows(folder / "packed")
         return loader_cell(
             lambda _, workers: DataLoader(
-                encoded, BATCH, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)
+                encoded, batch, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)
             ),
             None,
         )  # type: ignore[arg-type]
@@ -231,9 +233,9 @@ def run_cell(folder: Path, way: str, recipe: str) -> dict[str, float]:
     state = getattr(peer, "state", None)
 
     def theirs(saved: Any, workers: int) -> Any:
-        return peer.loader(folder / way, transform, batch=BATCH, workers=workers, state=saved)
+        return peer.loader(folder / way, transform, batch=batch, workers=workers, state=saved)
 
-    return loader_cell(theirs, state and (lambda batches: state(batches, BATCH)))
+    return loader_cell(theirs, state and (lambda batches: state(batches, batch)))
 
 
 def memory_mb(pid: int) -> float:
@@ -263,13 +265,13 @@ def _children(pid: int) -> list[int]:
     return found[1:]
 
 
-def measure(folder: Path, way: str, recipe: str, *, is_watched: bool) -> dict[str, float]:
+def measure(folder: Path, way: str, recipe: str, *, batch: int, is_watched: bool) -> dict[str, float]:
     """Run a cell in a process of its own; watching its memory costs it CPU time, so that is a run of its own."""
-    command = [sys.executable, "-W", "ignore", __file__, "--folder", str(folder), "--cell", way, recipe]
+    command = [sys.executable, "-W", "ignore", __file__, "--folder", str(folder), "--batch", str(batch)]
     with (
         tempfile.TemporaryDirectory() as folder_,
         (output := Path(folder_, "output")).open("w") as file,
-        subprocess.Popen(command, stdout=file, stderr=file) as cell,
+        subprocess.Popen([*command, "--cell", way, recipe], stdout=file, stderr=file) as cell,
     ):
         peak = watch(cell, output) if is_watched else 0.0
         cell.wait()
@@ -297,6 +299,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=16, help="rows of a batch")
     parser.add_argument("--only", nargs="*", help="ways to run, of: limit, DataLoader, ours, " + ", ".join(PEERS))
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -305,7 +308,7 @@ def main() -> None:
             importlib.import_module(PEERS[arguments.cell[0]].package)
         print(READY, flush=True)
         time.sleep(0.3)  # its bare memory is read
-        print(json.dumps(run_cell(arguments.folder, *arguments.cell)), flush=True)
+        print(json.dumps(run_cell(arguments.folder, *arguments.cell, arguments.batch)), flush=True)
         os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
     peers = [name for name, peer in PEERS.items() if is_installed(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")
@@ -321,10 +324,12 @@ def main() -> None:
     found: dict[tuple[str, str], list[dict[str, float]]] = {cell: [] for cell in cells}
     for _ in range(arguments.repeats):
         for cell in cells:
-            found[cell].append(measure(arguments.folder, *cell, is_watched=False))
+            found[cell].append(measure(arguments.folder, *cell, batch=arguments.batch, is_watched=False))
             print(*cell, found[cell][-1], file=sys.stderr, flush=True)
     memory = {
-        cell: measure(arguments.folder, *cell, is_watched=True)["memory_mb"] for cell in cells if cell[0] != "limit"
+        cell: measure(arguments.folder, *cell, batch=arguments.batch, is_watched=True)["memory_mb"]
+        for cell in cells
+        if cell[0] != "limit"
     }
     report(found, memory)
 

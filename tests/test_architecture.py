@@ -71,6 +71,25 @@ def test_starting_up_loads_nothing_heavy(statement):
     assert not HEAVY & set(json.loads(done.stderr.splitlines()[-1]))
 
 
+READS_PARQUET = {"read_row_group", "read_row_groups", "iter_batches", "read_table"}
+
+
+def test_nothing_reads_parquet_with_threads_of_arrow():
+    calls = [
+        (path, node)
+        for path in _sources("toolkit", "conversion", "dataset_card")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS_PARQUET
+    ]
+    threaded = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path, call in calls
+        if ("use_threads", "False") not in [(option.arg, ast.unparse(option.value)) for option in call.keywords]
+    ]
+    assert len(calls) > 5
+    assert threaded == []
+
+
 def test_public_names_are_sorted_and_all_there():
     assert unifiedvisual.__all__ == sorted(unifiedvisual.__all__)
     for name in unifiedvisual.__all__:

@@ -22,7 +22,6 @@ from tests.replicas import truth
 from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
-from toolkit.streaming.handover import HEADER
 from toolkit.streaming.indexed import RowDataset
 
 SHARDS = [
@@ -207,36 +206,42 @@ def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
             expected["pixel_values"].stride(),
             expected["pixel_values"].dtype,
         )
-        # Torch's shared memory is one way from worker to loop, ours the other; neither copies in the loop.
-        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (
-            strategy == "file_system",
-            False,
-        )
-        assert is_handed_over(ours["pixel_values"]) == (strategy == "file_descriptor")
-
-
-def is_handed_over(tensor: torch.Tensor) -> bool:
-    lines = (line for line in Path("/proc/self/maps").read_text().splitlines() if "/memfd:unifiedvisual-batch" in line)
-    ranges = ([int(end, 16) for end in line.split()[0].split("-")] for line in lines)
-    return any(start <= tensor.data_ptr() < end for start, end in ranges)
+        assert (ours["pixel_values"].is_shared(), expected["pixel_values"].is_shared()) == (True, False)
 
 
 @pytest.mark.parametrize("left", [0, 5000])
-def test_too_little_memory_for_a_batch_is_an_error_that_says_so(tmp_path, left):
-    """A limit on the size of files holds for this memory too."""
+def test_full_shared_memory_is_an_error_that_says_so(tmp_path, left):
+    """A limit on the size of files holds for shared memory too."""
     folder = pack_demo(tmp_path / "packed", ["image_editing"])
     dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
     loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))
     with pytest.raises(
-        UnifiedVisualError,
-        match=r"no memory for a batch of 98,304 bytes .* use a smaller batch_size, num_workers or prefetch_factor",
+        UnifiedVisualError, match=r"a batch of 98,304 bytes does not fit into shared memory .*--shm-size"
     ):
         next(iter(loader))
 
 
 def collate_when_full(left: int, rows: list) -> dict:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER + left, resource.RLIM_INFINITY))
+    make = torch.UntypedStorage._new_shared
+
+    def made(size: int) -> torch.UntypedStorage:
+        storage = make(size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
+        return storage
+
+    torch.UntypedStorage._new_shared = made
     return collate_images(rows)
+
+
+def test_views_of_batches_that_the_loop_holds_keep_their_pixels(tmp_path):
+    folder = pack_demo(tmp_path / "packed", ["image_editing"])
+    dataset = StreamingDataset(folder, image_size=24, batch_size=2, decode="fused")
+    workers, loop = (
+        [batch["pixel_values"][1:] for batch in DataLoader(dataset, 2, num_workers=number, collate_fn=collate_images)]
+        for number in (1, 0)
+    )
+    assert len(workers) > 2
+    assert all(torch.equal(held, expected) for held, expected in zip(workers, loop, strict=True))
 
 
 def test_a_killed_worker_is_an_error_and_no_hang(numbers):

@@ -30,7 +30,7 @@ def write(path: Path, pictures: list = PICTURES, **options: object) -> Path:
 def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
     with pq.ParquetFile(path) as parquet:
         file = OpenFile(path)
-        places = image_places(file, parquet.metadata.row_group(group))
+        places = image_places(file.number, parquet.metadata.row_group(group))
         return (
             None
             if places is None
@@ -125,4 +125,5 @@ def test_a_file_that_is_cut_off_has_no_places(tmp_path):
     with pq.ParquetFile(path) as parquet:
         for size in (5000, 100, 0):
             os.truncate(path, size)
-            assert image_places(OpenFile(path), parquet.metadata.row_group(0)) is None
+            file = OpenFile(path)
+            assert image_places(file.number, parquet.metadata.row_group(0)) is None

@@ -38,6 +38,19 @@ def shards(folder):
     return sorted(folder.glob("data/image_editing/*.parquet"))
 
 
+def test_a_shard_that_streams_slowly_is_a_note_and_no_problem(packed):
+    path = shards(packed)[0]
+    with pq.ParquetFile(path) as parquet:
+        groups = [parquet.read_row_group(number, use_threads=False) for number in range(parquet.num_row_groups)]
+    with pq.ParquetWriter(path, groups[0].schema, compression="zstd") as writer:
+        for group in groups:
+            writer.write_table(group)
+    found = verify_packed(LocalFolder(packed))
+    assert [kind for kind, _ in found.problems] == ["wrong_hash"]  # it was written anew
+    assert [kind for kind, _ in found.notes] == ["slow_reading"]
+    assert f"{path.name}: {len(groups)} of {len(groups)} row groups store images compressed" in found.notes[0][1]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_whole_dataset_has_no_problems(whole, workers):
     found = verify_packed(LocalFolder(whole), deep=True, workers=workers)

@@ -56,7 +56,14 @@ def report(
     """Print what was found; exit 1 if anything is wrong."""
     if as_json:
         print_json(
-            {"source": name, "rows": found.rows, "images": found.images, "problems": counts, "examples": problems}
+            {
+                "source": name,
+                "rows": found.rows,
+                "images": found.images,
+                "problems": counts,
+                "examples": problems,
+                "notes": [message for _, message in found.notes],
+            }
         )
     else:
         rows = [
@@ -64,6 +71,8 @@ def report(
         ]
         table(name, ("task", "rows", "published", "pictures"), rows, right=("rows", "published", "pictures"))
         print_problems(counts, problems)
+        for _, message in found.notes:
+            say(f"Note: {message}")
         say(
             f"{sum(counts.values()):,} problems"
             if counts

@@ -166,7 +166,7 @@ class StoredTokens:
                 kind="missing_tokens",
             )
         place = self._places[sha256]
-        ids = _open(place.path).read_row_group(place.row_group, columns=["ids"])["ids"][place.row]
+        ids = _open(place.path).read_row_group(place.row_group, columns=["ids"], use_threads=False)["ids"][place.row]
         return torch.tensor(ids.as_py(), dtype=torch.int64)
 
 
@@ -296,7 +296,7 @@ def _keys(folder: Path) -> Iterator[tuple[tuple[str, str], _Place]]:
         try:
             file = pq.ParquetFile(path)
             for group in range(file.num_row_groups):
-                keys = file.read_row_group(group, columns=["sha256", "tokenizer"])
+                keys = file.read_row_group(group, columns=["sha256", "tokenizer"], use_threads=False)
                 for row, key in enumerate(zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)):
                     yield key, _Place(str(path), group, row)
         except (OSError, KeyError, pa.ArrowInvalid) as error:

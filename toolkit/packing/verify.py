@@ -22,6 +22,7 @@ from toolkit.schema import ARROW_SCHEMA, Row, check_row, table_to_rows
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.repository import LocalFolder, Repository
+from toolkit.streaming.slices import image_places
 
 Problem = tuple[str, str]  # kind, message
 
@@ -35,13 +36,17 @@ class ShardFindings:
     ids: tuple[str, ...] = ()
     images: int = 0
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
+    """What a dataset holds, what is wrong with it, and what is right but could be better."""
+
     rows: dict[str, int] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
 
 def verify_packed(
@@ -70,7 +75,8 @@ def verify_packed(
     problems += _duplicates(ordered)
     rows = {task: sum(len(each.ids) for each in ordered if each.task == task) for task in manifest.tasks}
     images = {task: sum(each.images for each in ordered if each.task == task) for task in manifest.tasks}
-    return Findings(rows=rows, images=images, problems=tuple(problems))
+    notes = tuple(note for findings in ordered for note in findings.notes)
+    return Findings(rows=rows, images=images, problems=tuple(problems), notes=notes)
 
 
 def _file_problems(manifest: Manifest, files: dict[str, int]) -> Iterator[Problem]:
@@ -95,6 +101,7 @@ def _check_all(repository: Repository, shards: list[Shard], *, deep: bool, worke
 def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindings:
     """Everything about one shard that needs no other."""
     problems: list[Problem] = []
+    notes: list[Problem] = []
     ids: list[str] = []
     images = 0
     try:
@@ -107,6 +114,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
                     )
                 )
             problems += _layout_problems(parquet, shard)
+            notes += _slow_reading(file.fileno(), parquet, shard)
             for number in range(parquet.num_row_groups):
                 for row in table_to_rows(parquet.read_row_group(number, use_threads=False)):
                     ids.append(row.id)
@@ -122,7 +130,14 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
                     f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}",
                 )
             )
-    return ShardFindings(path=shard.path, task=shard.task, ids=tuple(ids), images=images, problems=tuple(problems))
+    return ShardFindings(
+        path=shard.path,
+        task=shard.task,
+        ids=tuple(ids),
+        images=images,
+        problems=tuple(problems),
+        notes=tuple(notes),
+    )
 
 
 @contextmanager
@@ -153,6 +168,17 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
             "wrong_row_groups",
             f"{shard.path}: {len(found)} row groups of {sum(found)} rows; expected {len(shard.row_groups)} of "
             f"{sum(shard.row_groups)}",
+        )
+
+
+def _slow_reading(file: int, parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
+    """Whether StreamingDataset cannot leave the pictures of a local shard in its file until their rows are due."""
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)] if shard.images else []
+    if slow := sum(image_places(file, group) is None for group in groups):
+        yield (
+            "slow_reading",
+            f"{shard.path}: {slow} of {len(groups)} row groups store images compressed, in a dictionary or in pages of "
+            "another kind, so StreamingDataset reads them whole: slower, and more memory; pack again to change that",
         )
 
 

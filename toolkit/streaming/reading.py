@@ -113,7 +113,7 @@ class RowGroups:
 
     def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, number: int) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
-        places = image_places(file, parquet.metadata.row_group(number))
+        places = image_places(file.number, parquet.metadata.row_group(number))
         if places is None:
             return None
         columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]

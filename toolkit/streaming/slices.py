@@ -53,8 +53,11 @@ def image_slices(file: OpenFile, places: list[Span], images: pa.ChunkedArray) ->
     return [found[start:end] for start, end in pairwise(ends)]
 
 
-def image_places(file: OpenFile, group: pq.RowGroupMetaData) -> list[Span] | None:
-    """Where the bytes of a row group's pictures lie; None if they are not in the file as they are."""
+def image_places(file: int, group: pq.RowGroupMetaData) -> list[Span] | None:
+    """Where the bytes of a row group's pictures lie in an open file; None if they are not there as they are.
+
+    That is so where they are compressed, in a dictionary or in data pages of the second version.
+    """
     columns = (group.column(index) for index in range(group.num_columns))
     column = next((column for column in columns if column.path_in_schema == IMAGE_BYTES), None)
     if column is None or column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
@@ -62,7 +65,7 @@ def image_places(file: OpenFile, group: pq.RowGroupMetaData) -> list[Span] | Non
     start, size = column.data_page_offset, column.total_compressed_size
     base = start - start % mmap.ALLOCATIONGRANULARITY
     try:
-        with mmap.mmap(file.number, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
+        with mmap.mmap(file, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
             places = plain_values(content, start - base, start + size - base)
     except ValueError:  # the file is shorter than that
         return None
