@@ -22,11 +22,12 @@ from conversion.formats import Format, Holds, Writer, choose
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
 from conversion.parquet import ParquetShard
 from conversion.report import Report
-from conversion.shard import Notes, ShardFolder, write_whole
+from conversion.shard import Notes, ShardFolder
 from conversion.text import fold_system, has_literal, has_neighbours, turn_text
 from toolkit.errors import ImageError
 from toolkit.images import image_size
 from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 
 # t2i_dataset.py sets Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
 MAX_IMAGE_PIXELS = 20_000_000

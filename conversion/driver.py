@@ -22,17 +22,16 @@ from conversion.shard import (
     PARTS,
     ShardFolder,
     check_ids,
-    flush,
     join_lines,
     json_line,
     move_files,
     read_marker,
     run_shard,
-    write_whole,
 )
 from toolkit.errors import RowError, UsageError
 from toolkit.schema import Row, check_row
 from toolkit.sources.skips import Skips
+from toolkit.staging.files import write_whole
 
 LONGEST_ID = 200  # characters; with a number and a suffix a file name must stay below 255
 _EMPTY = ("", "{}", ())
@@ -229,7 +228,6 @@ def _finish(form: Format, to: str, options: Any, run: Mapping[str, Any], folders
     join_lines(folders, out, form.wraps(options))
     move_files(folders, out)
     form.finish(out, [notes for _, notes in markers], options, report)
-    write_whole(out / REPORT_NAME, [report.to_json().encode()])
-    flush(out)
+    write_whole(out / REPORT_NAME, report.to_json())
     shutil.rmtree(out / PARTS)
     return report

@@ -20,9 +20,10 @@ from conversion.importing import ReadOptions
 from conversion.llava_import import read
 from conversion.pairs import refuse
 from conversion.report import Report
-from conversion.shard import Notes, ShardFolder, write_whole
+from conversion.shard import Notes, ShardFolder
 from conversion.text import IMAGE_TAG, fold_system, has_literal, has_neighbours, turn_text
 from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 
 # LLaVA-NeXT deletes this text wherever it stands. Source: llava/train/train.py#L402 of the commit above
 DELETED_BY_NEXT = "QA_GT_caption_based_noisy"

@@ -24,9 +24,10 @@ from conversion.importing import ReadOptions
 from conversion.messages_import import read
 from conversion.parquet import ParquetShard
 from conversion.report import Report
-from conversion.shard import Notes, ShardFolder, write_whole
+from conversion.shard import Notes, ShardFolder
 from conversion.text import has_literal, has_neighbours, turn_text
 from toolkit.schema import ARROW_SCHEMA, Message, Row, features
+from toolkit.staging.files import write_whole
 
 STRINGS = ("llama-factory", "ms-swift")
 

@@ -8,7 +8,6 @@
 """
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,10 +23,10 @@ from conversion.report import Tally
 from toolkit.errors import RowError, shorten
 from toolkit.images import image_format
 from toolkit.schema import EncodedImage, Row
+from toolkit.staging.files import sync_folder, sync_tree, write_whole
 
 PARTS = ".parts"
 MARKER = "part.json"
-FEW = 64  # up to so many files are flushed one by one, more with one call for the whole disk
 
 Notes = dict[str, Any]  # what a format wants to remember of a shard for its top-level files; JSON
 
@@ -101,7 +100,7 @@ class ShardFolder:
         self._files.close()
         (self._folder / "ids.txt").write_text("".join(f"{row_id}\n" for row_id in sorted(self._ids)), encoding="ascii")
         (self._folder / MARKER).write_text(json.dumps({"tally": asdict(self.tally), "notes": notes}, sort_keys=True))
-        flush_tree(self._folder)
+        sync_tree(self._folder)
 
 
 def read_marker(folder: Path) -> tuple[Tally, Notes]:
@@ -117,34 +116,7 @@ def run_shard(folder: Path, write: Callable[[Path], None]) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     write(unfinished)
     unfinished.rename(folder)
-    flush(folder.parent)
-
-
-def flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def flush_tree(folder: Path) -> None:
-    paths = [folder, *folder.rglob("*")]
-    if len(paths) > FEW and hasattr(os, "sync"):
-        os.sync()
-        return
-    for path in paths:
-        flush(path)
-
-
-def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
-    """Writes a file so that the name never stands for a part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with unfinished.open("wb") as file:
-        file.writelines(pieces)
-    flush(unfinished)
-    unfinished.replace(path)
+    sync_folder(folder.parent)
 
 
 def join_lines(parts: Sequence[Path], out: Path, wraps: Mapping[str, tuple[str, str]]) -> None:

@@ -27,10 +27,11 @@ from conversion.formats import ALL_COLUMNS, Format, Holds, choose
 from conversion.importing import ReadOptions
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
 from conversion.report import Report
-from conversion.shard import Notes, ShardFolder, json_line, suffix_of, write_whole
+from conversion.shard import Notes, ShardFolder, json_line, suffix_of
 from conversion.webdataset_import import read
 from toolkit.errors import UsageError
 from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 
 PAIR_SUFFIXES = ("jpg", "png", "webp")  # Source: https://github.com/showlab/Show-o@45a5a2d training/data.py#L185
 WRITE_BACK = (

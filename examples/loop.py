@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from toolkit.atomic import atomic_file
 from toolkit.collate.tokens import StoredTokens, tokenize
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.packing.pack import pack
 from toolkit.sources.layout import open_source
+from toolkit.staging.files import whole_file
 from toolkit.tasks import tasks_of
 from unifiedvisual import StreamingDataset
 
@@ -116,7 +116,7 @@ def train(model, collate, data: str, args: argparse.Namespace) -> None:
         else:
             dataset.set_epoch(dataset.epoch + 1)  # another order
     # Whole or not at all. A longer run calls this every some hundred steps.
-    with atomic_file(args.out / "checkpoint.pt") as file:
+    with whole_file(args.out / "checkpoint.pt") as file:
         state = {
             "model": model.state_dict(),
             "optimizer": optimizer.state_dict(),

@@ -93,7 +93,7 @@ def test_workers_end_when_only_the_driver_is_killed(tmp_path):
     assert [tar.stat().st_size for tar in tars] == sizes
 
 
-@pytest.mark.parametrize("step", ["join_lines", "move_files", "write_whole", "flush", "shutil.rmtree"])
+@pytest.mark.parametrize("step", ["join_lines", "move_files", "write_whole", "shutil.rmtree"])
 def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, monkeypatch):
     shards = [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])]
     options = {"profile": "next", "output_images": "context"}

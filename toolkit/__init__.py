@@ -3,7 +3,8 @@
 Rows flow one way:  source -> Row -> messages -> a format, a shard, a batch
 
 schema, tasks, errors   the record, the nine tasks, what can go wrong; nothing here imports anything above it
-images, atomic          encoded bytes -> picture, under a policy; files that are whole or not there
+images                  encoded bytes -> picture, under a policy
+staging                 unfinished work: whole files, locks
 sources                 where rows come from: the layout as published, or the packed one, in a folder or on the Hub
 packing                 rows -> the packed layout, verified, published
 streaming               packed shards -> a seeded order, decoded, exactly resumable; needs torch

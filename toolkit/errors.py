@@ -12,6 +12,7 @@ UnifiedVisualError            exit code 1: the data, or its source, is wrong
 |   |-- ImageError            one picture is missing or cannot be decoded
 |   `-- ImageTokenMismatch    a row's image parts, pictures and placeholder tokens differ in number
 |-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
+|-- DiskFull                  no space is left (also an OSError); free some, then run again
 |-- RunStopped                a generation run cannot go on: budget, a key or model that is not accepted, a full disk;
 run again to go on
 `-- MissingExtra              a feature needs a package that is not installed (also an ImportError)
@@ -20,12 +21,16 @@ Messages say where, what was found, what was expected and what to do.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 SHOWN = 5  # how many items of a long list a message shows
 
 
 class UnifiedVisualError(Exception):
     exit_code = 1
+
+    def __reduce__(self) -> tuple[object, ...]:  # arguments of other shapes do not survive pickling on their own
+        return _rebuild, (type(self), str(self), self.__dict__)
 
 
 class UsageError(UnifiedVisualError, ValueError):
@@ -69,9 +74,6 @@ class RowError(UnifiedVisualError):
         super().__init__(message)
         self.kind = kind
 
-    def __reduce__(self) -> tuple[object, ...]:  # keyword-only arguments do not survive pickling on their own
-        return _rebuild_row_error, (type(self), str(self), self.kind)
-
 
 class ImageError(RowError):
     pass
@@ -89,6 +91,15 @@ class RunStopped(UnifiedVisualError):
     pass
 
 
+class DiskFull(UnifiedVisualError, OSError):
+    """
+    Attributes:
+        path: of what did not fit.
+    """
+
+    path: Path | None = None
+
+
 class MissingExtra(UnifiedVisualError, ImportError):
     """Names the way that works: this package is on no index, so pip must be pointed at the clone."""
 
@@ -100,8 +111,11 @@ class MissingExtra(UnifiedVisualError, ImportError):
         )
 
 
-def _rebuild_row_error(cls: type[RowError], message: str, kind: str) -> RowError:
-    return cls(message, kind=kind)
+def _rebuild(cls: type[UnifiedVisualError], message: str, attributes: dict[str, object]) -> UnifiedVisualError:
+    error = cls.__new__(cls, message)
+    Exception.__init__(error, message)
+    error.__dict__.update(attributes)
+    return error
 
 
 def shorten(items: Iterable[object]) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from dataset_card.card import card_text
 from dataset_card.croissant import croissant
-from toolkit.atomic import write_atomically
 from toolkit.cli.terminal import print_json
 from toolkit.errors import ShardError, UsageError
 from toolkit.schema import Row, table_to_rows
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.repository import REPO_ID, HubRepository, LocalFolder, Repository, open_repository
+from toolkit.staging.files import write_whole
 
 PACKED_REPOSITORY = "fnlp-vision/UnifiedVisual"  # where the packed dataset belongs
 REPO_LINE = re.compile(
@@ -57,9 +57,9 @@ def write_card(folder: Path, repo_id: str = PACKED_REPOSITORY) -> None:
             return
     elif readme.exists():
         return
-    write_atomically(readme, card_text(manifest, examples, repo_id=repo_id, plots=plots))
+    write_whole(readme, card_text(manifest, examples, repo_id=repo_id, plots=plots))
     metadata = croissant(manifest, repo_id=repo_id, url=f"{HUB}/{repo_id}")
-    write_atomically(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
 
 
 def plots_in(repository: Repository) -> tuple[str, ...]:

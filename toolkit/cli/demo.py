@@ -12,13 +12,13 @@ from typing import Any
 
 from rich.text import Text
 
-from toolkit.atomic import write_atomically
 from toolkit.cli.card import write_card
 from toolkit.cli.terminal import console, print_json, say, table
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.demo.sources import write_spec
 from toolkit.errors import RowError, UsageError
+from toolkit.staging.files import write_whole
 from toolkit.tasks import TASKS
 
 SHOWN_PER_TASK = 8  # in the preview
@@ -139,7 +139,7 @@ def _publish(folder: Path, count: int) -> Done:
     marker = folder.parent / MADE
     if not marker.exists():  # written again, the files would be newer than what was packed of them
         write_replica(folder, rows, archive_order="shuffled")
-        write_atomically(marker, json.dumps({"rows": count}))
+        write_whole(marker, json.dumps({"rows": count}))
     elif (made := json.loads(marker.read_text())["rows"]) != count:
         raise UsageError(
             f"{folder.parent} holds a demo of {made} rows per task, not {count}; choose another folder, or remove it"

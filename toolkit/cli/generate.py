@@ -12,7 +12,6 @@ import typer
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from toolkit.atomic import write_atomically
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.errors import UsageError
@@ -30,6 +29,7 @@ from toolkit.generation.runs.engine import Progress as Event
 from toolkit.generation.runs.finalize import LEFT_OUT, PACKED, finalize
 from toolkit.generation.runs.retry import put_back
 from toolkit.generation.runs.shards import run_shards
+from toolkit.staging.files import write_whole
 
 
 def read_any(path: Path) -> RunSpec:
@@ -202,7 +202,7 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
     spec = read_any(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
-    write_atomically(folder / "report.md", report(spec, folder))
+    write_whole(folder / "report.md", report(spec, folder))
     if as_json:
         print_json(asdict(manifest))
     else:

@@ -21,10 +21,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from toolkit.atomic import atomic_file
 from toolkit.collate.common import open_image
 from toolkit.errors import ImageError, ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
 from toolkit.sources.skips import Skips
+from toolkit.staging.files import whole_file
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
@@ -273,7 +273,7 @@ def _writer(folder: Path, revision: str, images_per_file: int) -> Iterator[Calla
         name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[
             :16
         ]
-        with atomic_file(folder / f"tokens-{name}.parquet") as file:
+        with whole_file(folder / f"tokens-{name}.parquet") as file:
             pq.write_table(
                 pa.Table.from_pylist(ready, schema=SCHEMA), file, row_group_size=ROW_GROUP, compression="zstd"
             )

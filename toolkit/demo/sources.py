@@ -7,10 +7,10 @@ from pathlib import Path
 
 import yaml
 
-from toolkit.atomic import write_atomically
 from toolkit.demo.rows import demo_rows
 from toolkit.generation.recipes import RECIPES
 from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 
 FOLDER, SPEC = "sources", "spec.yaml"
 
@@ -37,12 +37,12 @@ def write_spec(out: Path, samples: int) -> Path:
         "backends": {"all": {"kind": "procedural"}},
         "recipes": {name: imports.get(name, {"n": samples}) for name in RECIPES},
     }
-    write_atomically(out / SPEC, yaml.safe_dump(spec, sort_keys=False))
+    write_whole(out / SPEC, yaml.safe_dump(spec, sort_keys=False))
     return out / SPEC
 
 
 def _write_lines(path: Path, records: list[dict[str, object]]) -> None:
-    write_atomically(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def _llava_cot(row: Row, folder: Path) -> dict[str, object]:

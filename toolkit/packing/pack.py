@@ -18,13 +18,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.atomic import write_atomically
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.stage import PackOptions, staged_shards
 from toolkit.packing.workers import stage_tasks
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
+from toolkit.staging.files import write_whole
 
 STAGING = ".packing"
 # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
@@ -68,8 +68,8 @@ def pack(
             shards=tuple(shards),
             skipped={task: skipped[task] for task in tasks if skipped[task]},
         )
-        write_atomically(out / PACKED_FROM, json.dumps(plan))
-        write_atomically(out / MANIFEST, manifest.to_json())
+        write_whole(out / PACKED_FROM, json.dumps(plan))
+        write_whole(out / MANIFEST, manifest.to_json())
         shutil.rmtree(staging)
     return manifest
 
@@ -110,7 +110,7 @@ def _staging(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
                 f"{out} holds an unfinished pack of another source, tasks or options; give the same again, or remove "
                 f"{staging}"
             )
-        write_atomically(path, json.dumps(plan))
+        write_whole(path, json.dumps(plan))
         yield staging
 
 

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.atomic import atomic_file
 from toolkit.schema import Row, parquet_schema, rows_to_table
 from toolkit.sources.manifest import Shard
+from toolkit.staging.files import whole_file
 
 WRITE_BACK_BYTES = 32 << 20
 QUEUED_WRITES = 32  # of about a page each
@@ -74,7 +74,7 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self._stack = ExitStack()
-        self._sink = _HashingSink(self._stack.enter_context(atomic_file(path)))
+        self._sink = _HashingSink(self._stack.enter_context(whole_file(path)))
         schema = parquet_schema()
         self._writer = pq.ParquetWriter(self._sink, schema, **_options(schema))
         self._num_rows: list[int] = []

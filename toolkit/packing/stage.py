@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from toolkit.atomic import write_atomically
 from toolkit.errors import ImageError, RowError, UsageError
 from toolkit.images import check_is_image
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
@@ -19,6 +18,7 @@ from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
 from toolkit.sources.repository import OnRead
 from toolkit.sources.skips import OnBad, Skips
+from toolkit.staging.files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def stage_task(
     groups = row_groups(rows, options.row_group_bytes)
     with closing(read_ahead(groups, size_of=lambda group: 1, max_bytes=1)) as ahead:
         _write_shards(ahead, folder, task, options.shard_bytes)
-    write_atomically(done, json.dumps(skips.counts, sort_keys=True))
+    write_whole(done, json.dumps(skips.counts, sort_keys=True))
     return dict(skips.counts)
 
 
@@ -108,7 +108,7 @@ def _write_shards(groups: Iterable[RowGroup], folder: Path, task: str, shard_byt
 def _close(writer: ShardWriter | None, folder: Path, task: str, number: int) -> None:
     if writer:
         shard = writer.close(path=f"{number:05d}.parquet", task=task)
-        write_atomically(_marker(folder, number), json.dumps(asdict(shard)))
+        write_whole(_marker(folder, number), json.dumps(asdict(shard)))
 
 
 def _marker(folder: Path, number: int) -> Path:

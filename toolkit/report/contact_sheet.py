@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from toolkit.atomic import atomic_file
 from toolkit.errors import ImageError
 from toolkit.images import decode_image
 from toolkit.report.embedding import where
 from toolkit.report.figures import GRID, INK, PAPER, ROLES, SOFT
 from toolkit.report.rendering import readable
 from toolkit.schema import Row
+from toolkit.staging.files import whole_file
 from toolkit.tasks import TASKS
 
 ROWS = 4
@@ -38,7 +38,7 @@ def write_sheets(rows: dict[str, list[Row]], folder: Path) -> list[Path]:
     written = []
     for task, listed in rows.items():
         written.append(folder / f"sheet-{task}.jpg")
-        with atomic_file(written[-1]) as file:
+        with whole_file(written[-1]) as file:
             contact_sheet(task, listed).save(file, "JPEG", quality=88)
     return written
 

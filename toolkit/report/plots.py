@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toolkit.atomic import atomic_file
 from toolkit.errors import MissingExtra
 from toolkit.report import figures
 from toolkit.report.figures import DARK, STYLE, TEXTS, Stats, format_counts, quadrant_counts, role_counts
 from toolkit.report.stats import TaskStats
+from toolkit.staging.files import whole_file
 from toolkit.tasks import QUADRANTS, TASKS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def write_plots(stats: Stats, folder: Path) -> list[Path]:
         light = draw(plot, stats)
         for theme, svg in (("light", light), ("dark", darkened(light))):
             written.append(folder / f"{name}-{theme}.svg")
-            with atomic_file(written[-1]) as file:
+            with whole_file(written[-1]) as file:
                 file.write(svg)
     return written
 

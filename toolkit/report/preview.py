@@ -13,13 +13,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from toolkit.atomic import write_atomically
 from toolkit.report.embedding import embedded
 from toolkit.report.plots import inline_plots
 from toolkit.report.rendering import Links, RowView, Shown, templates, view_row
 from toolkit.report.sampling import Sampled
 from toolkit.report.stats import collect
 from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 from toolkit.tasks import TASKS
 
 STYLES, SCRIPTS = ("style.css", "preview.css"), ("zoom.js", "preview.js")
@@ -99,7 +99,7 @@ def write_preview(
         plots=plots,
         **_assets(),
     )
-    write_atomically(out, page)
+    write_whole(out, page)
     return Written(
         rows={task.name: task.shown for task in tasks},
         pictures=sum(task.pictures for task in tasks),
