@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, features
 
 from toolkit.errors import ImageError, UsageError
-from toolkit.images import DecodePolicy, Decoder, image_size, to_rgb
+from toolkit.image_modes import to_rgb
+from toolkit.images import DecodePolicy, Decoder, image_size
 
 WHERE = "image_editing: row 'ie-1': images[2]"
 WHITE, RED, GREEN, BLUE, BLACK = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
@@ -321,7 +322,7 @@ def test_decode_refuses_half_a_file(name: str) -> None:
         (b"", "empty"),
         (b"<html>404</html>", "not_an_image"),
         (SAMPLES["JPEG"].replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"), "broken"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "not_an_image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "unsupported"),
         (png((1, 1), 8, 0, [b"\0"]).replace(b"IDAT", b"iDAT"), "broken"),
         (png((4, 4), 8, 0, [b"\0" * 4] * 4).replace(b"\x78\x9c", b"\x00\x00"), "broken"),
         (b"GIF89a\1\0\1\0\0\0\0;", "broken"),

@@ -1,6 +1,7 @@
 """Encoded bytes -> pictures and tensors; Pillow is the oracle."""
 
 import io
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +89,21 @@ def test_exif_that_turns_nothing_keeps_the_fast_way():
     exif = Image.Exif()
     exif[271] = "A camera"
     assert plain_jpeg_size(encoded(noise(64, 48), exif=exif)) == (64, 48)
+
+
+@pytest.mark.parametrize("mode", ["exact", "fused", "scaled"])
+def test_a_jpeg_of_many_scans_is_refused_in_every_mode(mode):
+    data = encoded(noise(64, 48), progressive=True)
+    many = data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 100 + data[-2:]
+    with pytest.raises(ImageError, match="a JPEG of 110 scans"):
+        PictureDecoder(mode, Target(size=(8, 8))).decode(many, "")
+
+
+def test_many_segments_of_metadata_take_no_time():
+    data = encoded(noise(64, 48))
+    began = time.perf_counter()
+    assert plain_jpeg_size(data[:2] + b"\xff\xe1\0\2" * 20_000 + data[2:]) == (64, 48)
+    assert time.perf_counter() - began < 2
 
 
 @pytest.mark.parametrize("size", SIZES)

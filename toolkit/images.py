@@ -4,23 +4,47 @@
 
 For an ordinary RGB file the pixels equal `Image.open(...).convert("RGB")`. Of an animation the first frame counts;
 colour profiles are not applied.
+
+Memory, while one is decoded, is 5 to 9 bytes a pixel, of AVIF 11 and of WebP 17: 1.5 GB at most under the
+default limit.
 """
 
+import importlib
 import io
 import re
+import threading
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from toolkit.errors import ImageError, UsageError
+from toolkit.image_files import PNG_END, PNG_EXTRAS, PNG_PIXELS, SUFFIXES, format_name, jpeg_scans, without_chunks
+from toolkit.image_modes import to_rgb
 
 OnBadImage = Literal["raise", "skip", "placeholder"]
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+T = TypeVar("T")
+
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs: 256 MiB as RGB
+MAX_SCANS = 100  # of a JPEG; usual are 1, or 10 of a progressive one. At MAX_PIXELS each empty one takes 30 ms
+UNLIMITED = 1 << 62  # pixels
+
+# Pillow's readers; opened by name, and not through Image.open, which tries others too and has a limit of its own.
+READERS = {
+    "JPEG": "JpegImagePlugin:JpegImageFile",
+    "PNG": "PngImagePlugin:PngImageFile",
+    "WebP": "WebPImagePlugin:WebPImageFile",
+    "GIF": "GifImagePlugin:GifImageFile",
+    "BMP": "BmpImagePlugin:BmpImageFile",
+    "TIFF": "TiffImagePlugin:TiffImageFile",
+    "AVIF": "AvifImagePlugin:AvifImageFile",
+}
+TIFF_WIDTH, TIFF_HEIGHT = 256, 257
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_pillow_limit = threading.Lock()
 
 # EXIF 2.32, tag 274: how a picture stored with this orientation is brought upright.
 ORIENTATION_TAG = 274
@@ -51,6 +75,7 @@ class DecodePolicy:
         on_bad: "raise" an ImageError, "skip" (`decode` gives None), or a "placeholder" of the background colour. All
             are counted.
         max_pixels: width times height above which a picture is bad; read from the header, before anything is decoded.
+            Above Pillow's own limit it holds in its place, for one such picture at a time.
         background: RGB, 0 to 255, shown through transparent pixels.
         placeholder_size: width and height in pixels.
     """
@@ -76,7 +101,7 @@ class Decoder:
 
     @property
     def counts(self) -> Counter[str]:
-        """Bad pictures per kind: empty, not_an_image, truncated, too_large, broken."""
+        """Bad pictures per kind; see `decode_image`."""
         return Counter(self._bad)
 
     def decode(self, data: bytes, where: str) -> Image.Image | None:
@@ -108,133 +133,135 @@ def decode_image(
     """An upright RGB picture.
 
     Raises:
-        ImageError: `kind` says why: empty, not_an_image, truncated, too_large, broken.
+        ImageError: `kind` says why: empty, not_an_image, unsupported, truncated, too_large (over max_pixels, or over
+            MAX_SCANS scans of a JPEG), broken.
     """
-    try:
-        picture = _open(data, where)
+
+    def to_upright(picture: Image.Image) -> Image.Image:
         if picture.width * picture.height > max_pixels:
             raise _too_large(where, f"{picture.width} x {picture.height} pixels", max_pixels)
+        if picture.format == "JPEG":
+            _check_scans(data, where)
         rgb = to_rgb(picture, background=background)
         orientation = _orientation(picture)  # now: some readers turn the picture while loading, and say so here
-        upright = (
-            rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb.copy() if rgb is picture else rgb
-        )
+        upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
         upright.info.clear()  # nobody is to turn it once more
         return upright
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(where, str(error), max_pixels) from error
-    except Exception as error:  # Pillow's readers raise almost anything on bad bytes
-        kind = (
-            "truncated"
-            if re.search(
-                r"truncated|EOFError|not enough|unexpected end", f"{type(error).__name__} {error}", re.IGNORECASE
-            )
-            else "broken"
-        )
-        raise ImageError(
-            f"{where}: {len(data):,} bytes that cannot be decoded ({type(error).__name__}: {error}); fetch the file "
-            "again",
-            kind=kind,
-        ) from error
+
+    return _opened(data, where, to_upright, max_pixels)
 
 
 def image_format(data: bytes) -> str:
     """Suffix by which such files are named, from the first bytes: "jpg", "png", "webp", "gif", "bmp", "tiff", "avif";
     "" = none of these.
     """
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return "tiff"
-    if data[4:8] == b"ftyp" and (b"avif" in data[8:32] or b"avis" in data[8:32]):
-        return "avif"
-    return "bmp" if data.startswith(b"BM") and len(data) > 26 else ""
+    return SUFFIXES.get(format_name(data), "")
 
 
 def image_size(data: bytes, where: str = "picture") -> tuple[int, int]:
-    """Width and height in pixels of the upright picture, from the header (TIFF: by decoding).
+    """Width and height in pixels of the upright picture, from the header; nothing is decoded, so no limit holds.
 
     Raises:
         ImageError: the header cannot be read.
     """
-    try:
-        picture = _open(data, where)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(
-            f"{where}: {len(data):,} bytes whose header cannot be read ({error}); fetch the file again", kind="broken"
-        ) from error
-    if picture.format == "TIFF":  # whose reader turns the picture itself, and says so only once it is loaded
-        return decode_image(data, where, max_pixels=max(MAX_PIXELS, picture.width * picture.height)).size
-    return picture.size if _orientation(picture) < 5 else picture.size[::-1]
+
+    def size_of(picture: Image.Image) -> tuple[int, int]:
+        size = picture.size
+        if picture.format == "TIFF":  # whose reader turns the picture itself, and in some versions the size at once
+            tags: Any = picture.tag_v2  # type: ignore[attr-defined]
+            size = int(tags[TIFF_WIDTH]), int(tags[TIFF_HEIGHT])
+        return size if _orientation(picture) < 5 else size[::-1]
+
+    head = without_chunks(data, PNG_PIXELS) + PNG_END if format_name(data) == "PNG" else data
+    return _opened(head, where, size_of, UNLIMITED)
 
 
 def is_upright(data: bytes) -> bool:
     """Whether a picture is shown as it is stored; True also where the header cannot be read."""
     try:
-        return _orientation(Image.open(io.BytesIO(data), formats=FORMATS)) not in UPRIGHT
+        return _orientation(_open(data, "")) not in UPRIGHT
     except Exception:  # whoever decodes it will say what is wrong
         return True
 
 
-def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
-    """Any mode as RGB, with transparency composited on the background.
-
-    Modes with more than 8 bits become grey: I;16 by its high byte; I likewise where all values lie in 0..65535; F times
-        255 where all values lie in 0..1, as they are in 0..255. Any other range is stretched so that the least value is
-        0 and the largest 255.
-    """
-    picture.load()
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        return Image.fromarray(_to_8_bits(np.asarray(picture))).convert("RGB")
-    if picture.mode in ("La", "RGBa"):  # premultiplied
-        picture = picture.convert(picture.mode.upper())
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        canvas = Image.new("RGB", picture.size, background)
-        canvas.paste(rgba, mask=rgba.getchannel("A"))
-        return canvas
-    return picture.convert("RGB")
-
-
 def check_is_image(data: bytes, where: str) -> None:
-    """Whether the first bytes are those of a picture; costs next to nothing.
+    """Whether the first bytes are those of a picture that can be decoded here; costs next to nothing.
 
     Raises:
-        ImageError: "empty" or "not_an_image".
+        ImageError: "empty", "not_an_image" or "unsupported".
     """
     if not data:
         raise ImageError(f"{where}: no bytes; expected an encoded picture; fetch the file again", kind="empty")
-    if not image_format(data):
-        looks = next(
-            (
-                name
-                for name, pattern in IMPOSTORS.items()
-                if re.match(pattern, data.lstrip(b"\xef\xbb\xbf"), re.IGNORECASE)
-            ),
-            "unknown bytes",
-        )
-        expected = "expected JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF; fetch the file again"
-        raise ImageError(f"{where}: {looks} beginning {data[:32]!r}; {expected}", kind="not_an_image")
+    found = format_name(data)
+    if found in READERS:
+        return
+    expected = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+    if found:
+        raise ImageError(f"{where}: {found}, which is not decoded here; convert it to {expected}", kind="unsupported")
+    head = data[:64].lstrip(b"\xef\xbb\xbf")
+    looks = next((name for name, pattern in IMPOSTORS.items() if re.match(pattern, head, re.IGNORECASE)), "")
+    raise ImageError(
+        f"{where}: {looks or 'unknown bytes'} beginning {data[:32]!r}; expected {expected}; fetch the file again",
+        kind="not_an_image",
+    )
+
+
+def _opened(data: bytes, where: str, use: Callable[[Image.Image], T], max_pixels: int) -> T:
+    """What is made of the opened picture, which is not loaded yet; whatever Pillow raises becomes an ImageError."""
+    try:
+        return use(_open(data, where))
+    except ImageError:
+        raise
+    except BOMBS as error:
+        if Image.MAX_IMAGE_PIXELS is None or max_pixels <= Image.MAX_IMAGE_PIXELS:
+            raise _too_large(where, str(error), max_pixels) from error
+        with _pillow_allows(max_pixels):
+            return _opened(data, where, use, max_pixels)
+    except Exception as error:  # Pillow's readers raise almost anything on bad bytes
+        if format_name(data) == "PNG" and len(plain := without_chunks(data, PNG_EXTRAS)) < len(data):
+            return _opened(plain, where, use, max_pixels)
+        raise _unreadable(data, where, error) from error
 
 
 def _open(data: bytes, where: str) -> Image.Image:
     check_is_image(data, where)
-    return Image.open(io.BytesIO(data), formats=FORMATS)
+    module, _, reader = READERS[format_name(data)].partition(":")
+    opened: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), reader)(io.BytesIO(data))
+    return opened
+
+
+def _check_scans(data: bytes, where: str) -> None:
+    if (scans := jpeg_scans(data, MAX_SCANS)) > MAX_SCANS:
+        raise ImageError(
+            f"{where}: a JPEG of {scans:,} scans, each as much work as a whole picture; expected at most {MAX_SCANS}; "
+            "save it again as a baseline JPEG",
+            kind="too_large",
+        )
+
+
+@contextmanager
+def _pillow_allows(max_pixels: int) -> Iterator[None]:
+    """Pillow's own limit, of the whole process, is put up to ours."""
+    with _pillow_limit:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _unreadable(data: bytes, where: str, error: Exception) -> ImageError:
+    found = f"{type(error).__name__}: {error}"
+    is_cut = re.search(r"truncated|EOFError|not enough|unexpected end", found, re.IGNORECASE)
+    return ImageError(
+        f"{where}: {len(data):,} bytes that cannot be decoded ({found}); fetch the file again",
+        kind="truncated" if is_cut else "broken",
+    )
 
 
 def _orientation(picture: Image.Image) -> int:
     try:
-        value: Any = picture.getexif().get(ORIENTATION_TAG, 1)
+        value: Any = Image.Image.getexif(picture).get(ORIENTATION_TAG, 1)  # a PNG's own would load the pixels
     except Exception:  # a broken EXIF block is no reason to lose the picture
         return 1
     return value if isinstance(value, int) else 1
@@ -245,16 +272,3 @@ def _too_large(where: str, found: str, max_pixels: int) -> ImageError:
         f"{where}: {found}; expected at most {max_pixels:,} pixels; raise max_pixels if it is meant to be this large",
         kind="too_large",
     )
-
-
-def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Grey levels (H, W) of 16 bits, int32 or float32 -> uint8 (H, W), by the rules of `to_rgb`; what is not finite is
-    0.
-    """
-    is_float = values.dtype.kind == "f"
-    if is_float:
-        values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
-    least, largest = float(values.min()), float(values.max())
-    if least >= 0 and largest <= (255 if is_float else 0xFFFF):
-        return (np.rint(values * (255 if largest <= 1 else 1)) if is_float else values >> 8).astype(np.uint8)
-    return np.rint((values - least) * (255 / (largest - least or 1))).astype(np.uint8)

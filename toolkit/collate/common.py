@@ -12,7 +12,8 @@ from torch import Tensor
 
 from toolkit.collate.template import Encoded
 from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows
-from toolkit.images import decode_image, to_rgb
+from toolkit.image_modes import to_rgb
+from toolkit.images import decode_image
 from toolkit.sources.skips import OnBad, Skips
 
 IGNORE_INDEX = -100  # what torch's cross entropy leaves out

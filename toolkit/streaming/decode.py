@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolkit.errors import MissingExtra, UsageError
-from toolkit.images import DecodePolicy, Decoder, is_upright
+from toolkit.image_files import APP1, APP14, FRAMES, PROGRESSIVE, SCAN, jpeg_scans
+from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, is_upright
 
 try:
     import simplejpeg
@@ -36,11 +37,6 @@ Fit = Literal["crop", "pad", "stretch"]
 ImageType = Literal["pil", "uint8", "float32"]
 Pixels = NDArray[np.uint8]  # (H, W, 3)
 Box = tuple[int, int, int, int]  # left, top, right, bottom
-
-# ITU-T T.81, table B.1: baseline, extended and progressive frames; then what may stand before the scan and changes how
-# pixels are shown.
-FRAMES = (0xC0, 0xC1, 0xC2)
-SCAN, APP1, APP14 = 0xDA, 0xE1, 0xEE
 
 ROUNDING = 1e-6  # pixels; a product that is whole but for this is whole
 
@@ -238,19 +234,22 @@ def crop_box(width: int, height: int, to_width: int, to_height: int) -> Box:
 def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Width and height of a JPEG with 8-bit YCbCr colours that needs no turning; None for anything else."""
     at, size = 2, None
+    may_turn, may_repeat = False, False  # Exif and XMP say how it is to be turned; of scans there may be any number
     if data[:2] != b"\xff\xd8":
         return None
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == SCAN:
-            return size
+            may_repeat = may_repeat or data[at + 4 : at + 5] != b"\x03"  # a scan of all components is the only one
+            is_costly = may_repeat and jpeg_scans(data, MAX_SCANS) > MAX_SCANS
+            return None if is_costly or (may_turn and not is_upright(data)) else size
         if marker in FRAMES:
             if data[at + 4 : at + 5] != b"\x08" or data[at + 9 : at + 10] != b"\x03":  # bits, components
                 return None
             size = (int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big"))
+            may_repeat = marker == PROGRESSIVE
         if marker == APP14 and data[at + 4 : at + 9] == b"Adobe" and data[at + 15 : at + 16] != b"\x01":  # not YCbCr
             return None
-        if marker == APP1 and not is_upright(data):  # Exif or XMP may say how it is to be turned
-            return None
+        may_turn = may_turn or marker == APP1
         at += 2 + length
     return None

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from toolkit.errors import LayoutError, RowError, shorten
+from toolkit.image_files import PATH_SUFFIXES
 from toolkit.sources.parquet import open_parquet, read_records
 from toolkit.sources.published.mapping import FilePlan, Overrides, override
 from toolkit.sources.published.placing import PLACEHOLDERS
@@ -22,7 +23,7 @@ from toolkit.sources.repository import Repository
 from toolkit.tasks import TASKS
 
 SAMPLE_ROWS = 200
-IMAGE_PATH = re.compile(r"[^\n]{1,1024}\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif)", re.IGNORECASE)
+IMAGE_PATH = re.compile(rf"[^\n]{{1,1024}}\.({'|'.join(PATH_SUFFIXES)})", re.IGNORECASE)
 
 # Names under which published vision-language sets keep each thing, most telling first.
 NAMES = {
