@@ -1,60 +1,116 @@
-"""A process for each part of a job, on this machine."""
+"""Several processes of this machine. They end with their parent."""
 
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
-from toolkit.executors import TICK_S, Ended, Part
+from toolkit.executors import RESTARTS, TICK_S, Outcome, Tell, Work, WorkerDied, outcome
 
 
-def results(part: Part, count: int, on_tick: Callable[[], None]) -> Iterator[tuple[int, Ended]]:
-    """(number, how it ended) of every part, as they end. At Ctrl-C they let their calls end, and go on with another
-    run.
-    """
-    context = multiprocessing.get_context("spawn")
-    pending = {}
+def results(
+    work: Work[Any], units: Sequence[int], *, workers: int, on_news: Tell, on_tick: Callable[[], None]
+) -> Iterator[tuple[int, Outcome]]:
+    """See `toolkit.executors.outcomes`. At Ctrl-C workers get SIGTERM, and are waited for."""
+    waiting, deaths, crew = deque(units), Counter[int](), list[_Worker]()
     try:
-        for number in range(count):
-            receiver, sender = context.Pipe(duplex=False)
-            # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
-            process = context.Process(target=_work, args=(part, number, sender), daemon=True)
-            process.start()
-            sender.close()
-            pending[receiver] = number, process
-        while pending:
-            done = wait(list(pending), TICK_S)
-            on_tick()
-            for receiver in [each for each in pending if each in done]:
-                number, process = pending.pop(receiver)
-                yield number, _received(receiver, process)
+        while waiting or any(worker.unit is not None for worker in crew):
+            _begin(waiting, crew, work, workers)
+            ready = wait([worker.connection for worker in crew], TICK_S)
+            for worker in [worker for worker in crew if worker.connection in ready]:
+                message, unit = worker.receive(), worker.unit
+                if message is _DEAD:
+                    crew.remove(worker)
+                    if given_up := _bury(worker, deaths, waiting):
+                        yield given_up
+                elif isinstance(message, Outcome) and unit is not None:
+                    worker.unit = None
+                    yield unit, message
+                else:
+                    on_news(message)
+                    continue
+                on_tick()
+            if not ready:
+                on_tick()
     finally:
         # Each by itself, so that one that had only begun, and dies of it, does not take the others along.
-        for _, process in pending.values():
-            process.terminate()
-        for _, process in pending.values():
-            process.join()
+        for worker in crew:
+            worker.process.terminate()
+            worker.connection.close()  # for one that outlives SIGTERM to end its calls, and then looks for a unit
+        for worker in crew:
+            worker.process.join()
 
 
-def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> Ended:
-    ended: Ended | None = None
-    with receiver, suppress(EOFError):
-        ended = receiver.recv()
-    process.join()
-    return ended or Ended(problem=f"its process was ended from outside, with code {process.exitcode}")
+_DEAD = object()
 
 
-def _work(part: Part, number: int, sender: Connection) -> None:
-    """Ctrl-C in a terminal reaches every process: the parent's own is enough. A worker whose parent is gone stops."""
+class _Worker:
+    """A process, and the unit it is at."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that Arrow has started
+        self.unit: int | None = None
+        self.connection, theirs = context.Pipe()
+        # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
+        self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def receive(self) -> Any:
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):  # OSError: it died in the middle of a message
+            return _DEAD
+
+
+def _begin(waiting: deque[int], crew: list[_Worker], work: Work[Any], workers: int) -> None:
+    """Hand units to workers that have none, and start those that are wanted."""
+    while len(crew) < workers and len(waiting) > sum(worker.unit is None for worker in crew):
+        crew.append(_Worker(work))
+    for worker in crew:
+        if worker.unit is None and waiting:
+            worker.unit = waiting.popleft()
+            with suppress(OSError):  # it is dead, which its end of the connection says too
+                worker.connection.send(worker.unit)
+
+
+def _bury(worker: _Worker, deaths: Counter[int], waiting: deque[int]) -> tuple[int, Outcome] | None:
+    """Put the unit of a dead worker back, or give it up."""
+    worker.process.join()
+    worker.connection.close()
+    if worker.unit is None:
+        return None
+    deaths[worker.unit] += 1
+    if deaths[worker.unit] > RESTARTS:
+        died = WorkerDied(worker.unit, f"the last ended with code {worker.process.exitcode}")
+        return worker.unit, Outcome(error=died)
+    waiting.appendleft(worker.unit)
+    return None
+
+
+def _serve(work: Work[Any], connection: Connection) -> None:
+    """Ctrl-C in a terminal reaches every process: the parent's own is enough."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    turn = threading.Lock()
+
+    def send(message: Any) -> None:
+        with turn:  # a unit may tell from several threads
+            connection.send(message)
+
+    with suppress(EOFError, OSError):  # nobody listens any more
+        while True:
+            send(outcome(work, connection.recv(), send))
+
+
+def _end_with_parent() -> None:
+    """Nobody would take the result of a worker whose parent is gone, and a second run may already be at work."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
-    try:
-        ended = part(number)
-    except Exception as error:
-        ended = Ended(problem=f"{type(error).__name__}: {error}")
-    sender.send(ended)
+    wait([parent.sentinel])
+    os._exit(1)

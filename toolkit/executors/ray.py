@@ -1,20 +1,23 @@
-"""A Ray task for each part of a job, on the cluster of RAY_ADDRESS, or on this machine. Keys of servers must be in the
+"""A Ray task for each unit of a job, on the cluster of RAY_ADDRESS, or on this machine. Keys of servers must be in the
 environment of the cluster's nodes.
 """
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import MissingExtra
-from toolkit.executors import TICK_S, Ended, Part
+from toolkit.executors import RESTARTS, TICK_S, Outcome, Tell, Work, WorkerDied, outcome
 
 
-def results(part: Part, count: int, on_tick: Callable[[], None]) -> Iterator[tuple[int, Ended]]:
-    """(number, how it ended) of every part, as they end. No task is tried again by Ray: the next run goes on with what
-    is missing.
+def results(
+    work: Work[Any], units: Sequence[int], *, workers: int, on_news: Tell, on_tick: Callable[[], None]
+) -> Iterator[tuple[int, Outcome]]:
+    """See `toolkit.executors.outcomes`.
 
     Raises:
         MissingExtra: ray is not installed.
@@ -27,20 +30,20 @@ def results(part: Part, count: int, on_tick: Callable[[], None]) -> Iterator[tup
     is_ours, on_sigterm = not ray.is_initialized(), signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     if is_ours:
         ray.init(include_dashboard=False, log_to_driver=False)
-    task = ray.remote(max_retries=0)(_from_here)
-    pending = {task.remote(str(Path.cwd()), part, number): number for number in range(count)}
+    task, shared = ray.remote(max_retries=RESTARTS)(_from_here), ray.put(work)
+    waiting, running = deque(units), dict[Any, int]()
     try:
-        while pending:
-            done, _ = ray.wait(list(pending), timeout=TICK_S)
+        while waiting or running:
+            while waiting and len(running) < workers:
+                unit = waiting.popleft()
+                running[task.remote(str(Path.cwd()), shared, unit)] = unit
+            done, _ = ray.wait(list(running), timeout=TICK_S)
             on_tick()
             for job in done:
-                number = pending.pop(job)
-                try:
-                    yield number, ray.get(job)
-                except ray.exceptions.RayError as error:
-                    yield number, Ended(problem=str(error).partition("\n")[0])
+                unit = running.pop(job)
+                yield unit, _result(ray, job, unit)
     finally:
-        for job in pending:
+        for job in running:
             ray.cancel(job)
         if is_ours:
             ray.shutdown()
@@ -50,7 +53,15 @@ def results(part: Part, count: int, on_tick: Callable[[], None]) -> Iterator[tup
                 signal.signal(signal.SIGTERM, on_sigterm)
 
 
-def _from_here(folder: str, part: Part, number: int) -> Ended:
-    """Paths in a spec may be relative."""
+def _result(ray: Any, job: Any, unit: int) -> Outcome:
+    try:
+        ended: Outcome = ray.get(job)
+    except ray.exceptions.RayError as error:
+        return Outcome(error=WorkerDied(unit, str(error).partition("\n")[0]))
+    return ended
+
+
+def _from_here(folder: str, work: Work[Any], unit: int) -> Outcome:
+    """Paths may be relative."""
     os.chdir(folder)
-    return part(number)
+    return outcome(work, unit, lambda news: None)

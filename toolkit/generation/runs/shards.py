@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from toolkit.errors import RunStopped, UnifiedVisualError
-from toolkit.executors import EXECUTORS, Ended, Results
+from toolkit.executors import EXECUTORS, Tell, outcomes
 from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.runs.engine import OnSample, Progress, run
@@ -35,16 +35,23 @@ def run_shards(
         UsageError: the spec is wrong, or makes other rows than are there. RunStopped: a shard stopped; run again to go
             on. MissingExtra: no ray.
     """
-    results: Results = EXECUTORS.load(executor)
+    EXECUTORS.check(executor)
     agree(folder, {each.recipe.name: each.key for each in plan(spec)}, fork=fork)
     shard = partial(run_shard, spec, folder.resolve(), num_shards, fork, replay and replay.resolve())
-    seen = Counter(_finished(folder))
-    counts: Counter[str] = Counter()
+    before = _finished(folder)
+    seen = Counter(before)
     problems: dict[int, str] = {}
-    for number, ended in results(shard, num_shards, lambda: _tell(folder, seen, on_sample)):
-        counts.update(ended.counts)
-        if ended.problem:
-            problems[number] = ended.problem
+    ended = outcomes(
+        shard,
+        range(num_shards),
+        executor=executor,
+        workers=num_shards,
+        on_tick=lambda: _tell(folder, seen, on_sample),
+    )
+    for number, each in ended:
+        if each.error is not None:
+            is_ours = isinstance(each.error, UnifiedVisualError)
+            problems[number] = str(each.error) if is_ours else f"{type(each.error).__name__}: {each.error}"
     _tell(folder, seen, on_sample)
     if problems:
         first = min(problems)
@@ -52,23 +59,17 @@ def run_shards(
             f"{len(problems)} of {num_shards} shards stopped, shard {first}/{num_shards}: {problems[first]}; the same "
             "command again goes on"
         )
+    counts: Counter[str] = Counter()
+    for (_, state), count in (seen - before).items():
+        counts[state] += count
     return counts
 
 
-def run_shard(spec: RunSpec, folder: Path, num_shards: int, fork: bool, replay: Path | None, number: int) -> Ended:
-    """One shard, in whatever process it is; what a user can mend comes back as words, since not every error survives
-    the way back.
-    """
-    counts: Counter[str] = Counter()
-
-    def count(progress: Progress) -> None:
-        counts[progress.state] += 1
-
-    try:
-        run(spec, folder, shard=(number, num_shards), fork=fork, replay=replay, on_sample=count)
-    except UnifiedVisualError as error:
-        return Ended(counts=counts, problem=str(error))
-    return Ended(counts=counts)
+def run_shard(
+    spec: RunSpec, folder: Path, num_shards: int, fork: bool, replay: Path | None, number: int, tell: Tell
+) -> None:
+    """One shard, in whatever process it is. Of one that died and is done again, finished samples count."""
+    run(spec, folder, shard=(number, num_shards), fork=fork, replay=replay)
 
 
 def _finished(folder: Path) -> Counter[tuple[str, str]]:
