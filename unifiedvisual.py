@@ -16,12 +16,13 @@ from typing import Any
 import datasets
 
 from toolkit.errors import MissingExtra, UnifiedVisualError, UsageError
+from toolkit.published import UPSTREAM_REPOSITORY
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.schema import features as row_features
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
-from toolkit.tasks import CONFIGS, UPSTREAM_REPOSITORY, tasks_of
+from toolkit.tasks import CONFIGS, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.
 _TOOLKIT = {
@@ -72,17 +73,22 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
             name: kwargs.get(name) or getattr(UnifiedVisualConfig, name)
             for name in ("revision", "mapping", "on_missing", "on_bad_row")
         }
-        tasks = tasks_of(kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME)
+        name = kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME
         self.source: UpstreamSource | PackedSource = open_source(
             kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings
         )
-        super().__init__(hash=self.source.fingerprint(tasks), token=token, **kwargs)
+        if name not in CONFIGS:  # of a task that is not of the nine: made on the fly, as builders without configs do
+            self.BUILDER_CONFIGS = []
+        super().__init__(hash=self.source.fingerprint(self._tasks(name)), token=token, **kwargs)
+
+    def _tasks(self, config: str) -> tuple[str, ...]:
+        return tasks_of(config, self.source.vocabulary)
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=row_features(), homepage="https://arxiv.org/abs/2509.14738")
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
-        tasks = tasks_of(self.config.name)
+        tasks = self._tasks(self.config.name)
         if not dl_manager.is_streaming:
             self.source = self.source.downloaded()
         shards = self.source.shards(tasks)

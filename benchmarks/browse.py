@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.demo.rows import photos
+from toolkit.published import PUBLISHED
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard
 from toolkit.tasks import TASKS, Task
@@ -70,10 +71,11 @@ def make(folder: Path) -> None:
 
 def _make_task(folder: Path, task: Task, chance: random.Random, lines: list[str]) -> Iterator[Shard]:
     (folder / "data" / task.name).mkdir(parents=True, exist_ok=True)
-    starts = range(0, task.published_rows, PER_SHARD)
+    total = PUBLISHED[task.name].rows
+    starts = range(0, total, PER_SHARD)
     for number, start in enumerate(starts):
         path = f"data/{task.name}/train-{number:05d}-of-{len(starts):05d}.parquet"
-        table = _table(task, range(start, min(start + PER_SHARD, task.published_rows)), chance, lines)
+        table = _table(task, range(start, min(start + PER_SHARD, total)), chance, lines)
         pq.write_table(table, folder / path, row_group_size=PER_GROUP, compression="zstd")
         groups = tuple(
             len(range(first, min(first + PER_GROUP, len(table)))) for first in range(0, len(table), PER_GROUP)
@@ -95,7 +97,7 @@ def _make_task(folder: Path, task: Task, chance: random.Random, lines: list[str]
 
 def _table(task: Task, rows: range, chance: random.Random, lines: list[str]) -> pa.Table:
     texts = {name: [text(chance, lines, *lengths) for _ in rows] for name, lengths in TEXTS.items()}
-    counts = [chance.randint(1, 4) if task.archive else 0 for _ in rows]
+    counts = [chance.randint(1, 4) if PUBLISHED[task.name].archive else 0 for _ in rows]
     part = {"type": "image", "text": ""}
     messages = [
         [

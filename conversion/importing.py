@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -13,9 +13,9 @@ from typing import Any
 from conversion.formats import OnBadRecord, Shard
 from conversion.records import read_records
 from conversion.report import REPORT_NAME
-from toolkit.errors import ImageError, RowError, SourceError, UnknownName
-from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, check_row, quadrant_of, text_of
-from toolkit.tasks import TASKS
+from toolkit.errors import ImageError, RowError, SourceError
+from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, check_row, image_roles, quadrant_of, text_of
+from toolkit.tasks import KNOWN_TASKS, TASK_NAME, Task, find_task
 
 RecordReader = Callable[
     [dict[str, Any], Path, str], Row
@@ -26,16 +26,39 @@ RecordReader = Callable[
 class ReadOptions:
     """
     Attributes:
-        task: task of records that name none.
+        task: task of records that name none: a name, or "module:NAME" or "path/to/file.py:NAME" of a `Task`.
         image_folder: where relative picture paths start; "" = the folder of the file.
+        any_task: whether a record may name a task that is defined nowhere; for checks, since such a row cannot be
+            packed.
     """
 
     task: str = ""
     image_folder: str = ""
+    any_task: bool = False
 
     def __post_init__(self) -> None:
-        if self.task and self.task not in TASKS:
-            raise UnknownName("task", self.task, TASKS)
+        if self.task:
+            find_task(self.task)
+
+    def task_of(self, record: Mapping[str, Any]) -> Task:
+        """The task that a record names, else the one given. Only the option may name a module.
+
+        Raises:
+            RowError: kind "no_task".
+        """
+        given = find_task(self.task) if self.task else None
+        name = str(record.get("task") or "") or (given.name if given else "")
+        if given and name == given.name:
+            return given
+        if name in KNOWN_TASKS:
+            return find_task(name)
+        if self.any_task and TASK_NAME.fullmatch(name):
+            return Task(name=name)
+        raise RowError(
+            f"the record names no task we know ({name!r}); pass task= with one of {', '.join(KNOWN_TASKS)}, or with "
+            "'module:NAME' of your own",
+            kind="no_task",
+        )
 
 
 def raise_it(error: RowError) -> None:
@@ -111,37 +134,29 @@ def read_image(folder: Path, name: str) -> EncodedImage:
 
 
 def foreign_row(
-    record: dict[str, Any], messages: Sequence[Message], images: Sequence[EncodedImage], task: str, name: str, kind: str
+    record: dict[str, Any],
+    messages: Sequence[Message],
+    images: Sequence[EncodedImage],
+    options: ReadOptions,
+    name: str,
+    kind: str,
 ) -> Row:
     """A row from a record that holds messages and pictures only; the roles of pictures follow the task.
 
     Raises:
         RowError: kind "no_task".
     """
-    if task not in TASKS:
-        raise RowError(
-            f"the record names no task we know ({task!r}); pass task= with one of {', '.join(TASKS)}", kind="no_task"
-        )
+    task = options.task_of(record)
     row_id = legal_id(record.get("id"), name)
-    sides = [message.role for message in messages for part in message.content if part.type == "image"]
     return Row(
         id=row_id,
-        task=task,
+        task=task.name,
         quadrant=quadrant_of(messages),
         messages=tuple(messages),
         images=tuple(images),
-        image_roles=_image_roles(sides, TASKS[task].outputs),
+        image_roles=image_roles(messages, task),
         image_captions=("",) * len(images),
         instruction=text_of(messages, "user"),
         answer=text_of(messages, "assistant"),
         provenance=json.dumps({"imported_from": kind, "record": name, "id": str(record.get("id", ""))}),
-    )
-
-
-def _image_roles(sides: Sequence[str], outputs: str) -> tuple[str, ...]:
-    last = max((number for number, side in enumerate(sides) if side == "assistant"), default=-1)
-    targets = {"all": set(range(len(sides))), "last": {last}, "none": set()}[outputs]
-    return tuple(
-        ("output" if number in targets else "intermediate") if side == "assistant" else "input"
-        for number, side in enumerate(sides)
     )

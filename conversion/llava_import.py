@@ -16,10 +16,10 @@ ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 
 
 def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
-    return record_shards(src, options, on_bad, ("*.json", "*.jsonl"), partial(record_to_row, task=options.task))
+    return record_shards(src, options, on_bad, ("*.json", "*.jsonl"), partial(record_to_row, options=options))
 
 
-def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str) -> Row:
+def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions) -> Row:
     """
     Raises:
         RowError: kinds "unknown_role", "count_mismatch", "no_task", and those of `read_image`.
@@ -31,4 +31,4 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str)
     messages = [Message(ROLES[turn["from"]], turn_parts(turn["value"])) for turn in turns]
     found = record.get("image") or []
     images = [read_image(folder, image) for image in ([found] if isinstance(found, str) else found)]
-    return foreign_row(record, messages, images, record.get("task") or task, name, "llava")
+    return foreign_row(record, messages, images, options, name, "llava")

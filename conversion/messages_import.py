@@ -23,7 +23,7 @@ from toolkit.sources.repository import LocalFolder
 def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
     if tables := [src] if src.suffix == ".parquet" else sorted(src.glob("*.parquet")):
         return [partial(_table_rows, table) for table in tables]
-    return record_shards(src, options, on_bad, ("*.jsonl",), partial(record_to_row, task=options.task))
+    return record_shards(src, options, on_bad, ("*.jsonl",), partial(record_to_row, options=options))
 
 
 def _table_rows(path: Path) -> Iterator[Row]:
@@ -32,7 +32,7 @@ def _table_rows(path: Path) -> Iterator[Row]:
             yield from table_to_rows(pa.Table.from_batches([batch]))
 
 
-def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str) -> Row:
+def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions) -> Row:
     """
     Raises:
         RowError: kinds "bad_part", "count_mismatch", "no_task", "bad_image_url", and those of `read_image`.
@@ -42,7 +42,7 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, task: str)
     # strings name their pictures in a list beside the messages
     images = [_image(folder, url) for url in urls or record.get("images") or []]
     if "image_names" not in record:
-        return foreign_row(record, messages, images, record.get("task") or task, name, "messages")
+        return foreign_row(record, messages, images, options, name, "messages")
     columns = {column: value for column, value in record.items() if column in COLUMNS}
     columns["messages"] = [{"role": m.role, "content": [p._asdict() for p in m.content]} for m in messages]
     columns["images"] = [

@@ -10,11 +10,10 @@ from conversion.formats import Shard
 from conversion.report import Report
 from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.schema import Row, table_to_rows
-from toolkit.sources.layout import open_source
+from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.skips import OnBad, Skips
-from toolkit.tasks import TASKS
 
 
 def convert(
@@ -22,7 +21,7 @@ def convert(
     to: str,
     out: str | os.PathLike[str],
     *,
-    tasks: Iterable[str] = tuple(TASKS),
+    tasks: Iterable[str] | None = None,
     workers: int = 1,
     on_bad_row: OnBad = "raise",
     on_missing: OnBad = "raise",
@@ -42,7 +41,7 @@ def convert(
         source: a folder, `org/name` or an hf:// URL, in either layout.
         to: name of a format; `conversion.describe()` lists them with what each can hold.
         out: a folder; made if it is not there.
-        tasks: that are converted.
+        tasks: names of tasks or configs; None = all.
         workers: processes; each takes a shard of the packed layout, or a task of the one as published.
         on_bad_row, on_missing: "raise" or "skip", counted.
         on_unfit: good rows which the format cannot hold: "error" or "drop", counted.
@@ -53,22 +52,23 @@ def convert(
         What was kept, moved, dropped and why; also written as conversion_report.json.
 
     Raises:
-        UsageError: wrong options, or `out` holds something else. SourceError: the source cannot be read.
+        UsageError: wrong options, or `out` holds something else. UnknownName: an unknown task or config.
+        SourceError: the source cannot be read.
         RowError: a bad row, or one that does not fit, unless skipped or dropped.
     """
-    tasks = tuple(tasks)
     opened = open_source(
         source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row
     )
+    chosen = choose_tasks(opened, ["all"] if tasks is None else tasks)
     return convert_shards(
-        shards_of(opened, tasks),
+        shards_of(opened, chosen),
         Path(out),
         to=to,
         options=options,
         workers=workers,
         on_bad_row=on_bad_row,
         on_unfit=on_unfit,
-        identity=opened.fingerprint(tasks),
+        identity=opened.fingerprint(chosen),
         progress=progress,
     )
 

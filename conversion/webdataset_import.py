@@ -28,13 +28,13 @@ def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
     tars = [src] if src.is_file() else sorted(src.glob("*.tar"))
     if not tars:
         raise SourceError(f"{src} is no tar, and no folder with *.tar")
-    return [partial(_rows_of, tar, options.task, on_bad) for tar in tars]
+    return [partial(_rows_of, tar, options, on_bad) for tar in tars]
 
 
-def _rows_of(tar: Path, task: str, on_bad: OnBadRecord) -> Iterator[Row]:
+def _rows_of(tar: Path, options: ReadOptions, on_bad: OnBadRecord) -> Iterator[Row]:
     for key, sample in samples(tar):
         try:
-            row = checked(lambda record, folder, name: sample_to_row(record, name, task), sample, tar.parent, key)
+            row = checked(lambda record, folder, name: sample_to_row(record, name, options), sample, tar.parent, key)
         except RowError as error:
             on_bad(RowError(f"{tar}, sample {key!r}: {error}", kind=error.kind))
         else:
@@ -69,7 +69,7 @@ def samples(tar: Path) -> Iterator[tuple[str, Sample]]:
         yield key, sample
 
 
-def sample_to_row(sample: Sample, key: str, task: str) -> Row:
+def sample_to_row(sample: Sample, key: str, options: ReadOptions) -> Row:
     """
     Raises:
         RowError: kinds "bad_record", "missing_image", "bad_part", "no_task".
@@ -85,7 +85,7 @@ def sample_to_row(sample: Sample, key: str, task: str) -> Row:
         )
     messages = (Message("user", (Part("text", text.decode()),)), Message("assistant", (IMAGE_PART,)))
     name, content = picture
-    return foreign_row({"id": key}, messages, [EncodedImage(content, f"{key}.{name}")], task, key, "webdataset")
+    return foreign_row({"id": key}, messages, [EncodedImage(content, f"{key}.{name}")], options, key, "webdataset")
 
 
 def _json(content: bytes) -> dict[str, object]:

@@ -10,14 +10,25 @@ from string import Template
 
 from huggingface_hub import DatasetCard
 
+from dataset_card.claims import (
+    built_table,
+    conflicts,
+    counts_beside,
+    link,
+    source_of,
+    totals,
+    what_it_is,
+    without_claims,
+)
 from dataset_card.columns import MEANINGS, PICTURES, type_name
 from dataset_card.markdown import code_json, inline, table
 from dataset_card.metadata import card_data
 from toolkit.errors import UsageError, shorten
+from toolkit.published import PUBLISHED, published_rows
 from toolkit.schema import Row
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.repository import REPO_ID
-from toolkit.tasks import CONFIGS, NOT_STATED, QUADRANTS, TASKS, UPSTREAM_REPOSITORY
+from toolkit.tasks import NOT_STATED, QUADRANTS, TASKS, Task, configs_of, task_named
 
 # Source: arXiv 2509.14738
 AUTHORS = (
@@ -52,25 +63,30 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
     if missing := set(manifest.tasks) - set(examples):
         raise UsageError(f"no example row of {shorten(missing)}; expected one of every task of the manifest")
     shown = {task: examples[task] for task in manifest.tasks}
-    metadata = card_data(manifest, origins={row.origin for row in shown.values()})
-    body = Template(files(__package__).joinpath("template.md").read_text(encoding="utf-8")).substitute(
+    metadata = card_data(manifest, shown, title=_title(manifest, repo_id))
+    template = files(__package__).joinpath("template.md").read_text(encoding="utf-8")
+    body = Template(without_claims(template, manifest.tasks)).substitute(
         _values(manifest, shown, repo_id), plots=_plots(plots)
     )
     return str(DatasetCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
 
 
+def _title(manifest: Manifest, repo_id: str) -> str:
+    return "UnifiedVisual" if published_rows(manifest.tasks) else repo_id.rpartition("/")[2]
+
+
 def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> dict[str, str]:
     with_pictures = [task for task in manifest.tasks if manifest.total("images", [task])]
-    text_only = [task for task in manifest.tasks if TASKS[task].quadrant.endswith("-text")]
+    text_only = [task for task in manifest.tasks if _task(manifest, task).quadrant.endswith("-text")]
     return {
         "repo_id": repo_id,
+        "title": _title(manifest, repo_id),
         "config": min(
             with_pictures, key=lambda task: manifest.total("bytes", [task]), default="all"
         ),  # the least to download
         "train_config": next(iter(text_only), "all"),
-        "upstream": UPSTREAM_REPOSITORY,
         "not_stated": NOT_STATED,
-        "what_it_is": _what_it_is(examples),
+        "what_it_is": what_it_is(examples),
         "counts_line": _counts_line(manifest),
         "families": ", ".join(f"`{family}`" for family in _families(manifest)) or "none here",
         "task_table": _task_table(manifest),
@@ -80,42 +96,26 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
             [(f"`{name}`", f"`{type_name(name)}`", text) for name, text in MEANINGS.items()],
         ),
         "worked_rows": "\n\n".join(_worked_row(task, row) for task, row in examples.items()),
-        "source_table": _source_table(manifest),
-        "conflicts": _conflicts(manifest),
-        "built_table": table(
-            ("task", "how the paper builds it"), [(f"`{task}`", TASKS[task].built) for task in manifest.tasks]
-        ),
+        "source_table": _source_table(examples),
+        "conflicts": conflicts(examples),
+        "built_table": built_table(manifest.tasks),
+        "other_tasks": _other_tasks(manifest),
         "packing": code_json({"source": manifest.source, "options": manifest.options}),
         "skipped": _skipped(manifest),
         "authors": " and ".join(f"{family}, {given}" for given, family in AUTHORS),
-        **_published(),
+        **totals(),
     }
 
 
 def _families(manifest: Manifest) -> list[str]:
+    configs = configs_of((*TASKS.values(), *manifest.vocabulary.values()))
     return [
-        name for name, tasks in CONFIGS.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)
+        name for name, tasks in configs.items() if name != "all" and len(tasks) > 1 and set(tasks) & set(manifest.tasks)
     ]
 
 
-def _what_it_is(examples: Mapping[str, Row]) -> str:
-    by_origin: dict[str, list[str]] = {}
-    for task, row in examples.items():
-        by_origin.setdefault(row.origin, []).append(task)
-    if set(by_origin) == {"upstream"}:
-        return (
-            f"This is {UPSTREAM_REPOSITORY}, packed anew by the UnifiedVisual toolkit: one schema for all tasks, "
-            "pictures inside the rows. Rows are of origin "
-            "`upstream`, judged by the first of each task; the column `origin` says it of each row."
-        )
-    listed = "; ".join(f"{inline(origin)} ({', '.join(tasks)})" for origin, tasks in sorted(by_origin.items()))
-    return (
-        f"**Not all of this is the published {UPSTREAM_REPOSITORY}.** Origins, judged by the first row of each task: "
-        f"{listed}. `generated` rows were made by "
-        "models and `procedural` rows by a program, both with the UnifiedVisual toolkit, and neither count as "
-        "published rows. The column `origin` says it of "
-        "each row."
-    )
+def _task(manifest: Manifest, name: str) -> Task:
+    return task_named(name, manifest.vocabulary)
 
 
 def _counts_line(manifest: Manifest) -> str:
@@ -124,37 +124,28 @@ def _counts_line(manifest: Manifest) -> str:
         f"{rows:,} rows with {images:,} pictures of {len(manifest.tasks)} tasks, in {len(manifest.shards):,} "
         f"Parquet files of {_bytes(size)} together."
     )
-    published = sum(task.published_rows for task in TASKS.values())
-    return (
-        line
-        if rows == published
-        else (
-            f"{line} **The published dataset has {published:,} rows of {len(TASKS)} tasks**; the table shows "
-            "where they differ."
-        )
-    )
+    return counts_beside(rows, line) if published_rows(manifest.tasks) else line
 
 
 def _task_table(manifest: Manifest) -> str:
     rows: list[tuple[object, ...]] = [
         (
             f"`{task}`",
-            TASKS[task].family,
-            TASKS[task].quadrant,
+            _task(manifest, task).family,
+            _task(manifest, task).quadrant or "any",
             manifest.total("rows", [task]),
-            TASKS[task].published_rows,
+            PUBLISHED[task].rows if task in PUBLISHED else "-",
             manifest.total("images", [task]),
             _bytes(manifest.total("bytes", [task])),
         )
         for task in manifest.tasks
     ]
-    published = sum(TASKS[task].published_rows for task in manifest.tasks)
     total = (
         "all",
         "",
         "",
         manifest.total("rows"),
-        published,
+        published_rows(manifest.tasks) or "-",
         manifest.total("images"),
         _bytes(manifest.total("bytes")),
     )
@@ -166,7 +157,7 @@ def _quadrant_table(manifest: Manifest) -> str:
     published: Counter[str] = Counter()
     for task in manifest.tasks:
         found.update(manifest.quadrants(task))
-        published[TASKS[task].quadrant] += TASKS[task].published_rows
+        published[_task(manifest, task).quadrant] += published_rows([task])
     tasks = {
         quadrant: [f"`{task}`" for task in manifest.tasks if manifest.quadrants(task).get(quadrant)]
         for quadrant in found
@@ -200,27 +191,26 @@ def _worked_row(task: str, row: Row) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{code_json(columns)}\n\n</details>"
 
 
-def _source_table(manifest: Manifest) -> str:
-    rows = [(f"`{task}`", _link(TASKS[task].source), TASKS[task].license or NOT_STATED) for task in manifest.tasks]
+def _source_table(examples: Mapping[str, Row]) -> str:
+    stated = {task: source_of(row) for task, row in examples.items()}
+    rows = [
+        (f"`{task}`", link(source), inline(license) if license else NOT_STATED)
+        for task, (source, license) in stated.items()
+    ]
     return table(("task", "drawn from", "licence of that source"), rows)
 
 
-def _conflicts(manifest: Manifest) -> str:
-    """Sources whose own statements disagree are told, not resolved."""
-    listed = [
-        f"- {_link(TASKS[task].source)}: {TASKS[task].license}."
-        for task in manifest.tasks
-        if TASKS[task].license.startswith("conflicting")
+def _other_tasks(manifest: Manifest) -> str:
+    """Tasks that are not of the published dataset, as their definitions describe them."""
+    rows = [
+        (f"`{task.name}`", inline(task.description) if task.description else "-")
+        for task in manifest.vocabulary.values()
     ]
     return (
-        "Statements that conflict, told here and not resolved:\n\n" + "\n".join(listed)
-        if listed
-        else "No conflicting statements were found."
+        "\nTasks that are not of the published dataset:\n\n" + table(("task", "what its rows are"), rows) + "\n"
+        if rows
+        else ""
     )
-
-
-def _link(source: str) -> str:
-    return f"[{source}](https://huggingface.co/datasets/{source})" if source else NOT_STATED
 
 
 def _skipped(manifest: Manifest) -> str:
@@ -231,18 +221,6 @@ def _skipped(manifest: Manifest) -> str:
         if count
     ]
     return table(("task", "why", "rows"), rows) if rows else "None."
-
-
-def _published() -> dict[str, str]:
-    """What is published of the whole dataset, whichever tasks are packed."""
-    made = [task.published_rows for task in TASKS.values() if task.family != "understanding"]
-    imported = [task.published_rows for task in TASKS.values() if task.family == "understanding"]
-    return {
-        "misspelt": TASKS["image_correction"].archive,
-        "published_rows": f"{sum(made) + sum(imported):,}",
-        "published_generated": f"{sum(made):,}",
-        "published_understanding": f"{sum(imported):,}",
-    }
 
 
 def _bytes(size: int) -> str:

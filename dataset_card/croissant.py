@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from dataset_card.card import AUTHORS
 from dataset_card.columns import MEANINGS, PICTURES
+from toolkit.published import PUBLISHED, published_rows
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard
-from toolkit.tasks import NOT_STATED, TASKS
+from toolkit.tasks import NOT_STATED, task_named
 
 REPOSITORY = "repo"
 NOT_A_FIELD = "messages"
@@ -83,20 +84,29 @@ def croissant(manifest: Manifest, *, repo_id: str, url: str) -> dict[str, Any]:
         ),
         "url": url,
         "license": NOT_STATED,
-        # Month of the paper that came with the dataset, as its arXiv number says it; the day the dataset appeared is
-        # not stated.
-        "datePublished": "2025-09",
         "version": f"{manifest.format}.0.0+{digest[:12]}",  # of the layout, and of the content
-        "inLanguage": "en",
-        "citeAs": "https://arxiv.org/abs/2509.14738",
-        "creator": [{"@type": "sc:Person", "name": f"{given} {family}"} for given, family in AUTHORS],
+        **_who(repo_id, is_published=bool(published_rows(manifest.tasks))),
         "keywords": ["multimodal", "interleaved", "vision-language", "image generation", "visual reasoning"],
         "distribution": [
             _repository(url, digest),
             *(_file(shard) for shard in manifest.shards),
             *(_file_set(task) for task in manifest.tasks),
         ],
-        "recordSet": [_record_set(task, manifest.total("rows", [task])) for task in manifest.tasks],
+        "recordSet": [_record_set(manifest, task) for task in manifest.tasks],
+    }
+
+
+def _who(repo_id: str, *, is_published: bool) -> dict[str, Any]:
+    """Who made it: the paper's authors where tasks of the paper are there, else the owner of the repository."""
+    if not is_published:
+        return {"creator": [{"@type": "sc:Organization", "name": repo_id.partition("/")[0]}]}
+    return {
+        # Month of the paper that came with the dataset, as its arXiv number says it; the day the dataset appeared is
+        # not stated.
+        "datePublished": "2025-09",
+        "inLanguage": "en",
+        "citeAs": "https://arxiv.org/abs/2509.14738",
+        "creator": [{"@type": "sc:Person", "name": f"{given} {family}"} for given, family in AUTHORS],
     }
 
 
@@ -141,13 +151,16 @@ def _file_set(task: str) -> dict[str, Any]:
     }
 
 
-def _record_set(task: str, rows: int) -> dict[str, Any]:
+def _record_set(manifest: Manifest, task: str) -> dict[str, Any]:
+    rows = manifest.total("rows", [task])
+    told = PUBLISHED[task].built if task in PUBLISHED else task_named(task, manifest.vocabulary).description
+    about = f"; {told}" if told else ""
     return {
         "@type": "cr:RecordSet",
         "@id": task,
         "name": task,
         "description": (
-            f"{rows:,} rows; {TASKS[task].built}. The column {NOT_A_FIELD}, a list of lists, is left "
+            f"{rows:,} rows{about}. The column {NOT_A_FIELD}, a list of lists, is left "
             "out here; read it from the Parquet files."
         ),
         "key": {"@id": f"{task}/id"},

@@ -1,13 +1,17 @@
 """The YAML at the top of the card: what `datasets` and the Hub read."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from huggingface_hub import DatasetCardData
 
+from dataset_card.claims import is_published, source_of
 from dataset_card.columns import yaml_features
+from toolkit.published import UPSTREAM_REPOSITORY, published_rows
+from toolkit.schema import Row
 from toolkit.sources.manifest import Manifest
-from toolkit.tasks import CONFIGS, QUADRANTS, TASKS, UPSTREAM_REPOSITORY
+from toolkit.sources.repository import REPO_ID
+from toolkit.tasks import QUADRANTS, TASKS, configs_of
 
 # Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image;
 # the others follow from the rows.
@@ -25,32 +29,32 @@ TAGS = [
     "image-editing",
     "visual-reasoning",
     "synthetic",
-    "arxiv:2509.14738",
 ]
+PAPER = "arxiv:2509.14738"  # where tasks of it are there
 # The Hub's word where no licence is stated. "other" would say that there is a licence to look up.
 # Source: huggingface.co/docs/hub/repositories-licenses
 LICENSE = "unknown"
 THOUSANDS = ("", "K", "M", "B", "T")
 
 
-def card_data(manifest: Manifest, *, origins: Iterable[str]) -> DatasetCardData:
+def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) -> DatasetCardData:
     """Metadata of a packed dataset.
 
     Args:
-        origins: values of the column `origin`, as far as known; the published dataset is a source where "upstream" is
-            among them.
+        examples: task -> a row of it; the published dataset is a source where one of them is as published.
     """
     configs = {
         config: present
-        for config, tasks in CONFIGS.items()
+        for config, tasks in configs_of((*TASKS.values(), *manifest.vocabulary.values())).items()
         if (present := [task for task in tasks if task in manifest.tasks])
     }
     quadrants = {quadrant for task in manifest.tasks for quadrant in manifest.quadrants(task)}
-    upstream = [UPSTREAM_REPOSITORY] if "upstream" in origins else []
-    sources = (*upstream, *(source for task in manifest.tasks if (source := TASKS[task].source)))
+    upstream = [UPSTREAM_REPOSITORY] if any(map(is_published, examples.values())) else []
+    sources = (*upstream, *(source for row in examples.values() if REPO_ID.fullmatch(source := source_of(row)[0])))
+    about_published = bool(published_rows(manifest.tasks))
     return DatasetCardData(
-        pretty_name="UnifiedVisual",
-        language=["en"],
+        pretty_name=title,
+        language=["en"] if about_published else None,
         license=LICENSE,
         size_categories=[size_category(manifest.total("rows"))],
         source_datasets=list(dict.fromkeys(sources)) or ["original"],
@@ -59,7 +63,7 @@ def card_data(manifest: Manifest, *, origins: Iterable[str]) -> DatasetCardData:
                 category for quadrant in QUADRANTS if quadrant in quadrants for category in CATEGORIES[quadrant]
             )
         ),
-        tags=list(TAGS),
+        tags=[*TAGS, *([PAPER] if about_published else [])],
         configs=[_config(config, tasks) for config, tasks in configs.items()],
         dataset_info=[_info(manifest, config, tasks) for config, tasks in configs.items()],
     )

@@ -20,6 +20,7 @@ from tests.card_reading import fences_of, firsts, metadata_of, shown, tables_of
 from tests.packed_folder import ROWS, packed_rows, write_packed
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
+from toolkit.published import PUBLISHED
 from toolkit.schema import COLUMNS, features
 from toolkit.sources.manifest import Manifest
 from toolkit.tasks import CONFIGS, QUADRANTS, TASKS
@@ -58,7 +59,7 @@ def test_counts_per_task_equal_those_duckdb_finds_in_the_parquet(packed):
     *rows, total = tables_of(text)["task family"]
     assert {row[0]: (number(row[3]), number(row[5])) for row in rows} == found
     assert {row[0]: (row[1], row[2], number(row[4])) for row in rows} == {
-        t.name: (t.family, t.quadrant, t.published_rows) for t in TASKS.values()
+        t.name: (t.family, t.quadrant, PUBLISHED[t.name].rows) for t in TASKS.values()
     }
     assert (number(total[3]), number(total[5])) == query(base, "SELECT count(*), sum(len(images)) FROM ROWS")[0]
     assert total[4] == "247,215"
@@ -242,7 +243,7 @@ def test_card_says_that_rows_are_not_the_published_ones(tmp_path):
         for task, listed in packed_rows(("mm_reasoning_o",)).items()
     }
     text = card_text(write_packed(tmp_path, rows), firsts(rows), repo_id=REPO_ID)
-    assert "**Not all of this is the published fnlp-vision/UnifiedVisual-240K.**" in text
+    assert "**Nothing of this is the published fnlp-vision/UnifiedVisual-240K.**" in text
     assert "procedural (mm_reasoning_o)" in text
     assert metadata_of(text)["source_datasets"] == ["original"]
 
@@ -278,7 +279,7 @@ def test_card_refuses_what_it_cannot_describe(packed):
 def test_every_quadrant_has_a_category_and_no_constant_breaks_a_table(packed):
     assert set(CATEGORIES) == set(QUADRANTS)
     assert not any(
-        "|" in text for text in (*MEANINGS.values(), *(t.built + t.license + t.source for t in TASKS.values()))
+        "|" in text for text in (*MEANINGS.values(), *(p.built + p.license + p.source for p in PUBLISHED.values()))
     )
 
 

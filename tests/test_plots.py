@@ -17,6 +17,7 @@ from toolkit.report.figures import DARK
 from toolkit.report.plots import PLOTS, darkened, draw, inline_plots, write_plots
 from toolkit.report.stats import collect
 from toolkit.schema import EncodedImage
+from toolkit.tasks import TASKS
 
 ROWS = [planted_row(0), planted_row(1), *(text_row(number, "x" * 10 * (number + 1)) for number in range(3))]
 
@@ -122,7 +123,7 @@ def centre(sheet, left, top):
 
 
 def test_a_sheet_shows_pictures_in_reading_order():
-    sheet = contact_sheet("mm_reasoning_mm", [planted_row(3)])
+    sheet = contact_sheet(TASKS["mm_reasoning_mm"], [planted_row(3)])
     line = next(y for y in range(sheet.height) if near(sheet.getpixel((MARGIN + 20, y)), colour(3, 0)))
     found = [sheet.getpixel((MARGIN + 20 + 152 * place, line + 10)) for place in range(4)]
     assert all(near(found[place], colour(3, place)) for place in range(4))
@@ -136,17 +137,17 @@ def test_a_sheet_takes_what_cannot_be_decoded_and_any_text():
     row = planted_row(0, instruction="\ud800<script>\u202e" + "x" * 20_000, answer="")
     broken = replace(row, images=(EncodedImage(b"<svg/>", "x.svg"), *row.images[1:]))
     assert (
-        contact_sheet("mm_reasoning_mm", [broken]).height
-        > contact_sheet("mm_reasoning_mm", [row]).height
+        contact_sheet(TASKS["mm_reasoning_mm"], [broken]).height
+        > contact_sheet(TASKS["mm_reasoning_mm"], [row]).height
         > THUMBNAIL[1]
     )
-    assert contact_sheet("cot_collection", [text_row(0, "hello")]).width == 1200
+    assert contact_sheet(TASKS["cot_collection"], [text_row(0, "hello")]).width == 1200
 
 
 def test_a_sheet_leaves_out_pictures_that_have_no_room():
     many = planted_row(0, images=(picture("red", size=(900, 900)),) * 30, image_roles=())
     few = replace(many, images=many.images[:MOST_PICTURES])
-    assert contact_sheet("mm_reasoning_mm", [many]).size == contact_sheet("mm_reasoning_mm", [few]).size
+    assert contact_sheet(TASKS["mm_reasoning_mm"], [many]).size == contact_sheet(TASKS["mm_reasoning_mm"], [few]).size
 
 
 def test_the_first_rows_of_each_task_are_kept_and_all_go_through():

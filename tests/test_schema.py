@@ -56,7 +56,9 @@ def test_check_row_accepts_a_good_row():
     [
         ("bad_id", {"id": "a/b.png"}),
         ("bad_id", {"id": ""}),
-        ("bad_task", {"task": "painting"}),
+        ("bad_task", {"task": "Image Editing"}),
+        ("bad_task", {"task": ""}),
+        ("bad_task", {"task": "../up"}),
         ("bad_quadrant", {"quadrant": "mm-text"}),
         ("bad_quadrant", {"quadrant": "text"}),
         ("bad_origin", {"origin": "web"}),

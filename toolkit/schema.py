@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from toolkit.errors import RowError
-from toolkit.tasks import QUADRANTS, TASKS
+from toolkit.tasks import QUADRANTS, TASK_NAME, Task
 
 if TYPE_CHECKING:
     import datasets
@@ -64,7 +64,7 @@ class Row:
 
     Attributes:
         id: unique over the whole dataset, `[a-z0-9_-]+`.
-        task: a key of `tasks.TASKS`.
+        task: name of a task, `[a-z][a-z0-9_]*`; one of the nine in `tasks.TASKS`, or another.
         quadrant: input -> output modality of this row, as `quadrant_of` computes it.
         source: dataset the row was drawn from; "" = not stated.
         license: licence of that source; "" = not stated.
@@ -234,6 +234,21 @@ def quadrant_of(messages: Iterable[Message]) -> str:
     return f"{sides['input']}-{sides['output']}"
 
 
+def image_roles(messages: Iterable[Message], task: Task) -> tuple[str, ...]:
+    """Roles of the pictures of a conversation, in reading order: "input" in what is not an answer; in each answer
+    "output" for those that `task.outputs` makes targets (all, the last one, none), "intermediate" for the others.
+    """
+    roles: list[str] = []
+    for message in messages:
+        count = sum(part.type == "image" for part in message.content)
+        if message.role != "assistant":
+            roles += ["input"] * count
+            continue
+        targets = {"last": min(count, 1), "all": count, "none": 0}[task.outputs]
+        roles += ["intermediate"] * (count - targets) + ["output"] * targets
+    return tuple(roles)
+
+
 def text_of(messages: Iterable[Message], *roles: str) -> str:
     """Plain text of the messages of some roles: parts joined by a line break, messages by an empty line."""
     turns = (
@@ -257,8 +272,9 @@ def check_row(row: Row) -> None:
 def _problems(row: Row) -> Iterator[tuple[str, str]]:
     if not ID_PATTERN.fullmatch(row.id):
         yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
+    if not TASK_NAME.fullmatch(row.task):
+        yield "bad_task", f"task is {row.task!r}; expected {TASK_NAME.pattern}"
     for column, value, known in (
-        ("task", row.task, tuple(TASKS)),
         ("quadrant", row.quadrant, QUADRANTS),
         ("origin", row.origin, ORIGINS),
     ):

@@ -29,7 +29,7 @@ INTERRUPTED = 130  # how typer ends at Ctrl-C
 
 @app.command()
 def info(json: Json = False) -> None:
-    """Configs, tasks, published counts and licences. Needs no data.
+    """Configs, tasks (those of installed packages too), published counts and licences. Needs no data.
 
     Example: unifiedvisual info
     """

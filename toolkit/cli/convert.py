@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import conversion
-from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import print_json, say, shard_progress, table
 from toolkit.errors import UsageError
 
@@ -75,7 +74,7 @@ def _yes(value: bool) -> str:
 def run(source: str, to: str, out: Path, tasks: str, options: dict[str, object], *, as_json: bool, **how: Any) -> None:
     keywords: dict[str, Any] = {**how, **options}
     with shard_progress() as progress:
-        report = conversion.convert(source, to, out, tasks=parse_tasks(tasks), progress=progress, **keywords)
+        report = conversion.convert(source, to, out, tasks=tasks.split(","), progress=progress, **keywords)
     if as_json:
         print_json(asdict(report))
         return

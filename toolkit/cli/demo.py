@@ -165,7 +165,7 @@ def _pack(source: Path, out: Path) -> Done:
 
     manifest = pack(open_source(str(source)), out, TASKS)
     write_card(out)
-    return Done(counts={"rows": manifest.total("rows", TASKS), "images": manifest.total("images", TASKS)})
+    return Done(counts={"rows": manifest.total("rows"), "images": manifest.total("images")})
 
 
 def _construct(out: Path, count: int) -> Done:
@@ -177,9 +177,9 @@ def _construct(out: Path, count: int) -> Done:
     generate(spec, out / "run")
     manifest = finalize(spec, out / "run")
     write_card(out / "run" / "packed")
-    rows = manifest.total("rows", TASKS)
+    rows = manifest.total("rows")
     return Done(
-        counts={"rows": rows, "images": manifest.total("images", TASKS)},
+        counts={"rows": rows, "images": manifest.total("images")},
         note=f"; {len(spec.recipes) * count - rows} samples rejected",
     )
 

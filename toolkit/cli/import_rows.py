@@ -16,7 +16,7 @@ from toolkit.packing.stage import PackOptions
 from toolkit.schema import Row
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
-from toolkit.tasks import TASKS
+from toolkit.tasks import find_task
 
 
 def _with_errors(piece: Shard, errors: list[RowError]) -> Iterator[Row | RowError]:
@@ -36,10 +36,13 @@ def run(name: str, source: Path, out: Path, options: dict[str, object], packing:
         for piece in import_rows(name, source, options=options, on_bad=errors.append)
     ]
     folder = source if source.is_dir() else source.parent
-    rows = RowsSource(repository=LocalFolder(folder.absolute()), pieces=pieces)
+    given = find_task(str(options["task"])) if options.get("task") else None
+    rows = RowsSource(
+        repository=LocalFolder(folder.absolute()), pieces=pieces, vocabulary={given.name: given} if given else {}
+    )
     if not rows.tasks:
         raise SourceError(f"{source}: holds no row that could be read as {name}")
-    manifest = pack(rows, out, TASKS, packing)
+    manifest = pack(rows, out, rows.tasks, packing)
     write_card(out)
     if as_json:
         print_json(asdict(manifest))

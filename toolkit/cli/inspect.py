@@ -5,13 +5,13 @@ from pathlib import Path
 
 import yaml
 
-from toolkit.cli.terminal import print_json, print_problems, say, stages, table
+from toolkit.cli.terminal import print_json, print_problems, published_count, say, stages, table
 from toolkit.errors import UsageError, shorten
-from toolkit.sources.packed import find_shards
+from toolkit.published import PUBLISHED
+from toolkit.sources.layout import packed_shards
 from toolkit.sources.published.inspection import Inspection, inspect_upstream
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.sources.repository import open_repository
-from toolkit.tasks import TASKS
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
 ) -> None:
     overrides = read_mapping(mapping) if mapping else None
     repository = open_repository(source, revision=revision, token=token)
-    if find_shards(repository.list_files()):
+    if packed_shards(repository):
         raise UsageError(
             f"{repository.name} is in the packed layout, which needs no guessing; check it with `unifiedvisual verify "
             f"{source}`"
@@ -49,7 +49,10 @@ def _print(found: Inspection, written: Path | None) -> None:
         by_reasons.setdefault(plan.reasons, []).append(plan.path)
     for reasons, paths in by_reasons.items():  # shards of one set are told once
         say("\n".join([shorten(paths), *(f"  {reason}" for reason in reasons)]))
-    rows = [(name, found.rows.get(name, 0), task.published_rows, _archive(found, name)) for name, task in TASKS.items()]
+    rows = [
+        (name, found.rows.get(name, 0), published_count(name), _archive(found, name))
+        for name in (*PUBLISHED, *(task for task in found.rows if task not in PUBLISHED))
+    ]
     table("\nRows", ("task", "found", "published", "archive"), rows, right=("found", "published"))
     print_problems(found.counts, found.problems)
     say(
@@ -64,7 +67,7 @@ def _print(found: Inspection, written: Path | None) -> None:
 def _archive(found: Inspection, task: str) -> str:
     finding = found.archives.get(task)
     if not finding:
-        return "no pictures" if not TASKS[task].archive else "-"
+        return "no pictures" if task in PUBLISHED and not PUBLISHED[task].archive else "-"
     rule = finding.rule
     moved = (
         f"; rows begin {rule.row_prefix!r} where members begin {rule.member_prefix!r}"

@@ -6,24 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from toolkit.cli.card import write_card
-from toolkit.cli.terminal import byte_progress, print_json, say, table
+from toolkit.cli.terminal import byte_progress, print_json, published_count, say, table
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
-from toolkit.sources.layout import Source, open_source
+from toolkit.sources.layout import Source, choose_tasks, open_source
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.skips import Skips
-from toolkit.tasks import TASKS, tasks_of
-
-
-def parse_tasks(names: str) -> list[str]:
-    """Tasks of a comma-separated list of configs, in table order.
-
-    Raises:
-        UnknownName: one is no config.
-    """
-    wanted = {task for name in names.split(",") for task in tasks_of(name.strip())}
-    return [task for task in TASKS if task in wanted]
 
 
 def run(
@@ -39,7 +28,6 @@ def run(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    wanted = parse_tasks(tasks)
     opened = open_source(
         source,
         revision=revision,
@@ -48,8 +36,9 @@ def run(
         on_missing=options.on_missing,
         on_bad_row=options.on_bad_row,
     )
+    wanted = choose_tasks(opened, tasks.split(","))
     if dry_run:
-        _print_plan(opened, [task for task in wanted if task in opened.tasks], options, out, as_json=as_json)
+        _print_plan(opened, wanted, options, out, as_json=as_json)
         return
     with byte_progress(opened.repository.list_files()) as on_read:
         manifest = pack(opened, out, wanted, options, workers=workers, on_read=on_read)
@@ -69,7 +58,7 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
         return
     columns = ("task", "rows", "published", "MB to write, about")
     cells = [
-        (task, rows.get(task, "-"), TASKS[task].published_rows, f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
+        (task, rows.get(task, "-"), published_count(task), f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
     ]
     table(f"Would pack {source.repository.name} to {out}", columns, cells, right=columns[1:])
     say(
@@ -88,7 +77,7 @@ def print_manifest(manifest: Manifest, out: Path) -> None:
         (
             task,
             manifest.total("rows", [task]),
-            TASKS[task].published_rows,
+            published_count(task),
             manifest.total("images", [task]),
             f"{manifest.total('bytes', [task]) / 1e6:,.1f}",
             len(shards),

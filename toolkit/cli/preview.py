@@ -3,14 +3,13 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import byte_progress, item_progress, print_json, say
 from toolkit.errors import SHOWN, UsageError
 from toolkit.report.plots import check_installed
 from toolkit.report.preview import Written, write_preview
 from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
-from toolkit.sources.layout import open_source
+from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.skips import Skips
 
 
@@ -31,13 +30,19 @@ def run(
     templates()
     check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
-    wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
+    wanted = choose_tasks(opened, tasks.split(","))
     skips = Skips(on_missing="skip", on_bad_row="skip")
     with byte_progress(opened.repository.list_files()) as on_read:
         sampled = sample(opened, wanted, rows=rows, seed=seed, skips=skips, on_read=on_read)
     with item_progress("rows", sum(len(each.rows) for each in sampled.values())) as advance:
         written = write_preview(
-            out, sampled, source=opened.repository.name, seed=seed, per_task=rows, on_row=lambda: advance(1)
+            out,
+            sampled,
+            source=opened.repository.name,
+            seed=seed,
+            per_task=rows,
+            vocabulary=opened.vocabulary,
+            on_row=lambda: advance(1),
         )
     if as_json:
         print_json({"out": str(out), **asdict(written), "found": skips.counts})

@@ -4,13 +4,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import byte_progress, print_json, say, table
 from toolkit.report.contact_sheet import keep_first, write_sheets
 from toolkit.report.plots import check_installed, write_plots
 from toolkit.report.stats import TaskStats, collect
 from toolkit.schema import IMAGE_ROLES, Row
-from toolkit.sources.layout import open_source
+from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.skips import Skips
 from toolkit.tasks import QUADRANTS
 
@@ -28,14 +27,14 @@ def run(
     if plots:
         check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
-    wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
+    wanted = choose_tasks(opened, tasks.split(","))
     skips = Skips(on_missing="skip", on_bad_row="skip")
     firsts: dict[str, list[Row]] = {}
     with byte_progress(opened.repository.list_files()) as on_read:
         found = collect(
             keep_first((row for task in wanted for row in opened.read(task, skips, on_read=on_read)), firsts)
         )
-    written = [*write_plots(found, plots), *write_sheets(firsts, plots)] if plots and found else []
+    written = [*write_plots(found, plots), *write_sheets(firsts, plots, opened.vocabulary)] if plots and found else []
     if as_json:
         counted = {task: _as_dict(each) for task, each in found.items()}
         print_json(

@@ -20,6 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.published import PUBLISHED
+
 # Wide enough for a table when the output goes to a file; a terminal keeps its own width.
 console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 stages = Console(stderr=True, highlight=False)
@@ -37,6 +39,11 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     for row in rows:
         drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     console.print(drawn)
+
+
+def published_count(task: str) -> int | str:
+    """A cell: rows of a task as published, "-" for one that is not of the published dataset."""
+    return PUBLISHED[task].rows if task in PUBLISHED else "-"
 
 
 def say(text: str) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.cli.pack import parse_tasks
 from toolkit.cli.terminal import item_progress, print_json, say, stages
 from toolkit.collate import load_tokenizer
-from toolkit.sources.layout import Source, open_source
+from toolkit.sources.layout import Source, choose_tasks, open_source
 from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.skips import Skips
 
@@ -31,7 +30,7 @@ def run(
     as_json: bool,
 ) -> None:
     opened = open_source(source, revision=revision, token=token)
-    wanted = [task for task in parse_tasks(tasks) if task in opened.tasks]
+    wanted = choose_tasks(opened, tasks.split(","))
     with stages.status(f"loading {model}"):
         family, encoder = load_tokenizer(
             model, name=tokenizer, revision=model_revision, image_size=image_size, device=device, token=token

@@ -8,10 +8,11 @@ from pathlib import Path
 from conversion import Report, import_rows
 from conversion.formats import Shard
 from conversion.report import REPORT_NAME
-from toolkit.cli.terminal import byte_progress, item_progress, print_json, print_problems, say, table
+from toolkit.cli.terminal import byte_progress, item_progress, print_json, print_problems, published_count, say, table
 from toolkit.errors import ImageError, SourceError
 from toolkit.images import Decoder
 from toolkit.packing.verify import Findings, verify_packed
+from toolkit.published import PUBLISHED
 from toolkit.schema import Row
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
@@ -37,7 +38,7 @@ def run(
         return
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     if isinstance(opened, PackedSource):
-        with item_progress("shards", len(opened.shards(TASKS))) as advance:
+        with item_progress("shards", len(opened.shards(opened.tasks))) as advance:
             found = verify_packed(opened.repository, deep=deep, workers=workers, on_shard=lambda path: advance(1))
         problems: dict[str, list[str]] = defaultdict(list)
         for kind, message in found.problems:
@@ -66,9 +67,8 @@ def report(
             }
         )
     else:
-        rows = [
-            (task, found.rows.get(task, 0), TASKS[task].published_rows, found.images.get(task, 0)) for task in TASKS
-        ]
+        tasks = (*PUBLISHED, *(task for task in found.rows if task not in PUBLISHED))
+        rows = [(task, found.rows.get(task, 0), published_count(task), found.images.get(task, 0)) for task in tasks]
         table(name, ("task", "rows", "published", "pictures"), rows, right=("rows", "published", "pictures"))
         print_problems(counts, problems)
         for _, message in found.notes:
@@ -97,7 +97,8 @@ def _check_converted(folder: Path, skips: Skips, decoder: Decoder | None) -> Fin
         UsageError: the format has no way back.
     """
     written = Report.read(folder / REPORT_NAME)
-    options = {"task": next(iter(TASKS))}  # of records that name none; a rule of the row does not depend on it
+    # Of records that name none; a rule of the row does not depend on it.
+    options = {"task": next(iter(TASKS)), "any_task": True}
     pieces = (
         import_rows(written.format, folder, options=options, on_bad=lambda error: skips.note(error.kind, str(error)))
         if written.records_out

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip
 
+from toolkit.published import PUBLISHED
 from toolkit.schema import EncodedImage, Row
-from toolkit.tasks import TASKS
 
 ArchiveOrder = Literal["rows", "reversed", "shuffled"]
 Member = tuple[str, bytes]
@@ -69,14 +69,14 @@ def write_replica(
             names = [file_name(row, number, image) for number, image in enumerate(row.images)]
             records.setdefault(file, []).append(chosen.record(row, [chosen.path(stem, name) for name in names]))
             members += [(chosen.member(stem, name), image.bytes) for name, image in zip(names, row.images, strict=True)]
-        if TASKS[task].archive:
-            write_archive(out / "images" / TASKS[task].archive, arrange(members, archive_order))
+        if PUBLISHED[task].archive:
+            write_archive(out / "images" / PUBLISHED[task].archive, arrange(members, archive_order))
     for file, columns in records.items():
         pq.write_table(pa.Table.from_pylist(columns), out / "data" / f"{file}.parquet", row_group_size=row_group_rows)
 
 
 def archive_stem(task: str) -> str:
-    return TASKS[task].archive.partition(".")[0] or task
+    return PUBLISHED[task].archive.partition(".")[0] or task
 
 
 def file_name(row: Row, number: int, image: EncodedImage) -> str:

@@ -13,7 +13,8 @@ from importlib.resources import files
 
 from PIL import Image, ImageOps
 
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, quadrant_of, text_of
+from toolkit.published import PUBLISHED
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, image_roles, quadrant_of, text_of
 from toolkit.tasks import TASKS
 
 LONG_SIDE_PX = 384
@@ -72,11 +73,11 @@ def demo_row(task: str, number: int) -> Row:
         id=f"{TASKS[task].prefix}-{number:04d}",
         task=task,
         quadrant=quadrant_of(messages),
-        source=TASKS[task].source,
-        license=TASKS[task].license,
+        source=PUBLISHED[task].source,
+        license=PUBLISHED[task].license,
         messages=messages,
         images=images,
-        image_roles=_roles(task, messages),
+        image_roles=image_roles(messages, TASKS[task]),
         image_captions=("",) * len(images),
         instruction=text_of(messages[:1], "user"),
         rationale=text_of((Message("assistant", _parts(rationale)),), "assistant"),
@@ -95,12 +96,6 @@ def _reply(rationale: tuple[Piece, ...], answer: tuple[Piece, ...]) -> tuple[Pie
 
 def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
     return tuple(Part("text", piece) if isinstance(piece, str) else IMAGE_PART for piece in pieces)
-
-
-def _roles(task: str, messages: tuple[Message, ...]) -> tuple[str, ...]:
-    given, made = (sum(part.type == "image" for part in message.content) for message in messages)
-    targets = {"last": min(made, 1), "all": made, "none": 0}[TASKS[task].outputs]
-    return ("input",) * given + ("intermediate",) * (made - targets) + ("output",) * targets
 
 
 def _encode(picture: Image.Image, name: str, number: int) -> EncodedImage:

@@ -25,6 +25,7 @@ from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
 from toolkit.staging.files import write_whole
+from toolkit.tasks import TASKS, configs_of, describe_tasks
 
 STAGING = ".packing"
 # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
@@ -48,13 +49,15 @@ def pack(
         on_read: told of what is read from archives or shards, for progress.
 
     Raises:
-        UsageError: `out` holds something else; no such rows.
+        UsageError: `out` holds something else; no such rows. UnknownName: a task that is defined nowhere.
         SourceError: the source, or the disk, does not allow it; RowError: a bad row, unless skipped.
     """
     options = options or PackOptions()
     tasks = [task for task in tasks if task in source.tasks]
     if not tasks:
         raise UsageError(f"{source.repository.name} has none of these tasks; it has: {', '.join(source.tasks)}")
+    vocabulary = describe_tasks(tasks, source.vocabulary)
+    configs_of((*TASKS.values(), *vocabulary.values()))  # raises where names collide
     plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": asdict(options)}
     if (out / MANIFEST).exists():
         return _finished(out, source, options, plan)
@@ -67,6 +70,7 @@ def pack(
             options=asdict(options),
             shards=tuple(shards),
             skipped={task: skipped[task] for task in tasks if skipped[task]},
+            vocabulary=vocabulary,
         )
         write_whole(out / PACKED_FROM, json.dumps(plan))
         write_whole(out / MANIFEST, manifest.to_json())

@@ -12,7 +12,6 @@ from typing import Any
 from toolkit.packing.stage import PackOptions, stage_task
 from toolkit.sources.layout import Source
 from toolkit.sources.repository import OnRead
-from toolkit.tasks import TASKS
 
 
 def stage_tasks(
@@ -32,7 +31,7 @@ def stage_tasks(
     with ProcessPoolExecutor(
         min(workers, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(progress,)
     ) as pool:
-        largest_first = sorted(tasks, key=lambda task: -TASKS[task].published_rows)
+        largest_first = sorted(tasks, key=lambda task: -source.disk_needed([task])["output"])
         jobs = {
             pool.submit(_stage_in_worker, source, staging / task, task, options, task == tasks[0]): task
             for task in largest_first

@@ -15,7 +15,7 @@ from toolkit.report.figures import GRID, INK, PAPER, ROLES, SOFT
 from toolkit.report.rendering import readable
 from toolkit.schema import Row
 from toolkit.staging.files import whole_file
-from toolkit.tasks import TASKS
+from toolkit.tasks import NO_TASKS, Task, Vocabulary, task_named
 
 ROWS = 4
 WIDTH, MARGIN, GAP = 1200, 28, 12  # pixels
@@ -33,17 +33,17 @@ def keep_first(rows: Iterable[Row], kept: dict[str, list[Row]]) -> Iterator[Row]
         yield row
 
 
-def write_sheets(rows: dict[str, list[Row]], folder: Path) -> list[Path]:
-    """Write `sheet-<task>.jpg` of each task."""
+def write_sheets(rows: dict[str, list[Row]], folder: Path, vocabulary: Vocabulary = NO_TASKS) -> list[Path]:
+    """Write `sheet-<task>.jpg` of each task; `vocabulary` defines tasks that are not of the nine."""
     written = []
     for task, listed in rows.items():
         written.append(folder / f"sheet-{task}.jpg")
         with whole_file(written[-1]) as file:
-            contact_sheet(task, listed).save(file, "JPEG", quality=88)
+            contact_sheet(task_named(task, vocabulary), listed).save(file, "JPEG", quality=88)
     return written
 
 
-def contact_sheet(task: str, rows: Sequence[Row]) -> Image.Image:
+def contact_sheet(task: Task, rows: Sequence[Row]) -> Image.Image:
     """RGB, WIDTH pixels wide and as high as the rows need. An undecodable picture is an empty frame that says so."""
     blocks = [_title(task), *map(_block, rows)]
     sheet = Image.new("RGB", (WIDTH, sum(block.height for block in blocks) + MARGIN), PAPER)
@@ -54,11 +54,11 @@ def contact_sheet(task: str, rows: Sequence[Row]) -> Image.Image:
     return sheet
 
 
-def _title(task: str) -> Image.Image:
+def _title(task: Task) -> Image.Image:
     canvas = Image.new("RGB", (WIDTH, MARGIN + TITLE_PX + GAP), PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN, MARGIN - 4), task, INK, _font(TITLE_PX))
-    about = f"{TASKS[task].family}, {TASKS[task].quadrant}"
+    draw.text((MARGIN, MARGIN - 4), task.name, INK, _font(TITLE_PX))
+    about = ", ".join(filter(None, (task.family, task.quadrant)))
     draw.text((WIDTH - MARGIN, MARGIN), about, SOFT, _font(BODY_PX), anchor="ra")
     return canvas
 

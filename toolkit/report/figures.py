@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from toolkit.published import PUBLISHED
 from toolkit.report.stats import TaskStats
 from toolkit.schema import IMAGE_ROLES
-from toolkit.tasks import TASKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,17 +61,17 @@ STYLE: Any = {
 def rows(figure: "Figure", stats: Stats) -> None:
     axes = _task_axes(figure.subplots(), stats)
     for place, (task, each) in enumerate(stats.items()):
-        published = TASKS[task].published_rows
-        axes.plot([each.rows, published], [place, place], color=GRID, linewidth=2, zorder=1)
+        if task in PUBLISHED:
+            axes.plot([each.rows, PUBLISHED[task].rows], [place, place], color=GRID, linewidth=2, zorder=1)
         axes.annotate(
             f"{each.rows:,}", (each.rows, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=7.5
         )
     places = range(len(stats))
     axes.scatter([each.rows for each in stats.values()], places, color=ACCENT, s=46, zorder=3, label="here")
-    published_rows = [TASKS[task].published_rows for task in stats]
-    axes.scatter(
-        published_rows, places, facecolors="none", edgecolors=INK, marker="D", s=40, zorder=2, label="published"
-    )
+    published = [(PUBLISHED[task].rows, place) for place, task in enumerate(stats) if task in PUBLISHED]
+    if published:
+        marks: Any = {"facecolors": "none", "edgecolors": INK, "marker": "D", "s": 40, "zorder": 2}
+        axes.scatter(*zip(*published, strict=True), label="published", **marks)
     axes.set_xscale("log")
     axes.set_xlabel("rows, logarithmic")
     _legend(figure, axes, 2)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import MissingExtra
+from toolkit.published import PUBLISHED
 from toolkit.report import figures
 from toolkit.report.figures import DARK, STYLE, TEXTS, Stats, format_counts, quadrant_counts, role_counts
 from toolkit.report.stats import TaskStats
 from toolkit.staging.files import whole_file
-from toolkit.tasks import QUADRANTS, TASKS
+from toolkit.tasks import QUADRANTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,7 +142,8 @@ PLOTS: dict[str, Plot] = {
         title="Rows of each task, beside the published counts",
         draw=figures.rows,
         describe=lambda stats: "; ".join(
-            f"{task} {each.rows:,} of {TASKS[task].published_rows:,}" for task, each in stats.items()
+            f"{task} {each.rows:,}" + (f" of {PUBLISHED[task].rows:,}" if task in PUBLISHED else "")
+            for task, each in stats.items()
         ),
         height=lambda tasks: 1.2 + 0.32 * tasks,
     ),

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from toolkit.published import PUBLISHED
 from toolkit.report.embedding import embedded
 from toolkit.report.plots import inline_plots
 from toolkit.report.rendering import Links, RowView, Shown, templates, view_row
@@ -20,7 +21,7 @@ from toolkit.report.sampling import Sampled
 from toolkit.report.stats import collect
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
-from toolkit.tasks import TASKS
+from toolkit.tasks import NO_TASKS, Task, Vocabulary, task_named
 
 STYLES, SCRIPTS = ("style.css", "preview.css"), ("zoom.js", "preview.js")
 
@@ -47,7 +48,7 @@ class _Task:
     family: str
     quadrant: str
     built: str
-    published: int
+    published: int | None
     total: int | None
     rows: tuple[RowView, ...]
 
@@ -67,6 +68,7 @@ def write_preview(
     source: str,
     seed: int,
     per_task: int,
+    vocabulary: Vocabulary = NO_TASKS,
     on_row: Callable[[], None] = lambda: None,
 ) -> Written:
     """Write the page; a file that was there stays until the new one is whole.
@@ -74,6 +76,7 @@ def write_preview(
     Args:
         source: what the page calls the dataset.
         seed, per_task: that the rows were drawn with.
+        vocabulary: definitions of tasks that are not of the nine.
         on_row: called after each row.
 
     Raises:
@@ -83,7 +86,11 @@ def write_preview(
     rows = [row for each in sampled.values() for row in each.rows]
     plots = inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total})
     views = iter(_views(rows, on_row))
-    tasks = [_task(name, each.total, [next(views) for _ in each.rows]) for name, each in sampled.items() if each.rows]
+    tasks = [
+        _task(task_named(name, vocabulary), each.total, [next(views) for _ in each.rows])
+        for name, each in sampled.items()
+        if each.rows
+    ]
     shown = [row for task in tasks for row in task.rows]
     page = template.render(
         source=source,
@@ -121,14 +128,14 @@ def _links(made: Sequence[Future[Shown]]) -> Links:
     return lambda row, number: made[number].result()
 
 
-def _task(name: str, total: int | None, rows: Sequence[RowView]) -> _Task:
-    task = TASKS[name]
+def _task(task: Task, total: int | None, rows: Sequence[RowView]) -> _Task:
+    published = PUBLISHED.get(task.name)
     return _Task(
-        name=name,
+        name=task.name,
         family=task.family,
         quadrant=task.quadrant,
-        built=task.built,
-        published=task.published_rows,
+        built=published.built if published else task.description,
+        published=published.rows if published else None,
         total=total,
         rows=tuple(rows),
     )

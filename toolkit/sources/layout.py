@@ -1,6 +1,7 @@
 """Which layout a folder or repository has, and the source that reads it."""
 
 import os
+from collections.abc import Iterable
 
 from toolkit.errors import LayoutError, UsageError
 from toolkit.schema import COLUMNS
@@ -12,6 +13,7 @@ from toolkit.sources.published.source import UpstreamSource, open_upstream
 from toolkit.sources.repository import Repository, open_repository
 from toolkit.sources.rows import RowsSource
 from toolkit.sources.skips import OnBad
+from toolkit.tasks import tasks_of
 
 Source = UpstreamSource | PackedSource | RowsSource
 
@@ -40,18 +42,34 @@ def open_source(
     overrides = read_mapping(mapping) if mapping else None
     repository = open_repository(source, revision=revision, token=token)
     files = repository.list_files()
-    if shards := find_shards(files):
-        is_packed = MANIFEST in files or _has_our_columns(repository, next(iter(shards.values()))[0])
-        if is_packed and overrides is not None:
+    if shards := packed_shards(repository):
+        if overrides is not None:
             raise UsageError(f"{repository.name} is packed and needs no mapping")
-        if is_packed:
-            return PackedSource(repository=repository, paths=shards)
-    elif inside := [path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}")]:
+        return PackedSource(repository=repository, paths=shards)
+    if inside := [path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}")]:
         raise LayoutError(
             f"{repository.name}: holds packed datasets in folders: {', '.join(inside)}; pass one of them, or move "
             "them elsewhere"
         )
     return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
+
+
+def choose_tasks(source: Source, configs: Iterable[str]) -> list[str]:
+    """Tasks of some configs that have rows in a source, in the source's order.
+
+    Raises:
+        UnknownName: one is no config; lists the known.
+    """
+    vocabulary = source.vocabulary
+    wanted = {task for config in configs for task in tasks_of(config.strip(), vocabulary)}
+    return [task for task in source.tasks if task in wanted]
+
+
+def packed_shards(repository: Repository) -> dict[str, tuple[str, ...]]:
+    """Task -> its shards, of a repository in the packed layout; empty for any other."""
+    shards = find_shards(files := repository.list_files())
+    is_packed = shards and (MANIFEST in files or _has_our_columns(repository, next(iter(shards.values()))[0]))
+    return shards if is_packed else {}
 
 
 def _has_our_columns(repository: Repository, path: str) -> bool:

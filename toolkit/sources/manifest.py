@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.errors import SHOWN, SourceError
 from toolkit.sources.repository import Repository
-from toolkit.tasks import TASKS
+from toolkit.tasks import TASKS, Task, in_order
 
 MANIFEST = "MANIFEST.json"
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
@@ -46,6 +46,7 @@ class Manifest:
         source: name and revision or fingerprint of what was packed.
         options: that shaped the output.
         skipped: task -> kind -> rows left out.
+        vocabulary: task -> its definition, of tasks that are not of the nine.
     """
 
     source: dict[str, str]
@@ -53,16 +54,17 @@ class Manifest:
     shards: tuple[Shard, ...]
     skipped: dict[str, dict[str, int]] = field(default_factory=dict)
     format: int = FORMAT
+    vocabulary: dict[str, Task] = field(default_factory=dict)
 
     @cached_property
     def tasks(self) -> dict[str, tuple[Shard, ...]]:
         """Task -> its shards, in order."""
         present = {shard.task for shard in self.shards}
-        return {task: tuple(shard for shard in self.shards if shard.task == task) for task in TASKS if task in present}
+        return {task: tuple(shard for shard in self.shards if shard.task == task) for task in in_order(present)}
 
-    def total(self, column: str, tasks: Iterable[str] = tuple(TASKS)) -> int:
-        """Sum of one number ("rows", "images", "image_bytes", "bytes") over the shards of some tasks."""
-        wanted = set(tasks)
+    def total(self, column: str, tasks: Iterable[str] | None = None) -> int:
+        """Sum of one number ("rows", "images", "image_bytes", "bytes") over the shards of some tasks; None = of all."""
+        wanted = set(self.tasks if tasks is None else tasks)
         return sum(getattr(shard, column) for shard in self.shards if shard.task in wanted)
 
     def quadrants(self, task: str) -> dict[str, int]:
@@ -73,8 +75,11 @@ class Manifest:
         return dict(sorted(counts.items()))
 
     def to_json(self) -> str:
-        """The same text for the same content."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        """The same text for the same content. A dataset of the nine tasks alone has no vocabulary."""
+        content = asdict(self)
+        if not self.vocabulary:
+            del content["vocabulary"]
+        return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def read_manifest(repository: Repository) -> Manifest:
@@ -99,7 +104,9 @@ def read_manifest(repository: Repository) -> Manifest:
 
 def _parse(content: Mapping[str, Any]) -> Manifest:
     shards = tuple(Shard(**{**shard, "row_groups": tuple(shard["row_groups"])}) for shard in content["shards"])
-    unknown = sorted({shard.task for shard in shards} - set(TASKS))[:SHOWN]
-    if unknown:
-        raise ValueError(f"unknown tasks {unknown}")
-    return Manifest(**{**content, "shards": shards})
+    vocabulary = {name: Task(**task) for name, task in content.get("vocabulary", {}).items()}
+    undefined = sorted({shard.task for shard in shards} - TASKS.keys() - vocabulary.keys())[:SHOWN]
+    misnamed = [name for name, task in vocabulary.items() if name in TASKS or name != task.name][:SHOWN]
+    if undefined or misnamed:
+        raise ValueError(f"its vocabulary lacks tasks {undefined}, or defines {misnamed} anew")
+    return Manifest(**{**content, "shards": shards, "vocabulary": vocabulary})

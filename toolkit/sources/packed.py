@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pyarrow as pa
 
 from toolkit.errors import ShardError
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
+from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import Skips
-from toolkit.tasks import TASKS
+from toolkit.tasks import NO_TASKS, TASK_NAME, Vocabulary, in_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,11 @@ class PackedSource:
     @property
     def tasks(self) -> tuple[str, ...]:
         return tuple(self.paths)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Definitions of the tasks that are not of the nine, as the manifest has them."""
+        return read_manifest(self.repository).vocabulary if MANIFEST in self.repository.list_files() else NO_TASKS
 
     def shards(self, tasks: Iterable[str]) -> list[str]:
         return [path for task in tasks for path in self.paths.get(task, ())]
@@ -85,6 +92,6 @@ def find_shards(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {}
     for path in sorted(files):
         pieces = path.split("/")
-        if len(pieces) == 3 and pieces[0] == "data" and pieces[1] in TASKS and pieces[2].endswith(".parquet"):
+        if len(pieces) == 3 and pieces[0] == "data" and TASK_NAME.fullmatch(pieces[1]) and path.endswith(".parquet"):
             found.setdefault(pieces[1], []).append(path)
-    return {task: tuple(found[task]) for task in TASKS if task in found}
+    return {task: tuple(found[task]) for task in in_order(found)}

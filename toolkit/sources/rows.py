@@ -1,7 +1,7 @@
 """Rows from anywhere (an importer, a generator) as a source, so that they are packed like any other."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
@@ -10,7 +10,7 @@ from toolkit.errors import RowError
 from toolkit.schema import Row
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import Skips
-from toolkit.tasks import TASKS
+from toolkit.tasks import Vocabulary, in_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +22,18 @@ class RowsSource:
         repository: the folder the rows come from, for names and sizes.
         pieces: must pickle to be packed by several workers. A RowError among the rows is a row that was left out.
         piece_tasks: the one task of each piece; () = not known.
+        vocabulary: definitions of tasks that are neither of the nine nor declared by an installed package.
     """
 
     repository: LocalFolder
     pieces: Sequence[Callable[[], Iterable[Row | RowError]]]
     piece_tasks: Sequence[str] = ()
+    vocabulary: Vocabulary = field(default_factory=dict)
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
         found = set(self.piece_tasks) or {row.task for piece in self.pieces for row in piece() if isinstance(row, Row)}
-        return tuple(task for task in TASKS if task in found)
+        return in_order(found)
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
         return self.repository.fingerprint(self.repository.list_files())

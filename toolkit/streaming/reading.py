@@ -49,7 +49,6 @@ def open_packed(
         UsageError: the dataset is not packed; UnknownName: no such config; SourceError: it cannot be found, or its
             manifest cannot be read.
     """
-    tasks = tasks_of(name)
     source = open_source(path, revision=revision, token=token)
     if not isinstance(source, PackedSource):
         named = f"{source.repository.name} has the layout as published"
@@ -57,6 +56,7 @@ def open_packed(
             f"{named}; only a packed dataset can be read in any order; run: unifiedvisual pack {path} FOLDER"
         )
     manifest = read_manifest(source.repository)
+    tasks = tasks_of(name, manifest.vocabulary)
     shards = tuple(shard for task in tasks for shard in manifest.tasks.get(task, ()))
     if not any(shard.rows for shard in shards):
         raise UnifiedVisualError(

@@ -1,7 +1,7 @@
 """Rows of kaist-ai/CoT-Collection (`source, target, rationale, task, type`): text to text; no model is asked."""
 
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, reject
-from toolkit.tasks import TASKS
+from toolkit.published import PUBLISHED
 
 
 async def make(context: Context) -> Made:
@@ -15,8 +15,8 @@ async def make(context: Context) -> Made:
         assistant=(f"{rationale}\n\n{answer}",),
         rationale=rationale,
         answer=answer,
-        source=TASKS["cot_collection"].source,
-        license=TASKS["cot_collection"].license,
+        source=PUBLISHED["cot_collection"].source,
+        license=PUBLISHED["cot_collection"].license,
         facts={"task": record.text("task"), "type": record.text("type")},
     )
 

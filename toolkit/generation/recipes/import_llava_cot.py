@@ -5,7 +5,7 @@ asked.
 import re
 
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
-from toolkit.tasks import TASKS
+from toolkit.published import PUBLISHED
 
 TAGS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
 _TAGGED = re.compile(r"\s*".join(rf"<{tag}>(?P<{tag}>.*?)</{tag}>" for tag in TAGS), re.DOTALL)
@@ -34,8 +34,8 @@ async def make(context: Context) -> Made:
         instruction=question,
         rationale="\n\n".join(tags[tag] for tag in TAGS[:3]),
         answer=tags["CONCLUSION"],
-        source=TASKS["llava_cot"].source,
-        license=TASKS["llava_cot"].license,
+        source=PUBLISHED["llava_cot"].source,
+        license=PUBLISHED["llava_cot"].license,
         facts={"record": record.text("id"), "turns_left_out": max(0, len(turns) - 2)},
     )
 

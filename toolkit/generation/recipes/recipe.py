@@ -21,7 +21,7 @@ from toolkit.generation.core.spec import RunSpec
 from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.scene.streams import Stream
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
-from toolkit.tasks import TASKS
+from toolkit.tasks import find_task
 
 SAFETY_PROMPT = "safety@1"
 
@@ -226,9 +226,9 @@ class StepFailed(Exception):
 
 def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping[str, Any]) -> Row:
     """The finished, checked row. Args: safety: verdict, for provenance."""
-    recipe = context.recipe
+    recipe, task = context.recipe, find_task(context.recipe.task)
     origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
-    id = f"{TASKS[recipe.task].prefix}-{origin[:4]}-{context.sample[:20]}"
+    id = f"{task.prefix}-{origin[:4]}-{context.sample[:20]}"
     turns = [("user", made.user), ("assistant", made.assistant)]
     messages = (
         *([Message("system", (Part("text", made.system),))] if made.system else []),
@@ -247,7 +247,7 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
         provenance["record_sha256"] = context.record.sha256
     row = Row(
         id=id,
-        task=recipe.task,
+        task=task.name,
         quadrant=quadrant_of(messages),
         source=made.source or (SOURCE if is_procedural else ""),
         license=made.license or (LICENSE if is_procedural else ""),

@@ -24,7 +24,7 @@ from toolkit.schema import Row
 from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
-from toolkit.tasks import TASKS
+from toolkit.tasks import find_task
 
 PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
 
@@ -72,13 +72,15 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
         return read_manifest(LocalFolder(packed))
     with_rows = [each for each in planned if next(accepted(each, folder), None)]
+    tasks = [find_task(each.recipe.task) for each in with_rows]
     source = RowsSource(
         repository=LocalFolder(folder / "blobs"),
         pieces=[partial(rows, each, folder, without) for each in with_rows],
-        piece_tasks=[each.recipe.task for each in with_rows],
+        piece_tasks=[task.name for task in tasks],
+        vocabulary={task.name: task for task in tasks},
     )
     fresh = folder / f"{PACKED}-{digest[:12]}"
-    manifest = pack(source, fresh, TASKS, options)
+    manifest = pack(source, fresh, source.tasks, options)
     shutil.rmtree(packed, ignore_errors=True)
     fresh.rename(packed)
     write_atomically(marker, json.dumps(digest))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from toolkit.errors import ArchiveError, LayoutError, MappingError, ShardError, UnifiedVisualError
+from toolkit.published import PUBLISHED
 from toolkit.sources.published.archives import read_members
 from toolkit.sources.published.join import LEARN_MEMBERS, PathRule, learn_rule
 from toolkit.sources.published.look import look
@@ -16,7 +17,6 @@ from toolkit.sources.published.mapping import FilePlan, Overrides
 from toolkit.sources.published.source import UpstreamSource, find_archives, source_of
 from toolkit.sources.repository import Repository
 from toolkit.sources.skips import Skips
-from toolkit.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,8 @@ def inspect_upstream(
         found.add("layout", str(error))
         return found
     for task in source.tasks:
-        if TASKS[task].archive and task not in source.archives:
-            found.add("missing_archive", f"{task}: images/{TASKS[task].archive} is not there")
+        if task in PUBLISHED and PUBLISHED[task].archive and task not in source.archives:
+            found.add("missing_archive", f"{task}: images/{PUBLISHED[task].archive} is not there")
     named = _read_texts(source, found, on_progress)
     for task, path in source.archives.items():
         on_progress(path)

@@ -15,12 +15,12 @@ import yaml
 
 from toolkit.errors import LayoutError, RowError, shorten
 from toolkit.image_files import PATH_SUFFIXES
+from toolkit.published import PUBLISHED
 from toolkit.sources.parquet import open_parquet, read_records
 from toolkit.sources.published.mapping import FilePlan, Overrides, override
 from toolkit.sources.published.placing import PLACEHOLDERS
 from toolkit.sources.published.shapes import COT_SECTIONS, Columns, named_paths, parse_json, references_in
 from toolkit.sources.repository import Repository
-from toolkit.tasks import TASKS
 
 SAMPLE_ROWS = 200
 IMAGE_PATH = re.compile(rf"[^\n]{{1,1024}}\.({'|'.join(PATH_SUFFIXES)})", re.IGNORECASE)
@@ -105,9 +105,9 @@ def _squash(text: str) -> str:
 
 # Every spelling of a task, squashed: its name and the stem of its archive.
 ALIASES = {
-    _squash(alias): task.name
-    for task in TASKS.values()
-    for alias in (task.name, task.archive.partition(".")[0])
+    _squash(alias): name
+    for name, published in PUBLISHED.items()
+    for alias in (name, published.archive.partition(".")[0])
     if alias
 }
 ALIASES["imagecorrection"] = "image_correction"

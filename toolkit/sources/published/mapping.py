@@ -22,7 +22,7 @@ import yaml
 from toolkit.errors import MappingError, UnknownName
 from toolkit.sources.published.placing import PLACEHOLDERS
 from toolkit.sources.published.shapes import SHAPES, Columns
-from toolkit.tasks import TASKS
+from toolkit.tasks import KNOWN_TASKS
 
 Overrides = Mapping[str, Mapping[str, Any]]  # file pattern -> entry, as written
 LIST_COLUMNS = ("images", "prompt_images", "answer_images")
@@ -90,7 +90,7 @@ def _check_entry(where: str, entry: Any) -> None:
         _check_keys(f"{where}: task", task, {"column", "values"})
         _check_keys(f"{where}: task.values", task.get("values", {}), None)
     for name in task.get("values", {}).values() if isinstance(task, dict) else filter(None, [task]):
-        _check_known(where, "task", name, TASKS)
+        _check_known(where, "task", name, KNOWN_TASKS)
     _check_keys(f"{where}: columns", entry.get("columns", {}), {each.name for each in fields(Columns)})
     _check_keys(f"{where}: paths", entry.get("paths", {}), {"strip", "add"})
     _check_known(where, "shape", entry.get("shape", "turns"), SHAPES)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from toolkit.errors import LayoutError, RowError, shorten
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, quadrant_of, text_of
+from toolkit.published import PUBLISHED
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, image_roles, quadrant_of, text_of
 from toolkit.sources.parquet import open_parquet, read_records
 from toolkit.sources.published.archives import Member, normalise_name
 from toolkit.sources.published.look import task_named_in, task_of
@@ -16,7 +17,7 @@ from toolkit.sources.published.placing import Reference
 from toolkit.sources.published.shapes import Draft, read_draft
 from toolkit.sources.repository import Repository
 from toolkit.sources.skips import Skips
-from toolkit.tasks import TASKS, Task
+from toolkit.tasks import Task, find_task
 
 MAX_ID = 64
 
@@ -125,7 +126,7 @@ def _place(reference: Reference, plan: FilePlan, task: Task, archives: Mapping[s
     archive = archives.get(owner) or archives.get(task.name)
     if archive is None:
         raise LayoutError(
-            f"{task.name}: row names picture {reference.path!r}, but images/{TASKS[owner].archive or '?'} is not "
+            f"{task.name}: row names picture {reference.path!r}, but images/{_archive(owner)} is not "
             f"there; found {shorten(archives.values())}"
         )
     return Place(archive, name)
@@ -156,7 +157,7 @@ def to_row(sketch: Sketch, members: Sequence[Member]) -> Row:
 
 
 def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
-    task = TASKS[sketch.task]
+    task, published = find_task(sketch.task), PUBLISHED.get(sketch.task)
     messages = tuple(_message(turn.role, turn.content) for turn in sketch.draft.turns)
     references = sketch.draft.references()
     found = [
@@ -167,11 +168,11 @@ def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
         id=sketch.id,
         task=task.name,
         quadrant=quadrant_of(messages),
-        source=task.source,
-        license=task.license,
+        source=published.source if published else "",
+        license=published.license if published else "",
         messages=messages,
         images=tuple(EncodedImage(member.data, member.name.rpartition("/")[2]) for member in members),
-        image_roles=_image_roles(messages, task),
+        image_roles=image_roles(messages, task),
         image_captions=tuple(reference.caption for reference in references),
         instruction=text_of(messages, "user"),
         rationale=sketch.draft.rationale,
@@ -188,14 +189,8 @@ def _message(role: str, content: Iterable[object]) -> Message:
     )
 
 
-def _image_roles(messages: tuple[Message, ...], task: Task) -> tuple[str, ...]:
-    sides = [message.role for message in messages for part in message.content if part.type == "image"]
-    answered = [number for number, side in enumerate(sides) if side == "assistant"]
-    outputs = {"last": answered[-1:], "all": answered, "none": []}[task.outputs]
-    return tuple(
-        "input" if side != "assistant" else "output" if number in outputs else "intermediate"
-        for number, side in enumerate(sides)
-    )
+def _archive(task: str) -> str:
+    return (PUBLISHED[task].archive if task in PUBLISHED else "") or "?"
 
 
 def _as_text(value: object) -> str:

@@ -18,7 +18,7 @@ from toolkit.sources.published.mapping import FilePlan, Overrides
 from toolkit.sources.published.sketches import Sketch, read_sketches
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import OnBad, Skips
-from toolkit.tasks import TASKS
+from toolkit.tasks import Vocabulary, describe_tasks, find_task, in_order
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 BATCH_ROWS, BATCH_BYTES = 64, 4 << 20
@@ -42,6 +42,11 @@ class UpstreamSource:
     tasks: tuple[str, ...]  # that have rows here, or may have
     on_missing: OnBad = "raise"
     on_bad_row: OnBad = "raise"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Definitions of the tasks that are not of the nine."""
+        return describe_tasks(self.tasks)
 
     def files(self, tasks: Iterable[str]) -> list[str]:
         """The Parquet files and archives of some tasks."""
@@ -72,7 +77,9 @@ class UpstreamSource:
 
     def sketches(self, task: str, skips: Skips, *, owns_unknown: bool = True) -> Iterator[Sketch]:
         """Rows of a task without their pictures."""
-        return read_sketches(self.repository, self.plans, TASKS[task], self.archives, skips, owns_unknown=owns_unknown)
+        return read_sketches(
+            self.repository, self.plans, find_task(task), self.archives, skips, owns_unknown=owns_unknown
+        )
 
     def read(
         self,
@@ -167,9 +174,7 @@ def find_archives(files: Iterable[str]) -> dict[str, str]:
 def source_of(repository: Repository, plans: tuple[FilePlan, ...], archives: dict[str, str]) -> UpstreamSource:
     """A source from plans already made."""
     tasks = {task for plan in plans for task in _tasks_of(repository, plan, archives)}
-    return UpstreamSource(
-        repository=repository, plans=plans, archives=archives, tasks=tuple(name for name in TASKS if name in tasks)
-    )
+    return UpstreamSource(repository=repository, plans=plans, archives=archives, tasks=in_order(tasks))
 
 
 def _tasks_of(repository: Repository, plan: FilePlan, archives: dict[str, str]) -> Iterable[str]:
