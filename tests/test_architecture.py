@@ -42,6 +42,7 @@ def test_toolkit_imports_nothing_above_it_but_from_the_command_line(path):
 def test_the_record_imports_nothing_but_the_record(name):
     assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {
         "toolkit.errors",
+        "toolkit.registry",
         "toolkit.tasks",
     }
 
