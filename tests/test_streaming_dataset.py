@@ -20,6 +20,7 @@ from toolkit.images import DecodePolicy, decode_image
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.indexed import RowDataset
 from toolkit.streaming.mixture import Component
+from toolkit.streaming.reading import RowGroups
 from toolkit.streaming.slices import ImageSlice
 
 TASKS = ("image_editing", "llava_cot", "cot_collection")
@@ -72,6 +73,35 @@ def test_pictures_of_local_shards_are_not_held_in_memory(demo):
     dataset = RowDataset(demo, "image_editing", decode=None)
     held = dataset._read(dataset._groups[0])
     assert all(isinstance(image, ImageSlice) for row in held for image in row["images"])
+
+
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory) -> Path:
+    """Tasks of 400, 90 and 7 rows, in row groups of 20."""
+
+    def groups(task: str, rows: int) -> list:
+        ids = [f"{task}-{number}" for number in range(rows)]
+        return [numbered(ids[first : first + 20], task) for first in range(0, rows, 20)]
+
+    sizes = {"image_editing": 400, "llava_cot": 90, "cot_collection": 7}
+    return write_packed(
+        tmp_path_factory.mktemp("unequal") / "packed", {task: [groups(task, rows)] for task, rows in sizes.items()}
+    )
+
+
+def test_row_groups_are_read_once_and_every_task_comes_all_the_time(unequal, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        RowGroups, "read", lambda self, group, real=RowGroups.read: read.append(group) or real(self, group)
+    )
+    dataset = StreamingDataset(unequal, columns=["id"], batch_size=8)
+    tasks = [row["id"].partition("-")[0] for row in dataset]
+    assert len(set(read)) == 20 + 5 + 1
+    assert len(read) <= 26 + 3 * 3  # those that a cut between lanes goes through, three for each task, are read twice
+    for sixth in (tasks[83 * part : 83 * (part + 1)] for part in range(6)):
+        assert sixth.count("image_editing") == pytest.approx(400 / 6, abs=4)
+        assert sixth.count("llava_cot") == pytest.approx(90 / 6, abs=4)
+    assert tasks.index("cot_collection") < 150
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,23 @@
 import random
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.streaming.order import Layout, Order, RowGroup, lane_rows, locate, permutation, row_groups, shuffle_rows
+from toolkit.streaming.order import (
+    Layout,
+    Order,
+    RowGroup,
+    apportion,
+    lane_rows,
+    locate,
+    open_groups,
+    permutation,
+    row_groups,
+    shuffle_rows,
+)
 
 
 def uneven(*, shards: int = 7, seed: int = 0) -> tuple[RowGroup, ...]:
@@ -113,7 +125,53 @@ def test_rows_of_a_window_are_mixed():
     assert sum(neighbours) / 399 == pytest.approx(1 / 4, abs=0.08)
 
 
+SMALL_AND_UNEQUAL = {
+    "six tasks, a row group each": [(1000, 1000)] * 6,
+    "six tasks of small row groups": [(1000, 50)] * 6,
+    "unequal": [(4000, 100), (1000, 100), (500, 100), (300, 300), (150, 50), (50, 50)],
+    "few rows": [(100, 100)] * 6,
+    "a task of one row": [(601, 40), (1, 1)],
+}
+
+
+def of_tasks(sizes: list[tuple[int, int]]) -> tuple[RowGroup, ...]:
+    """Row groups of tasks, given the rows of each and those of a row group."""
+    counts = [[min(each, rows - first) for first in range(0, rows, each)] for rows, each in sizes]
+    return row_groups(counts, tasks=[f"task {number}" for number in range(len(sizes))])
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout(run=8, seed=5), Layout(lanes=16), Layout(lanes=1, window=1)])
+@pytest.mark.parametrize("name", SMALL_AND_UNEQUAL)
+def test_each_sixth_of_an_epoch_holds_its_share_of_every_task(name, layout):
+    sizes = SMALL_AND_UNEQUAL[name]
+    order = Order(of_tasks(sizes), layout)
+    tasks = [order.place(position).group.shard for position in range(order.num_rows)]
+    for part in range(6):
+        counts = Counter(tasks[order.num_rows * part // 6 : order.num_rows * (part + 1) // 6])
+        for task, (rows, _) in enumerate(sizes):
+            assert abs(counts[task] - rows / 6) <= max(8, rows / 6 * 0.05)
+
+
+def test_order_of_several_tasks_holds_every_row_once():
+    groups = of_tasks(SMALL_AND_UNEQUAL["unequal"])
+    for layout in (Layout(run=8), Layout(lanes=64), Layout(shuffle=False)):
+        assert len(set(places(Order(groups, layout)))) == sum(group.rows for group in groups)
+
+
+def test_each_task_has_its_share_of_the_window():
+    groups = of_tasks([(600, 10), (200, 10), (10, 10)])
+    assert open_groups(groups, Layout(lanes=2, window=4)) == 2 * (3 + 1) + 1  # 4 x 600/810, 4 x 200/810, all there is
+
+
+def test_apportioned_numbers_have_the_sum_asked_for():
+    assert apportion([1, 1, 1], 10) == [4, 3, 3]
+    assert apportion([5, 0, 3], 8) == [5, 0, 3]
+    assert apportion([0.7, 0.2, 0.1], 1000) == [700, 200, 100]
+    assert apportion([], 0) == []
+
+
 def test_shuffle_quality_is_a_stated_number():
+    assert shuffle_rows(of_tasks([(600, 10), (200, 20), (10, 10)]), Layout(lanes=2, window=4)) == (60, 110)
     assert shuffle_rows(row_groups([[10] * 40]), Layout(lanes=4, window=3)) == (30, 120)
     assert shuffle_rows(row_groups([[10] * 40]), Layout(shuffle=False)) == (1, 1)
 

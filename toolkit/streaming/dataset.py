@@ -22,7 +22,7 @@ from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
 from toolkit.streaming.mixture import Component, Mixture, Stop
-from toolkit.streaming.order import Layout, Order, Place, RowSequence, shuffle_rows
+from toolkit.streaming.order import Layout, Order, Place, RowSequence, open_groups, shuffle_rows
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, read_rows
 from toolkit.streaming.share import Progress, Share, Tail, find_progress
 from toolkit.streaming.threads import in_threads
@@ -222,7 +222,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         sequence, groups = self._sequence(), RowGroups(self._sources, self._columns)
         places = (sequence.place(position) for position in share.positions(begin.taken))
         rows = read_rows(
-            places, groups, ahead=self._ahead, held=self._layout.lanes * self._layout.window * len(self._sources)
+            places, groups, ahead=self._ahead, held=sum(open_groups(each, self._layout) for each in self._groups)
         )
 
         def decoded(item: tuple[Place, Encoded]) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import running_ranks
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
-from toolkit.streaming.order import Layout, Order, Place, RowGroup
+from toolkit.streaming.order import Layout, Order, Place, RowGroup, open_groups
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
 from toolkit.streaming.share import Share, Tail
 
@@ -34,7 +34,7 @@ class RowDataset(Dataset[dict[str, Any]]):
 
     Args:
         path, name, decode, image_size, fit, image_type, columns, policy: as of StreamingDataset.
-        held: row groups kept; at least lanes x window of the sampler.
+        held: row groups kept; default: as many as a sampler of `sampler()` has open.
 
     Raises:
         UsageError: the dataset is not packed, or the policy is "skip", for every number needs a row. SourceError: it
@@ -51,7 +51,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         fit: Fit = "crop",
         image_type: ImageType | None = None,
         columns: Sequence[str] | None = None,
-        held: int = 16,
+        held: int | None = None,
         policy: DecodePolicy | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
@@ -67,7 +67,8 @@ class RowDataset(Dataset[dict[str, Any]]):
         source = open_packed(path, name, revision=revision, token=token)
         self._groups, self._starts = source.row_groups(), [0, *accumulate(group.rows for group in source.row_groups())]
         self._first_rows = dict(zip(self._groups, self._starts, strict=False))
-        self._reader, self._held = RowGroups([source], chosen), held
+        self._reader = RowGroups([source], chosen)
+        self._held = open_groups(self._groups, Layout()) if held is None else held
         self._prepare()
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from toolkit.errors import UsageError
-from toolkit.streaming.order import LaneOrder, Layout, Place, RowGroup, lane_rows, locate, permutation
+from toolkit.streaming.order import LaneOrder, Layout, Place, RowGroup, apportion, lane_rows, locate, permutation
 
 Stop = Literal["first_exhausted", "all_exhausted"]
 BLOCK = 1000
@@ -144,11 +144,7 @@ def quotas(weights: Sequence[float]) -> list[int]:
     """
     if not all(0 < weight < float("inf") for weight in weights):
         raise UsageError(f"weights are {list(weights)}; expected positive numbers")
-    exact = [weight * BLOCK / sum(weights) for weight in weights]
-    counts = [int(share) for share in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda source: counts[source] - exact[source])
-    for source in by_remainder[: BLOCK - sum(counts)]:
-        counts[source] += 1
+    counts = apportion(weights, BLOCK)
     if min(counts) < 1:
         raise UsageError(
             f"weights are {list(weights)}; the least is under one part in {BLOCK}; give it more, or leave it out"

@@ -37,7 +37,9 @@ class Packed:
     shards: tuple[Shard, ...]
 
     def row_groups(self, source: int = 0) -> tuple[RowGroup, ...]:
-        return row_groups((shard.row_groups for shard in self.shards), source=source)
+        return row_groups(
+            (shard.row_groups for shard in self.shards), tasks=(shard.task for shard in self.shards), source=source
+        )
 
 
 def open_packed(
