@@ -1,0 +1,102 @@
+"""What others add from outside the tree, used from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.guests import guest, write_guest, write_llava  # noqa: F401 (a fixture)
+from toolkit.cli.app import main
+from unifiedvisual import StreamingDataset, load_dataset
+
+KEEP = ("--profile", "next", "--output-images", "context")
+
+
+@pytest.fixture
+def run(capsys):
+    """Call the command; gives its exit code and standard output."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([*map(str, arguments)])
+        return ended.value.code or 0, capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture
+def packed(run, guest, tmp_path):  # noqa: F811
+    """Rows of the guest's task, imported under its declared name."""
+    assert run("import", "llava", write_llava(tmp_path / "llava"), tmp_path / "packed", "--task", "sketching")[0] == 0
+    return tmp_path / "packed"
+
+
+def test_rows_of_a_foreign_task_are_packed_checked_and_shown(run, packed, tmp_path):
+    assert [path.parent.name for path in packed.glob("data/*/*.parquet")] == ["sketching"]
+    code, out = run("verify", packed, "--deep", "--json")
+    found = json.loads(out)
+    assert (code, found["rows"], found["images"], found["problems"]) == (0, {"sketching": 3}, {"sketching": 6}, {})
+    assert (
+        json.loads(run("stats", packed, "--plots", tmp_path / "plots", "--json")[1])["tasks"]["sketching"]["rows"] == 3
+    )
+    assert (tmp_path / "plots" / "sheet-sketching.jpg").exists()
+    assert run("preview", packed, tmp_path / "preview.html")[0] == 0
+    page = (tmp_path / "preview.html").read_text()
+    assert "a sketch, | and how it was drawn" in page
+    assert "published as" not in page
+    assert "sketching" in run("info")[1]
+    assert run("pack", packed, tmp_path / "again", "--tasks", "sketching")[0] == 0
+    assert (
+        json.loads((tmp_path / "again" / "MANIFEST.json").read_text())["vocabulary"]["sketching"]["family"] == "drawing"
+    )
+
+
+def test_a_foreign_task_is_a_config_to_load_and_stream(packed):
+    for config in ("all", "sketching"):
+        assert len(load_dataset(str(packed), config, split="train")) == 3
+        assert len(list(load_dataset(str(packed), config, split="train", streaming=True))) == 3
+        assert len(list(StreamingDataset(packed, config, decode=None, shuffle=False))) == 3
+
+
+def test_turns_of_a_foreign_task_each_have_their_target(packed):
+    row = next(iter(load_dataset(str(packed), "sketching", split="train", streaming=True)))
+    assert row["image_roles"] == ["output", "output"]  # `outputs` is "last": of each answer
+    assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * 2
+
+
+def test_rows_of_a_foreign_task_are_converted_and_checked(run, packed, tmp_path):
+    for name in ("webdataset", "messages"):
+        assert run("convert", packed, name, tmp_path / name, "--tasks", "sketching")[0] == 0
+        assert run("verify", tmp_path / name, "--deep")[0] == 0
+    assert run("import", "webdataset", tmp_path / "webdataset", tmp_path / "back")[0] == 0
+    rows = [list(load_dataset(str(folder), split="train")) for folder in (packed, tmp_path / "back")]
+    assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
+
+
+def test_a_card_of_foreign_tasks_claims_nothing_of_the_published_dataset(run, packed):
+    text = (packed / "README.md").read_text()
+    assert "Nothing of this is the published" in text
+    assert "a sketch, &#124; and how it was drawn" in text
+    for claim in ("2509.14738", "247,215", "GPT-4", "Image_Correctionr", "Wang", "As published:", "$"):
+        assert claim not in text
+    assert "Wang" not in run("card", packed, "--croissant")[1]
+
+
+def test_a_task_in_a_file_needs_no_installation(run, tmp_path):
+    file = write_guest(tmp_path / "mine") / "guest_tasks.py"
+    source = write_llava(tmp_path / "llava", task="sketching")
+    assert run("import", "llava", source, tmp_path / "nothing", "--task", "llava_cot")[0] == 1  # records name another
+    assert run("import", "llava", source, tmp_path / "packed", "--task", f"{file}:SKETCHING")[0] == 0
+    # From here on the dataset says itself what the task is.
+    assert run("verify", tmp_path / "packed", "--deep")[0] == 0
+    assert run("convert", tmp_path / "packed", "llava", tmp_path / "out", *KEEP)[0] == 0
+    assert run("verify", tmp_path / "out")[0] == 0
+    assert len(load_dataset(str(tmp_path / "packed"), "sketching", split="train")) == 3
+    assert "drawing" in (tmp_path / "packed" / "README.md").read_text()
+
+
+def test_no_record_can_name_a_module(run, tmp_path):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    source = write_llava(tmp_path / "llava", task=f"{tmp_path / 'evil.py'}:TASK")
+    assert run("import", "llava", source, tmp_path / "packed", "--task", "llava_cot")[0] == 1
+    assert not Path(tmp_path / "ran").exists()
