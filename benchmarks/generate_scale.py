@@ -27,9 +27,10 @@ from tests.generation_runs import picture, write_spec
 from toolkit.errors import SourceError
 from toolkit.generation.calls.calls import Answer, Seat, call_key
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.journal import Journal, journal_paths, query
-from toolkit.generation.core.protocol import Reply, Request
+from toolkit.generation.core.protocol import Backend, Reply, Request
 from toolkit.generation.core.spec import RunSpec, read_spec
+from toolkit.generation.journal import Journal, journal_paths
+from toolkit.generation.journal.reading import query
 from toolkit.generation.recipes.recipe import Context
 from toolkit.generation.reports.report import report
 from toolkit.generation.runs import engine
@@ -47,8 +48,8 @@ class Answered:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
 
-    async def call(self, seat: Seat, request: Request, *, prompt_sha256: str, sample: str) -> Answer:
-        key = call_key(seat.identity, request, prompt_sha256)
+    async def call(self, seat: Seat, request: Request, *, sample: str) -> Answer:
+        key = call_key(seat.identity, request)
         value = {
             name: f"{name} of {request.seed}, and what else there is to say. " * 4
             for name in (request.schema or {})["properties"]
@@ -65,12 +66,13 @@ async def fill(spec: RunSpec, folder: Path) -> None:
     blobs, db = Blobs(folder / "blobs"), sqlite3.connect(_journal(folder))
     seats = {
         role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None)
-        for role in planned.recipe.seats(spec)
+        for role in planned.seats
     }
     for start in range(0, planned.n, 1_000):
         answered: Any = Answered()
         for index in range(start, min(start + 1_000, planned.n)):
             given = {
+                "prompts": planned.prompts,
                 "record": planned.records.read(index, spec.seed),
                 "options": {},
                 "calls": answered,
@@ -90,14 +92,11 @@ def _journal(folder: Path) -> Path:
     return path
 
 
-class Idle:
+class Idle(Backend):
     """A backend that is never asked."""
 
     async def send(self, request: Request) -> Reply:
         raise AssertionError(request.step)
-
-    async def close(self) -> None:
-        pass
 
 
 def work(what: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from tests.openai_server import KEY
+from toolkit.generation.recipes import RECIPES, get_recipe
 
 GENERATING = (
     *("image_generation_topic", "image_generation_category", "image_editing", "image_correction"),
@@ -19,6 +20,12 @@ SOURCED = ("image_generation_category", "image_editing", "mm_reasoning_o", "mm_r
 _TAGGED = "<SUMMARY>s</SUMMARY> <CAPTION>c</CAPTION> <REASONING>r</REASONING> <CONCLUSION>B</CONCLUSION>"
 _TURNS = [{"from": "human", "value": "<image>\nA or B?"}, {"from": "gpt", "value": _TAGGED}]
 PRICES = {"chat": {"input_per_mtok": 2.0, "output_per_mtok": 8.0}, "draw": {"per_image": 0.04}}
+
+
+def prompt_files() -> dict[str, Path]:
+    """Name -> file, of the prompts of every recipe."""
+    folders = {folder for name in RECIPES for folder in get_recipe(name).prompt_folders}
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
 
 
 def write_spec(folder: Path, content: dict[str, object]) -> Path:
@@ -89,4 +96,15 @@ def picture(number: int) -> bytes:
     return buffer.getvalue()
 
 
-__all__ = ["GENERATING", "IMPORTS", "KEY", "PRICES", "SOURCED", "http_spec", "picture", "write_sources", "write_spec"]
+__all__ = [
+    "GENERATING",
+    "IMPORTS",
+    "KEY",
+    "PRICES",
+    "SOURCED",
+    "http_spec",
+    "picture",
+    "prompt_files",
+    "write_sources",
+    "write_spec",
+]

@@ -53,6 +53,11 @@ def test_formats_do_not_import_one_another(module):
     assert not others & _imports(ROOT / f"{module.replace('.', '/')}.py")
 
 
+def test_only_the_journal_knows_its_tables():
+    users = {path.parent.name for path in _sources("toolkit/generation") if "sqlite3" in _imports(path)}
+    assert users == {"journal"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [

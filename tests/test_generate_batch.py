@@ -17,12 +17,13 @@ from tests.generation_runs import KEY, PRICES, http_spec
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.batch import split
 from toolkit.generation.calls import calls
-from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import read_spec
+from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
+from toolkit.generation.runs.plans import plan
 
 RECIPES = {"image_generation_topic": 4}
 STEPS = 3  # chat calls of a sample; its picture is a fourth
@@ -255,7 +256,13 @@ def test_a_plan_says_half_the_price(server, spec_path):
     assert [each.usd[1] for each in halved] == pytest.approx([each.usd[1] / 2 for each in full])
 
 
-@pytest.mark.parametrize("options", [{"kind": "openai_chat", "mode": "later"}, {"kind": "folder", "mode": "batch"}])
-def test_only_servers_take_batches(tmp_path, server, options):
-    with pytest.raises(UsageError, match="mode is direct or batch, and only openai_chat and openai_images take it"):
-        read_spec(http_spec(tmp_path, server.url, RECIPES, backends={"all": options}))
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "openai_chat", "mode": "later"}, "mode is 'later'; expected direct or batch"),
+        ({"kind": "folder", "mode": "batch"}, "'folder' takes no batches"),
+    ],
+)
+def test_only_servers_take_batches(tmp_path, server, options, message):
+    with pytest.raises(UsageError, match=message):
+        plan(read_spec(http_spec(tmp_path, server.url, RECIPES, backends={"all": options})))

@@ -16,9 +16,9 @@ from toolkit.errors import SourceError, UsageError
 from toolkit.generation.backends import clip
 from toolkit.generation.backends.clip import Clip
 from toolkit.generation.backends.picture_index import open_index
-from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request
 from toolkit.generation.core.spec import read_spec
+from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
@@ -271,6 +271,6 @@ def test_recipes_run_with_similarity_as_judge_and_finder(server, tmp_path):
 
 
 def test_every_judged_step_is_a_prompt():
-    from toolkit.generation.core.prompting import prompt_files
+    from tests.generation_runs import prompt_files
 
     assert {f"{step}@1" for step in clip.JUDGES} <= set(prompt_files())

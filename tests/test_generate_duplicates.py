@@ -13,7 +13,8 @@ from PIL import Image
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
 from toolkit.generation.core.spec import read_spec
-from toolkit.generation.procedural.scripts import edit_of, picture
+from toolkit.generation.procedural.script import picture
+from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.duplicates import phash
 from toolkit.generation.runs.finalize import finalize

@@ -12,10 +12,11 @@ from tests.generation_runs import GENERATING, picture, write_spec
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.journal import finished
 from toolkit.generation.core.spec import read_spec
-from toolkit.generation.recipes import mm_reasoning_o
-from toolkit.generation.recipes.recipe import reject
+from toolkit.generation.journal import finished
+from toolkit.generation.recipes.import_llava_cot.recipe import parse_tags
+from toolkit.generation.recipes.mm_reasoning_o import recipe as mm_reasoning_o
+from toolkit.generation.recipes.recipe import Rejected, reject
 from toolkit.generation.reports.explain import explain, remake
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
@@ -295,23 +296,21 @@ def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
 
 
 def test_the_preset_is_a_spec_of_all_generating_recipes():
-    from toolkit.cli.generate import read_any
-
-    assert tuple(recipe.name for recipe in read_any(Path("zero-key")).recipes) == GENERATING
+    assert tuple(recipe.name for recipe in read_spec(Path("zero-key")).recipes) == GENERATING
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ({}, "recipes is empty"),
-        ({"recipes": {"nope": 1}}, "unknown recipe in .* 'nope'; known: .*image_editing"),
+        ({"recipes": {"nope": 1}}, "unknown recipe 'nope'; known: .*image_editing"),
         ({"recipes": {"image_editing": 0}}, "recipes.image_editing.n is 0; expected a whole number of at least 1"),
         ({"recipes": {"import_llava_cot": 1}}, "needs records; add source"),
         ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
         ({"recipes": {"image_editing": 1}, "backend": {}}, "unknown key in .* 'backend'"),
         (
             {"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "magic"}}},
-            "unknown backend kind in .* 'magic'",
+            "unknown backend 'magic'",
         ),
         ({"recipes": {"image_editing": 1}, "backends": {"text": {"kind": "procedural"}}}, "nobody answers 'image'"),
         (
@@ -324,3 +323,71 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
 def test_a_wrong_spec_says_what_is_wrong(tmp_path: Path, content, message):
     with pytest.raises(Exception, match=message):
         engine.run(read_spec(write_spec(tmp_path, content)), tmp_path / "run")
+
+
+GUEST = """
+from pathlib import Path
+
+from toolkit.generation.procedural.script import Script
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Turn
+
+async def make(context: Context) -> Made:
+    first = await context.ask("riddle@1", animal="cat")
+    second = await context.ask("riddle@1", animal="dog")
+    turns = [Turn(user=(each["question"],), assistant=(each["answer"],)) for each in (first, second)]
+    return Made(turns=tuple(turns), answer=second["answer"], source="me")
+
+SCRIPT = Script(answers={
+    "riddle": lambda request: {
+        "question": f"Who is it, {request.origin.index}?", "answer": request.origin.values["animal"]
+    }
+})
+RECIPE = Recipe(
+    name="riddles", task="cot_collection", version=1, folder=Path(__file__).parent, prompts=("riddle@1",), make=make,
+    script=f"{__file__}:SCRIPT",
+)
+"""
+
+
+def test_a_recipe_of_another_folder_with_its_prompt_and_script_makes_rows_of_two_turns(tmp_path, monkeypatch):
+    (tmp_path / "mine/prompts").mkdir(parents=True)
+    (tmp_path / "mine/recipe.py").write_text(GUEST)
+    (tmp_path / "mine/prompts/riddle@1.yaml").write_text(
+        "role: text\nuser: A riddle about a {animal}.\nschema:\n  type: object\n"
+        "  properties: {question: {type: string}, answer: {type: string}}\n"
+    )
+    spec = procedural(tmp_path, {"zoo": {"n": 2, "use": "mine/recipe.py:RECIPE"}})
+    monkeypatch.chdir(tmp_path.parent)  # the file is found from where the spec is
+    engine.run(spec, tmp_path / "run")
+    finalize(spec, tmp_path / "run")
+    rows = packed_rows(tmp_path / "run")
+    assert [[(message.role, message.content[0].text) for message in row.messages] for row in rows] == [
+        [("user", f"Who is it, {n}?"), ("assistant", "cat"), ("user", f"Who is it, {n}?"), ("assistant", "dog")]
+        for n in range(2)
+    ]
+    assert json.loads(rows[0].provenance)["recipe"] == "zoo"
+    assert remake(spec, tmp_path / "run", explain(tmp_path / "run", rows[0].id).sample) == (rows[0], True)
+
+
+def test_every_turn_of_llava_cot_becomes_a_turn(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(3))
+    tagged = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION> <REASONING>r</REASONING>\n<CONCLUSION>{}</CONCLUSION>"
+    turns = [
+        {"from": speaker, "value": value}
+        for question, answer in (("<image>\nOne?", "1"), ("Two?", "2"))
+        for speaker, value in (("human", question), ("gpt", tagged.format(answer)))
+    ]
+    records = [{"id": "1", "image": "a.png", "conversations": each} for each in (turns, turns[:3])]
+    (tmp_path / "llava.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    spec = procedural(tmp_path, {"import_llava_cot": {"n": 9, "source": "llava.jsonl"}})
+    assert engine.run(spec, tmp_path / "run") == {"ok": 1, "rejected": 1}
+    finalize(spec, tmp_path / "run")
+    (row,) = packed_rows(tmp_path / "run")
+    assert [message.role for message in row.messages] == ["user", "assistant", "user", "assistant"]
+    assert (row.instruction, row.answer, row.rationale) == ("One?\n\nTwo?", "1\n\n2", "s\n\nc\n\nr\n\ns\n\nc\n\nr")
+
+
+def test_tags_of_a_long_text_are_found_in_no_time():
+    text = "<SUMMARY>" + "</SUMMARY><CAPTION>" * 20_000
+    with pytest.raises(Rejected, match="other_tags"):
+        parse_tags(text)

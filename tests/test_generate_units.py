@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.generation_runs import picture
+from tests.generation_runs import picture, prompt_files
 from toolkit.cli import generate_app
 from toolkit.errors import UsageError
 from toolkit.generation import backends
@@ -17,11 +17,11 @@ from toolkit.generation.backends.http import error_of, retry_after_s
 from toolkit.generation.calls.budget import Budget, BudgetReached, Price, cost_of, price_of, price_table, reserve_of
 from toolkit.generation.calls.calls import pause_s
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import Journal
-from toolkit.generation.core.prompting import prompt, prompt_files
+from toolkit.generation.core.prompting import read_prompt
 from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request, Transient, Usage
 from toolkit.generation.core.replies import KEYWORDS, ReplyProblem, parse_reply
 from toolkit.generation.core.spec import BackendSpec
+from toolkit.generation.journal import Journal
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
 from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
@@ -91,7 +91,8 @@ def test_replies_that_do_not_fit_say_where(text, message):
 
 
 def test_released_prompts_do_not_change():
-    assert {name: hashlib.sha256(content).hexdigest()[:16] for name, content in prompt_files().items()} == PROMPTS
+    found = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in prompt_files().items()}
+    assert found == PROMPTS
 
 
 @pytest.mark.parametrize("name", PROMPTS)
@@ -101,8 +102,9 @@ def test_prompt_schemas_use_known_keywords_only(name):
         for value in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
             walk(value)
 
-    if prompt(name).kind == "chat":
-        walk(prompt(name).schema)
+    prompt = read_prompt(prompt_files()[name])
+    if prompt.kind == "chat":
+        walk(prompt.schema)
 
 
 def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
@@ -122,11 +124,11 @@ def test_backends_are_described_and_refuse_options_they_do_not_know(kind, tmp_pa
 
 def test_a_prompt_without_a_value_says_so():
     with pytest.raises(ValueError, match=r"draw_edit@1: no value for \['edit'\]"):
-        prompt("draw_edit@1").fill({})
+        read_prompt(prompt_files()["draw_edit@1"]).fill({})
 
 
 def test_values_with_braces_are_put_in_as_they_are():
-    assert prompt("draw_edit@1").fill({"edit": "Add {x}."}) == "Add {x}. Change nothing else."
+    assert read_prompt(prompt_files()["draw_edit@1"]).fill({"edit": "Add {x}."}) == "Add {x}. Change nothing else."
 
 
 def test_topics_and_scenes_all_come_before_one_comes_again():
@@ -202,13 +204,12 @@ def test_costs_by_hand():
 
 def test_prices_are_dated_and_unknown_models_are_unknown():
     assert price_table()["as_of"].year >= 2025
-    assert price_of("openai_chat", "nobody-knows", {}) is None
-    assert price_of("procedural", "procedural", {}) == Price()
-    assert price_of("openai_chat", "gpt-4o", {"gpt-4o": {}}) == Price()
-    assert price_of("openai_chat", "gpt-4o", {}, is_batch=True) == Price(input_per_mtok=1.25, output_per_mtok=5.0)
-    assert price_of("openai_chat", "m", {"m": {"input_per_mtok": 1.0}}) == Price(input_per_mtok=1.0)
+    assert price_of("nobody-knows", {}) is None
+    assert price_of("gpt-4o", {"gpt-4o": {}}) == Price()
+    assert price_of("gpt-4o", {}, is_batch=True) == Price(input_per_mtok=1.25, output_per_mtok=5.0)
+    assert price_of("m", {"m": {"input_per_mtok": 1.0}}) == Price(input_per_mtok=1.0)
     with pytest.raises(ValueError, match="expected input_per_mtok"):
-        price_of("openai_chat", "m", {"m": {"per_token": 1.0}})
+        price_of("m", {"m": {"per_token": 1.0}})
 
 
 def test_a_budget_counts_reserves_and_settles():

@@ -71,10 +71,10 @@ class Registry(Mapping[str, str]):
         """
         self.check(name)
         if name in self._own:
-            return _named(self._own[name])
+            return load_object(self._own[name])
         target = self._foreign[name].value if name in self._foreign else name
         try:
-            return _named(target)
+            return load_object(target)
         except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
             raise UsageError(
                 f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {error}; expected 'module:NAME' of an "
@@ -100,7 +100,8 @@ class Registry(Mapping[str, str]):
         return {each.name: each for each in entry_points(group=f"unifiedvisual.{self.kind}")}
 
 
-def _named(target: str) -> Any:
+def load_object(target: str) -> Any:
+    """What "module:NAME" or "path/to/file.py:NAME" names."""
     place, _, attribute = target.rpartition(":")
     found: Any = _file(Path(place)) if place.endswith(".py") else import_module(place)
     for name in attribute.split("."):

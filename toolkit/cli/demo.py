@@ -16,8 +16,8 @@ from toolkit.cli.card import write_card
 from toolkit.cli.terminal import console, print_json, say, table
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
-from toolkit.demo.sources import write_spec
 from toolkit.errors import RowError, UsageError
+from toolkit.generation.runs.demo import write_spec
 from toolkit.staging.files import write_whole
 from toolkit.tasks import TASKS
 

@@ -5,11 +5,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 
 import typer
-import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolkit.cli.pack import print_manifest
@@ -17,7 +15,7 @@ from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.errors import UsageError
 from toolkit.executors.slurm import script
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.spec import RunSpec, parse_spec, read_spec
+from toolkit.generation.core.spec import RunSpec, read_spec
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.explain import Explained, remake
 from toolkit.generation.reports.explain import explain as explain_sample
@@ -32,22 +30,12 @@ from toolkit.generation.runs.shards import run_shards
 from toolkit.staging.files import write_whole
 
 
-def read_any(path: Path) -> RunSpec:
-    """A spec from a file, or one of those that come along, by its name."""
-    if path.exists():
-        return read_spec(path)
-    presets = {Path(each.name).stem: each for each in files("toolkit.generation").joinpath("presets").iterdir()}
-    if str(path) not in presets:
-        raise UsageError(f"{path} is neither a file nor a preset; presets: {', '.join(sorted(presets))}")
-    return parse_spec(yaml.safe_load(presets[str(path)].read_text(encoding="utf-8")), where=f"preset {path}")
-
-
 def _folder(spec: RunSpec, out: Path | None) -> Path:
     return out or Path("runs") / spec.name
 
 
 def plan(path: Path, *, as_json: bool) -> None:
-    found = estimate(read_any(path))
+    found = estimate(read_spec(path))
     if as_json:
         print_json([asdict(each) for each in found])
         return
@@ -83,7 +71,7 @@ def run(
 ) -> None:
     if shard and (shards > 1 or executor != "local"):
         raise UsageError("--shard makes one part here, --shards makes all of them; give one of the two")
-    spec = read_any(path)
+    spec = read_spec(path)
     folder = _folder(spec, out)
     try:
         with _live(spec) as on_sample:
@@ -136,12 +124,12 @@ def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
 
 
 def slurm(path: Path, out: Path | None, *, shards: int) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     sys.stdout.write(script(spec.name, path, _folder(spec, out), num_shards=shards))
 
 
 def status(path: Path, out: Path | None, *, as_json: bool) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     folder = _folder(spec, out)
     _print(spec, summarise(spec, folder), folder, as_json=as_json)
 
@@ -193,13 +181,13 @@ def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> N
 
 
 def retry(path: Path, out: Path | None, *, reason: str) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     count = put_back(_folder(spec, out), reason)
     say(f"{count:,} samples were put back. Next: unifiedvisual generate run {path}")
 
 
 def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     folder = _folder(spec, out)
     manifest = finalize(spec, folder)
     write_whole(folder / "report.md", report(spec, folder))
@@ -213,7 +201,7 @@ def finish(path: Path, out: Path | None, *, as_json: bool) -> None:
 
 
 def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     folder = _folder(spec, out)
     if sweep:
         say(f"{Blobs(folder / 'blobs').sweep():,} half-written files were removed.")
@@ -227,7 +215,7 @@ def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
 
 
 def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: bool) -> None:
-    spec = read_any(path)
+    spec = read_spec(path)
     folder = _folder(spec, out)
     found = explain_sample(folder, id)
     is_same = remake(spec, folder, found.sample)[1] if replay else None

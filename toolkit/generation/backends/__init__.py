@@ -14,25 +14,43 @@ folder              pictures with captions on this machine, found by their words
 replay              answers of an earlier run, from its journals
 """
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from toolkit.errors import UnknownName
+from toolkit.errors import UsageError
 from toolkit.generation.core.keys import digest
 from toolkit.generation.core.protocol import Backend
 from toolkit.generation.core.spec import BATCH_OPTIONS, BackendSpec
+from toolkit.registry import Registry
 
-BACKENDS: dict[str, str] = {
-    "procedural": "toolkit.generation.procedural.procedural:Procedural",
-    "openai_chat": "toolkit.generation.backends.openai_chat:OpenAIChat",
-    "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
-    "clip": "toolkit.generation.backends.clip:Clip",
-    "diffusers": "toolkit.generation.backends.diffusers_local:Diffusers",
-    "openai_moderation": "toolkit.generation.backends.openai_moderation:OpenAIModeration",
-    "safety_classifier": "toolkit.generation.backends.safety_classifier:SafetyClassifier",
-    "folder": "toolkit.generation.backends.folder:Folder",
-}
+BACKENDS = Registry(
+    "backends",
+    {
+        "procedural": "toolkit.generation.procedural.procedural:Procedural",
+        "openai_chat": "toolkit.generation.backends.openai_chat:OpenAIChat",
+        "openai_images": "toolkit.generation.backends.openai_images:OpenAIImages",
+        "clip": "toolkit.generation.backends.clip:Clip",
+        "diffusers": "toolkit.generation.backends.diffusers_local:Diffusers",
+        "openai_moderation": "toolkit.generation.backends.openai_moderation:OpenAIModeration",
+        "safety_classifier": "toolkit.generation.backends.safety_classifier:SafetyClassifier",
+        "folder": "toolkit.generation.backends.folder:Folder",
+    },
+)
+
+
+def get_backend(spec: BackendSpec) -> type[Backend]:
+    """
+    Raises:
+        UnknownName: no such kind. UsageError: it cannot be loaded, is no backend, or takes no batches.
+    """
+    found = BACKENDS.load(spec.target or spec.kind)
+    if not (isinstance(found, type) and issubclass(found, Backend)):
+        raise UsageError(
+            f"backend {spec.kind!r} is {found!r}; expected a class derived from {Backend.__module__}.Backend"
+        )
+    if not found.takes_batches and (given := sorted(set(BATCH_OPTIONS) & set(spec.options))):
+        raise UsageError(f"backends: {spec.kind!r} takes no batches, and so none of: {', '.join(given)}")
+    return found
 
 
 def open_backend(spec: BackendSpec, folder: Path) -> Backend:
@@ -43,17 +61,12 @@ def open_backend(spec: BackendSpec, folder: Path) -> Backend:
     Raises:
         UnknownName: no such kind. UsageError: options it does not take. MissingExtra: a package is not installed.
     """
-    if spec.kind not in BACKENDS:
-        raise UnknownName("backend kind", spec.kind, BACKENDS)
-    module, _, name = BACKENDS[spec.kind].partition(":")
-    backend: Any = getattr(import_module(module), name)
-    opened: Any = backend.from_options(
-        {name: value for name, value in spec.options.items() if name not in BATCH_OPTIONS}
-    )
-    if spec.is_batch:
-        from toolkit.generation.backends.batch import Batched
+    kind = get_backend(spec)
+    options = {name: value for name, value in spec.options.items() if name not in BATCH_OPTIONS}
+    opened = kind.from_options(options)
+    if not spec.is_batch:
+        return opened
+    from toolkit.generation.backends.batch import Batchable, Batched
 
-        times = {name: float(spec.options[name]) for name in ("gather_s", "poll_s") if name in spec.options}
-        opened = Batched(opened, folder / "batches" / digest(spec.identity())[:12], **times)
-    found: Backend = opened
-    return found
+    times = {name: float(spec.options[name]) for name in ("gather_s", "poll_s") if name in spec.options}
+    return Batched(cast(Batchable, opened), folder / "batches" / digest(spec.identity())[:12], **times)

@@ -26,7 +26,7 @@ from typing import Any, Protocol
 
 from toolkit.atomic import write_atomically
 from toolkit.generation.backends.http import Server, error_of
-from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Transient
+from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request, Transient
 
 MAX_REQUESTS, MAX_BYTES = 50_000, 200_000_000
 LONGEST_POLL_S = 300.0
@@ -47,7 +47,7 @@ class Batchable(Protocol):
     async def close(self) -> None: ...
 
 
-class Batched:
+class Batched(Backend):
     """
     Args:
         folder: of this shard's batches.

@@ -24,17 +24,19 @@ from toolkit.errors import UsageError
 from toolkit.generation.backends.embedder import Embedder, TransformersEmbedder
 from toolkit.generation.backends.local import LocalModel, check_local
 from toolkit.generation.backends.picture_index import PictureIndex, open_index
-from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request
+from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request
 
 Band = tuple[float, float]
 
 
-class Clip:
+class Clip(Backend):
     """
     Args:
         load: gives the embedder; called once, in the thread that uses it.
         path: JSON Lines of the pictures that are found; None = only judges.
     """
+
+    is_free = True
 
     def __init__(
         self,

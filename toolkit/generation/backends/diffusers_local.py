@@ -14,11 +14,13 @@ import io
 from typing import Any
 
 from toolkit.generation.backends.local import LocalModel, check_local, device_of
-from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Usage
+from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request, Usage
 from toolkit.images import decode_image
 
 
-class Diffusers:
+class Diffusers(Backend):
+    is_free = True
+
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._model = LocalModel(options["model"], lambda: _Pipelines(options))

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import SourceError, UsageError
-from toolkit.generation.core.protocol import Fatal, Reply, Request
+from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request
 
 
-class Folder:
+class Folder(Backend):
+    is_free = True
+
     def __init__(self, path: Path, top: int = 6) -> None:
         self._folder, self._top = path.parent, top
         try:
@@ -35,6 +37,3 @@ class Folder:
         best = [self._entries[number] for score, number in sorted(scored)[: self._top] if score]
         pictures = tuple((self._folder / entry["image"]).read_bytes() for entry in best)
         return Reply(raw="", text=json.dumps([entry["caption"] for entry in best]), pictures=pictures)
-
-    async def close(self) -> None:
-        pass

@@ -15,14 +15,16 @@ from typing import Any
 from toolkit.errors import UsageError
 from toolkit.generation.backends.http import Server, usage_of
 from toolkit.generation.calls.budget import MAX_OUTPUT_TOKENS
-from toolkit.generation.core.protocol import Fatal, Refused, Reply, Request, Transient
+from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request, Transient
 from toolkit.images import image_format
 
 OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s", "schema_in_prompt", "max_tokens_name"}
 MIME = {"jpg": "jpeg"}
 
 
-class OpenAIChat:
+class OpenAIChat(Backend):
+    takes_batches = True
+
     def __init__(
         self,
         server: Server,

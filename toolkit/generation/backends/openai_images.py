@@ -15,13 +15,15 @@ from typing import Any
 
 from toolkit.generation.backends.http import Server, usage_of
 from toolkit.generation.backends.openai_chat import MIME, check_options
-from toolkit.generation.core.protocol import Fatal, Reply, Request, Transient
+from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Transient
 from toolkit.images import image_format
 
 OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s"}
 
 
-class OpenAIImages:
+class OpenAIImages(Backend):
+    takes_batches = True
+
     def __init__(self, server: Server, model: str, params: dict[str, Any]) -> None:
         self.server, self._model, self._params = server, model, params
 

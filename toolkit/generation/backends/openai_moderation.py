@@ -12,12 +12,14 @@ from typing import Any
 
 from toolkit.generation.backends.http import Server
 from toolkit.generation.backends.openai_chat import check_options, data_uri
-from toolkit.generation.core.protocol import Fatal, Reply, Request, Transient
+from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Transient
 
 OPTIONS = {"model", "base_url", "api_key_env", "timeout_s"}
 
 
-class OpenAIModeration:
+class OpenAIModeration(Backend):
+    is_free = True
+
     def __init__(self, server: Server, model: str) -> None:
         self._server, self._model = server, model
 

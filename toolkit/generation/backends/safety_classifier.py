@@ -12,13 +12,15 @@ from typing import Any
 
 from toolkit.errors import UsageError
 from toolkit.generation.backends.local import LocalModel, check_local, device_of
-from toolkit.generation.core.protocol import Fatal, Reply, Request
+from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request
 from toolkit.images import decode_image
 
 DEFAULT_THRESHOLD = 0.5
 
 
-class SafetyClassifier:
+class SafetyClassifier(Backend):
+    is_free = True
+
     def __init__(self, options: dict[str, Any]) -> None:
         self._unsafe, self._threshold = set(options["unsafe"]), float(options.get("threshold", DEFAULT_THRESHOLD))
         self._model = LocalModel(options["model"], lambda: _pipelines(options))

@@ -14,7 +14,6 @@ import yaml
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.core.protocol import Request, Usage
 
-FREE_KINDS = ("procedural", "clip", "diffusers", "folder", "openai_moderation", "replay", "safety_classifier")
 BATCH_FACTOR = 0.5  # Source: platform.openai.com/docs/guides/batch
 CHARS_PER_TOKEN = 2  # low on purpose: English has about four, so a reserve is high
 TOKENS_PER_IMAGE = 1600  # of a picture that is sent; high on purpose
@@ -47,17 +46,13 @@ def price_table() -> dict[str, Any]:
     return dict(yaml.safe_load(text))
 
 
-def price_of(
-    kind: str, model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False
-) -> Price | None:
+def price_of(model: str, overrides: Mapping[str, Mapping[str, float]], *, is_batch: bool = False) -> Price | None:
     """Price of a model, in batches a part of it; None = unknown. An override without amounts, `{}`, says that a model
     costs nothing.
 
     Raises:
         UsageError: an override with keys that prices do not have.
     """
-    if kind in FREE_KINDS:
-        return Price()
     found = overrides[model] if model in overrides else price_table()["models"].get(model)
     try:
         return Price(**found).times(BATCH_FACTOR if is_batch else 1.0) if found is not None else None

@@ -21,16 +21,13 @@ from typing import Any
 from toolkit.errors import RunStopped
 from toolkit.generation.calls.budget import MAX_OUTPUT_TOKENS, Budget, Price, cost_of, reserve_of
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import Call, Journal, Statement, blobs_in, insert_call
 from toolkit.generation.core.keys import canonical, digest
 from toolkit.generation.core.protocol import Backend, CallError, Fatal, Refused, Reply, Request, Transient, Usage
 from toolkit.generation.core.replies import ReplyProblem, parse_reply
+from toolkit.generation.journal import Journal
+from toolkit.generation.journal.reading import blobs_in
+from toolkit.generation.journal.tables import Call, answered, ended, insert_call, refused, sent, sent_again
 
-_SENT = "INSERT INTO attempts (key, state, reserved, sent_at, number) VALUES (?, 'sent', ?, ?, ?)"
-_DONE = (
-    "UPDATE attempts SET state = ?, status = ?, problem = ?, raw = ?, input_tokens = ?, output_tokens = ?, "
-    "images = ?, cost = ?, done_at = ? WHERE number = ?"
-)
 CALL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
@@ -74,7 +71,7 @@ class Seat:
     timeout_s: float | None = CALL_TIMEOUT_S
 
 
-def call_key(identity: Mapping[str, Any], request: Request, prompt_sha256: str) -> str:
+def call_key(identity: Mapping[str, Any], request: Request) -> str:
     """Hash of everything an answer depends on."""
     pictures = [hashlib.sha256(image).hexdigest() for image in request.images]
     return digest(
@@ -82,7 +79,7 @@ def call_key(identity: Mapping[str, Any], request: Request, prompt_sha256: str) 
             dict(identity),
             request.kind,
             request.step,
-            prompt_sha256,
+            request.prompt_sha256,
             request.system,
             request.user,
             [list(turn) for turn in request.history],
@@ -120,26 +117,24 @@ class CallSite:
         self._slots = asyncio.Semaphore(concurrency)
         self._open_until: dict[str, float] = {}  # model -> when its server wants to hear from us again
 
-    async def call(self, seat: Seat, request: Request, *, prompt_sha256: str, sample: str) -> Answer:
+    async def call(self, seat: Seat, request: Request, *, sample: str) -> Answer:
         """An answer, from the journal or the model.
 
         Raises:
             CallFailed: for this sample. RunStopped: for all of them.
         """
-        answer, text, problem = await self._answer(seat, request, prompt_sha256, sample)
+        answer, text, problem = await self._answer(seat, request, sample)
         if problem is None:
             return answer
         repair = replace(request, history=(("assistant", text), ("user", REPAIR.format(problem=problem))))
-        answer, _, problem = await self._answer(seat, repair, prompt_sha256, sample)
+        answer, _, problem = await self._answer(seat, repair, sample)
         if problem is not None:
             raise CallFailed("rejected", "wrong_schema", f"also after one repair: {problem}")
         return answer
 
-    async def _answer(
-        self, seat: Seat, request: Request, prompt_sha256: str, sample: str
-    ) -> tuple[Answer, str, str | None]:
+    async def _answer(self, seat: Seat, request: Request, sample: str) -> tuple[Answer, str, str | None]:
         """The answer, its text, and what is wrong with it by its schema."""
-        key = call_key(seat.identity, request, prompt_sha256)
+        key = call_key(seat.identity, request)
         known = await self._journal.call(key)
         if known and known.state == "ok":
             response = known.response or "{}"
@@ -207,12 +202,10 @@ class CallSite:
             number, booked = doubted
             self._budget.take_back(booked)
             held = self._budget.reserve(amount, seat.model)
-            await self._journal.write(
-                insert_call(call), ("UPDATE attempts SET state = 'sent', cost = NULL WHERE number = ?", (number,))
-            )
+            await self._journal.write(insert_call(call), sent_again(number))
             return held, number
         held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
-        await self._journal.write(insert_call(call), (_SENT, (call.key, held, time.time(), number)))
+        await self._journal.write(insert_call(call), sent(number, call.key, held))
         return held, number
 
     async def _wait_for(self, model: str) -> None:
@@ -224,9 +217,9 @@ class CallSite:
     async def _keep(self, call: Call, number: int, held: float, price: Price | None, reply: Reply) -> str:
         pictures = [list(await asyncio.to_thread(self._blobs.put, picture)) for picture in reply.pictures]
         response = canonical({"text": reply.text, "pictures": pictures})
-        done = ("UPDATE calls SET state = 'ok', response = ?, problem = NULL WHERE key = ?", (response, call.key))
         cost = cost_of(price, reply.usage)
-        await self._journal.write(done, _outcome(number, "ok", 200, None, reply.raw, reply.usage, cost))
+        done = ended(number, "ok", raw=reply.raw, usage=reply.usage, cost=cost)
+        await self._journal.write(answered(call.key, response), done)
         self._budget.settle(held, cost)
         return response
 
@@ -236,29 +229,14 @@ class CallSite:
         """
         was_answered = error.status == 200 or error.usage is not None
         cost = (cost_of(price, error.usage) if error.usage else (held if price else None)) if was_answered else 0.0
-        statements = [_outcome(number, "bad", error.status, str(error), error.raw, error.usage or Usage(), cost)]
+        usage = error.usage or Usage()
+        statements = [
+            ended(number, "bad", status=error.status, problem=str(error), raw=error.raw, usage=usage, cost=cost)
+        ]
         if isinstance(error, Refused):
-            statements.append(("UPDATE calls SET state = 'error', problem = ? WHERE key = ?", (str(error), call.key)))
+            statements.append(refused(call.key, str(error)))
         await self._journal.write(*statements)
         self._budget.settle(held, cost)
-
-
-def _outcome(
-    number: int, state: str, status: int, problem: str | None, raw: str, usage: Usage, cost: float | None
-) -> Statement:
-    values = (
-        state,
-        status,
-        problem,
-        raw,
-        usage.input_tokens,
-        usage.output_tokens,
-        usage.images,
-        cost,
-        time.time(),
-        number,
-    )
-    return _DONE, values
 
 
 def _journaled(request: Request, identity: Mapping[str, Any]) -> str:

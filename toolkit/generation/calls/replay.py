@@ -1,23 +1,17 @@
 """Answers of an earlier run: every call is looked up in its journals by content, and none is sent anywhere."""
 
-import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import SourceError
 from toolkit.generation.calls.calls import call_key
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import blobs_in, journal_paths
-from toolkit.generation.core.prompting import prompt_files
-from toolkit.generation.core.protocol import Refused, Reply, Request, Transient
+from toolkit.generation.core.protocol import Backend, Refused, Reply, Request, Transient
+from toolkit.generation.journal.reading import Answers, blobs_in
 
 
-class Replay:
+class Replay(Backend):
     """
     Args:
         run: folder of the run whose answers are used.
@@ -26,17 +20,11 @@ class Replay:
 
     def __init__(self, run: Path, identity: Mapping[str, Any]) -> None:
         self._identity, self._blobs = dict(identity), Blobs(run / "blobs")
-        self._journals = [sqlite3.connect(path) for path in journal_paths(run)]
-        if not self._journals:
-            raise SourceError(f"{run}: holds no journal to replay; expected shards/*/journal.sqlite3")
+        self._answers = Answers(run)
 
     async def send(self, request: Request) -> Reply:
-        for sha256 in _prompt_shas(request.step):
-            key = call_key(self._identity, request, sha256)
-            for db in self._journals:
-                with closing(db.execute("SELECT state, response, problem FROM calls WHERE key = ?", (key,))) as found:
-                    if (call := found.fetchone()) is not None:
-                        return self._reply(*call)
+        if (call := self._answers.get(call_key(self._identity, request))) is not None:
+            return self._reply(*call)
         raise Transient(
             "not_in_journal",
             detail=(
@@ -55,14 +43,4 @@ class Replay:
         return Reply(raw="", text=json.loads(response)["text"], pictures=pictures)
 
     async def close(self) -> None:
-        for db in self._journals:
-            db.close()
-
-
-@cache
-def _prompt_shas(step: str) -> list[str]:
-    return [
-        hashlib.sha256(content).hexdigest()
-        for name, content in prompt_files().items()
-        if name.partition("@")[0] == step
-    ]
+        self._answers.close()

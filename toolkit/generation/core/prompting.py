@@ -1,5 +1,4 @@
-"""Prompts: `prompts/<name>@<version>.yaml`, never changed once released; their sha256 is part of every call and every
-row.
+"""Prompts: `<name>@<version>.yaml`, never changed once released; their sha256 is part of every call and every row.
 
 role: judge                  who is asked: text, vision, judge, image, retrieve
 kind: chat                   chat | generate | edit | retrieve
@@ -10,10 +9,10 @@ schema: {...}                chat only: of the reply; every property is required
 
 import hashlib
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -48,36 +47,40 @@ class Prompt:
         return self.user.format(**values).strip()
 
 
-@cache
-def prompt_files() -> dict[str, bytes]:
-    """Name with version -> file."""
-    folder = files("toolkit.generation").joinpath("prompts")
-    return {
-        path.name.removesuffix(".yaml"): path.read_bytes()
-        for path in sorted(folder.iterdir(), key=lambda path: path.name)
-        if path.name.endswith(".yaml")
-    }
+def find_prompts(names: Iterable[str], folders: Iterable[Path]) -> dict[str, Prompt]:
+    """Prompts by name; of several files of a name that of the first folder.
+
+    Raises:
+        UnknownName: none of the folders has it. UsageError: a file is not a prompt.
+    """
+    files = {path.name.removesuffix(".yaml"): path for folder in reversed([*folders]) for path in folder.glob("*.yaml")}
+    for name in names:
+        if name not in files:
+            raise UnknownName("prompt", name, files)
+    return {name: read_prompt(files[name]) for name in names}
 
 
 @cache
-def prompt(name: str) -> Prompt:
+def read_prompt(path: Path) -> Prompt:
     """
     Raises:
-        UnknownName: no such prompt.
+        UsageError: the file is not a prompt.
     """
-    found = prompt_files()
-    if name not in found:
-        raise UnknownName("prompt", name, found)
-    content = yaml.safe_load(found[name])
-    return Prompt(
-        name=name,
-        role=content["role"],
-        kind=content.get("kind", "chat"),
-        system=str(content.get("system", "")).strip(),
-        user=str(content["user"]).strip(),
-        schema=strict(content["schema"]) if "schema" in content else None,
-        sha256=hashlib.sha256(found[name]).hexdigest(),
-    )
+    try:
+        text = path.read_bytes()
+        content = yaml.safe_load(text)
+        return Prompt(
+            name=path.name.removesuffix(".yaml"),
+            role=content["role"],
+            kind=content.get("kind", "chat"),
+            system=str(content.get("system", "")).strip(),
+            user=str(content["user"]).strip(),
+            schema=strict(content["schema"]) if "schema" in content else None,
+            sha256=hashlib.sha256(text).hexdigest(),
+        )
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{path}: is no prompt: {problem}; expected role, user, and for a chat schema") from error
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,11 @@ says so
 `-- Fatal         no key, no such model: the run stops
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal
+
+from toolkit.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +25,21 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where in a run a request comes from; only backends in this process read it, servers never see it."""
+    """Where in a run a request comes from; only backends in this process read it, servers never see it.
+
+    Attributes:
+        recipe: as the spec calls it.
+        ordinal: how often the sample asked this prompt before.
+        values: that the prompt was filled with.
+        script: of the recipe, for the scene engine.
+    """
 
     recipe: str
     seed: int
     index: int
     ordinal: int = 0
     values: dict[str, Any] = field(default_factory=dict)
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,7 @@ class Request:
         schema: JSON schema of the reply.
         history: earlier (role, text) turns, for a repair.
         seed: of this call.
+        prompt_sha256: of the prompt's file.
         key: by which the journal knows it; set where it is sent.
     """
 
@@ -55,6 +67,7 @@ class Request:
     history: tuple[tuple[str, str], ...] = ()
     seed: int
     origin: Origin
+    prompt_sha256: str = ""
     key: str = ""
 
 
@@ -74,15 +87,34 @@ class Reply:
     usage: Usage = Usage()
 
 
-class Backend(Protocol):
+class Backend(ABC):
+    """Answers calls. A kind of backend is one class; an instance serves every role with the same options.
+
+    Attributes:
+        is_free: its calls cost nothing.
+        takes_batches: its calls can also be sent as batches.
+    """
+
+    is_free: ClassVar[bool] = False
+    takes_batches: ClassVar[bool] = False
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "Backend":
+        """
+        Raises:
+            UsageError: options it does not take. MissingExtra: a package is not installed.
+        """
+        raise UsageError(f"{cls.__name__} is not a backend that a spec can name")
+
+    @abstractmethod
     async def send(self, request: Request) -> Reply:
         """
         Raises:
             CallError: Transient, Refused or Fatal.
         """
-        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:  # noqa: B027
+        """Nothing is sent any more."""
 
 
 class CallError(Exception):

@@ -8,6 +8,7 @@
     recipes:
       image_editing: {n: 100}
       image_generation_category: {n: 20, source: photos.jsonl}
+      mine: {n: 20, use: "./mine/recipe.py:RECIPE"}
     budget: {max_usd: 5.0}
     concurrency: 8
     duplicate_bits: 4                            # leave out samples whose pictures look like those of an earlier one
@@ -16,6 +17,7 @@ Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, t
 the end are not, so raising n keeps every row that is there.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +31,6 @@ from toolkit.generation.core.keys import digest
 ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
 BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
-BATCH_KINDS = ("openai_chat", "openai_images")
 PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
 _KEYS = {
     "name",
@@ -43,7 +44,9 @@ _KEYS = {
     "stop_after",
     "duplicate_bits",
 }
-_RECIPE_KEYS = {"n", "source", "options"}
+_RECIPE_KEYS = {"n", "use", "source", "options"}
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+PRESETS = Path(__file__).parent.parent / "presets"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,14 @@ class BackendSpec:
     """Who answers a role.
 
     Attributes:
-        kind: a key of `backends.BACKENDS`.
+        kind: a name of `backends.BACKENDS`, known or of the form "module:NAME".
         options: of that kind: base_url, model, params, ...
+        target: the kind, with the path of a file made one from here.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
 
     def identity(self) -> dict[str, Any]:
         """All of it that can change an answer."""
@@ -76,12 +81,15 @@ class RecipeSpec:
     """How many rows of a recipe, from what.
 
     Attributes:
+        name: of the recipe in this run.
+        use: of `recipes.RECIPES`, known or of the form "module:NAME", with the path of a file made one from here.
         n: samples tried; rejected ones count.
         source: JSON Lines file of records, for recipes that start from one; "" = the scene engine.
         options: of the recipe.
     """
 
     name: str
+    use: str
     n: int
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -168,9 +176,17 @@ def sample_id(recipe_key: str, index: int, record_sha256: str) -> str:
 
 def read_spec(path: Path) -> RunSpec:
     """
+    Args:
+        path: a file, or the name of a preset.
+
     Raises:
         UsageError: not readable, or wrong; says which key.
     """
+    if not path.exists():
+        presets = {each.stem: each for each in PRESETS.glob("*.yaml")}
+        if str(path) not in presets:
+            raise UsageError(f"{path} is neither a file nor a preset; presets: {', '.join(sorted(presets))}")
+        path = presets[str(path)]
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
@@ -188,7 +204,7 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
     spec = RunSpec(
         name=str(content.get("name", "run")),
         seed=_whole(content.get("seed", 0), f"{where}: seed", least=0),
-        backends=_backends(content.get("backends") or {"all": {"kind": "procedural"}}, where),
+        backends=_backends(content.get("backends") or {"all": {"kind": "procedural"}}, where, folder),
         recipes=tuple(_recipe(name, value, where, folder) for name, value in (content.get("recipes") or {}).items()),
         max_usd=None if budget.get("max_usd") is None else _amount(budget["max_usd"], f"{where}: budget.max_usd"),
         concurrency=_whole(content.get("concurrency", 8), f"{where}: concurrency"),
@@ -216,46 +232,41 @@ def _known(content: Mapping[str, Any], known: set[str], where: str) -> None:
             raise UnknownName(f"key in {where}", name, known)
 
 
-def _backends(content: Mapping[str, Any], where: str) -> dict[str, BackendSpec]:
-    from toolkit.generation.backends import BACKENDS
-    from toolkit.generation.core.prompting import prompt, prompt_files
-
-    steps = {f"{each.role}.{each.step}" for each in map(prompt, prompt_files())}
-    _known(content, {*ROLES, "all", *steps}, f"{where}: backends")
+def _backends(content: Mapping[str, Any], where: str, folder: Path) -> dict[str, BackendSpec]:
     found = {}
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:
-            raise UsageError(
-                f"{where}: backends.{role} is {value!r}; expected a mapping with kind: {', '.join(BACKENDS)}"
-            )
-        if value["kind"] not in BACKENDS:
-            raise UnknownName(f"backend kind in {where}", value["kind"], BACKENDS)
-        if value.get("mode", "direct") not in ("direct", "batch") or (
-            set(BATCH_OPTIONS) & set(value) and value["kind"] not in BATCH_KINDS
-        ):
-            raise UsageError(
-                f"{where}: backends.{role}: mode is direct or batch, and only {' and '.join(BATCH_KINDS)} take it"
-            )
-        found[role] = BackendSpec(
-            kind=value["kind"], options={name: option for name, option in value.items() if name != "kind"}
-        )
+            raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind")
+        if value.get("mode", "direct") not in ("direct", "batch"):
+            raise UsageError(f"{where}: backends.{role}: mode is {value['mode']!r}; expected direct or batch")
+        options = {name: option for name, option in value.items() if name != "kind"}
+        kind = str(value["kind"])
+        found[role] = BackendSpec(kind=kind, options=options, target=_located(kind, folder))
     return found
 
 
 def _recipe(name: str, content: Any, where: str, folder: Path) -> RecipeSpec:
-    from toolkit.generation.recipes import RECIPES
-
-    if name not in RECIPES:
-        raise UnknownName(f"recipe in {where}", name, RECIPES)
     content = content if isinstance(content, dict) else {"n": content}
     _known(content, _RECIPE_KEYS, f"{where}: recipes.{name}")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}: recipes: {name!r} is no name of letters, digits, _, . and -; for a recipe of your own: "
+            'mine: {n: 10, use: "./mine/recipe.py:RECIPE"}'
+        )
     source = content.get("source") or ""
     return RecipeSpec(
         name=name,
+        use=_located(str(content.get("use") or name), folder),
         n=_whole(content.get("n"), f"{where}: recipes.{name}.n"),
         source=str(folder / source) if source else "",
         options=content.get("options") or {},
     )
+
+
+def _located(name: str, folder: Path) -> str:
+    """A name whose file, if it names one, is found from anywhere."""
+    file, _, attribute = name.rpartition(":")
+    return f"{folder.resolve() / Path(file).expanduser()}:{attribute}" if file.endswith(".py") else name
 
 
 def _whole(value: Any, where: str, *, least: int = 1) -> int:

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from functools import cache
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.core.protocol import Fatal, Reply, Request, Usage
-from toolkit.generation.procedural.judges import JUDGES
-from toolkit.generation.procedural.scripts import DRAWINGS, SCRIPTS
+from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Usage
+from toolkit.generation.procedural.script import Script
+from toolkit.registry import load_object
 
 
-class Procedural:
+class Procedural(Backend):
+    is_free = True
+
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Procedural":
         if options:
@@ -20,25 +23,27 @@ class Procedural:
     async def send(self, request: Request) -> Reply:
         return await asyncio.to_thread(answer, request)
 
-    async def close(self) -> None:
-        pass
+
+@cache
+def script_of(target: str) -> Script:
+    """
+    Args:
+        target: of `Recipe.script`; "" = the recipe has none.
+    """
+    script: Script = load_object(target) if target else Script()
+    return script
 
 
 def answer(request: Request) -> Reply:
     """
     Raises:
-        Fatal: the engine knows no such prompt of that recipe.
+        Fatal: the recipe's script has no answer to the prompt.
     """
-    known = (request.origin.recipe, request.step)
-    if known in DRAWINGS:
-        pictures = tuple(DRAWINGS[known](request.origin))
-        return Reply(raw="", pictures=pictures, usage=Usage(images=len(pictures)))
-    if known in SCRIPTS:
-        text = json.dumps(SCRIPTS[known](request.origin), ensure_ascii=False)
-    elif request.step in JUDGES:
-        text = json.dumps(JUDGES[request.step](request), ensure_ascii=False)
-    else:
-        raise Fatal(
-            "no_script", detail=f"the scene engine has no answer to {request.step!r} of {request.origin.recipe!r}"
-        )
-    return Reply(raw="", text=text)
+    answers = script_of(request.origin.script).answers
+    if request.step not in answers:
+        detail = f"the scene engine has no answer to {request.step!r} of {request.origin.recipe!r}"
+        raise Fatal("no_script", detail=detail)
+    found = answers[request.step](request)
+    if isinstance(found, list):
+        return Reply(raw="", pictures=tuple(found), usage=Usage(images=len(found)))
+    return Reply(raw="", text=json.dumps(found, ensure_ascii=False))

@@ -1,38 +1,38 @@
-"""The framework's recipes, one file each: name -> `module:RECIPE`. The paper's own prompts and thresholds are not
-published; these are our reconstruction.
+"""The framework's recipes, one folder each: recipe, its prompts, its script for the scene engine. The paper's own
+prompts and thresholds are not published; these are our reconstruction.
 
 A recipe reads from top to bottom as its steps; each step is a prompt of `prompts/` or a check of `checks`, and may
 reject the sample with a reason.
 """
 
-from importlib import import_module
-from typing import Any
-
-from toolkit.errors import UnknownName
+from toolkit.errors import UsageError
 from toolkit.generation.recipes.recipe import Recipe
+from toolkit.registry import Registry
 
-RECIPES: dict[str, str] = {
-    "image_generation_topic": "toolkit.generation.recipes.image_generation_topic:RECIPE",
-    "image_generation_category": "toolkit.generation.recipes.image_generation_category:RECIPE",
-    "image_editing": "toolkit.generation.recipes.image_editing:RECIPE",
-    "image_correction": "toolkit.generation.recipes.image_correction:RECIPE",
-    "mm_reasoning_o": "toolkit.generation.recipes.mm_reasoning_o:RECIPE",
-    "mm_reasoning_mm": "toolkit.generation.recipes.mm_reasoning_mm:RECIPE",
-    "mm_reasoning_t": "toolkit.generation.recipes.mm_reasoning_t:RECIPE",
-    "mm_internet": "toolkit.generation.recipes.mm_internet:RECIPE",
-    "import_llava_cot": "toolkit.generation.recipes.import_llava_cot:RECIPE",
-    "import_cot_collection": "toolkit.generation.recipes.import_cot_collection:RECIPE",
-}
+_HERE = "toolkit.generation.recipes"
+RECIPES = Registry(
+    "recipes",
+    {
+        "image_generation_topic": f"{_HERE}.image_generation_topic.recipe:RECIPE",
+        "image_generation_category": f"{_HERE}.image_generation_category.recipe:RECIPE",
+        "image_editing": f"{_HERE}.image_editing.recipe:RECIPE",
+        "image_correction": f"{_HERE}.image_correction.recipe:RECIPE",
+        "mm_reasoning_o": f"{_HERE}.mm_reasoning_o.recipe:RECIPE",
+        "mm_reasoning_mm": f"{_HERE}.mm_reasoning_mm.recipe:RECIPE",
+        "mm_reasoning_t": f"{_HERE}.mm_reasoning_t.recipe:RECIPE",
+        "mm_internet": f"{_HERE}.mm_internet.recipe:RECIPE",
+        "import_llava_cot": f"{_HERE}.import_llava_cot.recipe:RECIPE",
+        "import_cot_collection": f"{_HERE}.import_cot_collection.recipe:RECIPE",
+    },
+)
 
 
 def get_recipe(name: str) -> Recipe:
     """
     Raises:
-        UnknownName: no such recipe.
+        UnknownName: no such recipe. UsageError: it cannot be loaded, or is no recipe.
     """
-    if name not in RECIPES:
-        raise UnknownName("recipe", name, RECIPES)
-    module, _, attribute = RECIPES[name].partition(":")
-    recipe: Any = getattr(import_module(module), attribute)
-    found: Recipe = recipe
+    found = RECIPES.load(name)
+    if not isinstance(found, Recipe):
+        raise UsageError(f"recipe {name!r} is {type(found).__name__}; expected a toolkit.generation.recipes.Recipe")
     return found

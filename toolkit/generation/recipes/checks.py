@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from toolkit.errors import ImageError
-from toolkit.generation.recipes.recipe import reject
+from toolkit.generation.core.records import reject
 from toolkit.images import decode_image, image_size
 
 Box = tuple[float, float, float, float]

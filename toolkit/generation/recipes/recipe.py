@@ -9,37 +9,23 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 from toolkit.errors import UsageError
 from toolkit.generation.calls.calls import Answer, CallFailed, CallSite, Seat
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.keys import canonical, digest, number_of
-from toolkit.generation.core.prompting import prompt
+from toolkit.generation.core.prompting import Prompt
 from toolkit.generation.core.protocol import Origin, Request
-from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.core.records import Record, Rejected, reject
 from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.scene.streams import Stream
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
 from toolkit.tasks import find_task
 
 SAFETY_PROMPT = "safety@1"
-
-
-class Rejected(Exception):
-    """This sample is no good, and why.
-
-    Args:
-        step: where it was seen; reason: one word or two, counted; detail: for whoever looks.
-    """
-
-    def __init__(self, step: str, reason: str, detail: str = "") -> None:
-        super().__init__(f"{step}: {reason}: {detail}")
-        self.step, self.reason, self.detail = step, reason, detail
-
-
-def reject(step: str, reason: str, detail: object = "") -> NoReturn:
-    raise Rejected(step, reason, str(detail)[:500])
+SHARED_PROMPTS = Path(__file__).parent / "prompts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +38,25 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A request and its reply: texts and pictures in reading order."""
+
+    user: tuple[str | Shown, ...]
+    assistant: tuple[str | Shown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A row before it is one: turns of texts and pictures in reading order, and the plain texts.
+    """A row before it is one.
 
     Attributes:
+        turns: one or more.
         instruction: "" = the user's texts.
         facts: what else is known of it, JSON-ready, for provenance.
         system: of the conversation; "" = none.
     """
 
-    user: tuple[str | Shown, ...]
-    assistant: tuple[str | Shown, ...]
+    turns: tuple[Turn, ...]
     instruction: str = ""
     rationale: str = ""
     answer: str
@@ -72,53 +66,40 @@ class Made:
     facts: Mapping[str, Any] = field(default_factory=dict)
     system: str = ""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What a sample starts from: named values, and encoded pictures by name."""
-
-    sha256: str = ""
-    values: Mapping[str, Any] = field(default_factory=dict)
-    images: Mapping[str, bytes] = field(default_factory=dict)
-
-    def text(self, name: str, default: str = "") -> str:
-        return str(self.values.get(name) or default)
-
-    def image(self, name: str) -> bytes:
-        if name not in self.images:
-            reject(
-                "source",
-                "no_image",
-                f"the record has no picture {name!r}; it has: {', '.join(sorted(self.images)) or 'none'}",
-            )
-        return self.images[name]
+    @property
+    def parts(self) -> tuple[str | Shown, ...]:
+        """Of all turns, in reading order."""
+        return tuple(part for turn in self.turns for part in (*turn.user, *turn.assistant))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """
     Attributes:
-        name: a key of `recipes.RECIPES`.
+        name: in a run that of the spec, by default a key of `recipes.RECIPES`.
         task: of its rows.
         version: raise it when rows change for the same answers.
-        prompts: it may ask; a test holds this list and the calls together.
+        folder: where it is; its own prompts are in `prompts` there.
+        prompts: it may ask, of its own or of those that recipes share; a test holds this list and the calls together.
         make: one sample.
+        script: "module:SCRIPT" or "path/to/file.py:SCRIPT", how the scene engine plays it; "" = it cannot.
         record: it starts from: "" = from nothing, "drawn" = the scene engine or a file, "file" = a file only.
-        imports: rows are somebody else's, so they say neither "generated" nor "procedural".
+        imports: rows are from an existing dataset, so they are neither "generated" nor "procedural".
     """
 
     name: str
     task: str
     version: int
+    folder: Path
     prompts: tuple[str, ...]
     make: Callable[["Context"], Awaitable[Made]]
+    script: str = ""
     record: str = ""
     imports: bool = False
 
-    def seats(self, spec: RunSpec) -> tuple[str, ...]:
-        """Who is asked, by the names of the spec's backends."""
-        safety = {"safety"} if "safety" in spec.backends else set()
-        return tuple(sorted({spec.seat(prompt(name).role, prompt(name).step) for name in self.prompts} | safety))
+    @property
+    def prompt_folders(self) -> tuple[Path, ...]:
+        return self.folder / "prompts", SHARED_PROMPTS
 
 
 class Context:
@@ -128,6 +109,7 @@ class Context:
         self,
         *,
         recipe: Recipe,
+        prompts: Mapping[str, Prompt],
         sample: str,
         index: int,
         seed: int,
@@ -137,15 +119,9 @@ class Context:
         seats: Mapping[str, Seat],
         blobs: Blobs,
     ) -> None:
-        self.recipe, self.sample, self.index, self.seed, self.record, self.options = (
-            recipe,
-            sample,
-            index,
-            seed,
-            record,
-            options,
-        )
-        self._calls, self._seats, self._blobs = calls, seats, blobs
+        self.recipe, self.sample, self.index, self.seed = recipe, sample, index, seed
+        self.record, self.options = record, options
+        self._prompts, self._calls, self._seats, self._blobs = prompts, calls, seats, blobs
         self._asked: Counter[str] = Counter()
         self.trail: list[dict[str, Any]] = []  # for provenance: step, prompt, model, key
 
@@ -161,7 +137,7 @@ class Context:
         """A picture, from words or from words and a picture."""
         made = await self._call(name, images, values)
         if not made.pictures:
-            reject(prompt(name).step, "no_picture")
+            reject(self._prompts[name].step, "no_picture")
         return made.pictures[0]
 
     async def retrieve(self, name: str, *images: Blob, **values: Any) -> tuple[Blob, ...]:
@@ -181,31 +157,16 @@ class Context:
         return seat.model if seat else None
 
     def _seat(self, name: str) -> Seat | None:
-        asked = prompt(name)
-        return self._seats.get(f"{asked.role}.{asked.step}") or self._seats.get(asked.role)
+        asked = self._prompts.get(name)
+        return (self._seats.get(f"{asked.role}.{asked.step}") or self._seats.get(asked.role)) if asked else None
 
     async def _call(self, name: str, images: tuple[Blob, ...], values: dict[str, Any]) -> Answer:
-        asked = prompt(name)
-        ordinal = self._asked[name]
-        self._asked[name] += 1
-        seat = self._seat(name)
-        if seat is None:
-            raise UsageError(
-                f"backends: nobody answers {asked.role!r}, and {self.recipe.name} asks {name}; add {asked.role!r} or "
-                "'all' to the spec"
-            )
-        request = Request(
-            kind=asked.kind,
-            step=asked.step,
-            system=asked.system,
-            user=asked.fill(values),
-            images=tuple(self._blobs.read(image) for image in images),
-            schema=asked.schema,
-            seed=number_of(digest([self.recipe.name, self.seed, self.index, name, ordinal]), 2**31),
-            origin=Origin(recipe=self.recipe.name, seed=self.seed, index=self.index, ordinal=ordinal, values=values),
-        )
+        asked, seat = self._prompts.get(name), self._seat(name)
+        if asked is None or seat is None:
+            raise UsageError(f"{self.recipe.name} asks {name}, which is not among its prompts")
+        request = self._request(asked, images, values)
         try:
-            answer = await self._calls.call(seat, request, prompt_sha256=asked.sha256, sample=self.sample)
+            answer = await self._calls.call(seat, request, sample=self.sample)
         except CallFailed as error:
             if error.state == "rejected":
                 raise Rejected(asked.step, error.reason, error.detail) from error
@@ -214,6 +175,28 @@ class Context:
             {"step": name, "prompt_sha256": asked.sha256, "model": seat.model, "seed": request.seed, "call": answer.key}
         )
         return answer
+
+    def _request(self, asked: Prompt, images: tuple[Blob, ...], values: dict[str, Any]) -> Request:
+        recipe, ordinal = self.recipe, self._asked[asked.name]
+        self._asked[asked.name] += 1
+        return Request(
+            kind=asked.kind,
+            step=asked.step,
+            system=asked.system,
+            user=asked.fill(values),
+            images=tuple(self._blobs.read(image) for image in images),
+            schema=asked.schema,
+            seed=number_of(digest([recipe.name, self.seed, self.index, asked.name, ordinal]), 2**31),
+            origin=Origin(
+                recipe=recipe.name,
+                seed=self.seed,
+                index=self.index,
+                ordinal=ordinal,
+                values=values,
+                script=recipe.script,
+            ),
+            prompt_sha256=asked.sha256,
+        )
 
 
 class StepFailed(Exception):
@@ -229,12 +212,14 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
     recipe, task = context.recipe, find_task(context.recipe.task)
     origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
     id = f"{task.prefix}-{origin[:4]}-{context.sample[:20]}"
-    turns = [("user", made.user), ("assistant", made.assistant)]
+    turns = [
+        (role, parts) for turn in made.turns for role, parts in (("user", turn.user), ("assistant", turn.assistant))
+    ]
     messages = (
         *([Message("system", (Part("text", made.system),))] if made.system else []),
         *(_message(role, parts) for role, parts in turns),
     )
-    shown = [part for _, parts in turns for part in parts if isinstance(part, Shown)]
+    shown = [part for part in made.parts if isinstance(part, Shown)]
     provenance = {
         "recipe": recipe.name,
         "version": recipe.version,
@@ -280,3 +265,6 @@ def _message(role: str, parts: tuple[str | Shown, ...]) -> Message:
             if not isinstance(part, str) or part.strip()
         ),
     )
+
+
+__all__ = ["Context", "Made", "Recipe", "Record", "Rejected", "Shown", "StepFailed", "Turn", "reject", "to_row"]

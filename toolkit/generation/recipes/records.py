@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from toolkit.errors import SourceError, UsageError
-from toolkit.generation.recipes.recipe import Record, reject
+from toolkit.generation.core.records import Record, reject
+from toolkit.generation.procedural.procedural import script_of
+from toolkit.generation.recipes.recipe import Recipe
 
 
 class Records(Protocol):
@@ -27,8 +29,8 @@ class Records(Protocol):
 class NoRecords:
     """For recipes that start from nothing, or from what the scene engine draws for their index."""
 
-    def __init__(self, recipe: str) -> None:
-        self._recipe = recipe
+    def __init__(self, script: str) -> None:
+        self._record = script_of(script).record
 
     def __len__(self) -> int:
         return 2**31
@@ -37,9 +39,7 @@ class NoRecords:
         return ""
 
     def read(self, index: int, seed: int) -> Record:
-        from toolkit.generation.procedural.scripts import RECORDS
-
-        return RECORDS[self._recipe](seed, index) if self._recipe in RECORDS else Record()
+        return self._record(seed, index) if self._record else Record()
 
 
 class JsonLines:
@@ -101,13 +101,13 @@ class JsonLines:
             reject("source", "missing_image", f"{name}: {error.strerror}")
 
 
-def open_records(recipe: str, record: str, source: str) -> Records:
+def open_records(recipe: Recipe, source: str) -> Records:
     """
     Raises:
         UsageError: the recipe needs a file and has none.
     """
     if source:
         return JsonLines(Path(source))
-    if record == "file":
-        raise UsageError(f"recipes.{recipe}: needs records; add source: FILE.jsonl")
-    return NoRecords(recipe if record else "")
+    if recipe.record == "file":
+        raise UsageError(f"recipes.{recipe.name}: needs records; add source: FILE.jsonl")
+    return NoRecords(recipe.script if recipe.record else "")

@@ -16,7 +16,7 @@ async def safety_of(context: Context, made: Made) -> dict[str, Any]:
     model = context.model_of(SAFETY_PROMPT)
     if model is None:
         return {"verdict": "unknown"}
-    parts = [made.system, *made.user, *made.assistant]
+    parts = [made.system, *made.parts]
     text = "\n".join(part for part in parts if isinstance(part, str) and part.strip())
     pictures = dict.fromkeys(part.blob for part in parts if isinstance(part, Shown))
     found = await context.ask(SAFETY_PROMPT, *pictures, text=text)

@@ -8,11 +8,11 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.generation.calls.budget import TOKENS_PER_IMAGE, Price, price_of
-from toolkit.generation.core.journal import journal_paths, query
-from toolkit.generation.core.spec import BackendSpec, RecipeSpec, RunSpec
+from toolkit.generation.calls.budget import TOKENS_PER_IMAGE, Price
+from toolkit.generation.core.spec import BackendSpec, RunSpec
+from toolkit.generation.journal.reading import calls_in, finished, journal_paths
 from toolkit.generation.runs.engine import run
-from toolkit.generation.runs.plans import plan
+from toolkit.generation.runs.plans import plan, price_for
 
 PROBES = 6  # samples a recipe
 CHARS_PER_TOKEN = (5.0, 3.0)  # low and high estimate of English with JSON
@@ -52,25 +52,23 @@ def estimate(spec: RunSpec) -> list[Estimate]:
 
 def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
     probes = min(PROBES, n)
-    probe = replace(
-        spec, backends={"all": BackendSpec(kind="procedural")}, recipes=(RecipeSpec(name=name, n=probes),), max_usd=None
-    )
+    wanted = replace(spec.recipe(name), n=probes, source="")
+    probe = replace(spec, backends={"all": BackendSpec(kind="procedural")}, recipes=(wanted,), max_usd=None)
     totals: dict[str, list[int]] = defaultdict(
         lambda: [0, 0, 0, 0, 0]
     )  # calls, characters in, characters out, pictures in, pictures out
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
         run(probe, Path(folder))
-        for role, step, request, response in query(
-            journal_paths(Path(folder))[0], "SELECT role, step, request, response FROM calls"
-        ):
-            asked, answered = json.loads(request), json.loads(response)
+        for call in calls_in(journal_paths(Path(folder))[0]):
+            asked, answered = json.loads(call.request), json.loads(call.response or "{}")
             texts = len(asked["system"]) + len(asked["user"]) + len(json.dumps(asked["schema"] or ""))
             counts = (1, texts, len(answered["text"]), len(asked["images"]), len(answered["pictures"]))
-            seat = spec.seat(role, step)
+            seat = spec.seat(call.role, call.step)
             totals[seat] = [one + other for one, other in zip(totals[seat], counts, strict=True)]
         if "safety" in spec.backends:  # the scene engine has no say in it: one call a row, as long as the row
-            for (row,) in query(journal_paths(Path(folder))[0], "SELECT row FROM samples WHERE state = 'ok'"):
-                columns = json.loads(row)
+            for columns in (
+                json.loads(sample.row) for sample in finished(Path(folder), name, with_rows=True) if sample.row
+            ):
                 texts = sum(len(part["text"]) for message in columns["messages"] for part in message["content"])
                 totals["safety"] = [
                     one + other
@@ -84,7 +82,7 @@ def _of_recipe(spec: RunSpec, name: str, n: int) -> list[Estimate]:
 def _priced(spec: RunSpec, recipe: str, role: str, counts: list[float]) -> Estimate:
     calls, chars_in, chars_out, images_in, images_out = counts
     backend = spec.backend(role)
-    price = price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch)
+    price = price_for(spec, backend)
     tokens_in = [
         round(chars_in / per_token + images_in * per_image)
         for per_token, per_image in zip(CHARS_PER_TOKEN, IMAGE_TOKENS, strict=True)

@@ -2,15 +2,15 @@
 journal alone.
 """
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.core.journal import Finished, journal_paths, query
 from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.journal import Finished
+from toolkit.generation.journal.reading import calls_of, samples_like
 from toolkit.generation.runs.engine import row_to_json, run_one
 from toolkit.generation.runs.finalize import rows
 from toolkit.generation.runs.plans import plan
@@ -39,53 +39,13 @@ def explain(folder: Path, id: str) -> Explained:
         UsageError: there is none, or more than one.
     """
     start = id.rpartition("-")[2]
-    statement = "SELECT id, recipe, idx, state, step, reason, detail, row FROM samples WHERE id >= ? AND id < ?"
-    found = (
-        [
-            (path, Finished(*each))
-            for path in journal_paths(folder)
-            for each in query(path, statement, (start, f"{start}g"))
-        ]
-        if start
-        else []
-    )
+    found = list(samples_like(folder, start)) if start else []
     if len(found) != 1:
         raise UsageError(
             f"{folder}: {len(found) or 'no'} samples match {id!r}; give the id of a row, or more of a sample's id"
         )
     path, sample = found[0]
-    return Explained(sample=sample, calls=tuple(_calls(path, sample.id)))
-
-
-def _calls(path: Path, sample: str) -> list[dict[str, Any]]:
-    statement = """SELECT calls.key, step, role, model, calls.state, request, response,
-        calls.problem FROM calls JOIN attempts ON attempts.key = calls.key
-        WHERE sample = ? GROUP BY calls.key ORDER BY min(number)"""
-    found = []
-    for key, step, role, model, state, request, response, problem in query(path, statement, (sample,)):
-        sends = query(
-            path,
-            "SELECT state, status, problem, input_tokens, output_tokens, images, cost, raw FROM attempts WHERE key = "
-            "? ORDER BY number",
-            (key,),
-        )
-        names = ("state", "status", "problem", "input_tokens", "output_tokens", "images", "cost", "raw")
-        attempts = [dict(zip(names, send, strict=True)) for send in sends]
-        asked, answered = json.loads(request), json.loads(response) if response else None
-        found.append(
-            {
-                "key": key,
-                "step": step,
-                "role": role,
-                "model": model,
-                "state": state,
-                "problem": problem,
-                "request": asked,
-                "response": answered,
-                "sends": attempts,
-            }
-        )
-    return found
+    return Explained(sample=sample, calls=tuple(calls_of(path, sample.id)))
 
 
 def remake(spec: RunSpec, folder: Path, sample: Finished) -> tuple[Row, bool]:

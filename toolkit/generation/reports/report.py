@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.journal.reading import seconds
 from toolkit.generation.reports.summary import Summary, summarise
 from toolkit.generation.runs.finalize import LEFT_OUT, accepted
 from toolkit.generation.runs.plans import Planned, plan
@@ -56,9 +56,7 @@ def _reasons(summary: Summary, folder: Path) -> list[str]:
 
 
 def _backends(spec: RunSpec, planned: list[Planned]) -> list[str]:
-    backends = [
-        (role, spec.backend(role)) for role in sorted({role for each in planned for role in each.recipe.seats(spec)})
-    ]
+    backends = [(role, spec.backend(role)) for role in sorted({role for each in planned for role in each.seats})]
     if not backends:
         return ["No model was needed."]
     return _table(
@@ -81,28 +79,16 @@ def _models(summary: Summary, folder: Path) -> list[str]:
         "mean s",
         "longest s",
     )
-    seconds = _seconds(folder)
+    took = seconds(folder)
     rows = (
         (
             *(name, u.calls, u.sends, u.input_tokens, u.output_tokens, u.images, f"{u.cost:.4f}", u.unknown),
             f"{u.in_doubt}, up to ${u.in_doubt_usd:.4f}" if u.in_doubt else "0",
-            *(f"{value:.2f}" for value in seconds.get(name, (0.0, 0.0))),
+            *(f"{value:.2f}" for value in took.get(name, (0.0, 0.0))),
         )
         for name, u in summary.models.items()
     )
     return _table(heads, rows)
-
-
-def _seconds(folder: Path) -> dict[str, tuple[float, float]]:
-    """Model -> mean and longest time of a send, in seconds."""
-    statement = """SELECT model, count(*), sum(done_at - sent_at), max(done_at - sent_at)
-        FROM attempts JOIN calls ON calls.key = attempts.key WHERE done_at IS NOT NULL GROUP BY model"""
-    totals: dict[str, tuple[int, float, float]] = {}
-    for path in journal_paths(folder):
-        for model, count, total, longest in query(path, statement):
-            before = totals.get(model, (0, 0.0, 0.0))
-            totals[model] = (before[0] + count, before[1] + total, max(before[2], longest))
-    return {model: (total / count, longest) for model, (count, total, longest) in totals.items()}
 
 
 def _sample(planned: Planned, folder: Path) -> list[str]:

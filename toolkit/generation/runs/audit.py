@@ -7,8 +7,8 @@ from pathlib import Path
 
 from toolkit.errors import RowError, SourceError
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.journal.reading import damage, journal_paths
 from toolkit.generation.runs.engine import row_from_json
 from toolkit.generation.runs.finalize import PACKED, accepted
 from toolkit.generation.runs.plans import plan
@@ -21,9 +21,8 @@ def problems(spec: RunSpec, folder: Path) -> Iterator[tuple[str, str]]:
     """(kind, message) of everything that is wrong."""
     blobs = Blobs(folder / "blobs")
     for path in journal_paths(folder):
-        for (found,) in query(path, "PRAGMA integrity_check"):
-            if found != "ok":
-                yield "broken_journal", f"{path}: {found}; restore it from a copy"
+        for found in damage(path):
+            yield "broken_journal", f"{path}: {found}; restore it from a copy"
     for path in sorted(blobs.root.glob("*/[!.]*")):
         sha256, _, suffix = path.name.partition(".")
         try:

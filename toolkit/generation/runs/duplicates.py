@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import Finished
+from toolkit.generation.journal import Finished
 from toolkit.images import decode_image
 
 COMPARED = ("input", "output")

@@ -14,19 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RowError, RunStopped, UnifiedVisualError
-from toolkit.generation.backends import open_backend
-from toolkit.generation.calls.budget import FREE_KINDS, MAX_OUTPUT_TOKENS, Budget, Price, price_of
+from toolkit.generation.backends import get_backend, open_backend
+from toolkit.generation.calls.budget import MAX_OUTPUT_TOKENS, Budget, Price
 from toolkit.generation.calls.calls import BATCH_TIMEOUT_S, CALL_TIMEOUT_S, CallSite, Seat, check_room
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.journal import Finished, Journal, finished, insert_sample, journal_paths, query, redraws
 from toolkit.generation.core.keys import canonical, digest, number_of
 from toolkit.generation.core.protocol import Backend
 from toolkit.generation.core.spec import BackendSpec, RunSpec
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Rejected, StepFailed, to_row
+from toolkit.generation.journal import Finished, Journal, finished, insert_sample, journal_paths
+from toolkit.generation.journal.reading import redraws, spent
+from toolkit.generation.recipes.recipe import Context, Made, Rejected, StepFailed, to_row
 from toolkit.generation.recipes.safety import safety_of
 from toolkit.generation.runs.interrupts import draining
 from toolkit.generation.runs.lock import lock
-from toolkit.generation.runs.plans import Planned, agree, plan
+from toolkit.generation.runs.plans import Planned, agree, plan, price_for
 from toolkit.schema import Row
 
 
@@ -80,12 +81,12 @@ def run(
         )
 
 
-def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path | None) -> dict[str, Seat]:
+def seats_for(spec: RunSpec, planned: list[Planned], folder: Path, replay: Path | None) -> dict[str, Seat]:
     """Role -> who plays it; a backend that plays several roles is opened once. What is replayed costs nothing."""
     open_with = _opener(spec, folder, replay)
     seats: dict[str, Seat] = {}
     opened: dict[str, Backend] = {}
-    for role in sorted({role for recipe in recipes for role in recipe.seats(spec)}):
+    for role in sorted({role for each in planned for role in each.seats}):
         backend = spec.backend(role)
         name = canonical([backend.kind, dict(backend.options)])
         if name not in opened:
@@ -96,7 +97,7 @@ def seats_for(spec: RunSpec, recipes: list[Recipe], folder: Path, replay: Path |
             identity=backend.identity(),
             model=backend.model,
             backend=opened[name],
-            price=Price() if replay else price_of(backend.kind, backend.model, spec.prices, is_batch=backend.is_batch),
+            price=Price() if replay else price_for(spec, backend),
             max_output_tokens=int(params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS),
             timeout_s=_timeout_s(backend),
         )
@@ -109,7 +110,7 @@ def _timeout_s(backend: BackendSpec) -> float | None:
     """
     if backend.is_batch:
         return BATCH_TIMEOUT_S
-    asked = backend.options.get("timeout_s", None if backend.kind in FREE_KINDS else CALL_TIMEOUT_S)
+    asked = backend.options.get("timeout_s", None if get_backend(backend).is_free else CALL_TIMEOUT_S)
     return None if asked is None else float(asked)
 
 
@@ -122,9 +123,9 @@ async def _run(
     replay: Path | None,
     on_sample: OnSample,
 ) -> Counter[str]:
-    seats = seats_for(spec, [each.recipe for each in planned], path.parent, replay)
+    seats = seats_for(spec, planned, path.parent, replay)
     journal, blobs = Journal(path), Blobs(folder / "blobs")
-    budget = Budget(_share(spec, folder, shard[1]), spent=_spent(path))
+    budget = Budget(_share(spec, folder, shard[1]), spent=spent(path))
     calls = CallSite(journal, blobs, budget, concurrency=spec.concurrency, attempts=1 if replay else spec.attempts)
     again = redraws(replay or folder)
     work = _Work(
@@ -150,13 +151,9 @@ async def _run(
 def _share(spec: RunSpec, folder: Path, num_shards: int) -> float | None:
     """Of the cap, for one of N shards; what runs with another N have spent is gone."""
     elsewhere = sum(
-        _spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}")
+        spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}")
     )
     return None if spec.max_usd is None else max(0.0, spec.max_usd - elsewhere) / num_shards
-
-
-def _spent(path: Path) -> float:
-    return float(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0])
 
 
 def _opener(spec: RunSpec, folder: Path, replay: Path | None) -> Callable[[str], Backend]:
@@ -282,6 +279,7 @@ async def make_row(
     record = await asyncio.to_thread(planned.records.read, index, seed)
     context = Context(
         recipe=planned.recipe,
+        prompts=planned.prompts,
         sample=id,
         index=index,
         seed=seed,
@@ -303,7 +301,7 @@ def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay
     """
 
     async def one() -> Row:
-        seats = seats_for(spec, [planned.recipe], folder, replay)
+        seats = seats_for(spec, [planned], folder, replay)
         journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
         calls = CallSite(journal, blobs, Budget(None), concurrency=1, attempts=1)
         id = planned.id(index)

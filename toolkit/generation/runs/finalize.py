@@ -13,8 +13,8 @@ from pathlib import Path
 from toolkit.atomic import write_atomically
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.journal import Finished, finished
 from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.journal import Finished, finished
 from toolkit.generation.runs.duplicates import Duplicate, duplicates
 from toolkit.generation.runs.engine import row_from_json
 from toolkit.generation.runs.plans import Planned, plan

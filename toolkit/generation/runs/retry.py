@@ -8,11 +8,11 @@ paid anew
 import asyncio
 from pathlib import Path
 
-from toolkit.generation.core.journal import Journal, journal_paths, query
+from toolkit.generation.journal import Journal, journal_paths
+from toolkit.generation.journal.reading import to_put_back
+from toolkit.generation.journal.tables import ask_again, drop_sample, redraw
 from toolkit.generation.runs.engine import RECIPE_STEP
 from toolkit.generation.runs.lock import lock
-
-_REDRAW = "INSERT INTO redraws VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1"
 
 
 def put_back(folder: Path, reason: str = "") -> int:
@@ -24,11 +24,10 @@ def put_back(folder: Path, reason: str = "") -> int:
     Raises:
         UsageError: a process works on a shard.
     """
-    where, values = ("reason = ? AND state != 'ok'", (reason,)) if reason else ("state = 'failed'", ())
     count = 0
     for path in journal_paths(folder):
         with lock(path.parent):
-            found = list(query(path, f"SELECT id, step, state FROM samples WHERE {where}", values))
+            found = to_put_back(path, reason)
             asyncio.run(_put_back(path, found))
             count += len(found)
     return count
@@ -39,11 +38,7 @@ async def _put_back(path: Path, samples: list[tuple[str, str, str]]) -> None:
     try:
         for id, step, state in samples:
             is_unanswered = state == "failed" and step != RECIPE_STEP
-            again = (
-                ("UPDATE calls SET state = 'intent' WHERE sample = ? AND step = ?", (id, step))
-                if is_unanswered
-                else (_REDRAW, (id,))
-            )
-            await journal.write(again, ("DELETE FROM samples WHERE id = ?", (id,)))
+            again = ask_again(id, step) if is_unanswered else redraw(id)
+            await journal.write(again, drop_sample(id))
     finally:
         journal.close()

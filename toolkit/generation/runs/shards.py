@@ -6,8 +6,8 @@ from pathlib import Path
 
 from toolkit.errors import RunStopped, UnifiedVisualError
 from toolkit.executors import EXECUTORS, Tell, outcomes
-from toolkit.generation.core.journal import journal_paths, query
 from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.journal.reading import journal_paths, spent, states
 from toolkit.generation.runs.engine import OnSample, Progress, run
 from toolkit.generation.runs.plans import agree, plan
 
@@ -38,7 +38,7 @@ def run_shards(
     EXECUTORS.check(executor)
     agree(folder, {each.recipe.name: each.key for each in plan(spec)}, fork=fork)
     shard = partial(run_shard, spec, folder.resolve(), num_shards, fork, replay and replay.resolve())
-    before = _finished(folder)
+    before = states(folder)
     seen = Counter(before)
     problems: dict[int, str] = {}
     ended = outcomes(
@@ -72,20 +72,9 @@ def run_shard(
     run(spec, folder, shard=(number, num_shards), fork=fork, replay=replay)
 
 
-def _finished(folder: Path) -> Counter[tuple[str, str]]:
-    """(recipe, state) -> samples, over all shards."""
-    totals: Counter[tuple[str, str]] = Counter()
-    for path in journal_paths(folder):
-        for recipe, state, count in query(path, "SELECT recipe, state, count(*) FROM samples GROUP BY recipe, state"):
-            totals[recipe, state] += count
-    return totals
-
-
 def _tell(folder: Path, seen: Counter[tuple[str, str]], on_sample: OnSample) -> None:
-    now = _finished(folder)
-    spent = sum(
-        next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0] for path in journal_paths(folder)
-    )
+    now = states(folder)
+    cost = sum(map(spent, journal_paths(folder)))
     for recipe, state in (now - seen).elements():
-        on_sample(Progress(recipe=recipe, state=state, spent_usd=spent))
+        on_sample(Progress(recipe=recipe, state=state, spent_usd=cost))
     seen.update(now - seen)

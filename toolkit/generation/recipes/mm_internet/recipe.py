@@ -5,8 +5,10 @@ Records: `texts` and `images`, parallel lists with a null in one of the two at e
 `captions` and `question` if there are any.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import MAX_CHARACTER_REPETITION, good_document
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Record, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Record, Shown, Turn, reject
 
 VERDICTS = {
     "is_coherent": "incoherent",
@@ -64,8 +66,9 @@ async def make(context: Context) -> Made:
         Shown(blob=blob, role="output", caption=caption or "") for blob, caption in zip(blobs, captions, strict=True)
     )
     return Made(
-        user=(question,),
-        assistant=tuple(part if isinstance(part, str) else next(shown) for part in parts),
+        turns=(
+            Turn(user=(question,), assistant=tuple(part if isinstance(part, str) else next(shown) for part in parts)),
+        ),
         instruction=question,
         answer="\n".join(texts),
         source=record.text("source"),
@@ -77,7 +80,9 @@ RECIPE = Recipe(
     name="mm_internet",
     task="mm_internet",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("internet_question@1", "internet_judge@1", "internet_blind@1"),
     make=make,
+    script="toolkit.generation.recipes.mm_internet.script:SCRIPT",
     record="drawn",
 )

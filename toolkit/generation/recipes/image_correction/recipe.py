@@ -3,8 +3,10 @@
 Models that draw often ignore a counterfactual, so the wrong picture is judged too: it must not match the description.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import crop, good_box, names_one_of
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 from toolkit.schema import Region
 
@@ -34,13 +36,17 @@ async def make(context: Context) -> Made:
     detail = await context.keep(crop(context.bytes_of(wrong), box))
     instruction, mended = context.stream("ask").pick(ASKS).format(description), f"{found['finding']} {found['remedy']}"
     return Made(
-        user=(Shown(blob=wrong, role="input", caption=told["wrong_description"]), instruction),
-        assistant=(
-            found["look"],
-            Shown(blob=detail, role="intermediate", caption="Detail of the picture"),
-            mended,
-            Shown(blob=right, role="output", caption=description),
-            "Now picture and text agree.",
+        turns=(
+            Turn(
+                user=(Shown(blob=wrong, role="input", caption=told["wrong_description"]), instruction),
+                assistant=(
+                    found["look"],
+                    Shown(blob=detail, role="intermediate", caption="Detail of the picture"),
+                    mended,
+                    Shown(blob=right, role="output", caption=description),
+                    "Now picture and text agree.",
+                ),
+            ),
         ),
         instruction=instruction,
         rationale=f"{found['look']} {mended}",
@@ -54,6 +60,7 @@ RECIPE = Recipe(
     name="image_correction",
     task="image_correction",
     version=1,
+    folder=Path(__file__).parent,
     prompts=(
         "correction_description@1",
         "draw_picture@1",
@@ -62,4 +69,5 @@ RECIPE = Recipe(
         "draw_correction@1",
     ),
     make=make,
+    script="toolkit.generation.recipes.image_correction.script:SCRIPT",
 )

@@ -3,8 +3,10 @@
 Records: `image`. Pictures are found by whoever plays `retrieve`.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import agree, same_pixels
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 
 
 async def make(context: Context) -> Made:
@@ -27,8 +29,17 @@ async def make(context: Context) -> Made:
     second = await context.ask("second_answer@1", mine, other, question=asked["question"])
     agree("second_answer", thought["answer"], second["answer"])
     return Made(
-        user=(Shown(blob=mine, role="input", caption=record.text("caption")), asked["question"]),
-        assistant=(thought["look"], Shown(blob=other, role="intermediate"), thought["compare"], thought["closing"]),
+        turns=(
+            Turn(
+                user=(Shown(blob=mine, role="input", caption=record.text("caption")), asked["question"]),
+                assistant=(
+                    thought["look"],
+                    Shown(blob=other, role="intermediate"),
+                    thought["compare"],
+                    thought["closing"],
+                ),
+            ),
+        ),
         instruction=asked["question"],
         rationale=f"{thought['look']} {thought['compare']}",
         answer=thought["answer"],
@@ -42,7 +53,9 @@ RECIPE = Recipe(
     name="mm_reasoning_mm",
     task="mm_reasoning_mm",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("mm_keyword@1", "find_pictures@1", "pick_picture@1", "mm_reason@1", "second_answer@1"),
     make=make,
+    script="toolkit.generation.recipes.mm_reasoning_mm.script:SCRIPT",
     record="drawn",
 )

@@ -3,8 +3,10 @@
 Records: `image`, `label`; `source` and `license` go into the row.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import names_none_of, names_one_of
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn
 
 
 async def make(context: Context) -> Made:
@@ -15,11 +17,15 @@ async def make(context: Context) -> Made:
     thought = await context.ask("picture_rationale@1", instruction=brief["instruction"], caption=brief["caption"])
     names_one_of("picture_rationale", "label_missing", thought["rationale"], [label])
     return Made(
-        user=(brief["instruction"],),
-        assistant=(
-            thought["rationale"],
-            Shown(blob=picture, role="output", caption=brief["caption"]),
-            thought["answer"],
+        turns=(
+            Turn(
+                user=(brief["instruction"],),
+                assistant=(
+                    thought["rationale"],
+                    Shown(blob=picture, role="output", caption=brief["caption"]),
+                    thought["answer"],
+                ),
+            ),
         ),
         rationale=thought["rationale"],
         answer=thought["answer"],
@@ -33,7 +39,9 @@ RECIPE = Recipe(
     name="image_generation_category",
     task="image_generation",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("category_brief@1", "picture_rationale@1"),
     make=make,
+    script="toolkit.generation.recipes.image_generation_category.script:SCRIPT",
     record="drawn",
 )

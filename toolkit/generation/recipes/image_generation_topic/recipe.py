@@ -1,7 +1,9 @@
 """Topic and scene -> implicit request -> rationale -> picture, checked against its caption."""
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import names_none_of
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 
 
@@ -15,11 +17,15 @@ async def make(context: Context) -> Made:
     if not verdict["matches"]:
         reject("picture_matches", "picture_differs", verdict["problem"])
     return Made(
-        user=(brief["instruction"],),
-        assistant=(
-            thought["rationale"],
-            Shown(blob=picture, role="output", caption=brief["caption"]),
-            thought["answer"],
+        turns=(
+            Turn(
+                user=(brief["instruction"],),
+                assistant=(
+                    thought["rationale"],
+                    Shown(blob=picture, role="output", caption=brief["caption"]),
+                    thought["answer"],
+                ),
+            ),
         ),
         rationale=thought["rationale"],
         answer=thought["answer"],
@@ -31,6 +37,8 @@ RECIPE = Recipe(
     name="image_generation_topic",
     task="image_generation",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("topic_brief@1", "picture_rationale@1", "draw_picture@1", "picture_matches@1"),
     make=make,
+    script="toolkit.generation.recipes.image_generation_topic.script:SCRIPT",
 )

@@ -1,7 +1,9 @@
 """A problem told in words -> thoughts that draw -> the drawings; a second, independent answer must agree."""
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import agree
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.generation.recipes.topics import topic_and_scene
 
 MAX_PICTURES = 6
@@ -33,8 +35,7 @@ async def make(context: Context) -> Made:
                 )
             )
     return Made(
-        user=(asked["question"],),
-        assistant=(*parts, thought["closing"]),
+        turns=(Turn(user=(asked["question"],), assistant=(*parts, thought["closing"])),),
         instruction=asked["question"],
         rationale=" ".join(step["text"] for step in thought["steps"]),
         answer=thought["answer"],
@@ -45,6 +46,8 @@ RECIPE = Recipe(
     name="mm_reasoning_t",
     task="mm_reasoning_t",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"),
     make=make,
+    script="toolkit.generation.recipes.mm_reasoning_t.script:SCRIPT",
 )

@@ -4,8 +4,10 @@ nothing else may change.
 Records: `image`, `edit`, and `target_image` where the changed picture exists already.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import names_none_of, same_pixels
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 
 
 async def make(context: Context) -> Made:
@@ -27,11 +29,15 @@ async def make(context: Context) -> Made:
         reject("edit_judge", "rest_changed", verdict["problem"])
     thought = await context.ask("edit_rationale@1", before, after, edit=edit, instruction=asked["instruction"])
     return Made(
-        user=(Shown(blob=before, role="input", caption=record.text("caption")), asked["instruction"]),
-        assistant=(
-            thought["rationale"],
-            thought["answer"],
-            Shown(blob=after, role="output", caption=record.text("target_caption")),
+        turns=(
+            Turn(
+                user=(Shown(blob=before, role="input", caption=record.text("caption")), asked["instruction"]),
+                assistant=(
+                    thought["rationale"],
+                    thought["answer"],
+                    Shown(blob=after, role="output", caption=record.text("target_caption")),
+                ),
+            ),
         ),
         instruction=asked["instruction"],
         rationale=thought["rationale"],
@@ -46,7 +52,9 @@ RECIPE = Recipe(
     name="image_editing",
     task="image_editing",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("edit_instruction@1", "draw_edit@1", "edit_judge@1", "edit_rationale@1"),
     make=make,
+    script="toolkit.generation.recipes.image_editing.script:SCRIPT",
     record="drawn",
 )

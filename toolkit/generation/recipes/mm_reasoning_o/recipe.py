@@ -3,8 +3,10 @@
 Records: `image`, and `question` where there is one already.
 """
 
+from pathlib import Path
+
 from toolkit.generation.recipes.checks import agree, crop, good_box
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.schema import Region
 
 
@@ -33,8 +35,12 @@ async def make(context: Context) -> Made:
     if not regions:
         reject("o_reason", "never_looks_back")
     return Made(
-        user=(Shown(blob=picture, role="input", caption=record.text("caption")), question),
-        assistant=(*parts, thought["closing"]),
+        turns=(
+            Turn(
+                user=(Shown(blob=picture, role="input", caption=record.text("caption")), question),
+                assistant=(*parts, thought["closing"]),
+            ),
+        ),
         instruction=question,
         rationale=" ".join(step["text"] for step in thought["steps"]),
         answer=thought["answer"],
@@ -48,7 +54,9 @@ RECIPE = Recipe(
     name="mm_reasoning_o",
     task="mm_reasoning_o",
     version=1,
+    folder=Path(__file__).parent,
     prompts=("o_question@1", "o_reason@1", "second_answer@1"),
     make=make,
+    script="toolkit.generation.recipes.mm_reasoning_o.script:SCRIPT",
     record="drawn",
 )

@@ -1,6 +1,8 @@
 """Rows of kaist-ai/CoT-Collection (`source, target, rationale, task, type`): text to text; no model is asked."""
 
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, reject
+from pathlib import Path
+
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Turn, reject
 from toolkit.published import PUBLISHED
 
 
@@ -11,8 +13,7 @@ async def make(context: Context) -> Made:
     if missing:
         reject("record", "empty_column", missing)
     return Made(
-        user=(question,),
-        assistant=(f"{rationale}\n\n{answer}",),
+        turns=(Turn(user=(question,), assistant=(f"{rationale}\n\n{answer}",)),),
         rationale=rationale,
         answer=answer,
         source=PUBLISHED["cot_collection"].source,
@@ -22,5 +23,12 @@ async def make(context: Context) -> Made:
 
 
 RECIPE = Recipe(
-    name="import_cot_collection", task="cot_collection", version=1, prompts=(), make=make, record="file", imports=True
+    name="import_cot_collection",
+    task="cot_collection",
+    version=1,
+    folder=Path(__file__).parent,
+    prompts=(),
+    make=make,
+    record="file",
+    imports=True,
 )

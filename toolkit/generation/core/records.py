@@ -1,0 +1,39 @@
+"""What a sample starts from, and how it ends before it is a row."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+
+class Rejected(Exception):
+    """This sample is no good, and why.
+
+    Args:
+        step: where it was seen; reason: one word or two, counted; detail: for the reader of a report.
+    """
+
+    def __init__(self, step: str, reason: str, detail: str = "") -> None:
+        super().__init__(f"{step}: {reason}: {detail}")
+        self.step, self.reason, self.detail = step, reason, detail
+
+
+def reject(step: str, reason: str, detail: object = "") -> NoReturn:
+    raise Rejected(step, reason, str(detail)[:500])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a sample starts from: named values, and encoded pictures by name."""
+
+    sha256: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, bytes] = field(default_factory=dict)
+
+    def text(self, name: str, default: str = "") -> str:
+        return str(self.values.get(name) or default)
+
+    def image(self, name: str) -> bytes:
+        if name not in self.images:
+            known = ", ".join(sorted(self.images)) or "none"
+            reject("source", "no_image", f"the record has no picture {name!r}; it has: {known}")
+        return self.images[name]

@@ -1,0 +1,61 @@
+"""What the scene engine knows of a recipe, and what such scripts have in common.
+
+A script is pure in (seed, index): the sample's scene is drawn once, and every prompt is asked of it. Where a prompt
+judges, the answer is read off the pictures and texts that were sent, by the engine's independent verifier.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.records import Record
+from toolkit.scene.graph import Box, Scene, Thing
+from toolkit.scene.language import caption
+from toolkit.scene.names import ENGINE, LICENSE, SOURCE
+from toolkit.scene.programs import Step
+from toolkit.scene.render import crop_box, encode, render
+from toolkit.scene.streams import Stream
+
+SOURCED = {"source": SOURCE, "license": LICENSE}
+Answer = Callable[[Request], "dict[str, Any] | list[bytes]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """
+    Attributes:
+        answers: name of a prompt, without its version -> its reply, or the pictures it asks for.
+        record: (seed, index) -> what a sample starts from, for recipes that start from a record.
+    """
+
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    record: Callable[[int, int], Record] | None = None
+
+
+def scene_stream(task: str, seed: int, index: int) -> Stream:
+    return Stream("scene", ENGINE, task, seed, index)
+
+
+def scene_caption(scene: Scene, task: str, seed: int, index: int, role: str) -> str:
+    return caption(scene, scene_stream(task, seed, index).child("caption", role))
+
+
+def texts(steps: Iterable[Step]) -> str:
+    return " ".join(step.text for step in steps)
+
+
+@lru_cache(64)
+def picture(scene: Scene) -> bytes:
+    return encode(render(scene))
+
+
+def joint_box(things: list[Thing], style: str) -> Box:
+    """The least box around all of them, as fractions."""
+    x0, y0, x1, y1 = zip(*(crop_box(thing, style) for thing in things), strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
+
+
+def box_fields(box: Box) -> dict[str, float]:
+    return dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))

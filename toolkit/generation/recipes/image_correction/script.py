@@ -1,0 +1,47 @@
+from functools import lru_cache
+from typing import Any
+
+from toolkit.generation.core.protocol import Request
+from toolkit.generation.procedural.judges import picture_matches
+from toolkit.generation.procedural.script import Script, box_fields, joint_box, picture, scene_caption, scene_stream
+from toolkit.scene.defects import DEFECTS, Defect, sample_defect
+
+TASK = "image_correction"
+
+
+@lru_cache(64)
+def _sampled(seed: int, index: int) -> Defect:
+    return sample_defect(scene_stream(TASK, seed, index), tuple(DEFECTS)[index % len(DEFECTS)])
+
+
+def _defect(request: Request) -> Defect:
+    return _sampled(request.origin.seed, request.origin.index)
+
+
+def _described(request: Request) -> dict[str, Any]:
+    defect, seed, index = _defect(request), request.origin.seed, request.origin.index
+    words = {defect.wrong.thing(id).shape for id in defect.ids}
+    words |= {thing.shape for thing in defect.right.things if thing.id in defect.ids}
+    return {
+        "description": scene_caption(defect.right, TASK, seed, index, "output"),
+        "wrong_description": scene_caption(defect.wrong, TASK, seed, index, "input"),
+        "defect_words": sorted(words),
+    }
+
+
+def _found(request: Request) -> dict[str, Any]:
+    defect = _defect(request)
+    box = joint_box([defect.wrong.thing(id) for id in defect.ids], defect.wrong.style)
+    look = "I compare the picture with the text, place by place."
+    return {"look": look, "box": box_fields(box), "finding": defect.finding, "remedy": defect.remedy}
+
+
+SCRIPT = Script(
+    answers={
+        "correction_description": _described,
+        "draw_picture": lambda request: [picture(_defect(request).wrong)],
+        "picture_matches": picture_matches,
+        "correction_find": _found,
+        "draw_correction": lambda request: [picture(_defect(request).right)],
+    }
+)

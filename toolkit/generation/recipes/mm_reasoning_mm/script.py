@@ -1,0 +1,84 @@
+from functools import lru_cache
+from typing import Any
+
+from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.records import Record
+from toolkit.generation.procedural.judges import pixels
+from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_caption, scene_stream
+from toolkit.scene.documents import told_group
+from toolkit.scene.graph import Scene
+from toolkit.scene.language import groups, listed, with_article
+from toolkit.scene.retrieval import Retrieval, counted, sample_retrieval
+from toolkit.scene.verify.pixels import read_picture
+
+TASK = "mm_reasoning_mm"
+
+
+@lru_cache(64)
+def _sampled(seed: int, index: int) -> Retrieval:
+    return sample_retrieval(scene_stream(TASK, seed, index))
+
+
+def _retrieval(request: Request) -> Retrieval:
+    return _sampled(request.origin.seed, request.origin.index)
+
+
+def _record(seed: int, index: int) -> Record:
+    query = _sampled(seed, index).query
+    values = {"caption": scene_caption(query, TASK, seed, index, "input"), **SOURCED}
+    return Record(values=values, images={"image": picture(query)})
+
+
+def _keyword(request: Request) -> dict[str, Any]:
+    keyword = _retrieval(request).keyword
+    ask = (
+        f"Find a picture in the same style as mine that shows {with_article(keyword)}. Does it show more things "
+        "than mine, fewer, or the same number?"
+    )
+    return {"keyword": keyword, "question": ask}
+
+
+def _pick(request: Request) -> dict[str, Any]:
+    """By style and shape as read from pixels."""
+    model, *candidates = (read_picture(pixels(image)) for image in request.images)
+    keyword = request.origin.values["keyword"]
+    fitting = [
+        number
+        for number, seen in enumerate(candidates, 1)
+        if seen.style == model.style and any(thing.shape == keyword for thing in seen.things)
+    ]
+    return {"choice": fitting[0] if fitting else 0}
+
+
+def _compared(request: Request) -> dict[str, Any]:
+    found = _retrieval(request)
+    style, keyword = found.query.style, with_article(found.keyword)
+    look = (
+        f"Your picture is drawn in the {style} style and shows {counted(found.query)}. I look for {keyword} in "
+        "that style and find this one."
+    )
+    compare = (
+        f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: "
+        f"{_inventory(found.query)}."
+    )
+    equal = found.comparison == "the same number"
+    closing = (
+        "So both show the same number of things." if equal else f"So it shows {found.comparison} things than yours."
+    )
+    return {"look": look, "compare": compare, "closing": closing, "answer": found.comparison}
+
+
+def _inventory(scene: Scene) -> str:
+    return listed([told_group(things, held) for _, things, held in groups(scene)])
+
+
+SCRIPT = Script(
+    answers={
+        "mm_keyword": _keyword,
+        "find_pictures": lambda request: [picture(each.scene) for each in _retrieval(request).pool],
+        "pick_picture": _pick,
+        "mm_reason": _compared,
+        "second_answer": lambda request: {"answer": _retrieval(request).comparison},
+    },
+    record=_record,
+)
