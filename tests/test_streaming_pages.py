@@ -120,6 +120,26 @@ def test_hostile_headers_hold_nothing_up(content):
     assert time.monotonic() - started < 5
 
 
+def varint(number: int) -> bytes:
+    """A signed number as the compact protocol of Thrift writes it."""
+    number, written = 2 * number, b""
+    while number > 127:
+        number, written = number >> 7, written + bytes([number & 127 | 128])
+    return written + bytes([number])
+
+
+@pytest.mark.parametrize("size", [1 << 20, 1 << 40, (1 << 62) - 1])
+def test_a_page_that_says_it_is_larger_than_its_column_holds_nothing_up(size):
+    """A data page of plain values: type, two sizes, and a header with number of values and three encodings."""
+    header = b"\x15\0" + (b"\x15" + varint(size)) * 2 + b"\x2c\x15\x02\x15\0\x15\x06\x15\x06\0\0"
+    content = header + bytes(8) + b"\3\0\0\0abc"
+    started = time.monotonic()
+    assert plain_values(content, 0, len(content)) is None
+    assert time.monotonic() - started < 1
+    whole = header.replace(varint(size), varint(15)) + bytes(8) + b"\3\0\0\0abc"
+    assert plain_values(whole, 0, len(whole)) == [(len(whole) - 3, 3)]
+
+
 def test_a_file_that_is_cut_off_has_no_places(tmp_path):
     path = write(tmp_path / "a.parquet")
     with pq.ParquetFile(path) as parquet:

@@ -79,17 +79,40 @@ def test_share_refuses_what_makes_no_sense(wrong):
 
 
 def test_states_are_found_in_the_state_of_a_loader():
-    state = {
-        "snapshot": {"workers": [{"dataset": PROGRESS.to_dict()}, {"dataset": replace(PROGRESS, worker=1).to_dict()}]},
-        "steps": 3,
-    }
-    assert find_progress(state) == [PROGRESS, replace(PROGRESS, worker=1)]
+    two = [replace(PROGRESS, worker=worker, num_workers=2) for worker in (0, 1)]
+    state = {"snapshot": {"workers": [{"dataset": each.to_dict()} for each in two]}, "steps": 3}
+    assert find_progress(state) == two
 
 
 @pytest.mark.parametrize("state", [{}, {"step": 3}, {"unifiedvisual_stream": 1, "epoch": 1}])
 def test_a_foreign_state_is_refused(state):
     with pytest.raises(UsageError, match="the state"):
         find_progress(state)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_a_state_of_an_unknown_version_is_refused(version):
+    with pytest.raises(UsageError, match=f"of version {version!r}; expected 1; finish the epoch with the version"):
+        find_progress({**PROGRESS.to_dict(), "unifiedvisual_stream": version})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({name: -1} for name in PROGRESS.to_dict() if name not in ("unifiedvisual_stream", "seed", "shuffle")),
+        *({name: 1 << 50} for name in ("epoch", "num_rows", "batch_size", "lanes", "num_workers", "checksum")),
+        *({name: 0} for name in ("world_size", "num_workers", "batch_size", "lanes", "window", "run")),
+        *({"start": wrong} for wrong in (0.0, "0", None, True, [0], float("nan"))),
+        {"shuffle": 1},
+        {"worker": 1},
+        {"taken": 101},
+        {"start": 101},
+    ],
+    ids=str,
+)
+def test_a_state_with_numbers_that_cannot_be_is_refused(values):
+    with pytest.raises(UsageError, match="the state says"):
+        find_progress({**PROGRESS.to_dict(), **values})
 
 
 def test_workers_that_took_whole_batches_in_turn_give_one_position():

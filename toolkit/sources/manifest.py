@@ -1,12 +1,13 @@
 """What a packed dataset holds: MANIFEST.json, written last, so that a folder without it is not finished."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from toolkit.errors import SHOWN, SourceError
+from toolkit.errors import SHOWN, ShardError, SourceError
 from toolkit.sources.repository import Repository
 from toolkit.tasks import TASKS, Task, in_order
 
@@ -86,7 +87,8 @@ def read_manifest(repository: Repository) -> Manifest:
     """The manifest of a packed dataset.
 
     Raises:
-        SourceError: there is none, it is not whole, or a newer version of this package wrote it.
+        SourceError: there is none, it is not whole, it says what cannot be, or a newer version of this package wrote
+            it.
     """
     where = f"{repository.name}: {MANIFEST}"
     with repository.open(MANIFEST) as file:
@@ -96,17 +98,58 @@ def read_manifest(repository: Repository) -> Manifest:
         if content["format"] != FORMAT:
             raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
         return _parse(content)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SourceError(
             f"{where}: cannot be read ({type(error).__name__}: {error}); download it again, or pack again"
         ) from error
 
 
+def check_sizes(shards: Iterable[Shard], sizes: Mapping[str, int], where: str) -> None:
+    """Whether the shards that a manifest lists are there, and as large as it says, so that its numbers may be used.
+
+    Args:
+        sizes: path -> bytes of the files that are there.
+
+    Raises:
+        ShardError: one is not.
+    """
+    for shard in shards:
+        if (found := sizes.get(shard.path)) != shard.bytes:
+            there = "is not there" if found is None else f"has {found:,} bytes"
+            raise ShardError(
+                f"{where}: {shard.path} {there}; {MANIFEST} says {shard.bytes:,} bytes; download it again, or pack "
+                "again"
+            )
+
+
 def _parse(content: Mapping[str, Any]) -> Manifest:
-    shards = tuple(Shard(**{**shard, "row_groups": tuple(shard["row_groups"])}) for shard in content["shards"])
+    shards = tuple(_parse_shard(number, shard) for number, shard in enumerate(content["shards"]))
     vocabulary = {name: Task(**task) for name, task in content.get("vocabulary", {}).items()}
     undefined = sorted({shard.task for shard in shards} - TASKS.keys() - vocabulary.keys())[:SHOWN]
     misnamed = [name for name, task in vocabulary.items() if name in TASKS or name != task.name][:SHOWN]
     if undefined or misnamed:
         raise ValueError(f"its vocabulary lacks tasks {undefined}, or defines {misnamed} anew")
+    if len({shard.path for shard in shards}) < len(shards):
+        raise ValueError("shards: a path is listed twice")
     return Manifest(**{**content, "shards": shards, "vocabulary": vocabulary})
+
+
+def _parse_shard(number: int, content: Mapping[str, Any]) -> Shard:
+    """A shard whose numbers can be used: a row takes a byte at least, so no number is larger than the file."""
+    where = f"shards[{number}]"
+    shard = Shard(**{**content, "row_groups": tuple(content["row_groups"])})
+    counts = {
+        **{name: getattr(shard, name) for name in ("bytes", "rows", "images", "image_bytes")},
+        **{f"row_groups[{index}]": rows for index, rows in enumerate(shard.row_groups)},
+        **{f"quadrants[{name!r}]": rows for name, rows in shard.quadrants.items()},
+    }
+    for name, value in counts.items():
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{where}.{name} is {value!r:.40}; expected a whole number, 0 or more")
+    if sum(shard.row_groups) != shard.rows or shard.rows > shard.bytes:
+        raise ValueError(
+            f"{where}: {shard.rows} rows, of which {sum(shard.row_groups)} in row groups, in {shard.bytes} bytes"
+        )
+    if not re.fullmatch(rf"data/{re.escape(shard.task)}/[^/\\\0]+\.parquet", shard.path):
+        raise ValueError(f"{where}.path is {shard.path!r:.200}; expected data/{shard.task}/<name>.parquet")
+    return shard

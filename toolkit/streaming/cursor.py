@@ -9,9 +9,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from toolkit.errors import UsageError
-from toolkit.streaming.share import Progress, resume_position
-
-MAX_WORKERS = 1024
+from toolkit.streaming.share import MAX_WORKERS, Progress, resume_position
 
 
 def this_worker() -> tuple[int, int]:

@@ -194,7 +194,11 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 f"the state is of other data, config or mixture (checksum {found}, here {self._checksum}); open what "
                 "it was taken of"
             )
-        self._layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
+        layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
+        num_rows = self._make_sequence(states[0].epoch, layout).num_rows
+        if wrong := [each.num_rows for each in states if each.num_rows != num_rows]:
+            raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_rows}; it is damaged")
+        self._layout = layout
         self._cursor.load(states)
 
     def _now(self) -> Progress:
@@ -239,12 +243,14 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     def _sequence(self) -> RowSequence:
         key = (self.epoch, self._layout)
         if self._made is None or self._made[:2] != key:
-            weights = [part.weight for part in self._components]
-            if self._is_mixture:
-                self._made = (*key, Mixture(self._groups, weights, self._layout, stop=self._stop, epoch=self.epoch))
-            else:
-                self._made = (*key, Order(self._groups[0], self._layout, epoch=self.epoch))
+            self._made = (*key, self._make_sequence(*key))
         return self._made[2]
+
+    def _make_sequence(self, epoch: int, layout: Layout) -> RowSequence:
+        if not self._is_mixture:
+            return Order(self._groups[0], layout, epoch=epoch)
+        weights = [part.weight for part in self._components]
+        return Mixture(self._groups, weights, layout, stop=self._stop, epoch=epoch)
 
     def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
         rank, world_size = self._ranks()

@@ -41,6 +41,9 @@ class Place(NamedTuple):
     row: int
 
 
+MOST = 1 << 20  # lanes, row groups of a window, rows of a run: more take memory without end, and are no setting
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """What, next to seed and epoch, shapes an order; it stays the same for a whole training.
@@ -60,8 +63,8 @@ class Layout:
 
     def __post_init__(self) -> None:
         for name in ("lanes", "window", "run"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; expected a positive number")
+            if not 1 <= getattr(self, name) <= MOST:
+                raise UsageError(f"{name} is {getattr(self, name)!r}; expected a positive number up to {MOST:,}")
 
 
 class RowSequence(Protocol):

@@ -46,13 +46,15 @@ def _values(content: Content, at: int, end: int) -> Iterator[Span]:
     while at < end:
         header, at = _struct(content, at)
         page_end = at + _page_bytes(header)
+        if not at <= page_end <= end:  # it would be followed through whatever else is in the file, or far beyond it
+            raise _OtherwiseWritten
         for _ in ("repetition levels", "definition levels"):
             at += 4 + _length(content, at)
         while at < page_end:
             length = _length(content, at)
             yield at + 4, length
             at += 4 + length
-        if at != page_end or at > end:
+        if at != page_end:
             raise _OtherwiseWritten
 
 

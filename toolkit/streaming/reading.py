@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.schema import COLUMNS
 from toolkit.sources.layout import open_source
-from toolkit.sources.manifest import Shard, read_manifest
+from toolkit.sources.manifest import Shard, check_sizes, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
@@ -64,6 +64,7 @@ def open_packed(
         raise UnifiedVisualError(
             f"{source.repository.name} has no rows of config {name!r}; it has: {', '.join(manifest.tasks)}"
         )
+    check_sizes(shards, source.repository.list_files(), source.repository.name)
     return Packed(repository=source.repository, shards=shards)
 
 
@@ -90,15 +91,17 @@ class RowGroups:
                 read.
         """
         packed = self._sources[group.source]
-        path, rows = packed.shards[group.shard].path, None
+        path = packed.shards[group.shard].path
         with open_parquet(packed.repository, path, metadata=self._footers.get(group[:2])) as parquet:
-            if group.number < parquet.num_row_groups:
-                rows = self._rows(packed.repository, path, parquet, group.number)
-            self._keep(group[:2], parquet.metadata)
-        if rows is None or len(rows) != group.rows:
-            found = "no such row group" if rows is None else f"{len(rows)} rows"
+            footer = parquet.metadata
+            found = footer.row_group(group.number).num_rows if group.number < footer.num_row_groups else 0
+            rows = self._rows(packed.repository, path, parquet, group.number) if found == group.rows else []
+            self._keep(group[:2], footer)
+        if len(rows) != group.rows:
             where = f"{packed.repository.name}: {path}: row group {group.number}"
-            raise ShardError(f"{where}: {found}; the manifest says {group.rows} rows; download it again, or pack again")
+            raise ShardError(
+                f"{where}: {found} rows; the manifest says {group.rows} rows; download it again, or pack again"
+            )
         return rows
 
     def _rows(self, repository: Repository, path: str, parquet: pq.ParquetFile, number: int) -> list[Encoded]:

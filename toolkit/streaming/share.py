@@ -8,6 +8,7 @@ ranks or workers can.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from numbers import Integral
 from typing import Any, Literal, get_args
 
 from toolkit.errors import UsageError
@@ -92,7 +93,7 @@ class Progress:
     checksum: int
 
     def to_dict(self) -> dict[str, Any]:
-        return {KIND: 1, **asdict(self)}
+        return {KIND: VERSION, **asdict(self)}
 
     def same_run(self, other: "Progress") -> bool:
         """Whether both come from workers of one loader, or of two alike."""
@@ -104,13 +105,17 @@ class Progress:
 
 
 KIND = "unifiedvisual_stream"  # marks a state of ours among those of loaders
+VERSION = 1  # to be raised when the same fields come to mean another position
+MAX_WORKERS = 1024
+MOST = {"num_workers": MAX_WORKERS}  # what the numbers of a state may be; those not named: 0 to 2^40
+LEAST = {"world_size": 1, "num_workers": 1, "batch_size": 1, "lanes": 1, "window": 1, "run": 1}
 
 
 def find_progress(state: Any) -> list[Progress]:
     """Our states inside the state of any loader, one for each worker.
 
     Raises:
-        UsageError: there is none, or one of another version.
+        UsageError: there is none, or one of another version, or with numbers that cannot be.
     """
     found = list(_walk(state))
     if not found:
@@ -118,12 +123,36 @@ def find_progress(state: Any) -> list[Progress]:
             "the state holds no state of a StreamingDataset; pass what its state_dict, or that of a "
             "StatefulDataLoader around it, gave"
         )
+    if unknown := [each[KIND] for each in found if each[KIND] != VERSION]:
+        raise UsageError(
+            f"the state is of version {unknown[0]!r:.40}; expected {VERSION}; finish the epoch with the version of "
+            "this package that wrote it"
+        )
     try:
-        return [Progress(**{name: value for name, value in each.items() if name != KIND}) for each in found]
+        states = [Progress(**{name: value for name, value in each.items() if name != KIND}) for each in found]
     except TypeError as error:
         raise UsageError(
             f"the state is of another version ({error}); finish the epoch with the version that wrote it"
         ) from error
+    for each in states:
+        _check(each)
+    return states
+
+
+def _check(state: Progress) -> None:
+    for name, value in asdict(state).items():
+        if name == "shuffle":
+            is_good = isinstance(value, bool)
+        else:
+            is_good = isinstance(value, Integral) and not isinstance(value, bool)
+            is_good = is_good and (name == "seed" or LEAST.get(name, 0) <= value <= MOST.get(name, 1 << 40))
+        if not is_good:
+            raise UsageError(f"the state says that {name} is {value!r:.40}, which cannot be; it is damaged")
+    if state.worker >= state.num_workers or max(state.start, state.taken) > state.num_rows:
+        raise UsageError(
+            f"the state says that worker {state.worker} of {state.num_workers} took {state.taken} of {state.num_rows} "
+            f"rows from position {state.start} on, which cannot be; it is damaged"
+        )
 
 
 def _walk(state: Any) -> Iterator[Mapping[str, Any]]:

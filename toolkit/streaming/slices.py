@@ -63,10 +63,9 @@ def image_places(file: int, group: pq.RowGroupMetaData) -> list[Span] | None:
     if column is None or column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
         return None
     start, size = column.data_page_offset, column.total_compressed_size
-    base = start - start % mmap.ALLOCATIONGRANULARITY
-    try:
-        with mmap.mmap(file, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
-            places = plain_values(content, start - base, start + size - base)
-    except ValueError:  # the file is shorter than that
+    if start < 0 or size < 1 or start + size > os.fstat(file).st_size:
         return None
+    base = start - start % mmap.ALLOCATIONGRANULARITY
+    with mmap.mmap(file, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
+        places = plain_values(content, start - base, start + size - base)
     return places and [(base + offset, length) for offset, length in places]

@@ -1,0 +1,99 @@
+"""What a manifest says is checked before it is used: its numbers, and that its paths stay inside."""
+
+import json
+
+import pytest
+
+from tests.packed import pack_numbers
+from toolkit.errors import ShardError, SourceError
+from toolkit.sources.manifest import read_manifest
+from toolkit.sources.repository import LocalFolder
+from toolkit.streaming.dataset import StreamingDataset
+
+
+@pytest.fixture
+def packed(tmp_path):
+    return pack_numbers(tmp_path / "packed", [[3, 2], [4]])
+
+
+def change(packed, **values):
+    """The first shard of the manifest says something else."""
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    content["shards"][0] |= values
+    (packed / "MANIFEST.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rows": -1},
+        {"rows": "5"},
+        {"rows": 5.0},
+        {"rows": True},
+        {"rows": None},
+        {"bytes": -1},
+        {"images": -2},
+        {"image_bytes": []},
+        {"row_groups": [-3, 8]},
+        {"row_groups": [2.5, 2.5]},
+        {"row_groups": ["3", "2"]},
+        {"row_groups": 5},
+        {"row_groups": [3]},
+        {"rows": 1 << 62, "row_groups": [1 << 62]},
+        {"quadrants": {"mm-mm": -1}},
+        {"quadrants": []},
+        {"size": 1},
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_refused(packed, values):
+    change(packed, **values)
+    with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \((Value|Type|Attribute)Error: "):
+        read_manifest(LocalFolder(packed))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../outside.parquet",
+        "data/cot_collection/../../../outside.parquet",
+        "data/cot_collection/a/b.parquet",
+        "data/cot_collection/..\\b.parquet",
+        "data/llava_cot/train-00000-of-00001.parquet",
+        "data/cot_collection/train.txt",
+        "data/cot_collection/a\0.parquet",
+        "",
+        7,
+    ],
+)
+def test_paths_that_lead_elsewhere_are_refused(packed, path):
+    change(packed, path=path)
+    with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read"):
+        StreamingDataset(packed)
+
+
+def test_a_path_that_is_listed_twice_is_refused(packed):
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    content["shards"].append(content["shards"][0])
+    (packed / "MANIFEST.json").write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="a path is listed twice"):
+        read_manifest(LocalFolder(packed))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}', '{"format": 2}', "\xff"])
+def test_a_manifest_that_is_none_is_a_source_error(packed, text):
+    (packed / "MANIFEST.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(SourceError, match=r"MANIFEST\.json: "):
+        read_manifest(LocalFolder(packed))
+
+
+def test_a_shard_of_another_size_than_the_manifest_says_is_told_when_the_dataset_is_opened(packed):
+    shard = next(packed.rglob("train-00001*.parquet"))
+    size = shard.stat().st_size
+    shard.write_bytes(shard.read_bytes() + b"more")
+    with pytest.raises(ShardError, match=rf"has {size + 4:,} bytes; MANIFEST\.json says {size:,} bytes"):
+        StreamingDataset(packed)
+    shard.unlink()
+    with pytest.raises(ShardError, match="is not there"):
+        StreamingDataset(packed)
