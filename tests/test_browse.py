@@ -251,7 +251,12 @@ def test_a_shard_that_is_not_the_manifests_stops_the_start(tmp_path):
     folder = write_packed(tmp_path / "packed", {"cot_collection": split(ROWS["cot_collection"], 4, 9)})
     (shard,) = folder.glob("data/*/*.parquet")
     table = pq.read_table(shard)
+    size = shard.stat().st_size
     pq.write_table(table.slice(1), shard, row_group_size=4)
+    with pytest.raises(ShardError, match=f"says {size:,} bytes"):
+        open_packed(folder)
+    manifest = (folder / "MANIFEST.json").read_text()
+    (folder / "MANIFEST.json").write_text(manifest.replace(f": {size},", f": {shard.stat().st_size},"))
     with pytest.raises(ShardError, match="the manifest says"):
         Index(open_packed(folder))
     answers = pa.Array.from_buffers(
@@ -267,11 +272,11 @@ def test_a_picture_without_bytes_in_the_file_is_told_on_the_page(tmp_path):
     table = rows_to_table([conversion_rows.UNDERSTAND])
     folder = write_packed(tmp_path / "packed", {"llava_cot": [[table]]})
     images = pa.array([[{"bytes": None, "path": "lost.jpg"}]], table.schema.field("images").type)
-    pq.write_table(
-        table.set_column(table.column_names.index("images"), "images", images),
-        next(folder.glob("data/*/*.parquet")),
-        compression="none",
-    )
+    (shard,) = folder.glob("data/*/*.parquet")
+    size = shard.stat().st_size
+    pq.write_table(table.set_column(table.column_names.index("images"), "images", images), shard, compression="none")
+    manifest = (folder / "MANIFEST.json").read_text()
+    (folder / "MANIFEST.json").write_text(manifest.replace(f": {size},", f": {shard.stat().st_size},"))
     answer = client_of(folder).get("/row/lc-00000001")
     assert answer.status_code == 200, answer.text
     assert "no bytes" in answer.text
