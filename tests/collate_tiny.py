@@ -14,6 +14,8 @@ pytest.importorskip(
 
 import torch
 
+torch.set_num_threads(1)  # tiny models gain nothing from more
+
 COLOURS = {
     "red": (220, 30, 20),
     "green": (20, 200, 40),

@@ -6,9 +6,16 @@ The stock `labels` path gives an infinite loss on pictures, because the model fo
 `vocabulary_losses`.
 """
 
+import math
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
+import torch
+from torch import Tensor
+
+from toolkit.collate.chameleon_decoder import load_decoder
 from toolkit.collate.common import Collator, Columns, Sample, pad_id_of, splice
 from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokenizers import fixed_size
@@ -93,16 +100,42 @@ class ChameleonCollator(Collator):
         return {"input_ids": framed, "labels": framed}
 
 
-def chameleon_tokenizer(model: Any, processor: Any, *, image_size: int | None = None) -> VQTokenizer:
+def chameleon_tokenizer(
+    model: Any, processor: Any, *, image_size: int | None = None, decoder: str | Path | torch.nn.Module | None = None
+) -> VQTokenizer:
     """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary.
 
+    Args:
+        decoder: for the way back to pictures, which transformers leaves out: `vqgan.ckpt` of the Chameleon or Anole
+            release, a folder or a Hub model whose weights hold one (leloy/Anole-7b-v0.1-hf), or a module that turns
+            latents, float (B, C, h, w), into pixels.
+
     Raises:
-        UsageError: an `image_size` is given.
+        UsageError: an `image_size` is given. SourceError: there is no decoder where `decoder` says.
     """
     fixed_size("chameleon", image_size)
     inner, image_processor = model.model, processor.image_processor
+    vqmodel = inner.vqmodel
+    if isinstance(decoder, str | Path):
+        decoder = load_decoder(decoder, vqmodel)
+    pixels_from = None
+    if decoder is not None:
+        codes = torch.zeros(model.lm_head.out_features, dtype=torch.int64)
+        for token, code in inner.vocabulary_mapping.bpe2img.items():
+            codes[token] = code
+        pixels_from = partial(_pixels_from, vqmodel, decoder.eval().requires_grad_(False), codes)
 
     def pixels_of(image: Any) -> Any:
         return image_processor(image, return_tensors="pt")["pixel_values"]
 
-    return VQTokenizer(inner.vqmodel, pixels_of, inner.get_image_tokens, image_processor=image_processor)
+    return VQTokenizer(
+        vqmodel, pixels_of, inner.get_image_tokens, image_processor=image_processor, pixels_from=pixels_from
+    )
+
+
+def _pixels_from(vqmodel: Any, decoder: torch.nn.Module, codes: Tensor, ids: Tensor) -> Tensor:
+    latents = vqmodel.quantize.embedding(codes.to(ids.device)[ids])  # (N, C)
+    side = math.isqrt(len(ids))
+    grid = latents.T.reshape(1, -1, side, len(ids) // side)
+    pixels: Tensor = decoder.to(grid.device, grid.dtype)(vqmodel.post_quant_conv(grid))[0]
+    return pixels

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from toolkit.collate.template import Encoded
+from toolkit.collate.template import ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows
 from toolkit.image_modes import to_rgb
 from toolkit.images import decode_image
@@ -40,7 +40,13 @@ class Sample:
 
 
 class Collator(ABC):
-    """Rows in, tensors out; the state is the count of rows left out."""
+    """Rows in, tensors out; the state is the count of rows left out.
+
+    Attributes:
+        encoder: the chat template and tokenizer of the family.
+    """
+
+    encoder: ChatEncoder
 
     def __init__(self, *, pad_id: int, max_length: int | None, on_bad_row: OnBad) -> None:
         self.pad_id, self.max_length = pad_id, max_length
@@ -54,6 +60,13 @@ class Collator(ABC):
     @abstractmethod
     def encode(self, row: Mapping[str, Any]) -> Sample:
         """One row as tokens and picture tensors. Pure: rows do not see one another, so a batch cannot change them."""
+
+    def encode_prompt(self, row: Mapping[str, Any]) -> Sample:
+        """The tokens after which the model writes the last answer of a row, encoded as in training.
+
+        The last answer, where there is one, is left out with its pictures.
+        """
+        return self.encode(without_answer(row))
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether the row can be collated: `rows.filter(collator.fits)` leaves bad and long rows out before batching,
@@ -103,6 +116,15 @@ def open_image(image: Any, *, row_id: str = "") -> Image.Image:
         if isinstance(image, Image.Image)
         else decode_image(image["bytes"] or b"", f"row {row_id!r}: {image['path'] or 'picture'}")
     )
+
+
+def without_answer(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row up to its last answer, and the pictures up to there; a row that ends with a prompt as it is."""
+    messages = row["messages"]
+    if messages[-1]["role"] != "assistant":
+        return row
+    num_images = sum(part["type"] == "image" for message in messages[:-1] for part in message["content"])
+    return {**row, "messages": messages[:-1], "images": list(row["images"] or ())[:num_images]}
 
 
 def image_flags(encoded: Encoded, image_id: int) -> list[bool]:

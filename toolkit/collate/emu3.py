@@ -132,4 +132,9 @@ def emu3_tokenizer(model: Any, processor: Any, *, image_size: int | None = None)
     def ids_of(pixels: Any) -> Any:
         return inner.get_image_tokens(pixels, torch.tensor([pixels.shape[-2:]] * len(pixels)))
 
-    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, image_processor=image_processor)
+    def pixels_from(ids: Any) -> Any:
+        mapping = inner.vocabulary_mapping
+        width = ids.tolist().index(mapping.eol_token_id)
+        return inner.vqmodel.decode(mapping.convert_bpe2img(ids.reshape(1, -1, width + 1)))[0]
+
+    return VQTokenizer(inner.vqmodel, pixels_of, ids_of, image_processor=image_processor, pixels_from=pixels_from)

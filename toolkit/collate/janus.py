@@ -14,7 +14,17 @@ import torch
 from PIL import ImageOps
 from torch import Tensor
 
-from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, image_flags, open_image, pad_id_of, splice
+from toolkit.collate.common import (
+    IGNORE_INDEX,
+    Collator,
+    Columns,
+    Sample,
+    image_flags,
+    open_image,
+    pad_id_of,
+    splice,
+    without_answer,
+)
 from toolkit.collate.template import ChatEncoder, token_id
 from toolkit.collate.tokenizers import fixed_size
 from toolkit.collate.tokens import ImageTokenizer, StoredTokens, VQTokenizer, image_ids
@@ -97,7 +107,14 @@ class JanusCollator(Collator):
         self.eoi = token_id(processor.tokenizer, processor.image_end_token)
 
     def encode(self, row: Mapping[str, Any]) -> Sample:
-        encoded = self.encoder.encode(self._with_system_prompt(row))
+        return self._sample(self._with_system_prompt(row))
+
+    def encode_prompt(self, row: Mapping[str, Any]) -> Sample:
+        """As `Collator.encode_prompt`; the answer that is left out says whether there is a system prompt."""
+        return self._sample(without_answer(self._with_system_prompt(row)))
+
+    def _sample(self, row: Mapping[str, Any]) -> Sample:
+        encoded = self.encoder.encode(row)
         images = list(zip(row["images"] or (), image_flags(encoded, self.encoder.image_id), strict=True))
         generated = image_ids([image for image, is_answer in images if is_answer], self.image_tokens, row_id=row["id"])
         self._check(generated, row["id"])
@@ -169,6 +186,15 @@ def janus_tokenizer(model: Any, processor: Any, *, image_size: int | None = None
     def ids_of(pixels: Any) -> Any:
         return vqmodel.encode(pixels, return_dict=True).image_tokens
 
+    def pixels_from(ids: Any) -> Any:
+        return vqmodel.decode(ids[None])[0]
+
     return VQTokenizer(
-        vqmodel, pixels_of, ids_of, image_processor=image_processor, cropped="middle square", answers_only=True
+        vqmodel,
+        pixels_of,
+        ids_of,
+        image_processor=image_processor,
+        pixels_from=pixels_from,
+        cropped="middle square",
+        answers_only=True,
     )

@@ -65,6 +65,19 @@ class LossModel(torch.nn.Module):
         }
 
 
+def unwrapped(model: Any) -> Any:
+    """The model of transformers inside a LossModel, DistributedDataParallel or a PEFT model, whose adapters stay."""
+    while True:
+        if isinstance(model, LossModel):
+            model = model.model
+        elif hasattr(model, "get_base_model"):
+            model = model.get_base_model()
+        elif isinstance(model, torch.nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
 def vocabulary_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     """For models whose picture ids are part of the text vocabulary: Chameleon, Anole and Emu3.
 
@@ -95,15 +108,21 @@ def janus_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
         batch: of JanusCollator.
     """
     ids, mask = batch["gen_image_ids"], batch["gen_image_mask"]
-    drawn = model.prepare_embeddings_for_image_generation(ids)
-    text = model.get_input_embeddings()(batch["input_ids"])
-    embeds = text.masked_scatter(mask.unsqueeze(-1), drawn.to(text.dtype))
-    outputs = model.model(
-        inputs_embeds=embeds, attention_mask=batch["attention_mask"], pixel_values=batch.get("pixel_values")
-    )
+    outputs = model.model(**janus_inputs(model, batch))
     hidden, labels = outputs.last_hidden_state[:, :-1], batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
     return TokenLosses(
         cross_entropy(model.lm_head(hidden[supervised]).float(), labels[supervised], reduction="none"),
         cross_entropy(model.model.generation_head(hidden[mask[:, 1:]]).float(), ids.flatten(), reduction="none"),
     )
+
+
+def janus_inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What `model.model` takes: answer pictures of a batch embedded as codes, prompt pictures as pixels."""
+    drawn = model.prepare_embeddings_for_image_generation(batch["gen_image_ids"])
+    text = model.get_input_embeddings()(batch["input_ids"])
+    return {
+        "inputs_embeds": text.masked_scatter(batch["gen_image_mask"].unsqueeze(-1), drawn.to(text.dtype)),
+        "attention_mask": batch["attention_mask"],
+        "pixel_values": batch.get("pixel_values"),
+    }

@@ -2,6 +2,10 @@
 
     row -> conversation -> rendered text -> token ids, one image token per picture, answer flags
 
+Neighbouring texts of a message are joined by a line break before a template sees them, whatever the family: templates
+disagree (Chameleon's would glue them), and `convert` writes them so too.
+A row that ends with a user turn is a prompt: it ends with what the template writes before an answer.
+
 Two things are hard to get right here and are done once, for every family:
 
 - What is answer. The template is rendered up to each assistant turn with the generation prompt, which is what the model
@@ -14,8 +18,9 @@ replaced by a
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from toolkit.errors import ImageTokenMismatch, RowError, UsageError, shorten
@@ -109,7 +114,8 @@ class ChatEncoder:
                 f"row {row['id']!r}: {num_parts} image parts and {num_images} images; expected equal",
                 kind="image_token_mismatch",
             )
-        rendered = self._render(conversation)
+        is_prompt = conversation[-1]["role"] != "assistant"
+        rendered = self._render(conversation, prompt_for_answer=is_prompt)
         if num_parts != (num_placeholders := rendered.count(self.image_token)):
             raise ImageTokenMismatch(
                 f"row {row['id']!r}: {num_parts} image parts, but the chat template rendered {num_placeholders} "
@@ -119,10 +125,18 @@ class ChatEncoder:
             )
         spans = list(self._answer_spans(row["id"], conversation, rendered))
         ids, is_answer = self._flagged_ids(rendered, [self._to_closer(rendered, *span) for _, *span in spans])
-        if spans and self.tokenizer.eos_token_id is not None and not rendered.rstrip().endswith(self._closers):
+        closes = rendered.rstrip().endswith(self._closers)
+        if spans and not is_prompt and not closes and self.tokenizer.eos_token_id is not None:
             # LLaVA's and Emu3's templates do not close a turn: the model would never learn to stop.
             ids, is_answer = [*ids, self.tokenizer.eos_token_id], [*is_answer, True]
         return Encoded(ids, is_answer)
+
+    def closing_id(self) -> int | None:
+        """The control token that ends an answer; None where there is none, so that answers never end by themselves."""
+        turns = [("user", "a"), ("assistant", "b")]
+        messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+        last = self.encode({"id": "", "messages": messages, "images": []}).ids[-1]
+        return last if last in self.control_ids else None
 
     def keeps_answer_images(self) -> bool:
         """Whether the template renders a picture that stands in an assistant turn."""
@@ -141,18 +155,17 @@ class ChatEncoder:
         """Clean dicts: a text key on an image part, or an image key on a text part, is read as content by many
         templates.
         """
-        return [
-            {
-                "role": message["role"],
-                "content": [
-                    {"type": "image"}
-                    if part["type"] == "image"
-                    else {"type": "text", "text": self._protect(part["text"])}
-                    for part in message["content"]
-                ],
-            }
-            for message in row["messages"]
-        ]
+        return [{"role": message["role"], "content": self._parts(message["content"])} for message in row["messages"]]
+
+    def _parts(self, content: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+        parts: list[dict[str, str]] = []
+        for is_image, run in groupby(content, key=lambda part: part["type"] == "image"):
+            if is_image:
+                parts += [{"type": "image"} for _ in run]
+            else:
+                texts = [self._protect(part["text"]) for part in run if part["text"]]
+                parts.append({"type": "text", "text": "\n".join(texts)})
+        return parts
 
     def _protect(self, text: str) -> str:
         """Marks instead of control tokens. By length and look-up: Emu3 has 33,000 of them, too many for one pattern."""

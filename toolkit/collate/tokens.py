@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -42,6 +42,18 @@ class ImageTokenizer(Protocol):
         ...
 
 
+@runtime_checkable
+class ImageDecoder(Protocol):
+    """Turns ids back into pictures."""
+
+    @property
+    def can_decode(self) -> bool: ...
+
+    def decode(self, ids: Sequence[Tensor]) -> list[Image.Image]:
+        """Per picture, from its ids as `ImageTokenizer.encode` gives them, an RGB picture."""
+        ...
+
+
 class VQTokenizer:
     """The VQ encoder of a model: frozen, always in eval mode.
 
@@ -55,6 +67,8 @@ class VQTokenizer:
         ids_of: float (B, 3, H, W) on the device of `module` -> ids, B equal runs of them.
         image_processor: makes the pixels; its class and configuration are part of the revision. The class too, because
             the Pillow and the torchvision one of a family give other pixels under the same configuration.
+        pixels_from: the inverse of `ids_of` for one picture: int64 (N,) on the device of `module` -> float (3, H, W) as
+            `pixels_of` gives them; None where the checkpoint holds no decoder.
         cropped: a word for what is done to pictures before.
         answers_only: whether the family needs ids of pictures in answers only.
 
@@ -70,10 +84,11 @@ class VQTokenizer:
         ids_of: Callable[[Tensor], Tensor],
         *,
         image_processor: Any,
+        pixels_from: Callable[[Tensor], Tensor] | None = None,
         cropped: str = "",
         answers_only: bool = False,
     ) -> None:
-        self.module, self._pixels_of, self._ids_of = module, pixels_of, ids_of
+        self.module, self._pixels_of, self._ids_of, self._pixels_from = module, pixels_of, ids_of, pixels_from
         self._image_processor, self._cropped = image_processor, cropped
         self.answers_only = answers_only
         self.batch_size = 1
@@ -88,6 +103,26 @@ class VQTokenizer:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
+
+    @property
+    def can_decode(self) -> bool:
+        return self._pixels_from is not None
+
+    @torch.no_grad()
+    def decode(self, ids: Sequence[Tensor]) -> list[Image.Image]:
+        """Pictures of ids, as `encode` gives them or a model has written them.
+
+        Raises:
+            UsageError: the checkpoint holds no decoder.
+        """
+        if self._pixels_from is None:
+            raise UsageError(
+                "this checkpoint turns pictures into ids, but not back: transformers keeps no VQ decoder of "
+                "Chameleon; pass decoder= to chameleon_tokenizer, a file vqgan.ckpt of Chameleon or Anole"
+            )
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        return [image_of(self._pixels_from(each.to(device)), self._image_processor) for each in ids]
 
     def encode(self, images: list[Image.Image]) -> list[Tensor]:
         self.module.eval()
@@ -116,6 +151,20 @@ class VQTokenizer:
                 .reshape(len(pixels), -1)
                 .to("cpu", torch.int64)
             )
+
+
+def image_of(pixels: Tensor, image_processor: Any) -> Image.Image:
+    """The picture whose pixel values, float (3, H, W), an image processor would make: its scale and mean undone."""
+    values = pixels.detach().float().cpu()
+    if image_processor.do_normalize:
+        mean, std = (
+            torch.tensor(each)[:, None, None] for each in (image_processor.image_mean, image_processor.image_std)
+        )
+        values = values * std + mean
+    if image_processor.do_rescale:
+        values = values / image_processor.rescale_factor
+    array = values.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return Image.fromarray(array)
 
 
 class _Place(NamedTuple):
