@@ -1,16 +1,14 @@
-"""The folder one shard writes into, and how finished folders become the output.
+"""The folder a shard's files are written to, and how the folders of all shards become the output.
 
-<out>/.parts/00003.tmp/    being written; thrown away by the next run
-<out>/.parts/00003/        finished, with its counters in part.json:
-    files/...              moved into <out> as they are
-    lines/<name>           joined in shard order into <out>/<name>
-    ids.txt                ids of the rows kept, to find one that two shards share
+files/...       moved into <out> as they are
+lines/<name>    joined in shard order into <out>/<name>
+ids.txt         ids of the rows kept, to find one that two shards share
 """
 
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from hashlib import blake2b
@@ -24,9 +22,6 @@ from toolkit.errors import RowError, shorten
 from toolkit.images import image_format
 from toolkit.schema import EncodedImage, Row
 from toolkit.staging.files import sync_folder, sync_tree, write_whole
-
-PARTS = ".parts"
-MARKER = "part.json"
 
 Notes = dict[str, Any]  # what a format wants to remember of a shard for its top-level files; JSON
 
@@ -56,6 +51,7 @@ class ShardFolder:
         self._files = ExitStack()
         self._lines: dict[str, BinaryIO] = {}
         self._ids: set[str] = set()
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         (folder / "files").mkdir(parents=True)
         (folder / "lines").mkdir()
 
@@ -95,39 +91,23 @@ class ShardFolder:
         self._ids.add(row_id)
         return not known
 
-    def finish(self, notes: Notes) -> None:
-        """Everything is written: adds the ids and the marker, and brings it all to the disk."""
+    def finish(self, notes: Notes) -> dict[str, Any]:
+        """Everything is written: brings it all to the disk, and returns tally and notes, as JSON."""
         self._files.close()
         (self._folder / "ids.txt").write_text("".join(f"{row_id}\n" for row_id in sorted(self._ids)), encoding="ascii")
-        (self._folder / MARKER).write_text(json.dumps({"tally": asdict(self.tally), "notes": notes}, sort_keys=True))
         sync_tree(self._folder)
+        return {"tally": asdict(self.tally), "notes": notes}
 
 
-def read_marker(folder: Path) -> tuple[Tally, Notes]:
-    part = json.loads((folder / MARKER).read_bytes())
-    return Tally(**part["tally"]), part["notes"]
-
-
-def run_shard(folder: Path, write: Callable[[Path], None]) -> None:
-    """Runs `write` on a temporary folder which becomes `folder` only when it is whole and on disk."""
-    if folder.exists():
-        return
-    unfinished = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    write(unfinished)
-    unfinished.rename(folder)
-    sync_folder(folder.parent)
-
-
-def join_lines(parts: Sequence[Path], out: Path, wraps: Mapping[str, tuple[str, str]]) -> None:
+def join_lines(folders: Sequence[Path], out: Path, wraps: Mapping[str, tuple[str, str]]) -> None:
     """Joins the shards' pieces of every file in shard order, in one pass.
 
     Args:
         wraps: name -> head and tail; the lines between them are separated by commas. Any other file is JSON Lines.
     """
-    names = {piece.name.replace("%", "/") for part in parts for piece in (part / "lines").iterdir()}
+    names = {piece.name.replace("%", "/") for folder in folders for piece in (folder / "lines").iterdir()}
     for name in sorted(names | set(wraps)):
-        pieces = [piece for part in parts if (piece := part / "lines" / name.replace("/", "%")).exists()]
+        pieces = [piece for folder in folders if (piece := folder / "lines" / name.replace("/", "%")).exists()]
         write_whole(out / name, _wrapped(_lines(pieces), *wraps[name]) if name in wraps else _lines(pieces))
 
 
@@ -146,31 +126,34 @@ def _wrapped(lines: Iterator[bytes], head: str, tail: str) -> Iterator[bytes]:
     yield tail.encode()
 
 
-def move_files(parts: Sequence[Path], out: Path) -> None:
-    """Moves `files/` of every part into `out`; a second call moves what the first left."""
-    for part in parts:
-        _move_into(part / "files", out)
+def move_files(folders: Sequence[Path], out: Path) -> None:
+    """Moves `files/` of every shard into `out`; a second call moves what the first left."""
+    for changed in {place for folder in folders for place in _move_into(folder / "files", out)}:
+        sync_folder(changed)
 
 
-def _move_into(source: Path, target: Path) -> None:
+def _move_into(source: Path, target: Path) -> set[Path]:
+    """The folders that have new names in them."""
+    changed = set()
     for entry in sorted(source.iterdir()):
         place = target / entry.name
         if entry.is_dir() and place.is_dir():
-            _move_into(entry, place)
+            changed |= _move_into(entry, place)
         else:
             entry.replace(place)
+            changed.add(target)
+    return changed
 
 
-def check_ids(parts: Sequence[Path]) -> None:
+def check_ids(folders: Sequence[Path]) -> None:
     """Raises RowError when two shards hold rows of the same id. Holds 8 bytes per row."""
-    digests = [np.fromiter((_digest(line) for line in _lines([part / "ids.txt"])), dtype=np.uint64) for part in parts]
+    files = [folder / "ids.txt" for folder in folders]
+    digests = [np.fromiter((_digest(line) for line in _lines([file])), dtype=np.uint64) for file in files]
     values, counts = np.unique(np.concatenate(digests), return_counts=True) if digests else (np.array([]), np.array([]))
     suspects = set(values[counts > 1].tolist())
     if suspects:
-        found = [
-            line.decode().strip() for line in _lines([part / "ids.txt" for part in parts]) if _digest(line) in suspects
-        ]
-        twice = [row_id for row_id, count in Counter(found).items() if count > 1]
+        found = Counter(line.decode().strip() for line in _lines(files) if _digest(line) in suspects)
+        twice = [row_id for row_id, count in found.items() if count > 1]
         raise RowError(
             f"ids occur in more than one shard: {shorten(twice)}; ids must be unique, for they name files and samples",
             kind="duplicate_id",

@@ -13,7 +13,9 @@ from toolkit.schema import Row, table_to_rows
 from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
+from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import OnBad, Skips
+from toolkit.staging.jobs import Part, check_apart
 
 
 def convert(
@@ -23,6 +25,8 @@ def convert(
     *,
     tasks: Iterable[str] | None = None,
     workers: int = 1,
+    executor: str = "local",
+    part: Part | None = None,
     on_bad_row: OnBad = "raise",
     on_missing: OnBad = "raise",
     on_unfit: str = "error",
@@ -43,6 +47,8 @@ def convert(
         out: a folder; made if it is not there.
         tasks: names of tasks or configs; None = all.
         workers: processes; each takes a shard of the packed layout, or a task of the one as published.
+        executor: "local", or "ray" for tasks on its cluster instead of processes.
+        part: (i, N): only every N-th shard, from shard i; another process, on any machine, does the others.
         on_bad_row, on_missing: "raise" or "skip", counted.
         on_unfit: good rows which the format cannot hold: "error" or "drop", counted.
         progress: called with (finished shards, all shards).
@@ -52,23 +58,29 @@ def convert(
         What was kept, moved, dropped and why; also written as conversion_report.json.
 
     Raises:
-        UsageError: wrong options, or `out` holds something else. UnknownName: an unknown task or config.
-        SourceError: the source cannot be read.
+        UsageError: wrong options, or `out` holds something else, or is where the source is. UnknownName: an unknown
+            task or config. SourceError: the source cannot be read.
         RowError: a bad row, or one that does not fit, unless skipped or dropped.
+        DiskFull: no space is left. PartDone: the part is.
     """
     opened = open_source(
         source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row
     )
     chosen = choose_tasks(opened, ["all"] if tasks is None else tasks)
+    if isinstance(opened.repository, LocalFolder):
+        check_apart(Path(out), opened.repository.root)
     return convert_shards(
         shards_of(opened, chosen),
         Path(out),
         to=to,
         options=options,
         workers=workers,
+        executor=executor,
+        part=part,
         on_bad_row=on_bad_row,
         on_unfit=on_unfit,
         identity=opened.fingerprint(chosen),
+        need_bytes=lambda: opened.disk_needed(chosen)["output"],
         progress=progress,
     )
 

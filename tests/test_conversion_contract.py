@@ -66,7 +66,7 @@ def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, optio
     for counter in REASONS:
         for reason in getattr(report, counter):
             assert report.examples[f"{counter}.{reason}"]
-    assert not (tmp_path / "out" / ".parts").exists()
+    assert not (tmp_path / "out" / ".staging").exists()
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)

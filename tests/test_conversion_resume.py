@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from conversion import convert_shards, driver
-from conversion.shard import PARTS
+from conversion import convert, convert_shards, driver
 from tests.conversion_rows import ROWS, TEXT, RowShard, SeededShard, tree
-from toolkit.errors import UsageError
+from tests.packed import pack_demo
+from tests.small_disk import SmallDisk
+from toolkit.errors import DiskFull, PartDone, UsageError
+from toolkit.staging.jobs import STAGING, Job
 
 SCRIPT = """
 import sys
@@ -44,9 +46,7 @@ class Broken(RowShard):
         raise OSError("the disk is gone")
 
 
-@pytest.mark.parametrize(
-    ("name", "profile"), [("webdataset", "rows"), ("messages", "openai"), ("llava", "next"), ("messages", "trl")]
-)
+@pytest.mark.parametrize(("name", "profile"), [("webdataset", "rows"), ("llava", "next")])
 def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_path):
     script = tmp_path / "run.py"
     script.write_text(SCRIPT)
@@ -56,12 +56,7 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
     for wanted in (1, 3, 5):  # killed when so many shards are finished
         process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
         while process.poll() is None:
-            finished = [
-                path
-                for path in (tmp_path / "killed" / PARTS).glob("*/part.json")
-                if not path.parent.name.endswith(".tmp")
-            ]
-            if len(finished) >= wanted:
+            if len(list((tmp_path / "killed" / STAGING).glob("*.done"))) >= wanted:
                 os.killpg(process.pid, signal.SIGKILL)
                 kills += 1
                 break
@@ -74,26 +69,9 @@ def test_killed_runs_end_in_the_bytes_of_an_undisturbed_one(name, profile, tmp_p
     assert tree(tmp_path / "killed") == tree(tmp_path / "whole")
 
 
-def test_workers_end_when_only_the_driver_is_killed(tmp_path):
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT.replace("300)", "10**9)"))  # shards that never end
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "out"), "webdataset", "rows"],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-    )
-    tars = []
-    while len(tars) < 2 and process.poll() is None:
-        tars = list((tmp_path / "out" / PARTS).glob("*.tmp/files/*.tar"))
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    time.sleep(2)
-    sizes = [tar.stat().st_size for tar in tars]
-    time.sleep(1)
-    assert [tar.stat().st_size for tar in tars] == sizes
-
-
-@pytest.mark.parametrize("step", ["join_lines", "move_files", "write_whole", "shutil.rmtree"])
+@pytest.mark.parametrize(
+    "step", [(driver, "join_lines"), (driver, "move_files"), (driver, "write_whole"), (Job, "close")], ids=str
+)
 def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, monkeypatch):
     shards = [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])]
     options = {"profile": "next", "output_images": "context"}
@@ -102,19 +80,83 @@ def test_a_run_stopped_while_finishing_ends_in_the_same_bytes(step, tmp_path, mo
     def stop_after(function):
         def stop(*arguments, **keywords):
             function(*arguments, **keywords)
-            if (tmp_path / "out" / PARTS / "00001").exists() or step == "shutil.rmtree":
-                raise KeyboardInterrupt
+            raise KeyboardInterrupt
 
         return stop
 
-    owner, _, name = step.rpartition(".")
-    target = driver.shutil if owner else driver
     with monkeypatch.context() as patched:
-        patched.setattr(target, name, stop_after(getattr(target, name)))
+        patched.setattr(*step, stop_after(getattr(*step)))
         with pytest.raises(KeyboardInterrupt):
             convert_shards(shards, tmp_path / "out", to="llava", options=options)
     assert convert_shards(shards, tmp_path / "out", to="llava", options=options) == whole
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+class Meanwhile(RowShard):
+    """Another conversion into the folder begins while this is read."""
+
+    def __init__(self, out: Path, *rows):
+        super().__init__(*rows)
+        self.out, self.told = out, ""
+
+    def __call__(self):
+        with pytest.raises(UsageError) as refused:
+            convert_shards([RowShard(*self.rows)], self.out, to="webdataset")
+        self.told = str(refused.value)
+        return self.rows
+
+
+def test_a_second_conversion_into_the_folder_says_so_and_does_no_harm(tmp_path):
+    out = tmp_path / "out"
+    shard = Meanwhile(out, *ROWS)
+    report = convert_shards([shard], out, to="webdataset")
+    assert shard.told == f"{out}: another process is at work here; wait for it, or choose another folder"
+    convert_shards([RowShard(*ROWS)], tmp_path / "whole", to="webdataset")
+    assert tree(out) == tree(tmp_path / "whole")
+    assert report.rows_out == len(ROWS)
+
+
+def test_parts_done_by_several_processes_make_the_same_bytes(tmp_path):
+    shards = [RowShard(row) for row in ROWS]
+    convert_shards(shards, tmp_path / "whole", to="webdataset")
+    for part in (1, 0):
+        with pytest.raises(PartDone, match=f"part {part} of 2 is done") as done:
+            convert_shards(shards, tmp_path / "out", to="webdataset", part=(part, 2))
+        assert done.value.exit_code == 0
+    convert_shards([Broken()] * len(ROWS), tmp_path / "out", to="webdataset")  # reads nothing any more
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_full_disk_is_one_error_and_then_the_same_bytes(tmp_path):
+    shards = [SeededShard(number, 300) for number in range(4)]
+    convert_shards(shards, tmp_path / "whole", to="webdataset")
+    size = sum(map(len, tree(tmp_path / "whole").values()))
+    disk, told = SmallDisk(tmp_path / "disk", size // 8), []
+    try:
+        for eighth in range(2, 14):
+            try:
+                convert_shards(shards, disk.path / "out", to="webdataset", need_bytes=lambda: size)
+                break
+            except DiskFull as error:
+                told.append(str(error))
+                disk.grow(eighth * size // 8)
+        assert len(told) > 3
+        need = f"are free, about {size / 1e6:.1f} MB in all are needed"
+        assert all(text.startswith(f"{disk.path}/out: the disk is full: ") and need in text for text in told)
+        assert tree(disk.path / "out") == tree(tmp_path / "whole")
+    finally:
+        disk.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("packed", r"packed is what is read; choose another"), ("packed/out", r"out lies inside .*packed, which is read")],
+)
+def test_an_output_that_is_the_input_is_refused(place, message, tmp_path):
+    before = tree(pack_demo(tmp_path / "packed", ["mm_internet"]))
+    with pytest.raises(UsageError, match=message):
+        convert(tmp_path / "packed", "webdataset", tmp_path / place)
+    assert tree(tmp_path / "packed") == before
 
 
 def test_finished_shards_are_not_read_again(tmp_path):
@@ -140,7 +182,7 @@ def test_another_conversion_in_the_folder_is_refused(tmp_path):
         convert_shards([RowShard(TEXT)], tmp_path / "out", to="webdataset", identity="another source")
     with pytest.raises(OSError):
         convert_shards([RowShard(*ROWS), Broken(TEXT)], tmp_path / "half", to="webdataset")
-    with pytest.raises(UsageError, match="holds an unfinished conversion"):
+    with pytest.raises(UsageError, match="another command: convert is 'webdataset' there, and 'llava' here"):
         convert_shards([RowShard(TEXT)], tmp_path / "half", to="llava")
 
 

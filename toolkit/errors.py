@@ -12,6 +12,7 @@ UnifiedVisualError            exit code 1: the data, or its source, is wrong
 |   |-- ImageError            one picture is missing or cannot be decoded
 |   `-- ImageTokenMismatch    a row's image parts, pictures and placeholder tokens differ in number
 |-- TooManyBadRows            bad rows in a row, or a total that no skip policy should hide
+|-- PartDone                  exit code 0: no error, but the end of what this process was to do
 |-- DiskFull                  no space is left (also an OSError); free some, then run again
 |-- RunStopped                a generation run cannot go on: budget, a key or model that is not accepted, a full disk;
 run again to go on
@@ -20,6 +21,7 @@ run again to go on
 Messages say where, what was found, what was expected and what to do.
 """
 
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -100,6 +102,15 @@ class DiskFull(UnifiedVisualError, OSError):
     path: Path | None = None
 
 
+class PartDone(UnifiedVisualError):
+    exit_code = 0
+
+    def __init__(self, out: Path, number: int, count: int) -> None:
+        super().__init__(
+            f"{out}: part {number} of {count} is done; once all are, the same command for the whole ends the job"
+        )
+
+
 class MissingExtra(UnifiedVisualError, ImportError):
     """Names the way that works: this package is on no index, so pip must be pointed at the clone."""
 
@@ -120,6 +131,13 @@ def _rebuild(cls: type[UnifiedVisualError], message: str, attributes: dict[str, 
 
 def shorten(items: Iterable[object]) -> str:
     """The first few items, sorted, and how many more there are: "'a', 'b' (+7 more)"."""
-    ordered = sorted(repr(item) for item in items)
+    ordered = sorted(shown(item) for item in items)
     more = f" (+{len(ordered) - SHOWN} more)" if len(ordered) > SHOWN else ""
     return ", ".join(ordered[:SHOWN]) + more
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value as a message shows it: its repr, where it is long with the middle left out."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = most
+    return short.repr(value[:most] if isinstance(value, bytes) else value)

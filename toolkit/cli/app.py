@@ -373,7 +373,7 @@ def main(arguments: list[str] | None = None) -> Any:
 
         if not isinstance(error, UnifiedVisualError):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}" if error.exit_code else error, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

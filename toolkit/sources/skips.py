@@ -9,6 +9,15 @@ OnBad = Literal["raise", "skip"]
 MAX_IN_A_ROW = 100
 
 
+def check_policy(name: str, policy: str) -> None:
+    """
+    Raises:
+        UsageError: neither "raise" nor "skip".
+    """
+    if policy not in get_args(OnBad):
+        raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
+
+
 class Skips:
     """Counts bad rows per kind and keeps a few messages of each.
 
@@ -38,8 +47,7 @@ class Skips:
             "on_bad_image": on_bad_image,
         }
         for name, policy in self._policies.items():
-            if policy not in get_args(OnBad):
-                raise UsageError(f"{name} is {policy!r}; expected 'raise' or 'skip'")
+            check_policy(name, policy)
         self._in_a_row, self._max_in_a_row = 0, max_in_a_row
         self._num_examples = num_examples
         self.counts: Counter[str] = Counter()

@@ -1,5 +1,6 @@
 """Unfinished work: what keeps a folder whole, however and whenever a process ends.
 
-files    a file is whole or not there; leftovers of killed processes
-locks    one process at a time in a folder
+jobs     a command at work in a folder: lock, plan, units, markers of those that are finished
+files    a file is whole or not there; leftovers of killed processes; full disks
+locks    one process at a time
 """

@@ -29,7 +29,6 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DiskFull: no space is left. SourceError: another process is writing the same file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part, handle = _open_part(path)
     try:
         with disk_errors(path, lambda: f"more than {size_text(os.fstat(handle).st_size)} are"):

@@ -33,14 +33,13 @@ def hold(path: Path, *, busy: str, shared: bool = False, wait_s: float = 0.0) ->
     Raises:
         UsageError: another process holds it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     handle = open_locked(path, shared=shared, wait_s=wait_s)
     if handle is None:
         raise UsageError(busy)
     try:
         yield handle
     finally:
-        if take(handle):
+        if take(handle) and _is_at(handle, path):
             path.unlink(missing_ok=True)
         release(handle)
 
@@ -58,10 +57,14 @@ def is_held(path: Path) -> bool:
 
 
 def open_locked(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> int | None:
-    """A file open for writing, and locked; None: another process has it locked."""
+    """A file open for writing, made with its folder if it is not there, and locked; None: another process has it."""
     until = time.monotonic() + wait_s
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # its last holder has just removed the folder
+            continue
         is_ours = take(handle, shared=shared)
         if is_ours and _is_at(handle, path):
             return handle

@@ -1,0 +1,205 @@
+"""A job in a folder: done unit by unit, by one command at a time, and gone on with by the same command.
+
+    <out>/.staging/LOCK         held while a command is at work; parts of one job share it
+    <out>/.staging/plan.json    what the work is: another plan is refused once a unit is finished
+    <out>/.staging/00003/       files of unit 3
+    <out>/.staging/00003.done   unit 3 is finished, and this JSON is its result
+
+Units do not depend on one another, and what becomes of all of them not on who did which: one process, several, a
+cluster, or each of them for a while until it was killed.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import DiskFull, PartDone, UsageError, shown
+from toolkit.executors import Tell, run
+from toolkit.staging.files import disk_errors, disk_full, size_text, write_whole
+from toolkit.staging.locks import WAIT_S, hold, take
+
+STAGING = ".staging"
+DONE = ".done"
+
+Part = tuple[int, int]  # (i, N): every N-th unit from unit i
+UnitWork = Callable[[int, Path, Tell], Any]  # (number, its folder, to be called with news) -> JSON
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    Attributes:
+        out: where the result goes.
+        folder: of unfinished work, in `out`.
+        part: what this process does of it; None = all.
+    """
+
+    out: Path
+    folder: Path
+    part: Part | None = None
+
+    def unit(self, number: int) -> Path:
+        """Folder of a unit."""
+        return self.folder / f"{number:05d}"
+
+    def is_done(self, number: int) -> bool:
+        return self.unit(number).with_suffix(DONE).exists()
+
+    def result(self, number: int) -> Any:
+        """Of a finished unit."""
+        return json.loads(self.unit(number).with_suffix(DONE).read_bytes())
+
+    def run(
+        self,
+        work: UnitWork,
+        units: Sequence[int],
+        *,
+        executor: str = "local",
+        workers: int = 1,
+        on_news: Tell = lambda news: None,
+        on_done: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Any]:
+        """Do the units that are not finished, and return the results of all, by number.
+
+        Args:
+            work: finds in the folder of its unit what a killed process left there; must pickle for several workers.
+            units: 0 to N - 1, in the order in which they are begun.
+            executor, workers, on_news: see `toolkit.executors.run`.
+            on_done: called with (finished units, all units).
+
+        Raises:
+            PartDone: of a job of several parts, this one is.
+        """
+        first, step = self.part or (0, 1)
+        ours = units[first::step]
+        missing = [unit for unit in ours if not self.is_done(unit)]
+        before = len(ours) - len(missing)
+        if before:
+            on_done(before, len(ours))
+        ended = run(partial(_do, work, self), missing, executor=executor, workers=workers, on_news=on_news)
+        for done, _ in enumerate(ended, before + 1):
+            on_done(done, len(ours))
+        if self.part:
+            raise PartDone(self.out, *self.part)
+        return [self.result(unit) for unit in sorted(units)]
+
+    def close(self) -> None:
+        """The result is whole, in its place and on the disk."""
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def open_job(
+    out: Path, plan: Mapping[str, Any], *, part: Part | None = None, need_bytes: Callable[[], int] | None = None
+) -> Iterator[Job]:
+    """Begin a job in a folder, or go on with it.
+
+    Args:
+        plan: JSON; all that the result depends on.
+        part: (i, N): this process does only a part; others may do theirs at the same time.
+        need_bytes: about as many as the result takes, for the message about a full disk.
+
+    Raises:
+        UsageError: another command is at work there, or has left a part of other work.
+        DiskFull: from the block.
+    """
+    busy = f"{out}: another process is at work here; wait for it, or choose another folder"
+    job, wait_s = Job(out, out / STAGING, part), WAIT_S if part else 0.0
+    with _full(out, need_bytes), hold(job.folder / "LOCK", busy=busy, shared=bool(part), wait_s=wait_s) as handle:
+        until = time.monotonic() + WAIT_S
+        while not take(handle):  # one part of several makes the plan, alone
+            if not take(handle, shared=True) or time.monotonic() > until:
+                raise UsageError(busy)
+            if _plan(job).exists():
+                break
+            time.sleep(0.02)
+        _agree(job, json.loads(json.dumps(plan)))
+        if part and not take(handle, shared=True):
+            raise UsageError(busy)
+        yield job
+
+
+def check_apart(out: Path, source: Path) -> None:
+    """
+    Raises:
+        UsageError: the output is the input, or would be taken for a part of it when that is read again.
+    """
+    here, there = out.resolve(), source.resolve()
+    if here == there:
+        raise UsageError(f"{out} is what is read; choose another folder for what is written")
+    if here.is_relative_to(there):
+        raise UsageError(f"{out} lies inside {source}, which is read; choose a folder beside it")
+
+
+def forget(out: Path) -> None:
+    """Remove what a process left that was killed after its result was whole."""
+    folder = out / STAGING
+    if folder.exists():
+        with suppress(OSError, UsageError), hold(folder / "LOCK", busy=""):
+            shutil.rmtree(folder)
+
+
+def is_begun(out: Path) -> bool:
+    """Whether a folder holds unfinished work."""
+    return _plan(Job(out, out / STAGING)).exists()
+
+
+def _plan(job: Job) -> Path:
+    return job.folder / "plan.json"
+
+
+def _agree(job: Job, plan: dict[str, Any]) -> None:
+    path = _plan(job)
+    before = json.loads(path.read_bytes()) if path.exists() else None
+    if before == plan:
+        return
+    if before is not None:
+        if any(True for pattern in ("*", "*/*") for _ in job.folder.glob(pattern + DONE)):
+            raise UsageError(
+                f"{job.out} holds unfinished work of another command: {difference(before, plan)}; give that one again, "
+                f"or delete {job.folder}"
+            )
+        for left in job.folder.iterdir():  # nothing is finished: nothing is lost by beginning anew
+            if left.is_dir():
+                shutil.rmtree(left)
+    write_whole(path, json.dumps(plan))
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two plans, in words."""
+    for key in {**before, **now}:
+        old, new = before.get(key), now.get(key)
+        if old != new and isinstance(old, dict) and isinstance(new, dict):
+            return difference(old, new)
+        if old != new:
+            return f"{key} is {shown(old)} there, and {shown(new)} here"
+    return "nothing"
+
+
+def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
+    folder = job.unit(unit)
+    busy = f"{folder}: another process is at work on this unit; wait for it"
+    with hold(folder.with_suffix(".lock"), busy=busy, wait_s=WAIT_S):
+        if not job.is_done(unit):
+            result = work(unit, folder, tell)
+            write_whole(folder.with_suffix(DONE), json.dumps(result, sort_keys=True))
+
+
+@contextmanager
+def _full(out: Path, need_bytes: Callable[[], int] | None) -> Iterator[None]:
+    def need() -> str:
+        return f"about {size_text(need_bytes())} in all are" if need_bytes else "more are"
+
+    try:
+        with disk_errors(out, need):
+            yield
+    except DiskFull as error:
+        if not need_bytes or error.path in (None, out) or not error.path.is_relative_to(out):
+            raise
+        raise disk_full(out, need()) from error
