@@ -115,15 +115,13 @@ def check_drawing(seed: int, index: int) -> Counter[str]:
 def drawing_fits(kind: str, pixels: Pixels, problem: Problem) -> bool:
     facts = problem.facts
     if kind == "chart":
-        amounts, marked = read_chart(pixels)
-        return amounts == facts["amounts"] and DAYS[marked] == problem.answer
+        return read_chart(pixels) == (facts["amounts"], DAYS.index(problem.answer))
     if kind == "clock":
         return [read_clock(pixels)] == facts["minutes"][-1:]
     if kind == "row":
         return read_row(pixels) == facts["order"]
-    start, way = read_board(pixels)
-    stops = facts["stops"]
-    return start == stops[0] and set(stops) - {start} <= way
+    board, stops = read_board(pixels), facts["stops"]
+    return board is not None and board[0] == stops[0] and set(stops) - {board[0]} <= board[1]
 
 
 def check_document(seed: int, index: int) -> Counter[str]:

@@ -1,7 +1,8 @@
 """A second opinion: reads texts and pixels back, with no code of the engine it checks.
 
 text         caption -> graph
-pixels       picture -> things
+pixels       picture -> things, and which of their attributes are near another name
+ground       what belongs to the background of a picture, and what stands on it
 regions      connected regions of a mask
 silhouettes  what each shape looks like, drawn by hand as 12 x 12 characters
 locality     where two pictures differ

@@ -2,17 +2,21 @@
 name shapes.
 """
 
-from typing import NamedTuple, TypeAlias
+from itertools import product
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.scene.verify.ground import RING as _RING
+from toolkit.scene.verify.ground import foreground, normalised
 from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, pieces
 from toolkit.scene.verify.silhouettes import shape_of
 from toolkit.scene.verify.text import ReadScene, ReadThing
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
+Tone: TypeAlias = npt.NDArray[np.float64]
 
 COLOURS = ("", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 # Typical ground of each style, 8-bit sRGB: read off pictures.
@@ -25,19 +29,29 @@ GROUNDS = {
     "blueprint": (36, 66, 110),
     "sticker": (184, 216, 231),
 }
-_RING = 15 / 512  # the edge that every scene leaves free
 _LEAST = 200 / 512**2  # smaller regions are dust
 _LINE = 9 / 512  # no outline is wider
-_DIAGONAL = 6 / 512  # a step along which stripes, which fall to the right, stay what they are
+_DIAGONAL = 5 / 512  # a step along which stripes, which fall to the right, stay what they are
 _SMALL, _MEDIUM = 0.137, 0.215  # longer side, outline included: up to which a thing is small, or medium
 _NEVER_MARKED = ("house", "crown", "flower", "boat", "tree", "moon")  # inner lines or thin parts, but no pattern
+# How near to the border between two names a value is too near to be sure of either.
+_SIZE_ROOM, _PLACE_ROOM = 0.008, 0.012  # fractions of the side
+_HUE_ROOM, _TONE_ROOM = 2.5, 0.03  # degrees; saturation and value
+_SHAPE_ROOM = 0.012  # by how much the best silhouette beats the next
 
 
 class Found(NamedTuple):
-    """A thing in a picture, and its box in pixels."""
+    """A thing in a picture.
+
+    Attributes:
+        thing: in the words of captions.
+        box: x0 y0 x1 y1, fractions of width and height.
+        unsure: attributes of `thing` that are near another name: "size", "pattern", "colour", "shape", "place".
+    """
 
     thing: ReadThing
-    box: tuple[int, int, int, int]
+    box: tuple[float, float, float, float]
+    unsure: frozenset[str] = frozenset()
 
 
 def read_picture(pixels: Pixels) -> ReadScene:
@@ -47,48 +61,50 @@ def read_picture(pixels: Pixels) -> ReadScene:
 
 
 def find_things(pixels: Pixels) -> list[Found]:
-    """Every thing in the picture; what lies inside another follows it."""
+    """Every thing in the picture; what lies inside another follows it.
+
+    Args:
+        pixels: uint8 (height, width, 3), at least 64 pixels wide and high.
+    """
+    pixels = normalised(pixels)
     found: list[Found] = []
-    side = pixels.shape[0]
-    for piece in pieces(filled(~_looks_like_edge(pixels)), int(_LEAST * side**2)):
-        labels = colour_labels(pixels[piece.y0 : piece.y1, piece.x0 : piece.x1]) * piece.mask
-        body = int(np.bincount(labels.ravel(), minlength=9)[1:].argmax()) + 1
-        inside = _inner(piece, labels, body, side)
-        outer = _thing(piece, labels, body, side, "", holds=bool(inside))
+    side = min(pixels.shape[:2])
+    for piece in foreground(pixels, int(_LEAST * side**2)):
+        labels = colour_labels(pixels[piece.y0 : piece.y1, piece.x0 : piece.x1])
+        body = _main_colour(labels, piece.mask)
+        inside = [_moved(inner, piece) for inner in _inner(piece, labels * piece.mask, body, side)]
+        outer = _thing(pixels, piece, body, "", holds=bool(inside))
         found.append(outer)
         for inner in inside:
-            inner_labels = labels[inner.y0 : inner.y1, inner.x0 : inner.x1] * inner.mask
-            counts = np.bincount(inner_labels.ravel(), minlength=9)
-            counts[[0, body]] = 0
-            moved = inner._replace(
-                x0=inner.x0 + piece.x0, x1=inner.x1 + piece.x0, y0=inner.y0 + piece.y0, y1=inner.y1 + piece.y0
-            )
-            found.append(
-                _thing(moved, inner_labels, int(counts.argmax()), side, f"{outer.thing.colour} {outer.thing.shape}")
-            )
+            inner_labels = colour_labels(pixels[inner.y0 : inner.y1, inner.x0 : inner.x1])
+            colour = _main_colour(np.where(inner_labels == body, 0, inner_labels), inner.mask)
+            found.append(_thing(pixels, inner, colour, f"{outer.thing.colour} {outer.thing.shape}"))
     return found
 
 
-def _looks_like_edge(pixels: Pixels) -> Mask:
-    """Pixels of a colour that also occurs along the picture's edge, where nothing but background may be."""
-    codes = (pixels >> 3).astype(np.int64)
-    ring = round(_RING * pixels.shape[0])
-    free = np.zeros(pixels.shape[:2], dtype=bool)
-    free[:ring] = free[-ring:] = free[:, :ring] = free[:, -ring:] = True
-    seen = np.zeros((34, 34, 34), dtype=bool)
-    packed = np.unique(codes[free] @ np.array([1024, 32, 1]))
-    for red, green, blue in zip(packed >> 10, packed >> 5 & 31, packed & 31, strict=True):
-        seen[red : red + 3, green : green + 3, blue : blue + 3] = True  # one step of 8 either way
-    looks: Mask = seen[codes[..., 0] + 1, codes[..., 1] + 1, codes[..., 2] + 1]
-    return looks
+def _moved(inner: Piece, by: Piece) -> Piece:
+    return inner._replace(x0=inner.x0 + by.x0, x1=inner.x1 + by.x0, y0=inner.y0 + by.y0, y1=inner.y1 + by.y0)
 
 
-def colour_labels(pixels: Pixels) -> Labels:
-    """Number of the colour name (index of `COLOURS`) of each pixel; 0 = white, grey or dark. Bands of hue, saturation
-    and value.
-    """
+def _main_colour(labels: Labels, mask: Mask) -> int:
+    """The colour of the widest areas away from the outline: where colours blend, areas are narrow."""
+    core = labels * eroded(mask, 3)
+    for depth in (2, 1, 0):
+        areas = [int(eroded(core == name, depth).sum()) for name in range(1, len(COLOURS))]
+        if max(areas) >= 12:
+            break
+    return int(np.argmax(areas)) + 1
+
+
+def colour_labels(pixels: npt.NDArray[Any]) -> Labels:
+    """Number of the colour name (index of `COLOURS`) of each pixel; 0 = white, grey or dark."""
+    return _named(*_tone(pixels))
+
+
+def _tone(pixels: npt.NDArray[Any]) -> tuple[Tone, Tone, Tone]:
+    """Hue from -15 to 345 degrees, saturation and value of each pixel."""
     rgb = pixels.astype(np.float64)
-    high, low = rgb.max(axis=2), rgb.min(axis=2)
+    high, low = rgb.max(axis=-1), rgb.min(axis=-1)
     spread = np.maximum(high - low, 1e-9)
     red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
     hue = (
@@ -99,15 +115,37 @@ def colour_labels(pixels: Pixels) -> Labels:
         )
         * 60
     )
-    value, saturation = high / 255, (high - low) / np.maximum(high, 1)
-    hue = np.where(hue >= 345, hue - 360, hue)
+    return np.where(hue >= 345, hue - 360, hue), (high - low) / np.maximum(high, 1), high / 255
+
+
+def _named(hue: Tone, saturation: Tone, value: Tone) -> Labels:
+    """Bands of hue, saturation and value."""
     names = np.select(
-        [(hue < 14) & (value > 0.62), (hue < 66) & (value < 0.68), hue < 38, hue < 66, hue < 170, hue < 248, hue < 294],
+        [
+            (hue < 16) & (value > 0.62),
+            (hue < 66) & (value < 0.68),
+            hue < 38.6,
+            hue < 80,
+            hue < 170,
+            hue < 240,
+            hue < 300,
+        ],
         [1, 8, 2, 3, 4, 5, 6],
         7,
     )
     names = np.where((names == 1) & (saturation < 0.5), 7, names)
     return np.where((saturation < 0.22) | (value < 0.36), 0, names)
+
+
+def _is_clear(colour: npt.NDArray[np.float64]) -> bool:
+    """Whether a little more or less of hue, saturation or value leaves a colour its name."""
+    hue, saturation, value = (float(each) for each in _tone(colour))
+    near = np.array(
+        list(product((-_HUE_ROOM, 0, _HUE_ROOM), (-_TONE_ROOM, 0, _TONE_ROOM), (-_TONE_ROOM, 0, _TONE_ROOM)))
+    )
+    hues = hue + near[:, 0]
+    hues = np.where(hues >= 345, hues - 360, np.where(hues < -15, hues + 360, hues))
+    return len(set(_named(hues, saturation + near[:, 1], value + near[:, 2]).tolist())) == 1
 
 
 def _inner(piece: Piece, labels: Labels, body: int, side: int) -> list[Piece]:
@@ -134,29 +172,59 @@ def filled_from(other: Mask, whole: Mask) -> Mask:
     return filled(keep)
 
 
-def _thing(piece: Piece, labels: Labels, body: int, side: int, inside: str, *, holds: bool = False) -> Found:
-    shape, _ = shape_of(filled(piece.mask))
-    longer = max(piece.x1 - piece.x0, piece.y1 - piece.y0) / side
+def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool = False) -> Found:
+    height, width = pixels.shape[:2]
+    shape, lead = shape_of(filled(piece.mask))
+    longer = max(piece.x1 - piece.x0, piece.y1 - piece.y0) / min(width, height)
     size = "small" if longer < _SMALL else "medium" if longer < _MEDIUM else "large"
-    pattern = "plain" if size == "small" or holds or shape in _NEVER_MARKED else _pattern(piece, labels, side)
-    x, y = (piece.x0 + piece.x1) / 2 / side, (piece.y0 + piece.y1) / 2 / side
+    box = pixels[piece.y0 : piece.y1, piece.x0 : piece.x1].astype(np.float64)
+    core = eroded(filled(piece.mask), round(_LINE * min(width, height)))
+    own = piece.mask & (colour_labels(box) == body)
+    colour = np.median(box[own & core if (own & core).any() else own], axis=0) if own.any() else np.zeros(3)
+    pattern, is_pattern_clear = "plain", True
+    if not (size == "small" or holds or shape in _NEVER_MARKED):
+        pattern, is_pattern_clear = _pattern(np.abs(box - colour).max(axis=2), core, min(width, height))
+    x, y = (piece.x0 + piece.x1) / 2 / width, (piece.y0 + piece.y1) / 2 / height
+    clear = {
+        "size": min(abs(longer - _SMALL), abs(longer - _MEDIUM)) > _SIZE_ROOM,
+        "pattern": is_pattern_clear,
+        "colour": _is_clear(colour),
+        "shape": lead > _SHAPE_ROOM,
+        "place": min(abs(each - border) for each in (x, y) for border in (1 / 3, 2 / 3)) > _PLACE_ROOM,
+    }
     return Found(
-        ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside), (piece.x0, piece.y0, piece.x1, piece.y1)
+        ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside),
+        (piece.x0 / width, piece.y0 / height, piece.x1 / width, piece.y1 / height),
+        frozenset(name for name, is_clear in clear.items() if not is_clear),
     )
 
 
-def _pattern(piece: Piece, labels: Labels, side: int) -> str:
-    """By the colourless pixels well inside the outline: none; alike along the falling diagonal, as stripes are; or not,
-    as dots are.
+def _pattern(away: Tone, core: Mask, side: int) -> tuple[str, bool]:
+    """Stripes fall to the right, so they look alike along that diagonal and not along the other; dots along neither.
+
+    Args:
+        away: how far each pixel is from the thing's own colour.
+        core: the thing without its outline.
+
+    Returns:
+        The pattern, and whether it is clear.
     """
-    core = eroded(filled(piece.mask), round(_LINE * side))
-    marks = labels == 0
-    if not core.any() or marks[core].mean() < 0.07:
-        return "plain"
-    step = round(_DIAGONAL * side)
-    both = core[step:, step:] & core[:-step, :-step]
-    alike = (marks[step:, step:] == marks[:-step, :-step])[both]
-    return "striped" if alike.mean() > 0.82 else "spotted"
+    if np.count_nonzero(core) < 50:
+        return "plain", False
+    strength = float(np.percentile(away[core], 97))
+    marks = away > strength / 2
+    falling, rising = (_alike(marks, core, max(round(_DIAGONAL * side), 2), flip) for flip in (False, True))
+    if strength > 20 and falling - rising > 0.2:
+        return "striped", falling - rising > 0.35
+    is_spotted = strength > 60 and marks[core].mean() > 0.14
+    return "spotted" if is_spotted else "plain", not (45 < strength < 75 and marks[core].mean() > 0.08)
+
+
+def _alike(marks: Mask, core: Mask, step: int, flip: bool) -> float:
+    """Share of pixels that look like the one a step away down a diagonal."""
+    one, other = (marks[:, ::-1], core[:, ::-1]) if flip else (marks, core)
+    both = other[step:, step:] & other[:-step, :-step]
+    return float((one[step:, step:] == one[:-step, :-step])[both].mean()) if both.any() else 0.5
 
 
 def place_at(x: float, y: float) -> str:
