@@ -97,7 +97,7 @@ def read_row(pixels: Pixels) -> list[str]:
 def _framed(pixels: Pixels) -> str:
     apart = np.abs(pixels.astype(np.int64) - pixels[0, 0].astype(np.int64)).max(axis=2) > 40
     largest = max(pieces(filled(apart), 1), key=lambda piece: piece.area, default=None)
-    if largest is None:
+    if largest is None or largest.mask.shape == apart.shape:
         return ""
     inside = colour_labels(pixels[largest.y0 : largest.y1, largest.x0 : largest.x1])[largest.mask]
     return shape_of(largest.mask)[0] if np.count_nonzero(inside) > 0.15 * largest.area else ""

@@ -32,8 +32,8 @@ def normalised(pixels: Pixels) -> Pixels:
 
 
 def foreground(pixels: Pixels, least: int) -> list[Piece]:
-    """Regions of at least `least` pixels that stand on the ground (so not from side to side), each cut where it is half as far from the ground's
-    colour as its middle is.
+    """Regions of at least `least` pixels that stand on the ground, and so do not reach from side to side. Each is cut
+    where it is half as far from the ground's colour as its middle is.
     """
     raw = filled(~_looks_like_edge(pixels))
     height, width = raw.shape
