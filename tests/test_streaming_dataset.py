@@ -71,7 +71,7 @@ def test_pictures_suit_the_collators(demo):
 
 def test_pictures_of_local_shards_are_not_held_in_memory(demo):
     dataset = RowDataset(demo, "image_editing", decode=None)
-    held = dataset._read(dataset._groups[0])
+    held = dataset._read(dataset._rows.groups[0])
     assert all(isinstance(image, ImageSlice) for row in held for image in row["images"])
 
 

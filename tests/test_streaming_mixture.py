@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 
 from toolkit.errors import UsageError
+from toolkit.streaming.groups import Layout, row_groups
 from toolkit.streaming.mixture import BLOCK, Mixture, quotas
-from toolkit.streaming.order import Layout, row_groups
 
 LAYOUT = Layout(lanes=2, run=5)
 

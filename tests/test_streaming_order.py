@@ -8,18 +8,17 @@ from collections import Counter
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.streaming.order import (
+from toolkit.streaming.groups import (
     Layout,
-    Order,
+    Numbering,
     RowGroup,
     apportion,
     lane_rows,
     locate,
-    open_groups,
     permutation,
     row_groups,
-    shuffle_rows,
 )
+from toolkit.streaming.order import Order, open_groups, shuffle_rows
 
 
 def uneven(*, shards: int = 7, seed: int = 0) -> tuple[RowGroup, ...]:
@@ -70,6 +69,16 @@ def test_a_position_needs_no_earlier_one():
     in_turn = [Order(groups, Layout(run=4)).place(position) for position in range(100)]
     order = Order(groups, Layout(run=4))
     assert [order.place(position) for position in reversed(range(100))] == in_turn[::-1]
+
+
+@pytest.mark.parametrize("layout", [Layout(run=4), Layout(lanes=3), Layout(shuffle=False)])
+def test_the_rows_of_a_lane_are_those_of_its_positions(layout):
+    order = Order(uneven(), layout)
+    numbering = Numbering(uneven())
+    by_lane: dict[int, list[int]] = {lane: [] for lane in range(order.lanes)}
+    for position in range(order.num_rows):
+        by_lane[locate(position, lanes=order.lanes, run=layout.run)[0]].append(numbering.number(order.place(position)))
+    assert {lane: order.numbers(lane, numbering).tolist() for lane in by_lane} == by_lane
 
 
 def test_empty_row_groups_are_left_out():
@@ -182,7 +191,7 @@ def test_layout_refuses_numbers_below_one(name):
         Layout(**{name: 0})
 
 
-@pytest.mark.parametrize("module", ["order", "mixture", "share", "reading"])
+@pytest.mark.parametrize("module", ["groups", "lanes", "order", "mixture", "share", "reading"])
 def test_what_orders_and_reads_needs_no_torch(module):
     statement = f"import sys, toolkit.streaming.{module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", statement], check=False).returncode == 0

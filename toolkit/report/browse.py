@@ -32,7 +32,7 @@ from toolkit.report.guard import Guard
 from toolkit.report.index import Filter, Index, Rows
 from toolkit.report.rendering import Shown, readable, templates, view_row
 from toolkit.schema import Row
-from toolkit.streaming.order import Place
+from toolkit.streaming.groups import Place
 from toolkit.tasks import NOT_STATED
 
 PAGE_ROWS = 24

@@ -29,7 +29,7 @@ from toolkit.schema import COLUMNS, Row
 from toolkit.sources.manifest import Shard
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import HubRepository
-from toolkit.streaming.order import Place, RowGroup
+from toolkit.streaming.groups import Place, RowGroup
 from toolkit.streaming.reading import Packed, RowGroups, with_bytes
 from toolkit.tasks import NOT_STATED
 

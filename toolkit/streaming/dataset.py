@@ -21,8 +21,9 @@ from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
+from toolkit.streaming.groups import Layout, Place
 from toolkit.streaming.mixture import Component, Mixture, Stop
-from toolkit.streaming.order import Layout, Order, Place, RowSequence, open_groups, shuffle_rows
+from toolkit.streaming.order import Order, RowSequence, open_groups, shuffle_rows
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, read_rows
 from toolkit.streaming.share import Progress, Share, Tail, find_progress
 from toolkit.streaming.threads import in_threads

@@ -8,11 +8,9 @@ for epoch in range(3):
 """
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any
 
 from torch.utils.data import Dataset, Sampler
@@ -21,7 +19,8 @@ from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import running_ranks
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
-from toolkit.streaming.order import Layout, Order, Place, RowGroup, open_groups
+from toolkit.streaming.groups import Layout, Numbering
+from toolkit.streaming.order import Order, open_groups
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
 from toolkit.streaming.share import Share, Tail
 
@@ -65,21 +64,19 @@ class RowDataset(Dataset[dict[str, Any]]):
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')
         source = open_packed(path, name, revision=revision, token=token)
-        self._groups, self._starts = source.row_groups(), [0, *accumulate(group.rows for group in source.row_groups())]
-        self._first_rows = dict(zip(self._groups, self._starts, strict=False))
+        self._rows = Numbering(source.row_groups())
         self._reader = RowGroups([source], chosen)
-        self._held = open_groups(self._groups, Layout()) if held is None else held
+        self._held = open_groups(self._rows.groups, Layout()) if held is None else held
         self._prepare()
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return len(self._rows)
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         if not -len(self) <= number < len(self):
             raise IndexError(f"row {number}; the dataset has {len(self):,}")
         number %= len(self)
-        index = bisect_right(self._starts, number) - 1
-        place = Place(self._groups[index], number - self._starts[index])
+        place = self._rows.place(number)
         row: Encoded = with_bytes(self._read(place.group)[place.row])
         # Never None: a policy that skips is refused.
         return self._decoder.decode(row, lambda: self._reader.where(place)) or {} if self._decoder else dict(row)
@@ -101,7 +98,7 @@ class RowDataset(Dataset[dict[str, Any]]):
             rank, world_size = running_ranks()
         layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
         share = Share(num_rows=len(self), rank=rank, world_size=world_size, batch_size=batch_size, tail=tail)
-        return OrderSampler(self._first_rows, layout, share)
+        return OrderSampler(self._rows, layout, share)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_read"}
@@ -120,11 +117,11 @@ class OrderSampler(Sampler[int]):
     """Row numbers of one rank, in seeded order.
 
     Args:
-        first_rows: number of the first row of each row group.
+        rows: all row groups, in the order of the manifest.
     """
 
-    def __init__(self, first_rows: dict[RowGroup, int], layout: Layout, share: Share) -> None:
-        self._first_rows, self._layout, self._whole = first_rows, layout, share
+    def __init__(self, rows: Numbering, layout: Layout, share: Share) -> None:
+        self._rows, self._layout, self._whole = rows, layout, share
         self._epoch, self._share = 0, share
 
     def set_epoch(self, epoch: int) -> None:
@@ -140,10 +137,9 @@ class OrderSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         share, self._share = self._share, self._whole
-        order = Order(tuple(self._first_rows), self._layout, epoch=self._epoch)
+        order = Order(self._rows.groups, self._layout, epoch=self._epoch)
         for position in share.positions():
-            place = order.place(position)
-            yield self._first_rows[place.group] + place.row
+            yield self._rows.number(order.place(position))
 
     def __len__(self) -> int:
         return self._share.rank_rows

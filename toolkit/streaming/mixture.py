@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from toolkit.errors import UsageError
-from toolkit.streaming.order import LaneOrder, Layout, Place, RowGroup, apportion, lane_rows, locate, permutation
+from toolkit.streaming.groups import Layout, Numbering, Place, RowGroup, apportion, lane_rows, locate, permutation
+from toolkit.streaming.lanes import LaneOrder
 
 Stop = Literal["first_exhausted", "all_exhausted"]
 BLOCK = 1000
@@ -58,25 +62,32 @@ class Mixture:
         if not sizes or min(sizes) < 1:
             raise UsageError(f"sources hold {sizes} rows; expected at least one row in each; check names and paths")
         self._groups, self._layout, self._epoch = groups, layout, epoch
-        self._lanes = min(layout.lanes, *sizes) if layout.shuffle else 1
-        self._sizes = [lane_rows(size, lanes=self._lanes, run=1) for size in sizes]  # source -> lane -> rows
+        self.lanes = min(layout.lanes, *sizes) if layout.shuffle else 1
+        self._sizes = [lane_rows(size, lanes=self.lanes, run=1) for size in sizes]  # source -> lane -> rows
         self._quotas = quotas(weights)
-        self._block = lru_cache(maxsize=2 * self._lanes)(self._make_block)
+        self._block = lru_cache(maxsize=2 * self.lanes)(self._make_block)
         self._pass = lru_cache(maxsize=4 * len(sizes))(self._make_pass)
         self.num_rows = self._num_rows(stop)
 
     def place(self, position: int) -> Place:
-        lane, index = locate(position, lanes=self._lanes, run=self._layout.run)
+        lane, index = locate(position, lanes=self.lanes, run=self._layout.run)
         number, inside = divmod(index, BLOCK)
         source, before = self._block(lane, number)[inside]
         pass_, row = divmod(number * self._quotas[source] + before, self._sizes[source][lane])
         return self._pass(source, pass_).at(lane, row)
 
+    def numbers(self, lane: int, numbering: Numbering) -> NDArray[np.int64]:
+        """Numbers of all rows that a lane draws, in order."""
+        run = self._layout.run
+        rows = lane_rows(self.num_rows, lanes=self.lanes, run=run)[lane]
+        first = ((index // run * self.lanes + lane) * run + index % run for index in range(rows))
+        return np.fromiter((numbering.number(self.place(position)) for position in first), np.int64, rows)
+
     def drawn(self, num_rows: int | None = None) -> list[int]:
         """How often each source is drawn in the first so many rows; default: in all of them."""
         total = self.num_rows if num_rows is None else num_rows
         counts = [0] * len(self._quotas)
-        for lane, index in enumerate(lane_rows(total, lanes=self._lanes, run=self._layout.run)):
+        for lane, index in enumerate(lane_rows(total, lanes=self.lanes, run=self._layout.run)):
             number, inside = divmod(index, BLOCK)
             for source, quota in enumerate(self._quotas):
                 counts[source] += number * quota
@@ -119,14 +130,14 @@ class Mixture:
             return stop
         if stop not in get_args(Stop):
             raise UsageError(f"stop is {stop!r}; expected a number of rows, {' or '.join(map(repr, get_args(Stop)))}")
-        run, lanes = self._layout.run, range(self._lanes)
+        run, lanes = self._layout.run, range(self.lanes)
         ends = [
             [self._end(lane, source, repeats=stop == "first_exhausted") for source in range(len(self._quotas))]
             for lane in lanes
         ]
         if stop == "first_exhausted":
-            return self._lanes * run * (min(map(min, ends)) // run)
-        return self._lanes * run * -(-max(map(max, ends)) // run)
+            return self.lanes * run * (min(map(min, ends)) // run)
+        return self.lanes * run * -(-max(map(max, ends)) // run)
 
     def _end(self, lane: int, source: int, *, repeats: bool) -> int:
         """Rows of a lane before it draws the first row of a source a second time, or up to the last of its rows."""

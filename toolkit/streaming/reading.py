@@ -18,7 +18,7 @@ from toolkit.sources.manifest import Shard, check_sizes, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
-from toolkit.streaming.order import Place, RowGroup, row_groups
+from toolkit.streaming.groups import Place, RowGroup, row_groups
 from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_places, image_slices
 from toolkit.tasks import tasks_of
 
