@@ -5,6 +5,7 @@
     formats.py      the table of formats and what an entry says about itself
     <format>.py     one per format: options, what it can hold, a writer of rows
     way_back.py     import_rows(): files of a format -> shards of rows, by <format>_import.py
+    verify.py       verify(): a source in either layout, or what convert wrote, checked
     report.py       what was kept, moved, flattened and left out
     shard.py        files of one shard and how they become the output; pairs.py, text.py, parquet.py serve several
                     formats
@@ -17,6 +18,18 @@ from conversion.driver import convert_shards
 from conversion.formats import FORMATS, describe
 from conversion.report import Report
 from conversion.sources import convert, shards_of
-from conversion.way_back import import_rows
+from conversion.verify import verify, verify_converted
+from conversion.way_back import import_rows, import_source
 
-__all__ = ["FORMATS", "Report", "convert", "convert_shards", "describe", "import_rows", "shards_of"]
+__all__ = [
+    "FORMATS",
+    "Report",
+    "convert",
+    "convert_shards",
+    "describe",
+    "import_rows",
+    "import_source",
+    "shards_of",
+    "verify",
+    "verify_converted",
+]

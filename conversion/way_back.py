@@ -1,12 +1,17 @@
 """A training format -> rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from conversion.formats import FORMATS, OnBadRecord, Shard, get_format, make_options
 from conversion.importing import raise_it
-from toolkit.errors import UsageError
+from toolkit.errors import RowError, SourceError, UsageError
+from toolkit.schema import Row
+from toolkit.sources.repository import LocalFolder
+from toolkit.sources.rows import RowsSource
+from toolkit.tasks import find_task
 
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
@@ -32,3 +37,40 @@ def import_rows(
         known = [other for other in FORMATS if get_format(other).read]
         raise UsageError(f"format {name!r} has no way back; import knows {', '.join(known)}")
     return form.read(src, make_options(form.read_options, options), on_bad)
+
+
+def import_source(name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS) -> RowsSource:
+    """Files of a training format as a source, to be packed by `toolkit.packing.pack.pack`.
+
+        rows = import_source("llava", Path("train.json"), options={"task": "llava_cot"})
+        pack(rows, Path("packed"), rows.tasks)
+
+    Args:
+        name, src, options: as for `import_rows`.
+
+    Raises:
+        UsageError, SourceError: as `import_rows`; or no row can be read.
+    """
+    errors: list[RowError] = []
+    pieces = [
+        partial(_with_errors, piece, errors) for piece in import_rows(name, src, options=options, on_bad=errors.append)
+    ]
+    given = find_task(str(options["task"])) if options.get("task") else None
+    rows = RowsSource(
+        repository=LocalFolder((src if src.is_dir() else src.parent).absolute()),
+        pieces=pieces,
+        vocabulary={given.name: given} if given else {},
+    )
+    if not rows.tasks:
+        raise SourceError(f"{src}: holds no row that could be read as {name}")
+    return rows
+
+
+def _with_errors(piece: Shard, errors: list[RowError]) -> Iterator[Row | RowError]:
+    """The rows of a piece, and among them what was wrong with the others, for the packer to stop at or to count."""
+    errors.clear()
+    for row in piece():
+        yield from errors
+        errors.clear()
+        yield row
+    yield from errors

@@ -321,7 +321,7 @@ def test_command_refuses_what_is_not_packed_and_what_is_no_repository_id(run, pa
     code, _, err = run(tmp_path)
     assert (code, "holds no MANIFEST.json; a card describes a packed dataset" in err) == (2, True)
     code, _, err = run(packed[0] / REPO_ID, "--repo-id", "nope", "--croissant")
-    assert (code, "--repo-id is 'nope'; expected org/name" in err) == (2, True)
+    assert (code, "repo_id is 'nope'; expected org/name" in err) == (2, True)
 
 
 def test_command_names_a_shard_that_is_missing_or_empty(run, tmp_path):

@@ -153,7 +153,7 @@ def test_a_picture_that_cannot_be_decoded_stops_or_is_counted(run, checkpoints, 
     source = write_packed(tmp_path / "packed", {"image_editing": split(rows, 2, 2)})
     arguments = (source, tmp_path / "tokens", "--model", checkpoints["chameleon"])
     code, _, err = run(*arguments)
-    assert (code, f"row {rows[2].id!r}" in err, 'pass on_bad_image="skip"' in err) == (1, True, True)
+    assert (code, f"row {rows[2].id!r}" in err, "pass --on-bad-image skip" in err) == (1, True, True)
     code, out, _ = run(*arguments, "--on-bad-image", "skip", "--json")
     assert (code, json.loads(out)["left_out"]) == (0, {"bad_image": 1})
     assert len(StoredTokens(tmp_path / "tokens")) == 12  # the other six rows

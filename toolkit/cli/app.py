@@ -1,13 +1,14 @@
 """Wiring of the command line: names, options and help. What a command does stands in its own file."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli import generate_app, look_app
-from toolkit.cli.options import SRC_HELP, DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token, Workers
+from toolkit.cli import convert_app, generate_app, look_app
+from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token, Workers
 
 app = typer.Typer(
     name="unifiedvisual",
@@ -29,7 +30,7 @@ INTERRUPTED = 130  # how typer ends at Ctrl-C
 
 @app.command()
 def info(json: Json = False) -> None:
-    """Configs, tasks (those of installed packages too), published counts and licences. Needs no data.
+    """Configs, tasks, published counts and licences. Needs no data.
 
     Example: unifiedvisual info
     """
@@ -159,183 +160,6 @@ def push(
 
 
 @app.command()
-def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)] = "",
-    format: Annotated[
-        str,
-        typer.Argument(
-            metavar="FORMAT", help="One of `convert --list`, or module:NAME or file.py:NAME.", show_default=False
-        ),
-    ] = "",
-    out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)
-    ] = None,
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)
-    ] = "",
-    output_images: Annotated[
-        str,
-        typer.Option(
-            metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False
-        ),
-    ] = "",
-    option: Annotated[
-        list[str],
-        typer.Option(
-            "--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False
-        ),
-    ] = [],  # noqa: B006
-    on_unfit: Annotated[
-        str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")
-    ] = "error",
-    tasks: Tasks = "all",
-    workers: Workers = 1,
-    on_missing: OnBad = "raise",
-    on_bad_row: OnBad = "raise",
-    mapping: MappingFile = None,
-    revision: Revision = None,
-    token: Token = None,
-    list_formats: Annotated[
-        bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Convert a source to the format a trainer reads, and report everything kept, moved, dropped and why.
-
-    Nothing is lost in silence: what a format cannot hold stops the conversion, unless an option says to drop and count
-        it.
-
-    Example: unifiedvisual convert packed webdataset shards --workers 2
-    """
-    from toolkit.cli import convert as command
-
-    if list_formats:
-        command.list_formats(as_json=json)
-        return
-    if not (source and format and out):
-        raise typer.BadParameter("SRC, FORMAT and OUT are needed, or --list")
-    given = {"profile": profile, "output_images": output_images}
-    options = command.parse_options(option) | {name: value for name, value in given.items() if value}
-    policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
-    command.run(
-        source,
-        format,
-        out,
-        tasks,
-        options,
-        workers=workers,
-        mapping=mapping,
-        revision=revision,
-        token=token,
-        as_json=json,
-        **policies,
-    )
-
-
-@app.command("import")
-def import_(
-    format: Annotated[
-        str,
-        typer.Argument(
-            metavar="FORMAT", help="llava, messages or webdataset; or module:NAME or file.py:NAME.", show_default=False
-        ),
-    ],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
-    task: Annotated[str, typer.Option(metavar="NAME", help="Task of rows that name none.", show_default=False)] = "",
-    image_folder: Annotated[
-        str,
-        typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False),
-    ] = "",
-    on_bad_row: OnBad = "raise",
-    json: Json = False,
-) -> None:
-    """The way back: rows in a training format -> the packed layout.
-
-    Example: unifiedvisual import llava train.json packed --task llava_cot --image-folder images
-    """
-    from toolkit.cli.import_rows import run
-    from toolkit.packing.stage import PackOptions
-
-    policy: Any = on_bad_row
-    options = PackOptions(on_bad_row=policy, on_missing=policy, on_bad_image=policy)
-    run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json)
-
-
-@app.command()
-def tokenize(
-    source: Src,
-    out: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH_OR_ID",
-            help="Chameleon, Anole, Emu3 or Janus in the form of transformers.",
-            show_default=False,
-        ),
-    ],
-    tokenizer: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Tokenizer of the model; default: by its model type. Or module:NAME.",
-            show_default=False,
-        ),
-    ] = "",
-    model_revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)
-    ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=16,
-            metavar="PX",
-            help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False
-        ),
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
-    tasks: Tasks = "all",
-    on_bad_image: OnBad = "raise",
-    revision: Revision = None,
-    token: Token = None,
-    json: Json = False,
-) -> None:
-    """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
-
-    Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For
-        Janus only pictures in answers
-    have ids. Needs: pip install -c constraints.txt -e '.[train]'
-
-    Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
-    """
-    from toolkit.cli.tokenize import run
-    from toolkit.sources.skips import Skips
-
-    policy: Any = on_bad_image
-    chosen: Any = {
-        "model": model,
-        "tokenizer": tokenizer,
-        "model_revision": model_revision,
-        "image_size": image_size,
-        "device": device,
-        "batch_size": batch_size,
-    }
-    run(source, out, tasks, **chosen, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
-
-
-@app.command()
 def demo(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)],
     rows: Annotated[int, typer.Option(min=1, help="Rows per task, and samples per recipe.")] = 12,
@@ -351,8 +175,26 @@ def demo(
     run(out, rows_per_task=rows, as_json=json)
 
 
-app.add_typer(look_app.app)  # without a name: commands beside those above
+app.add_typer(convert_app.app)  # without a name: commands beside those above
+app.add_typer(look_app.app)
 app.add_typer(generate_app.app, name="generate")
+
+
+def as_typed(message: str) -> str:
+    """An error of the library with its keyword arguments as options: `on_missing="skip"` is `--on-missing skip`."""
+    names = "|".join(sorted(_option_names(typer.main.get_command(app))))
+    value = r"""(?:"([\w-]+)"|'([\w-]+)'|(\d+))?"""
+    return re.sub(
+        rf"(?<![\w-])({names})={value}(?!\w)",
+        lambda found: f"--{found[1].replace('_', '-')} {found[2] or found[3] or found[4] or ''}".rstrip(),
+        message,
+    )
+
+
+def _option_names(command: Any) -> set[str]:
+    """Python names of the options of a command and of those below it."""
+    own = {name[2:].replace("-", "_") for each in command.params for name in each.opts if name.startswith("--")}
+    return own.union(*map(_option_names, getattr(command, "commands", {}).values()))
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -373,7 +215,8 @@ def main(arguments: list[str] | None = None) -> Any:
 
         if not isinstance(error, UnifiedVisualError):
             raise
-        print(f"error: {error}" if error.exit_code else error, file=sys.stderr)
+        message = as_typed(str(error))
+        print(f"error: {message}" if error.exit_code else message, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 
 

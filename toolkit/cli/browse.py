@@ -1,31 +1,18 @@
 """`unifiedvisual browse`: a packed dataset as pages on this machine."""
 
-import io
 import socket
 import sys
-import tempfile
 import webbrowser
-import zipfile
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import conversion
-from conversion.formats import get_format, make_options
+from conversion.single import convert_row, row_formats
 from toolkit.cli.terminal import item_progress, say
-from toolkit.errors import MissingExtra, UnknownName, UsageError
-from toolkit.schema import Row
+from toolkit.errors import MissingExtra, UsageError
 from toolkit.streaming.reading import open_packed
 
 if TYPE_CHECKING:
     from toolkit.report.browse import Site
-
-WORDS = (
-    "output_images",
-    "input_images",
-    "text",
-)  # options that an address may name: words the format chooses from, never code or places
 
 
 def run(source: str, *, host: str, port: int, open_browser: bool, revision: str | None, token: str | None) -> None:
@@ -84,48 +71,6 @@ def open_site(source: str, *, revision: str | None, token: str | None) -> "Site"
         version=packed.repository.fingerprint(shard.path for shard in packed.shards),
         index=index,
         rows=Rows(packed),
-        formats=tuple(_formats()),
+        formats=tuple(row_formats()),
         convert=convert_row,
     )
-
-
-def _formats() -> dict[str, tuple[str, dict[str, str]]]:
-    """What a row can be downloaded in: a format in its first profile by its name, others as name-profile; without those
-    that need code or places.
-    """
-    found: dict[str, tuple[str, dict[str, str]]] = {}
-    for form in map(get_format, conversion.FORMATS):
-        for number, profile in enumerate(form.profiles):
-            for options in (
-                {"profile": profile, "root": "."},
-                {"profile": profile},
-            ):  # root: the files name one another from where they are unpacked
-                with suppress(UsageError):
-                    make_options(form.options, options)
-                    found.setdefault(f"{form.name}-{profile}" if number else form.name, (form.name, options))
-    return found
-
-
-def convert_row(row: Row, format: str, options: Mapping[str, str]) -> bytes:
-    """A zip of the row in a format, with the report.
-
-    Raises:
-        UsageError: an option that an address may not name, or that the format does not have. RowError: the format
-            cannot hold the row.
-    """
-    for option in options:
-        if option not in WORDS:
-            raise UnknownName("option", option, WORDS)
-    name, profile = _formats()[format]
-    with tempfile.TemporaryDirectory(prefix="unifiedvisual-browse-") as folder:
-        chosen: dict[str, Any] = {**profile, **options}
-        conversion.convert_shards([lambda: [row]], Path(folder), to=name, options=chosen)
-        return _zip(Path(folder))
-
-
-def _zip(folder: Path) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            archive.write(path, path.relative_to(folder).as_posix())
-    return content.getvalue()

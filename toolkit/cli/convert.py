@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import conversion
-from toolkit.cli.terminal import print_json, say, shard_progress, table
+from toolkit.cli.terminal import done_progress, print_json, say, table
 from toolkit.errors import UsageError
 
 
@@ -73,7 +73,7 @@ def _yes(value: bool) -> str:
 
 def run(source: str, to: str, out: Path, tasks: str, options: dict[str, object], *, as_json: bool, **how: Any) -> None:
     keywords: dict[str, Any] = {**how, **options}
-    with shard_progress() as progress:
+    with done_progress("shards") as progress:
         report = conversion.convert(source, to, out, tasks=tasks.split(","), progress=progress, **keywords)
     if as_json:
         print_json(asdict(report))

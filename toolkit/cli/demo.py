@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
-from toolkit.cli.card import write_card
+from dataset_card import write_card
 from toolkit.cli.terminal import console, print_json, say, table
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows

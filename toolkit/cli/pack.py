@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from toolkit.cli.card import write_card
+from dataset_card import write_card
 from toolkit.cli.terminal import byte_progress, print_json, published_count, say, table
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions

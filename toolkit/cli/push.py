@@ -1,9 +1,8 @@
 """`unifiedvisual push`: a packed dataset -> the Hub, verified there."""
 
-from collections import defaultdict
 from pathlib import Path
 
-from toolkit.cli.card import write_card
+from dataset_card import write_card
 from toolkit.cli.terminal import print_json, say, stages, table
 from toolkit.cli.verify import report
 from toolkit.packing.push import plan_push, push
@@ -14,7 +13,7 @@ def run(
 ) -> None:
     plan_push(folder, repo_id)  # first of all: is it a packed dataset?
     if not dry_run:
-        write_card(folder, repo_id)
+        write_card(folder, repo_id=repo_id)
     plan = plan_push(folder, repo_id)
     if dry_run:
         if as_json:
@@ -24,14 +23,4 @@ def run(
             say(f"{len(plan.files)} files, {sum(plan.files.values()) / 1e6:,.1f} MB. Nothing was sent.")
         return
     found = push(folder, repo_id, private=private, revision=revision, token=token, on_retry=stages.print)
-    problems: dict[str, list[str]] = defaultdict(list)
-    for kind, message in found.problems:
-        problems[kind].append(message)
-    report(
-        repo_id,
-        found,
-        {kind: len(messages) for kind, messages in problems.items()},
-        problems,
-        deep=False,
-        as_json=as_json,
-    )
+    report(found, deep=False, as_json=as_json)

@@ -96,8 +96,8 @@ def item_progress(what: str, total: int | None) -> Iterator[Callable[[int], None
 
 
 @contextmanager
-def shard_progress() -> Iterator[Callable[[int, int], None]]:
+def done_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """One bar; the function it yields is called with (finished, all)."""
     with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("shards", total=None)
+        bar = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import SourceError, UsageError
-from toolkit.packing.verify import Findings, verify_packed
+from toolkit.packing.verify import verify_packed
+from toolkit.sources.findings import Findings
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.repository import REPO_ID, LocalFolder, hub_errors, open_repository
 
@@ -99,8 +100,9 @@ def verify_pushed(repo_id: str, manifest: Manifest, *, revision: str | None, tok
     repository = open_repository(f"hf://datasets/{repo_id}", revision=revision, token=token)
     if read_manifest(repository) != manifest:
         return Findings(
+            source=repo_id,
             problems=(
                 ("other_manifest", f"{repository.name}: its {MANIFEST} is not the one that was uploaded; push again"),
-            )
+            ),
         )
     return verify_packed(repository)

@@ -10,21 +10,19 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.errors import ImageError, RowError, SourceError
-from toolkit.images import decode_image
+from toolkit.errors import RowError, SourceError
 from toolkit.schema import ARROW_SCHEMA, Row, check_row, table_to_rows
+from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.slices import image_places
-
-Problem = tuple[str, str]  # kind, message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +33,6 @@ class ShardFindings:
     task: str
     ids: tuple[str, ...] = ()
     images: int = 0
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """What a dataset holds, what is wrong with it, and what is right but could be better."""
-
-    rows: dict[str, int] = field(default_factory=dict)
-    images: dict[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
 
@@ -62,7 +50,7 @@ def verify_packed(
     try:
         manifest = read_manifest(repository)
     except SourceError as error:
-        return Findings(problems=(("no_manifest", str(error)),))
+        return Findings(source=repository.name, problems=(("no_manifest", str(error)),))
     files = repository.list_files()
     problems = list(_file_problems(manifest, files))
     present = [shard for shard in manifest.shards if shard.path in files]
@@ -76,7 +64,7 @@ def verify_packed(
     rows = {task: sum(len(each.ids) for each in ordered if each.task == task) for task in manifest.tasks}
     images = {task: sum(each.images for each in ordered if each.task == task) for task in manifest.tasks}
     notes = tuple(note for findings in ordered for note in findings.notes)
-    return Findings(rows=rows, images=images, problems=tuple(problems), notes=notes)
+    return Findings(source=repository.name, rows=rows, images=images, problems=tuple(problems), notes=notes)
 
 
 def _file_problems(manifest: Manifest, files: dict[str, int]) -> Iterator[Problem]:
@@ -189,11 +177,8 @@ def _row_problems(row: Row, shard: Shard, deep: bool) -> Iterator[Problem]:
         yield error.kind, f"{shard.path}: {error}"
     if row.task != shard.task:
         yield "wrong_task", f"{shard.path}: row {row.id!r} is of task {row.task!r}; expected {shard.task!r}"
-    for number, image in enumerate(row.images if deep else ()):
-        try:
-            decode_image(image.bytes, f"{shard.path}: row {row.id!r}: images[{number}]")
-        except ImageError as error:
-            yield f"image_{error.kind}", str(error)
+    if deep:
+        yield from image_problems(row, shard.path)
 
 
 def _duplicates(findings: Iterable[ShardFindings]) -> Iterator[Problem]:

@@ -1,0 +1,109 @@
+"""The card and the Croissant metadata of a packed dataset, from its files; written beside it."""
+
+import json
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dataset_card.card import card_text
+from dataset_card.croissant import croissant
+from toolkit.errors import ShardError, UsageError
+from toolkit.schema import Row, table_to_rows
+from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
+from toolkit.sources.packed import PackedSource
+from toolkit.sources.repository import REPO_ID, HubRepository, LocalFolder, Repository, open_repository
+from toolkit.staging.files import write_whole
+
+PACKED_REPOSITORY = "fnlp-vision/UnifiedVisual"  # where the packed dataset belongs
+# The first snippet names the repository a card was written for.
+REPO_LINE = re.compile(r'load_dataset\("(?P<repo>[\w.-]+/[\w.-]+)"')
+HUB = "https://huggingface.co/datasets"
+
+
+def read_card(
+    source: str, *, repo_id: str | None = None, revision: str | None = None, token: str | bool | None = None
+) -> str:
+    """README.md of a packed dataset.
+
+    Args:
+        source: a folder, `org/name` or an hf:// URL.
+        repo_id: where the dataset will be; default: `source` on the Hub, else PACKED_REPOSITORY.
+
+    Raises:
+        UsageError: `repo_id` is not org/name, or the dataset is not packed. SourceError: it cannot be read.
+    """
+    repository, manifest, name = _open(source, repo_id, revision, token)
+    return card_text(manifest, first_rows(repository, manifest), repo_id=name, plots=plots_in(repository))
+
+
+def read_croissant(
+    source: str, *, repo_id: str | None = None, revision: str | None = None, token: str | bool | None = None
+) -> dict[str, Any]:
+    """Croissant JSON-LD of a packed dataset. Arguments and errors as `read_card`."""
+    _, manifest, name = _open(source, repo_id, revision, token)
+    return croissant(manifest, repo_id=name, url=f"{HUB}/{name}")
+
+
+def _open(
+    source: str, repo_id: str | None, revision: str | None, token: str | bool | None
+) -> tuple[Repository, Manifest, str]:
+    repository = open_repository(source, revision=revision, token=token)
+    name = repo_id or (repository.repo_id if isinstance(repository, HubRepository) else PACKED_REPOSITORY)
+    if not REPO_ID.fullmatch(name):
+        raise UsageError(f"repo_id is {name!r}; expected org/name")
+    if MANIFEST not in repository.list_files():
+        raise UsageError(
+            f"{repository.name} holds no {MANIFEST}; a card describes a packed dataset, which `unifiedvisual pack "
+            f"{source} OUT` makes"
+        )
+    return repository, read_manifest(repository), name
+
+
+def write_card(folder: Path, *, repo_id: str = PACKED_REPOSITORY) -> None:
+    """Write README.md and croissant.json of a packed dataset, for a repository of this name. A card that a person has
+    changed stays as it is.
+
+    Raises:
+        SourceError: the folder holds no packed dataset. ShardError: a shard is damaged, or holds no row.
+    """
+    repository = LocalFolder(folder)
+    manifest = read_manifest(repository)
+    examples, plots = first_rows(repository, manifest), plots_in(repository)
+    readme = folder / "README.md"
+    if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8"))):
+        if text not in (
+            card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())
+        ):  # plots may have come later
+            return
+    elif readme.exists():
+        return
+    write_whole(readme, card_text(manifest, examples, repo_id=repo_id, plots=plots))
+    metadata = croissant(manifest, repo_id=repo_id, url=f"{HUB}/{repo_id}")
+    write_whole(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+
+
+def plots_in(repository: Repository) -> tuple[str, ...]:
+    """Pictures of a dataset, which `stats --plots` puts into its folder `plots`."""
+    return tuple(path for path in repository.list_files() if path.startswith(PLOTS) and path.endswith((".svg", ".jpg")))
+
+
+def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:
+    """Task -> its first row, from one row group of each.
+
+    Raises:
+        ShardError: a shard is damaged, or holds no row.
+    """
+    packed = PackedSource(
+        repository=repository,
+        paths={task: tuple(shard.path for shard in shards) for task, shards in manifest.tasks.items()},
+    )
+    return {task: _first_row(packed, paths[0]) for task, paths in packed.paths.items()}
+
+
+def _first_row(packed: PackedSource, shard: str) -> Row:
+    with closing(packed.read_tables(shard)) as tables:  # type: ignore[type-var]  # an Iterator that is a generator
+        for table in tables:
+            for row in table_to_rows(table.slice(0, 1)):
+                return row
+    raise ShardError(f"{packed.repository.name}: {shard}: holds no row; expected at least one; pack again")

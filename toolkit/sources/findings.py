@@ -1,0 +1,65 @@
+"""What a check finds: counts, and every problem, none hidden behind the first."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from toolkit.errors import ImageError
+from toolkit.images import decode_image
+from toolkit.schema import Row
+from toolkit.sources.skips import Skips
+
+Problem = tuple[str, str]  # kind, message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a dataset holds, what is wrong with it, and what is right but could be better.
+
+    Attributes:
+        source: name of what was checked.
+        rows, images: task -> how many were read.
+        problems, notes: (kind, message) of each.
+    """
+
+    source: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
+
+    def by_kind(self) -> dict[str, list[str]]:
+        """Kind of problem -> its messages."""
+        found: dict[str, list[str]] = {}
+        for kind, message in self.problems:
+            found.setdefault(kind, []).append(message)
+        return found
+
+
+def every_problem() -> Skips:
+    """Skips that stop at nothing and keep every message."""
+    return Skips(on_missing="skip", on_bad_row="skip", max_in_a_row=sys.maxsize, num_examples=sys.maxsize)
+
+
+def count_rows(source: str, rows: Iterable[Row], skips: Skips, *, deep: bool) -> Findings:
+    """Findings over rows that were read with `every_problem()`; `deep` also decodes every picture."""
+    num_rows: Counter[str] = Counter()
+    num_images: Counter[str] = Counter()
+    problems: list[Problem] = []
+    for row in rows:
+        num_rows[row.task] += 1
+        num_images[row.task] += len(row.images)
+        problems += image_problems(row, row.task) if deep else ()
+    problems += [(kind, message) for kind, messages in skips.examples.items() for message in messages]
+    return Findings(source=source, rows=dict(num_rows), images=dict(num_images), problems=tuple(problems))
+
+
+def image_problems(row: Row, where: str) -> Iterator[Problem]:
+    """Pictures of a row that cannot be decoded."""
+    for number, image in enumerate(row.images):
+        try:
+            path = f" ({image.path})" if image.path else ""
+            decode_image(image.bytes, f"{where}: row {row.id!r}: images[{number}]{path}")
+        except ImageError as error:
+            yield f"image_{error.kind}", str(error)
