@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
 
 from tests.generation_runs import GENERATING, picture, write_spec
@@ -24,6 +25,8 @@ from toolkit.generation.runs.audit import problems
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.lock import lock
 from toolkit.generation.runs.retry import put_back
+from toolkit.images import decode_image
+from toolkit.schema import check_row
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
 
@@ -74,6 +77,42 @@ def test_rows_are_procedural_and_of_the_quadrant_their_task_has(clean):
         ("mm_internet", "text-mm"),
     }
     assert all(row.source and row.license for row in rows)
+
+
+def test_rows_keep_the_rules_and_say_how_they_were_made(clean):
+    _, run, _ = clean
+    for row in packed_rows(run):
+        check_row(row)
+        made = json.loads(row.provenance)
+        assert (made["seed"], made["index"] in range(4), made["recipe"].startswith(row.task)) == (0, True, True)
+        assert row.instruction
+        assert row.answer
+        assert [bool(each) for each in row.image_captions].count(False) == (
+            row.task == "mm_reasoning_mm"
+        )  # one is found
+
+
+def test_close_ups_are_cut_from_the_picture_they_explain(clean):
+    _, run, _ = clean
+    explained = [row for row in packed_rows(run) if row.task in ("mm_reasoning_o", "image_correction")]
+    assert len(explained) == 8
+    for row in explained:
+        whole, *details = (
+            np.asarray(decode_image(image.bytes, row.id))
+            for image, role in zip(row.images, row.image_roles, strict=True)
+            if role != "output"
+        )
+        assert details
+        assert all(is_cut_from(detail, whole) for detail in details)
+
+
+def is_cut_from(detail, whole):
+    """Whether a window of the picture equals another one, found by the corners of the first channel."""
+    height, width = detail.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (height, width))
+    corners = windows[:, :, :: height - 1, :: width - 1] == detail[:: height - 1, :: width - 1, 0]
+    places = np.argwhere(corners.all(axis=(2, 3)))
+    return any((whole[y : y + height, x : x + width] == detail).all() for y, x in places)
 
 
 def test_packed_rows_are_read_by_duckdb(clean):

@@ -175,7 +175,7 @@ def test_pixels_are_the_same_every_time():
 
 
 def test_pixels_have_not_changed():
-    # Raise samples.ENGINE when this has to change: rows of the same seed and index are different rows then.
+    # Raise names.ENGINE when this has to change: rows of the same seed and index are different rows then.
     assert digest(render(TWO)) == "8fc517cd9b3bcce6f86894e03c380cf55e31362299083dfe85e4bef247cc18d0"
 
 

@@ -1,27 +1,21 @@
-"""Questions, edits, counterfactuals, told problems, documents and rows."""
+"""Questions, edits, counterfactuals, told problems and documents."""
 
-import io
-import json
 from collections import Counter
-from dataclasses import replace
 from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from toolkit.errors import UnknownName
 from toolkit.scene.briefs import sample_brief
 from toolkit.scene.colours import COLOURS
 from toolkit.scene.defects import DEFECTS, sample_defect
 from toolkit.scene.documents import DEFECT_KINDS, sample_document
 from toolkit.scene.edits import EDITS, changed, changed_mask, sample_edit
 from toolkit.scene.gates import flaws
-from toolkit.scene.graph import Scene, said
+from toolkit.scene.graph import said
 from toolkit.scene.questions import KINDS, ask
-from toolkit.scene.render import digest, render
+from toolkit.scene.render import render
 from toolkit.scene.retrieval import sample_retrieval
-from toolkit.scene.samples import SAMPLERS, sample
 from toolkit.scene.shapes import SHAPES
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
@@ -31,7 +25,6 @@ from toolkit.scene.verify.documents import find_defects
 from toolkit.scene.verify.figures import read_board, read_chart, read_clock, read_row
 from toolkit.scene.verify.locality import change
 from toolkit.scene.verify.pixels import read_picture
-from toolkit.schema import check_row
 
 
 def told(scene):
@@ -165,53 +158,6 @@ def test_planted_document_defects_are_found_and_no_others(planted):
         assert find_defects(
             document.question, [(p.text, render(p.scene) if p.scene else None) for p in document.passages]
         ) == ({planted} if planted else set())
-
-
-@pytest.mark.parametrize("task", SAMPLERS)
-def test_rows_keep_the_rules_and_say_how_they_were_made(task):
-    for index in range(10):
-        row = sample(task, seed=3, index=index)
-        check_row(row)
-        made = json.loads(row.provenance)
-        assert (row.origin, made["recipe"], made["seed"], made["index"]) == ("procedural", f"scene/{task}", 3, index)
-        assert [digest(np.asarray(Image.open(io.BytesIO(image.bytes)))) for image in row.images] == made[
-            "pixels_sha256"
-        ]
-        assert row.instruction
-        assert row.answer
-        assert all(row.image_captions)
-
-
-@pytest.mark.parametrize("task", SAMPLERS)
-def test_rows_are_a_function_of_seed_and_index(task):
-    one = sample(task, seed=0, index=5)
-    assert one == sample(task, seed=0, index=5)
-    assert one.id != sample(task, seed=1, index=5).id
-    assert replace(one, id="", images=(), provenance="{}") != replace(
-        sample(task, seed=1, index=5), id="", images=(), provenance="{}"
-    )
-
-
-def test_rows_can_be_redrawn_from_their_provenance():
-    row = sample("image_editing", seed=0, index=2)
-    made = json.loads(row.provenance)
-    assert [digest(render(Scene.from_dict(made[key]))) for key in ("before", "after")] == made["pixels_sha256"]
-
-
-def test_close_ups_are_cut_from_the_input():
-    row = sample("mm_reasoning_o", seed=0, index=1)
-    whole, detail = (np.asarray(Image.open(io.BytesIO(image.bytes))) for image in row.images[:2])
-    height, width = detail.shape[:2]
-    windows = np.lib.stride_tricks.sliding_window_view(whole[..., 0], (height, width))
-    corners = np.argwhere(
-        (windows[:, :, :: height - 1, :: width - 1] == detail[:: height - 1, :: width - 1, 0]).all(axis=(2, 3))
-    )
-    assert any((whole[y : y + height, x : x + width] == detail).all() for y, x in corners)
-
-
-def test_unknown_task_lists_the_known():
-    with pytest.raises(UnknownName, match="mm_reasoning_t"):
-        sample("llava_cot", seed=0, index=0)
 
 
 def last_drawing(problem):
