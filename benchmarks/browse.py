@@ -25,7 +25,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.demo.rows import photos
+from toolkit.photos import photos
 from toolkit.published import PUBLISHED
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard

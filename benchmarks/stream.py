@@ -35,7 +35,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from importlib.resources import files
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,7 +47,7 @@ from PIL import Image
 from stream_peers import PEERS
 from torch.utils.data import DataLoader
 
-from toolkit.demo.rows import photos
+from toolkit.photos import photos
 from toolkit.schema import ARROW_SCHEMA, IMAGE_PART, EncodedImage, Message, Part, Row, rows_to_table
 from toolkit.sources.manifest import Manifest, Shard
 from toolkit.streaming.batch import collate_images
@@ -65,13 +64,7 @@ MODES = ("exact", "fused", "scaled")
 def samples(count: int) -> Iterator[tuple[str, list[bytes]]]:
     """Photographs of 512 to 1024 pixels with some grain, about 100 kB each."""
     chance = np.random.default_rng(0)
-    with contextlib.ExitStack() as stack:
-        pictures = [
-            Image.open(stack.enter_context(files("toolkit.demo").joinpath("photos", photo.file).open("rb"))).convert(
-                "RGB"
-            )
-            for photo in photos()
-        ]
+    pictures = [Image.open(io.BytesIO(photo.bytes)).convert("RGB") for photo in photos()]
     for number in range(count):
         yield (
             f"r-{number:06d}",

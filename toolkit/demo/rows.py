@@ -1,18 +1,15 @@
 """Photographs -> rows of all nine tasks, a pure function of (task, number).
 
-Names, places and details are those of `photos/photos.csv`, which also says who took each photograph and under which
-terms.
+Names, places and details are those of `toolkit.photos`.
 """
 
-import csv
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
 from PIL import Image, ImageOps
 
+from toolkit.photos import Photo, photos
 from toolkit.published import PUBLISHED
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, image_roles, quadrant_of, text_of
 from toolkit.tasks import TASKS
@@ -27,32 +24,9 @@ FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (
 Piece = str | EncodedImage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Photo:
-    """A photograph and true things to say about it."""
-
-    file: str
-    name: str
-    kind: str
-    hint: str
-    place: str
-    detail: str
-    box: str  # of the detail: x0 y0 x1 y1, fractions of width and height
-    licence: str
-    author: str
-    source: str
-
-
 @cache
-def photos() -> tuple[Photo, ...]:
-    text = files(__package__).joinpath("photos/photos.csv").read_text(encoding="utf-8")
-    return tuple(Photo(**line) for line in csv.DictReader(io.StringIO(text)))
-
-
-@cache
-def _picture(file: str) -> Image.Image:
-    with files(__package__).joinpath("photos", file).open("rb") as stream:
-        picture = Image.open(stream).convert("RGB")
+def _picture(photo: Photo) -> Image.Image:
+    picture = Image.open(io.BytesIO(photo.bytes)).convert("RGB")
     picture.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX))
     return picture
 
@@ -106,11 +80,11 @@ def _encode(picture: Image.Image, name: str, number: int) -> EncodedImage:
 
 
 def _photo(photo: Photo, number: int, name: str = "photo") -> EncodedImage:
-    return _encode(_picture(photo.file), name, number)
+    return _encode(_picture(photo), name, number)
 
 
 def _detail(photo: Photo, number: int) -> EncodedImage:
-    picture = _picture(photo.file)
+    picture = _picture(photo)
     x0, y0, x1, y1 = (float(value) for value in photo.box.split())
     return _encode(
         picture.crop(
@@ -161,7 +135,7 @@ def _image_generation(photo: Photo, other: Photo, number: int) -> Made:
 
 def _image_editing(photo: Photo, other: Photo, number: int) -> Made:
     wish, why, change = EDITS[number % len(EDITS)]
-    edited = _encode(change(_picture(photo.file)), "edited", number)
+    edited = _encode(change(_picture(photo)), "edited", number)
     return (
         (_photo(photo, number), f"I would like this picture to {wish}."),
         (f"It shows the {photo.name}. {why}",),
@@ -170,7 +144,7 @@ def _image_editing(photo: Photo, other: Photo, number: int) -> Made:
 
 
 def _image_correction(photo: Photo, other: Photo, number: int) -> Made:
-    wrong = _encode(ImageOps.flip(_picture(photo.file)), "wrong", number)
+    wrong = _encode(ImageOps.flip(_picture(photo)), "wrong", number)
     prompt = (
         f"Description: the {photo.name}, upright, as one sees it in {photo.place}.\n",
         wrong,

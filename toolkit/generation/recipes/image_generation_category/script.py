@@ -1,12 +1,11 @@
 """Photographs take the place of scenes here: the recipe starts from a real picture."""
 
-from importlib.resources import files
 from typing import Any
 
-from toolkit.demo.rows import Photo, photos
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.script import Script
+from toolkit.photos import Photo, photos
 from toolkit.scene.hints import OCCASIONS
 from toolkit.scene.streams import Stream
 
@@ -17,10 +16,9 @@ def _photo(index: int) -> Photo:
 
 def _record(seed: int, index: int) -> Record:
     photo = _photo(index)
-    content = files("toolkit.demo").joinpath("photos", photo.file).read_bytes()
     return Record(
         values={"label": photo.name, "source": f"{photo.author}, {photo.source}", "license": photo.licence},
-        images={"image": content},
+        images={"image": photo.bytes},
     )
 
 
