@@ -109,7 +109,7 @@ def test_fits_filters_before_batching():
 
 
 def test_a_batch_with_no_row_left_raises():
-    with pytest.raises(TooManyBadRows, match=r"none of the 2 rows .* {'too_long': 2}; filter with collator.fits"):
+    with pytest.raises(TooManyBadRows, match=r"none of the 2 rows .* {'too_long': 2}; leave such rows out"):
         letters()(rows("abcd", "abcd"))
 
 

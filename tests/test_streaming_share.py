@@ -90,9 +90,9 @@ def test_a_foreign_state_is_refused(state):
         find_progress(state)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_a_state_of_an_unknown_version_is_refused(version):
-    with pytest.raises(UsageError, match=f"of version {version!r}; expected 1; finish the epoch with the version"):
+    with pytest.raises(UsageError, match=f"of version {version!r}; expected 2; finish the epoch with the version"):
         find_progress({**PROGRESS.to_dict(), "unifiedvisual_stream": version})
 
 

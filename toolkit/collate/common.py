@@ -78,8 +78,8 @@ class Collator(ABC):
         samples = [sample for row in rows if (sample := self._encode(row)) is not None]
         if not samples:
             raise TooManyBadRows(
-                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; filter "
-                "with collator.fits before batching"
+                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; leave "
+                "such rows out before batching, with StreamingDataset(..., where=...)"
             )
         return self.batch(samples)
 

@@ -19,12 +19,14 @@ from torch.utils.data import IterableDataset
 
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
+from toolkit.streaming.contents import Contents
 from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
 from toolkit.streaming.groups import Layout, Place
 from toolkit.streaming.mixture import Component, Mixture, Stop
-from toolkit.streaming.order import Order, RowSequence, open_groups, shuffle_rows
-from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, read_rows
+from toolkit.streaming.order import RowSequence, shuffle_rows
+from toolkit.streaming.reading import Encoded, RowGroups, check_columns, read_rows
+from toolkit.streaming.selection import Selection, Split, Where
 from toolkit.streaming.share import Progress, Share, Tail, find_progress
 from toolkit.streaming.threads import in_threads
 
@@ -59,6 +61,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         threads: that decode inside each worker.
         ahead: rows of a worker whose row groups are read before they are needed.
         policy: for bad pictures. "skip" leaves the row out (a bad picture leaves no whole row), for a single rank only.
+        where: keeps a row: a function of a dict of its columns but `images`, or a pyarrow expression over them. Applied
+            to all rows at once, when the dataset is opened: `left_out` counts, batches are full, ranks even.
+        holdout, holdout_seed, split: see `selection.Selection`.
 
     Raises:
         UsageError: the dataset is not packed, or an argument is wrong. SourceError: it cannot be read. While iterating
@@ -87,6 +92,10 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         threads: int = 1,
         ahead: int = 32,
         policy: DecodePolicy | None = None,
+        where: Where | None = None,
+        holdout: float = 0.0,
+        holdout_seed: int = 0,
+        split: Split = "train",
         revision: str | None = None,
         token: str | bool | None = None,
     ) -> None:
@@ -97,16 +106,11 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             else None
         )
         self._layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
-        self._components = (
-            (Component(path=os.fspath(path), name=name),) if isinstance(path, (str, os.PathLike)) else tuple(path)
-        )
-        self._is_mixture, self._stop = not isinstance(path, (str, os.PathLike)), stop
-        self._sources = [open_packed(part.path, part.name, revision=revision, token=token) for part in self._components]
-        self._groups = [source.row_groups(number) for number, source in enumerate(self._sources)]
+        selection = Selection(where=where, holdout=holdout, holdout_seed=holdout_seed, split=split)
+        self._contents = Contents.open(path, name, selection, stop=stop, revision=revision, token=token)
         self._given_ranks, self._batch_size, self._tail = (rank, world_size), batch_size, tail
         self._threads, self._ahead = threads, ahead
-        mixture = ([part.weight for part in self._components], stop) if self._is_mixture else ()
-        self._checksum = zlib.crc32(repr([self._groups, mixture, tail]).encode())  # of what a state must fit
+        self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit
         self._made: tuple[int, Layout, RowSequence] | None = None
         self._cursor = Cursor()
         self._share()  # says what is wrong with the arguments now, not in a worker
@@ -132,7 +136,12 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         """Shuffle quality: from how many rows the next one of a batch is drawn, and how many are within reach of all
         lanes together.
         """
-        return shuffle_rows([group for groups in self._groups for group in groups], self._layout)
+        return shuffle_rows(self._contents.all_groups, self._layout)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Rows that are not read, by reason: "where", and "holdout" or "train", the other side of a held-out split."""
+        return self._contents.left_out
 
     @property
     def bad_images(self) -> dict[str, int]:
@@ -147,7 +156,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         if not isinstance(sequence, Mixture):
             raise UsageError("proportions are those of a mixture; pass Components to StreamingDataset")
         return [
-            {**asdict(part), **line} for part, line in zip(self._components, sequence.report(num_rows), strict=True)
+            {**asdict(part), **line}
+            for part, line in zip(self._contents.components, sequence.report(num_rows), strict=True)
         ]
 
     def __len__(self) -> int:
@@ -196,7 +206,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 "it was taken of"
             )
         layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
-        num_rows = self._make_sequence(states[0].epoch, layout).num_rows
+        num_rows = self._contents.order(layout, states[0].epoch).num_rows
         if wrong := [each.num_rows for each in states if each.num_rows != num_rows]:
             raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_rows}; it is damaged")
         self._layout = layout
@@ -224,11 +234,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         begin = self._cursor.begin(self._now())
         share = self._share(start=begin.start, worker=begin.worker, num_workers=begin.num_workers)
         self._warn_of_shared_lanes(share)
-        sequence, groups = self._sequence(), RowGroups(self._sources, self._columns)
+        sequence, groups = self._sequence(), RowGroups(self._contents.sources, self._columns)
         places = (sequence.place(position) for position in share.positions(begin.taken))
-        rows = read_rows(
-            places, groups, ahead=self._ahead, held=sum(open_groups(each, self._layout) for each in self._groups)
-        )
+        rows = read_rows(places, groups, ahead=self._ahead, held=self._contents.open_groups(self._layout))
 
         def decoded(item: tuple[Place, Encoded]) -> dict[str, Any] | None:
             place, row = item
@@ -244,14 +252,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     def _sequence(self) -> RowSequence:
         key = (self.epoch, self._layout)
         if self._made is None or self._made[:2] != key:
-            self._made = (*key, self._make_sequence(*key))
+            self._made = (*key, self._contents.order(self._layout, self.epoch))
         return self._made[2]
-
-    def _make_sequence(self, epoch: int, layout: Layout) -> RowSequence:
-        if not self._is_mixture:
-            return Order(self._groups[0], layout, epoch=epoch)
-        weights = [part.weight for part in self._components]
-        return Mixture(self._groups, weights, layout, stop=self._stop, epoch=epoch)
 
     def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
         rank, world_size = self._ranks()

@@ -22,6 +22,7 @@ from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, kee
 from toolkit.streaming.groups import Layout, Numbering
 from toolkit.streaming.order import Order, open_groups
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
+from toolkit.streaming.selection import Selection, Split, Where
 from toolkit.streaming.share import Share, Tail
 
 
@@ -32,8 +33,12 @@ class RowDataset(Dataset[dict[str, Any]]):
     or in sequence.
 
     Args:
-        path, name, decode, image_size, fit, image_type, columns, policy: as of StreamingDataset.
+        path, name, decode, image_size, fit, image_type, columns, policy, where, holdout, holdout_seed, split: as of
+            StreamingDataset.
         held: row groups kept; default: as many as a sampler of `sampler()` has open.
+
+    Attributes:
+        left_out: reason -> rows that are not read.
 
     Raises:
         UsageError: the dataset is not packed, or the policy is "skip", for every number needs a row. SourceError: it
@@ -52,6 +57,10 @@ class RowDataset(Dataset[dict[str, Any]]):
         columns: Sequence[str] | None = None,
         held: int | None = None,
         policy: DecodePolicy | None = None,
+        where: Where | None = None,
+        holdout: float = 0.0,
+        holdout_seed: int = 0,
+        split: Split = "train",
         revision: str | None = None,
         token: str | bool | None = None,
     ) -> None:
@@ -63,7 +72,9 @@ class RowDataset(Dataset[dict[str, Any]]):
         )
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')
-        source = open_packed(path, name, revision=revision, token=token)
+        selection = Selection(where=where, holdout=holdout, holdout_seed=holdout_seed, split=split)
+        source = selection.of(open_packed(path, name, revision=revision, token=token))
+        self.left_out = dict(source.left_out)
         self._rows = Numbering(source.row_groups())
         self._reader = RowGroups([source], chosen)
         self._held = open_groups(self._rows.groups, Layout()) if held is None else held

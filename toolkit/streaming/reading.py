@@ -2,14 +2,19 @@
 it is taken.
 """
 
+import zlib
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.schema import COLUMNS
@@ -31,15 +36,30 @@ FOOTERS_KEPT = 64  # so that a shard on the Hub is not asked for it for each row
 
 @dataclass(frozen=True, kw_only=True)
 class Packed:
-    """The shards of one config of a packed dataset."""
+    """The shards of one config of a packed dataset.
+
+    Attributes:
+        kept: rows that are read, by shard and row group; all of those that are not named.
+        left_out: reason -> rows that are not.
+    """
 
     repository: Repository
     shards: tuple[Shard, ...]
+    kept: Mapping[tuple[int, int], NDArray[np.uint32]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def row_groups(self, source: int = 0) -> tuple[RowGroup, ...]:
-        return row_groups(
-            (shard.row_groups for shard in self.shards), tasks=(shard.task for shard in self.shards), source=source
-        )
+        """Row groups with the number of rows that are read of each."""
+        counts = [
+            [len(self.kept.get((number, group), range(rows))) for group, rows in enumerate(shard.row_groups)]
+            for number, shard in enumerate(self.shards)
+        ]
+        return row_groups(counts, tasks=(shard.task for shard in self.shards), source=source)
+
+    @property
+    def checksum(self) -> int:
+        """Changes with the rows that are read."""
+        return zlib.crc32(b"".join(rows.tobytes() for rows in self.kept.values()))
 
 
 def open_packed(
@@ -91,43 +111,56 @@ class RowGroups:
                 read.
         """
         packed = self._sources[group.source]
-        path = packed.shards[group.shard].path
-        with open_parquet(packed.repository, path, metadata=self._footers.get(group[:2])) as parquet:
-            footer = parquet.metadata
+        with self._opened(group) as parquet:
+            rows = None
+            if IMAGES in self._columns and isinstance(packed.repository, LocalFolder):
+                file = OpenFile(packed.repository.root / packed.shards[group.shard].path)
+                rows = self._sliced(file, parquet, group)
+            return self._table(parquet, group).to_pylist() if rows is None else rows
+
+    def table(self, group: RowGroup) -> pa.Table:
+        """The columns of a row group as Arrow has them. Raises as `read`."""
+        with self._opened(group) as parquet:
+            return self._table(parquet, group)
+
+    @contextmanager
+    def _opened(self, group: RowGroup) -> Iterator[pq.ParquetFile]:
+        packed = self._sources[group.source]
+        shard = packed.shards[group.shard]
+        with open_parquet(packed.repository, shard.path, metadata=self._footers.get(group[:2])) as parquet:
+            footer, expected = parquet.metadata, shard.row_groups[group.number]
             found = footer.row_group(group.number).num_rows if group.number < footer.num_row_groups else 0
-            rows = self._rows(packed.repository, path, parquet, group.number) if found == group.rows else []
+            if found != expected:
+                where = f"{packed.repository.name}: {shard.path}: row group {group.number}"
+                raise ShardError(
+                    f"{where}: {found} rows; the manifest says {expected} rows; download it again, or pack again"
+                )
             self._keep(group[:2], footer)
-        if len(rows) != group.rows:
-            where = f"{packed.repository.name}: {path}: row group {group.number}"
-            raise ShardError(
-                f"{where}: {found} rows; the manifest says {group.rows} rows; download it again, or pack again"
-            )
-        return rows
+            yield parquet
 
-    def _rows(self, repository: Repository, path: str, parquet: pq.ParquetFile, number: int) -> list[Encoded]:
-        rows = None
-        if IMAGES in self._columns and isinstance(repository, LocalFolder):
-            rows = self._sliced(OpenFile(repository.root / path), parquet, number)
-        return (
-            rows
-            if rows is not None
-            else cast(
-                list[Encoded], parquet.read_row_group(number, columns=self._columns, use_threads=False).to_pylist()
-            )
-        )
+    def _kept(self, group: RowGroup) -> NDArray[np.uint32] | None:
+        """Rows of a row group that are read; None for all."""
+        return self._sources[group.source].kept.get((group.shard, group.number))
 
-    def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, number: int) -> list[Encoded] | None:
+    def _table(self, parquet: pq.ParquetFile, group: RowGroup) -> pa.Table:
+        table = parquet.read_row_group(group.number, columns=self._columns, use_threads=False)
+        kept = self._kept(group)
+        return table if kept is None else table.take(kept)
+
+    def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, group: RowGroup) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
-        places = image_places(file.number, parquet.metadata.row_group(number))
+        places = image_places(file.number, parquet.metadata.row_group(group.number))
         if places is None:
             return None
         columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
-        table = parquet.read_row_group(number, columns=columns, use_threads=False)
+        table = parquet.read_row_group(group.number, columns=columns, use_threads=False)
         pictures = image_slices(file, places, table[IMAGES])
         if pictures is None:
             return None
+        kept = self._kept(group)
+        pictures = pictures if kept is None else [pictures[row] for row in kept]
         rest = table.drop_columns([IMAGES])
-        rows = rest.to_pylist() if rest.num_columns else [{} for _ in pictures]
+        rows = (rest if kept is None else rest.take(kept)).to_pylist() if rest.num_columns else [{} for _ in pictures]
         return [
             {column: row[column] if column != IMAGES else images for column in self._columns}
             for row, images in zip(rows, pictures, strict=True)
@@ -136,9 +169,10 @@ class RowGroups:
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""
         packed = self._sources[place.group.source]
+        kept = self._kept(place.group)
         return (
             f"{packed.repository.name}: {packed.shards[place.group.shard].path}: row group "
-            f"{place.group.number}, row {place.row}"
+            f"{place.group.number}, row {place.row if kept is None else kept[place.row]}"
         )
 
     @property

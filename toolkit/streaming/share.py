@@ -105,7 +105,7 @@ class Progress:
 
 
 KIND = "unifiedvisual_stream"  # marks a state of ours among those of loaders
-VERSION = 1  # to be raised when the same fields come to mean another position
+VERSION = 2  # to be raised when the same fields come to mean another position
 MAX_WORKERS = 1024
 MOST = {"num_workers": MAX_WORKERS}  # what the numbers of a state may be; those not named: 0 to 2^40
 LEAST = {"world_size": 1, "num_workers": 1, "batch_size": 1, "lanes": 1, "window": 1, "run": 1}

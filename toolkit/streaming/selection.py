@@ -1,0 +1,130 @@
+"""Which rows of a packed dataset are read: those that a predicate keeps, and one side of a held-out split.
+
+Decided once, before rows are ordered: batches are full whatever their size, ranks are even, and counts are those of the
+whole dataset, in the process of the loop.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import acero
+
+from toolkit.errors import UnifiedVisualError, UsageError
+from toolkit.schema import COLUMNS
+from toolkit.streaming.groups import RowGroup
+from toolkit.streaming.reading import Packed, RowGroups
+from toolkit.streaming.slices import IMAGES
+from toolkit.streaming.threads import in_threads
+
+Where: TypeAlias = Callable[[dict[str, Any]], Any] | pc.Expression
+Split = Literal["train", "holdout"]
+Mask = NDArray[np.bool_]
+
+TEXT_COLUMNS = tuple(column for column in COLUMNS if column != IMAGES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What of a dataset is read.
+
+    Attributes:
+        where: keeps a row: a function of a dict of all columns but `images`, or a pyarrow expression over them.
+        holdout: share of the rows that no training reads, by a hash of their ids: the same ones in every config,
+            mixture and version that holds them.
+        holdout_seed: another seed, another share.
+        split: "train" for all rows but these, "holdout" for these alone.
+    """
+
+    where: Where | None = None
+    holdout: float = 0.0
+    holdout_seed: int = 0
+    split: Split = "train"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"holdout is {self.holdout!r}; expected a share of the rows, 0 to less than 1")
+        if self.split not in get_args(Split):
+            raise UsageError(f"split is {self.split!r}; expected one of {', '.join(map(repr, get_args(Split)))}")
+        if self.split == "holdout" and not self.holdout:
+            raise UsageError('split="holdout" needs holdout=, the share of rows that training leaves out')
+
+    def of(self, packed: Packed) -> Packed:
+        """The dataset with the rows that are kept; those left out are counted.
+
+        Reads the text of the dataset once, or its ids alone where there is nothing but a held-out split.
+
+        Raises:
+            UsageError: `where` fails on a row, or names a column that is not there. UnifiedVisualError: no row is left.
+            SourceError, ShardError: as when rows are read.
+        """
+        if self.where is None and not self.holdout:
+            return packed
+        kept: dict[tuple[int, int], NDArray[np.uint32]] = {}
+        counts: Counter[str] = Counter()
+        for group, table in _tables(packed, TEXT_COLUMNS if self.where is not None else ("id",)):
+            keep = np.ones(len(table), np.bool_)
+            for reason, mask in self._masks(table):
+                counts[reason] += int(np.count_nonzero(keep & ~mask))
+                keep &= mask
+            kept[group.shard, group.number] = np.flatnonzero(keep).astype(np.uint32)
+        if not any(map(len, kept.values())):
+            raise UnifiedVisualError(
+                f"{packed.repository.name}: no row is left; left out: {dict(counts)}; check where= and holdout="
+            )
+        return replace(packed, kept=kept, left_out={reason: count for reason, count in counts.items() if count})
+
+    def _masks(self, table: pa.Table) -> Iterator[tuple[str, Mask]]:
+        """Rows that stay, and why the others do not."""
+        if isinstance(self.where, pc.Expression):
+            yield "where", _matches(table, self.where)
+        elif self.where is not None:
+            yield "where", np.array([_holds(self.where, row) for row in table.to_pylist()], np.bool_)
+        if self.holdout:
+            is_held_out = np.array([self._is_held_out(id_) for id_ in table["id"].to_pylist()], np.bool_)
+            yield ("holdout", ~is_held_out) if self.split == "train" else ("train", is_held_out)
+
+    def _is_held_out(self, id_: str) -> bool:
+        digest = hashlib.blake2b(f"{self.holdout_seed} {id_}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little") < self.holdout * 2**64
+
+
+def _tables(packed: Packed, columns: tuple[str, ...]) -> Iterator[tuple[RowGroup, pa.Table]]:
+    reader = RowGroups([packed], columns)
+    groups = packed.row_groups()
+    yield from zip(groups, in_threads(reader.table, groups, reader.connections), strict=True)
+
+
+def _holds(where: Callable[[dict[str, Any]], Any], row: dict[str, Any]) -> bool:
+    try:
+        return bool(where(row))
+    except Exception as error:  # a user's own code: whatever it raises, the row is what helps
+        raise UsageError(
+            f"row {row['id']!r}: where= raised {type(error).__name__}: {error}; it gets the columns "
+            f"{', '.join(TEXT_COLUMNS)}"
+        ) from error
+
+
+def _matches(table: pa.Table, where: pc.Expression) -> Mask:
+    """Rows for which an expression is true; those for which it is null are left out, as in every filter of Arrow."""
+    numbered = table.append_column("row number", pa.array(range(len(table)), pa.int64()))
+    steps = [
+        acero.Declaration("table_source", acero.TableSourceNodeOptions(numbered)),
+        acero.Declaration("filter", acero.FilterNodeOptions(where)),
+    ]
+    try:
+        found = acero.Declaration.from_sequence(steps).to_table(use_threads=False)
+    except pa.ArrowException as error:
+        raise UsageError(
+            f"where={where}: {str(error).splitlines()[0]}; expected a condition over the columns "
+            f"{', '.join(TEXT_COLUMNS)}"
+        ) from error
+    mask = np.zeros(len(table), np.bool_)
+    mask[found["row number"].to_numpy()] = True
+    return mask
