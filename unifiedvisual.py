@@ -30,6 +30,7 @@ _TOOLKIT = {
     "StreamingDataset": "toolkit.streaming.dataset",
     "convert": "conversion",
     "get_collator": "toolkit.collate",
+    "pack_rows": "toolkit.packing.rows",
     "sample_answers": "toolkit.sampling.answers",
 }
 __all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])

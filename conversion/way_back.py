@@ -1,5 +1,6 @@
 """A training format -> rows."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,9 @@ def import_rows(
     return form.read(src, make_options(form.read_options, options), on_bad)
 
 
-def import_source(name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS) -> RowsSource:
+def import_source(
+    name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, out: Path | None = None
+) -> RowsSource:
     """Files of a training format as a source, to be packed by `toolkit.packing.pack.pack`.
 
         rows = import_source("llava", Path("train.json"), options={"task": "llava_cot"})
@@ -47,6 +50,7 @@ def import_source(name: str, src: Path, *, options: Mapping[str, object] = _NO_O
 
     Args:
         name, src, options: as for `import_rows`.
+        out: where it will be packed to, if that is beside the records: no picture of theirs is there.
 
     Raises:
         UsageError, SourceError: as `import_rows`; or no row can be read.
@@ -56,14 +60,25 @@ def import_source(name: str, src: Path, *, options: Mapping[str, object] = _NO_O
         partial(_with_errors, piece, errors) for piece in import_rows(name, src, options=options, on_bad=errors.append)
     ]
     given = find_task(str(options["task"])) if options.get("task") else None
+    folder = LocalFolder((src if src.is_dir() else src.parent).absolute())
     rows = RowsSource(
-        repository=LocalFolder((src if src.is_dir() else src.parent).absolute()),
+        repository=folder,
         pieces=pieces,
+        identity=json.dumps([name, str(src.absolute()), dict(options), folder.fingerprint(_beside(folder, out))]),
+        inputs=(src,),
         vocabulary={given.name: given} if given else {},
     )
     if not rows.tasks:
         raise SourceError(f"{src}: holds no row that could be read as {name}")
     return rows
+
+
+def _beside(folder: LocalFolder, out: Path | None) -> list[str]:
+    """The records and all that is beside them, which their pictures may be."""
+    files = list(folder.list_files())
+    if out is None:
+        return files
+    return [path for path in files if not (folder.root / path).resolve().is_relative_to(out.resolve())]
 
 
 def _with_errors(piece: Shard, errors: list[RowError]) -> Iterator[Row | RowError]:

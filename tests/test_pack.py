@@ -17,9 +17,10 @@ import pytest
 
 import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
+from tests.small_disk import SmallDisk
 from toolkit.demo.replica import file_name, write_archive, write_replica
 from toolkit.demo.rows import demo_rows
-from toolkit.errors import RowError, SourceError, UsageError
+from toolkit.errors import DiskFull, PartDone, RowError, UsageError
 from toolkit.packing import pack as pack_module
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
@@ -28,6 +29,7 @@ from toolkit.sources import repository
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder
+from toolkit.staging.jobs import STAGING
 from toolkit.tasks import CONFIGS, TASKS
 
 SMALL = PackOptions(shard_bytes=200_000, row_group_bytes=60_000)
@@ -72,7 +74,7 @@ def test_the_manifest_says_what_is_there(packed):
         assert shard.bytes == (packed / shard.path).stat().st_size
     assert manifest.total("rows") == ROWS_PER_TASK * len(TASKS)
     assert manifest.quadrants("image_editing") == {"mm-mm": ROWS_PER_TASK}
-    assert not (packed / ".packing").exists()
+    assert not (packed / STAGING).exists()
 
 
 def test_parquet_has_image_features_page_index_and_statistics_only_where_they_help(packed):
@@ -131,11 +133,63 @@ def test_a_finished_folder_is_refused_when_its_source_changed(tmp_path):
 
 
 def test_an_unfinished_folder_of_other_options_is_refused(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(pack_module, "_publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(pack_module, "publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         pack(open_source(source), tmp_path / "out", ["llava_cot"], SMALL)
-    with pytest.raises(UsageError, match="holds an unfinished pack of another source, tasks or options"):
+    with pytest.raises(UsageError, match="unfinished work of another command: shard_bytes is 200000 there, and 5"):
         pack(open_source(source), tmp_path / "out", ["llava_cot"], PackOptions())
+
+
+def test_a_second_pack_into_the_folder_says_so_and_does_no_harm(source, packed, tmp_path, monkeypatch):
+    out, told = tmp_path / "out", []
+    real = pack_module.publish
+
+    def meanwhile(job, folders):
+        with pytest.raises(UsageError) as refused:
+            pack(open_source(source), out, TASKS, SMALL)
+        told.append(str(refused.value))
+        return real(job, folders)
+
+    monkeypatch.setattr(pack_module, "publish", meanwhile)
+    pack(open_source(source), out, TASKS, SMALL)
+    assert told == [f"{out}: another process is at work here; wait for it, or choose another folder"]
+    assert content(out) == content(packed)
+
+
+def test_parts_packed_by_several_processes_make_the_same_bytes(source, packed, tmp_path):
+    for part in ((0, 2), (1, 2)):
+        with pytest.raises(PartDone, match=r"part \d of 2 is done"):
+            pack(open_source(source), tmp_path / "out", TASKS, SMALL, part=part)
+    assert len(list((tmp_path / "out" / STAGING).glob("*.done"))) == len(TASKS)
+    pack(open_source(source), tmp_path / "out", TASKS, SMALL)
+    assert content(tmp_path / "out") == content(packed)
+
+
+def test_an_output_that_is_the_input_or_inside_of_it_is_refused(source):
+    with pytest.raises(UsageError, match="is what is read; choose another folder"):
+        pack(open_source(source), source / "../r", TASKS, SMALL)
+    with pytest.raises(UsageError, match=r"lies inside .*, which is read; choose a folder beside it"):
+        pack(open_source(source), source / "packed", TASKS, SMALL)
+    assert not (source / "packed").exists()
+
+
+def test_a_disk_that_fills_up_is_one_error_and_then_the_same_bytes(source, packed, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_module, "_check_disk", lambda *arguments: None)  # which another process makes untrue
+    size = sum(map(len, content(packed).values()))
+    disk, told = SmallDisk(tmp_path / "disk", size // 6), []
+    try:
+        for sixth in range(2, 12):
+            try:
+                pack(open_source(source), disk.path / "out", TASKS, SMALL)
+                break
+            except DiskFull as error:
+                told.append(str(error))
+                disk.grow(sixth * size // 6)
+        assert len(told) > 2
+        assert all(f"{disk.path}/out: the disk is full: " in text and "MB in all are needed" in text for text in told)
+        assert content(disk.path / "out") == content(packed)
+    finally:
+        disk.close()
 
 
 def test_limit_takes_the_first_rows_of_each_task(source, tmp_path):
@@ -179,30 +233,30 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(source, packed, tmp_p
 
 def test_finished_shards_are_not_written_again(source, tmp_path, monkeypatch):
     out = tmp_path / "out"
-    monkeypatch.setattr(pack_module, "_publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(pack_module, "publish", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         pack(open_source(source), out, ["image_editing"], SMALL)
     monkeypatch.undo()
-    staged = out / ".packing/image_editing"
-    (staged / "done.json").unlink()
+    staged = out / STAGING / "00000"
+    staged.with_suffix(".done").unlink()
     last = max(staged.glob("*.parquet"))
-    last.with_suffix(".json").unlink()
+    last.with_suffix(".done").unlink()
     times = {path.name: path.stat().st_mtime_ns for path in staged.glob("*.parquet")}
     written: list[str] = []
-    real = pack_module._publish
+    real = pack_module.publish
 
-    def watch(out, folder, task):
-        written.extend(path.name for path in folder.glob("*.parquet") if path.stat().st_mtime_ns != times[path.name])
-        return real(out, folder, task)
+    def watch(job, folders):
+        written.extend(path.name for path in staged.glob("*.parquet") if path.stat().st_mtime_ns != times[path.name])
+        return real(job, folders)
 
-    monkeypatch.setattr(pack_module, "_publish", watch)
+    monkeypatch.setattr(pack_module, "publish", watch)
     pack(open_source(source), out, ["image_editing"], SMALL)
     assert written == [last.name]
 
 
 def test_a_full_disk_is_told_before_anything_is_written(source, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
-    with pytest.raises(SourceError, match=r"0\.0 GB free; about .* GB needed; free space, or choose another disk"):
+    with pytest.raises(DiskFull, match=r"the disk is full: 0\.0 kB are free, about .* MB are needed; free space"):
         pack(open_source(source), tmp_path / "out", TASKS, SMALL)
 
 
@@ -282,7 +336,7 @@ def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):
     write_replica(source, {"image_editing": many}, shape="columns", archive_order="reversed")
     command = [sys.executable, "-m", "toolkit.cli.app", "pack", str(source), str(tmp_path / "out")]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "out/.packing/image_editing").exists():
+    while not (tmp_path / "out" / STAGING / "00000").exists():
         time.sleep(0.01)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

@@ -12,7 +12,7 @@ from toolkit.packing.stage import PackOptions
 
 
 def run(name: str, source: Path, out: Path, options: dict[str, object], packing: PackOptions, *, as_json: bool) -> None:
-    rows = import_source(name, source, options=options)
+    rows = import_source(name, source, options=options, out=out)
     manifest = pack(rows, out, rows.tasks, packing)
     write_card(out)
     if as_json:

@@ -1,33 +1,33 @@
 """A source -> `data/<task>/train-00000-of-000NN.parquet` + MANIFEST.json. What was killed goes on where it was.
 
-    stage: rows in source order -> row groups -> shards under OUT/.packing      pack: renamed once all are whole ->
-        MANIFEST.json, last
+    stage: rows in source order -> row groups -> shards in the staging folder, a unit for each task
+    pack: shards get their names once all are whole -> MANIFEST.json, last
 
 Where rows are cut into groups and shards depends on the rows alone, so the bytes are the same on every run, for any
-number of workers. A finished shard
-is never written again: a second run reads past it. A folder with a manifest is finished.
+number of workers. A finished shard is never written again: a second run reads past it. A folder with a manifest is
+finished.
 """
 
-import fcntl
 import json
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import SourceError, UsageError
-from toolkit.packing.stage import PackOptions, staged_shards
-from toolkit.packing.workers import stage_tasks
+from toolkit.errors import UsageError
+from toolkit.executors import Tell
+from toolkit.packing.stage import PackOptions, stage_task, staged_shards
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
-from toolkit.staging.files import write_whole
+from toolkit.sources.rows import RowsSource
+from toolkit.staging.files import check_space, sync_folder, write_whole
+from toolkit.staging.jobs import Job, Part, check_apart, forget, open_job
 from toolkit.tasks import TASKS, configs_of, describe_tasks
 
-STAGING = ".packing"
+TOLD_BYTES = 4 << 20  # read between two messages to the process that shows progress
 # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
 PACKED_FROM = ".packed-from.json"
 
@@ -39,6 +39,8 @@ def pack(
     options: PackOptions | None = None,
     *,
     workers: int = 1,
+    executor: str = "local",
+    part: Part | None = None,
     on_read: OnRead = lambda path, size: None,
 ) -> Manifest:
     """Pack the tasks of a source that have rows there.
@@ -46,11 +48,15 @@ def pack(
     Args:
         out: a folder; made if it is not there. One that holds part of the same work is gone on with.
         workers: tasks packed at the same time.
+        executor: "local", or "ray" for tasks on its cluster instead of processes.
+        part: (i, N): only every N-th task, from task i; another process, on any machine, does the others.
         on_read: told of what is read from archives or shards, for progress.
 
     Raises:
-        UsageError: `out` holds something else; no such rows. UnknownName: a task that is defined nowhere.
-        SourceError: the source, or the disk, does not allow it; RowError: a bad row, unless skipped.
+        UsageError: `out` holds something else, or is where the source is, or another process is at work there; no such
+            rows. UnknownName: a task that is defined nowhere.
+        SourceError: the source cannot be read; RowError: a bad row, unless skipped.
+        DiskFull: there is not space enough. PartDone: the part is.
     """
     options = options or PackOptions()
     tasks = [task for task in tasks if task in source.tasks]
@@ -61,21 +67,36 @@ def pack(
     plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": asdict(options)}
     if (out / MANIFEST).exists():
         return _finished(out, source, options, plan)
-    with _staging(out, plan) as staging:
-        _check_disk(source, tasks, out, staging)
-        skipped = stage_tasks(source, staging, tasks, options, workers=workers, on_read=on_read)
-        shards = [shard for task in tasks for shard in _publish(out, staging / task, task)]
+    for read in _inputs(source):
+        check_apart(out, read)
+    with open_job(out, plan, part=part, need_bytes=lambda: source.disk_needed(tasks)["output"]) as job:
+        if (out / MANIFEST).exists():  # another process has just ended it
+            job.close()
+            return _finished(out, source, options, plan)
+        _check_disk(source, tasks, job)
+        skipped = job.run(
+            partial(_stage, source, tasks, options),
+            _largest_first(source, tasks) if workers > 1 else range(len(tasks)),
+            executor=executor,
+            workers=workers,
+            on_news=lambda news: on_read(*news),
+        )
         manifest = Manifest(
             source=_describe(source),
             options=asdict(options),
-            shards=tuple(shards),
-            skipped={task: skipped[task] for task in tasks if skipped[task]},
+            shards=tuple(publish(job, {task: job.unit(number) for number, task in enumerate(tasks)})),
+            skipped={task: counts for task, counts in zip(tasks, skipped, strict=True) if counts},
             vocabulary=vocabulary,
         )
-        write_whole(out / PACKED_FROM, json.dumps(plan))
-        write_whole(out / MANIFEST, manifest.to_json())
-        shutil.rmtree(staging)
+        end(job, manifest, plan)
     return manifest
+
+
+def end(job: Job, manifest: Manifest, packed_from: Mapping[str, Any]) -> None:
+    """All shards are in place."""
+    write_whole(job.out / PACKED_FROM, json.dumps(packed_from))
+    write_whole(job.out / MANIFEST, manifest.to_json())
+    job.close()
 
 
 def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, Any]) -> Manifest:
@@ -91,53 +112,61 @@ def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, A
             f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or "
             "remove it"
         )
-    shutil.rmtree(out / STAGING, ignore_errors=True)  # of a run that was killed after its last step but one
+    forget(out)
     return manifest
 
 
-@contextmanager
-def _staging(out: Path, plan: dict[str, Any]) -> Iterator[Path]:
-    """The folder of unfinished work, locked; it knows what it is part of."""
-    staging = out / STAGING
-    staging.mkdir(parents=True, exist_ok=True)
-    with (staging / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"{out}: another process is packing here; wait for it, or choose another folder"
-            ) from error
-        path = staging / "plan.json"
-        has_shards = any(staging.glob("*/*.json"))  # if nothing is finished, nothing is lost by beginning anew
-        if path.exists() and has_shards and json.loads(path.read_text()) != plan:
-            raise UsageError(
-                f"{out} holds an unfinished pack of another source, tasks or options; give the same again, or remove "
-                f"{staging}"
-            )
-        write_whole(path, json.dumps(plan))
-        yield staging
+def _inputs(source: Source) -> tuple[Path, ...]:
+    if isinstance(source, RowsSource):
+        return source.inputs
+    return (source.repository.root,) if isinstance(source.repository, LocalFolder) else ()
 
 
-def _check_disk(source: Source, tasks: Iterable[str], out: Path, staging: Path) -> None:
+def _largest_first(source: Source, tasks: Sequence[str]) -> list[int]:
+    sizes = [source.disk_needed([task])["output"] for task in tasks]
+    return sorted(range(len(tasks)), key=lambda number: -sizes[number])
+
+
+def _stage(
+    source: Source, tasks: Sequence[str], options: PackOptions, number: int, folder: Path, tell: Tell
+) -> dict[str, int]:
+    read: dict[str, int] = {}
+
+    def on_read(path: str, size: int) -> None:
+        read[path] = read.get(path, 0) + size
+        if read[path] >= TOLD_BYTES:
+            tell((path, read.pop(path)))
+
+    counts = stage_task(source, folder, tasks[number], options, owns_unknown=number == 0, on_read=on_read)
+    for news in read.items():
+        tell(news)
+    return counts
+
+
+def _check_disk(source: Source, tasks: Iterable[str], job: Job) -> None:
     needed = source.disk_needed(tasks)
-    have = sum(path.stat().st_size for path in staging.rglob("*.parquet"))
-    for folder, size in ((out, needed["output"] - have), (Path(tempfile.gettempdir()), needed["temporary"])):
-        if (free := shutil.disk_usage(folder).free) < size:
-            raise SourceError(
-                f"{folder}: {free / 1e9:.1f} GB free; about {size / 1e9:.1f} GB needed; free space, or choose another "
-                "disk (TMPDIR for temporary files)"
-            )
+    have = sum(path.stat().st_size for path in job.out.rglob("*.parquet"))
+    check_space(job.out, needed["output"] - have)
+    check_space(Path(tempfile.gettempdir()), needed["temporary"])
 
 
-def _publish(out: Path, folder: Path, task: str) -> Iterator[Shard]:
-    """Shards of a whole task under their own names; those that already have them are left."""
-    shards = staged_shards(folder)
-    for number, shard in enumerate(shards):
-        named = replace(shard, path=f"data/{task}/train-{number:05d}-of-{len(shards):05d}.parquet")
-        (out / named.path).parent.mkdir(parents=True, exist_ok=True)
-        if (folder / shard.path).exists():
-            (folder / shard.path).replace(out / named.path)
-        yield named
+def publish(job: Job, staged: Mapping[str, Path]) -> Iterator[Shard]:
+    """Shards of whole tasks under their own names; those that already have them are left.
+
+    Args:
+        staged: task -> where its shards are.
+    """
+    for task, place in staged.items():
+        shards = staged_shards(place)
+        folder = job.out / "data" / task
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, shard in enumerate(shards):
+            name = f"train-{number:05d}-of-{len(shards):05d}.parquet"
+            if (place / shard.path).exists():
+                (place / shard.path).replace(folder / name)
+            yield replace(shard, path=f"data/{task}/{name}")
+        sync_folder(folder)
+    sync_folder(job.out / "data")
 
 
 def _describe(source: Source) -> dict[str, str]:

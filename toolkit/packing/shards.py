@@ -40,18 +40,39 @@ class RowGroup(NamedTuple):
     quadrants: Counter[str]
 
 
+class RowGrouper:
+    """Cuts rows of a task into groups of at least so many bytes; the last may be smaller. Where depends on the rows
+    alone.
+    """
+
+    def __init__(self, row_group_bytes: int) -> None:
+        self._row_group_bytes = row_group_bytes
+        self._rows: list[Row] = []
+        self._size = 0
+
+    def add(self, row: Row) -> RowGroup | None:
+        """The group that this row ends."""
+        self._rows.append(row)
+        self._size += _payload_bytes(row)
+        return self.rest() if self._size >= self._row_group_bytes else None
+
+    def rest(self) -> RowGroup | None:
+        """The last group, unless it is empty."""
+        if not self._rows:
+            return None
+        group = _row_group(self._rows, self._size)
+        self._rows, self._size = [], 0
+        return group
+
+
 def row_groups(rows: Iterable[Row], row_group_bytes: int) -> Iterator[RowGroup]:
-    """Groups of at least `row_group_bytes`; the last may be smaller. Where they are cut depends on the rows alone."""
-    group: list[Row] = []
-    size = 0
+    """All groups of the rows of a task."""
+    grouper = RowGrouper(row_group_bytes)
     for row in rows:
-        group.append(row)
-        size += _payload_bytes(row)
-        if size >= row_group_bytes:
-            yield _row_group(group, size)
-            group, size = [], 0
-    if group:
-        yield _row_group(group, size)
+        if group := grouper.add(row):
+            yield group
+    if group := grouper.rest():
+        yield group
 
 
 def _payload_bytes(row: Row) -> int:

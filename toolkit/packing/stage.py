@@ -1,10 +1,10 @@
 """One task of a source -> shards in a folder of its own; inflating, joining and writing each have a thread.
 
-`<number>.json` beside a shard says that it is whole, `done.json` that the task is.
+`<number>.done` beside a shard says that it is whole.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from toolkit.sources.ahead import read_ahead
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
 from toolkit.sources.repository import OnRead
-from toolkit.sources.skips import OnBad, Skips
+from toolkit.sources.skips import OnBad, Skips, check_policy
 from toolkit.staging.files import write_whole
+from toolkit.staging.jobs import DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,84 +40,100 @@ class PackOptions:
     on_bad_image: OnBad = "raise"
 
     def __post_init__(self) -> None:
-        Skips(on_missing=self.on_missing, on_bad_row=self.on_bad_row, on_bad_image=self.on_bad_image)
+        for name in ("on_missing", "on_bad_row", "on_bad_image"):
+            check_policy(name, getattr(self, name))
         for name in ("shard_bytes", "row_group_bytes", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UsageError(f"{name} is {value}; expected a positive number")
+
+    def skips(self) -> Skips:
+        return Skips(on_missing=self.on_missing, on_bad_row=self.on_bad_row, on_bad_image=self.on_bad_image)
 
 
 def stage_task(
     source: Source, folder: Path, task: str, options: PackOptions, *, owns_unknown: bool, on_read: OnRead
 ) -> dict[str, int]:
-    """Stage every shard of a task; returns what was skipped. `<number>.json` beside a shard says that it is whole,
-    `done.json` that the task is.
-    """
-    done = folder / "done.json"
-    if done.exists():
-        return dict(json.loads(done.read_text()))
+    """Stage every shard of a task; returns what was skipped. `<number>.done` beside a shard says that it is whole."""
     folder.mkdir(exist_ok=True)
-    skips = Skips(on_missing=options.on_missing, on_bad_row=options.on_bad_row, on_bad_image=options.on_bad_image)
+    skips = options.skips()
     rows = _checked(
         source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit
     )
     groups = row_groups(rows, options.row_group_bytes)
-    with closing(read_ahead(groups, size_of=lambda group: 1, max_bytes=1)) as ahead:
-        _write_shards(ahead, folder, task, options.shard_bytes)
-    write_whole(done, json.dumps(skips.counts, sort_keys=True))
+    ahead = read_ahead(groups, size_of=lambda group: 1, max_bytes=1)
+    with closing(ahead), TaskShards(folder, task, options.shard_bytes) as shards:
+        for group in ahead:
+            shards.write(group)
     return dict(skips.counts)
 
 
 def _checked(rows: Iterator[Row], skips: Skips, limit: int | None) -> Iterator[Row]:
-    """Rows whose pictures are pictures, as far as their first bytes tell; `verify --deep` decodes them."""
     left = limit
     with closing(rows):  # type: ignore[type-var]
         for row in rows:
             if left == 0:
                 return
             try:
-                for number, image in enumerate(row.images):
-                    check_is_image(image.bytes, f"{row.task}: row {row.id!r}: images[{number}]")
-            except ImageError as error:
-                skips.bad(RowError(str(error), kind="bad_image"))
+                check_images(row)
+            except RowError as error:
+                skips.bad(error)
                 continue
             left = left and left - 1
             yield row
 
 
-def _write_shards(groups: Iterable[RowGroup], folder: Path, task: str, shard_bytes: int) -> None:
-    number, size = 0, 0
-    writer: ShardWriter | None = None
-    try:
-        for group in groups:
-            is_new = not _marker(folder, number).exists()
-            if is_new and writer is None:
-                writer = ShardWriter(folder / f"{number:05d}.parquet")
-            if writer:
-                writer.write(group)
-            size += group.payload_bytes
-            if size >= shard_bytes:
-                _close(writer, folder, task, number)
-                writer, number, size = None, number + 1, 0
-        if size:
-            _close(writer, folder, task, number)
-    except BaseException as error:
-        if writer:
-            writer.abandon(error)
-        raise
+def check_images(row: Row) -> None:
+    """As far as their first bytes tell; `verify --deep` decodes them.
+
+    Raises:
+        RowError: kind "bad_image".
+    """
+    for number, image in enumerate(row.images):
+        try:
+            check_is_image(image.bytes, f"{row.task}: row {row.id!r}: images[{number}]")
+        except ImageError as error:
+            raise RowError(str(error), kind="bad_image") from error
 
 
-def _close(writer: ShardWriter | None, folder: Path, task: str, number: int) -> None:
-    if writer:
-        shard = writer.close(path=f"{number:05d}.parquet", task=task)
-        write_whole(_marker(folder, number), json.dumps(asdict(shard)))
+class TaskShards:
+    """The shards of a task while they are written; those that were whole before are passed over."""
 
+    def __init__(self, folder: Path, task: str, shard_bytes: int) -> None:
+        self._folder, self._task, self._shard_bytes = folder, task, shard_bytes
+        self._number = self._size = 0
+        self._writer: ShardWriter | None = None
 
-def _marker(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.json"
+    def __enter__(self) -> "TaskShards":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and self._size:
+            self._close()
+        elif self._writer and error is not None:
+            self._writer.abandon(error)
+
+    def write(self, group: RowGroup) -> None:
+        if self._writer is None and not self._marker.exists():
+            self._writer = ShardWriter(self._folder / f"{self._number:05d}.parquet")
+        if self._writer:
+            self._writer.write(group)
+        self._size += group.payload_bytes
+        if self._size >= self._shard_bytes:
+            self._close()
+
+    def _close(self) -> None:
+        if self._writer:
+            shard = self._writer.close(path=f"{self._number:05d}.parquet", task=self._task)
+            write_whole(self._marker, json.dumps(asdict(shard)))
+        self._writer, self._number, self._size = None, self._number + 1, 0
+
+    @property
+    def _marker(self) -> Path:
+        return self._folder / f"{self._number:05d}{DONE}"
 
 
 def staged_shards(folder: Path) -> list[Shard]:
     """The whole shards of a task, in order; their paths are names in `folder`."""
-    markers = sorted(path for path in folder.glob("*.json") if path.stem.isdigit())
+    markers = sorted(path for path in folder.glob(f"*{DONE}"))
     contents = (json.loads(marker.read_text()) for marker in markers)
     return [Shard(**{**content, "row_groups": tuple(content["row_groups"])}) for content in contents]

@@ -1,9 +1,11 @@
 """Rows from anywhere (an importer, a generator) as a source, so that they are packed like any other."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from toolkit.errors import RowError
@@ -12,41 +14,79 @@ from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import Skips
 from toolkit.tasks import Vocabulary, in_order
 
+LEFT_OUT = ""  # in place of a task, where a row was left out
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowsSource:
-    """Pieces that can be read again from their start, each yielding rows of any task; they are read once for every
-    task, unless theirs is known.
+    """Pieces that can be read again from their start, each yielding rows of any task; one is read once for each of its
+    tasks, and once more to learn them, unless they are known.
 
     Attributes:
         repository: the folder the rows come from, for names and sizes.
         pieces: must pickle to be packed by several workers. A RowError among the rows is a row that was left out.
         piece_tasks: the one task of each piece; () = not known.
+        identity: changes when any row may have changed; "" = not known, so that every row is hashed.
+        inputs: files or folders that are read, and so must not be written to.
         vocabulary: definitions of tasks that are neither of the nine nor declared by an installed package.
     """
 
     repository: LocalFolder
     pieces: Sequence[Callable[[], Iterable[Row | RowError]]]
     piece_tasks: Sequence[str] = ()
+    identity: str = ""
+    inputs: tuple[Path, ...] = ()
     vocabulary: Vocabulary = field(default_factory=dict)
 
-    @cached_property
+    @property
     def tasks(self) -> tuple[str, ...]:
-        found = set(self.piece_tasks) or {row.task for piece in self.pieces for row in piece() if isinstance(row, Row)}
-        return in_order(found)
+        return in_order(set(self.piece_tasks) or set().union(*self._survey[0]) - {LEFT_OUT})
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
-        return self.repository.fingerprint(self.repository.list_files())
+        return hashlib.sha256((self.identity or self._survey[1]).encode()).hexdigest()
+
+    @cached_property
+    def _survey(self) -> tuple[list[set[str]], str]:
+        """The tasks of each piece, and a hash of all rows, if it is needed."""
+        digest, found = RowsDigest(), []
+        for piece in self.pieces:
+            tasks = set()
+            for row in piece():
+                tasks.add(row.task if isinstance(row, Row) else LEFT_OUT)
+                if not self.identity:
+                    digest.add(row)
+            found.append(tasks)
+        return found, digest.hexdigest()
 
     def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
         return {"output": int(1.05 * sum(self.repository.list_files().values())), "temporary": 0}
 
     def read(self, task: str, skips: Skips, *, owns_unknown: bool = True, **_: Any) -> Iterator[Row]:
         """Rows of one task, in order."""
-        for piece, only in zip_longest(self.pieces, self.piece_tasks):
-            for row in piece() if only in (None, task) else ():
+        known = [{only} for only in self.piece_tasks] or self._survey[0]
+        for piece, found in zip(self.pieces, known, strict=True):
+            for row in piece() if task in found or (owns_unknown and LEFT_OUT in found) else ():
                 if isinstance(row, Row) and row.task == task:
                     skips.good()
                     yield row
                 elif isinstance(row, RowError) and owns_unknown:
                     skips.bad(row)
+
+
+class RowsDigest:
+    """A hash over rows in order, every byte of them."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, row: Row | RowError) -> None:
+        if isinstance(row, RowError):
+            self._digest.update(f"\n{row.kind} {row}".encode("utf-8", "surrogatepass"))
+            return
+        columns = row.to_dict() | {"images": [(image.path, len(image.bytes)) for image in row.images]}
+        self._digest.update(json.dumps(columns, sort_keys=True).encode() + b"\n")
+        for image in row.images:
+            self._digest.update(image.bytes)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
