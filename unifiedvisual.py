@@ -10,6 +10,7 @@ This file holds nothing but the builder: `datasets` patches file functions in th
 """
 
 import importlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from toolkit.schema import features as row_features
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
+from toolkit.sources.repository import folder_in
 from toolkit.tasks import CONFIGS, tasks_of
 
 # Public names that live in the toolkit, loaded when they are first asked for.
@@ -70,14 +72,16 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
     BUILDER_CONFIGS = [UnifiedVisualConfig(name=name, description=", ".join(tasks)) for name, tasks in CONFIGS.items()]  # noqa: RUF012
     DEFAULT_CONFIG_NAME = "all"
 
-    def __init__(self, *, hash: str | None = None, token: str | bool | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, hash: str | None = None, token: str | bool | None = None, download: bool = False, **kwargs: Any
+    ) -> None:
         settings = {
             name: kwargs.get(name) or getattr(UnifiedVisualConfig, name)
             for name in ("revision", "mapping", "on_missing", "on_bad_row")
         }
         name = kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME
         self.source: UpstreamSource | PackedSource = open_source(
-            kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, **settings
+            kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, download=download, **settings
         )
         if name not in CONFIGS:  # of a task that is not of the nine: made on the fly, as builders without configs do
             self.BUILDER_CONFIGS = []
@@ -112,9 +116,9 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
 
 
 def load_dataset(
-    path: str,
+    path: str | os.PathLike[str],
     name: str | None = None,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     data_files: Any = None,
     split: Any = None,
     cache_dir: str | None = None,
@@ -152,9 +156,10 @@ def load_dataset(
     builder = UnifiedVisual(
         cache_dir=cache_dir,
         config_name=name or UnifiedVisual.DEFAULT_CONFIG_NAME,
-        data_dir=f"{path.rstrip('/')}/{data_dir.strip('/')}" if data_dir else path,
+        data_dir=folder_in(path, data_dir) if data_dir else os.fspath(path),
         features=features,
         token=token,
+        download=not streaming,
         storage_options=storage_options,
         **({"revision": revision} if revision else {}),
         **config_kwargs,

@@ -21,6 +21,7 @@ run again to go on
 Messages say where, what was found, what was expected and what to do.
 """
 
+import errno
 import reprlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -127,6 +128,13 @@ def _rebuild(cls: type[UnifiedVisualError], message: str, attributes: dict[str, 
     Exception.__init__(error, message)
     error.__dict__.update(attributes)
     return error
+
+
+def reason_of(error: OSError) -> str:
+    """Why the system refused, in words, and which setting helps where one does."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "too many open files; raise the limit (`ulimit -n`), or use fewer workers"
+    return error.strerror or str(error) or type(error).__name__
 
 
 def shorten(items: Iterable[object]) -> str:

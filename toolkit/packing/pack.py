@@ -19,9 +19,10 @@ from typing import Any
 from toolkit.errors import UsageError
 from toolkit.executors import Tell
 from toolkit.packing.stage import PackOptions, stage_task, staged_shards
+from toolkit.sources.hub import HubRepository
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
-from toolkit.sources.repository import HubRepository, LocalFolder, OnRead
+from toolkit.sources.repository import LocalFolder, OnRead
 from toolkit.sources.rows import RowsSource
 from toolkit.staging.files import check_space, sync_folder, write_whole
 from toolkit.staging.jobs import Job, Part, check_apart, forget, open_job

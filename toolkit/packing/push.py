@@ -8,8 +8,9 @@ from pathlib import Path
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.verify import verify_packed
 from toolkit.sources.findings import Findings
+from toolkit.sources.hub import hub_errors
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
-from toolkit.sources.repository import REPO_ID, LocalFolder, hub_errors, open_repository
+from toolkit.sources.repository import REPO_ID, LocalFolder, open_repository
 
 # Beside the shards. Never a module: `datasets` refuses to load a repository that holds a script of its own name.
 UPLOADED = (MANIFEST, "README.md", "croissant.json")

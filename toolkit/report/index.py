@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ShardError
 from toolkit.schema import COLUMNS, Row
+from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import Shard
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import HubRepository
 from toolkit.streaming.groups import Place, RowGroup
 from toolkit.streaming.reading import Packed, RowGroups, with_bytes
 from toolkit.tasks import NOT_STATED

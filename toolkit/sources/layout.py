@@ -10,10 +10,12 @@ from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.sources.published.source import UpstreamSource, open_upstream
-from toolkit.sources.repository import Repository, open_repository
+from toolkit.sources.repository import Repository, downloaded, open_repository
 from toolkit.sources.rows import RowsSource
 from toolkit.sources.skips import OnBad
 from toolkit.tasks import tasks_of
+
+LOOKED_AT_BYTES = 4 << 30  # of Parquet in all; the texts as published are 0.2 GB, more is pictures
 
 Source = UpstreamSource | PackedSource | RowsSource
 
@@ -26,6 +28,7 @@ def open_source(
     mapping: str | None = None,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
+    download: bool = False,
 ) -> UpstreamSource | PackedSource:
     """Rows of a folder or Hub repository in either layout.
 
@@ -33,6 +36,7 @@ def open_source(
         source: a folder, `org/name`, or `hf://datasets/org/name[@revision][/folder]`.
         mapping: a YAML file that says how upstream's columns are read, where our guess is wrong.
         on_missing, on_bad_row: "raise" or "skip" (counted, and logged at the end), for the layout as published.
+        download: what is looked at of a Hub repository is downloaded, so that it can be opened again without network.
 
     Raises:
         SourceError: it cannot be found or read; LayoutError: it has neither layout, or holds packed datasets in folders
@@ -42,6 +46,8 @@ def open_source(
     overrides = read_mapping(mapping) if mapping else None
     repository = open_repository(source, revision=revision, token=token)
     files = repository.list_files()
+    if download and sum(size for path, size in files.items() if path.endswith(".parquet")) <= LOOKED_AT_BYTES:
+        repository = downloaded(repository)
     if shards := packed_shards(repository):
         if overrides is not None:
             raise UsageError(f"{repository.name} is packed and needs no mapping")
