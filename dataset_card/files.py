@@ -10,9 +10,10 @@ from dataset_card.card import card_text
 from dataset_card.croissant import croissant
 from toolkit.errors import ShardError, UsageError
 from toolkit.schema import Row, table_to_rows
+from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.packed import PackedSource
-from toolkit.sources.repository import REPO_ID, HubRepository, LocalFolder, Repository, open_repository
+from toolkit.sources.repository import REPO_ID, LocalFolder, Repository, open_repository
 from toolkit.staging.files import write_whole
 
 PACKED_REPOSITORY = "fnlp-vision/UnifiedVisual"  # where the packed dataset belongs
