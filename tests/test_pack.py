@@ -25,7 +25,7 @@ from toolkit.packing import pack as pack_module
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.schema import ARROW_SCHEMA, table_to_rows
-from toolkit.sources import repository
+from toolkit.sources.hub import RANDOM_ACCESS_BLOCK_BYTES
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder
@@ -315,7 +315,7 @@ def test_the_first_row_from_a_hub_comes_after_at_most_one_row_group(hub, tmp_pat
     hub.add_folder("org/packed", tmp_path / "out")
     shard = next((tmp_path / "out/data").rglob("*.parquet"))
     largest = max(pq.ParquetFile(shard).metadata.row_group(n).total_byte_size for n in range(len(many)))
-    most = largest + 3 * repository.RANDOM_ACCESS_BLOCK_BYTES
+    most = largest + 3 * RANDOM_ACCESS_BLOCK_BYTES
     assert shard.stat().st_size > 1.5 * most
     next(iter(unifiedvisual.load_dataset("org/packed", "image_editing", split="train", streaming=True)))
     assert (
