@@ -18,7 +18,7 @@ from conversion.driver import convert_shards
 from conversion.formats import FORMATS, describe
 from conversion.report import Report
 from conversion.sources import convert, shards_of
-from conversion.verify import verify, verify_converted
+from conversion.verify import verify
 from conversion.way_back import import_rows, import_source
 
 __all__ = [
@@ -31,5 +31,4 @@ __all__ = [
     "import_source",
     "shards_of",
     "verify",
-    "verify_converted",
 ]

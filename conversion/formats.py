@@ -14,7 +14,6 @@ from toolkit.schema import COLUMNS, Row
 # A piece of a source: called without arguments, it yields its rows from the start, and a RowError for a row it was told
 # to skip. Must pickle to be read in another process.
 Shard = Callable[[], Iterable[Row | RowError]]
-OnBadRecord = Callable[[RowError], None]
 
 # To add a format: one file with a FORMAT, and its line here. tests/test_conversion_contract.py runs over every entry.
 FORMATS = Registry(
@@ -87,7 +86,8 @@ class Format:
         writer: (shard folder, options) -> a writer for one shard.
         wraps: options -> files that are one JSON value: name -> (head, tail) around the records.
         finish: writes top-level files once all shards are in place; may run twice.
-        read: (folder or file, options, what to do with a bad record) -> shards; None when there is no way back.
+        read: (folder or file, options) -> shards, in which a RowError stands for a bad record; None when there is no
+            way back.
         read_options: frozen dataclass of the way back.
     """
 
@@ -97,7 +97,7 @@ class Format:
     writer: Callable[[ShardFolder, Any], Writer]
     wraps: Callable[[Any], Mapping[str, tuple[str, str]]] = lambda options: {}
     finish: Callable[[Path, Sequence[Notes], Any, Report], None] = nothing
-    read: Callable[[Path, Any, OnBadRecord], list[Shard]] | None = None
+    read: Callable[[Path, Any], list[Shard]] | None = None
     read_options: type[Any] = field(default=type(None))
 
 

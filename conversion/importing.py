@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from conversion.formats import OnBadRecord, Shard
+from conversion.formats import Shard
 from conversion.records import read_records
 from conversion.report import REPORT_NAME
 from toolkit.errors import ImageError, RowError, SourceError
@@ -61,13 +61,7 @@ class ReadOptions:
         )
 
 
-def raise_it(error: RowError) -> None:
-    raise error
-
-
-def record_shards(
-    src: Path, options: ReadOptions, on_bad: OnBadRecord, patterns: Sequence[str], reader: RecordReader
-) -> list[Shard]:
+def record_shards(src: Path, options: ReadOptions, patterns: Sequence[str], reader: RecordReader) -> list[Shard]:
     """One shard per file: `src` itself, or the files in it that match a pattern."""
     files = (
         [src]
@@ -76,15 +70,15 @@ def record_shards(
     )
     if not files:
         raise SourceError(f"{src} is no file, and no folder with {' or '.join(patterns)}")
-    return [partial(_rows_of, path, Path(options.image_folder or path.parent), on_bad, reader) for path in files]
+    return [partial(_rows_of, path, Path(options.image_folder or path.parent), reader) for path in files]
 
 
-def _rows_of(path: Path, folder: Path, on_bad: OnBadRecord, reader: RecordReader) -> Iterator[Row]:
+def _rows_of(path: Path, folder: Path, reader: RecordReader) -> Iterator[Row | RowError]:
     for number, record in read_records(path):
         try:
             row = checked(reader, record, folder, f"{path.stem}-{number:08d}")
         except RowError as error:
-            on_bad(RowError(f"{path}, record {number}: {error}", kind=error.kind))
+            yield RowError(f"{path}, record {number}: {error}", kind=error.kind)
         else:
             yield row
 

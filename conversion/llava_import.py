@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conversion.formats import OnBadRecord, Shard
+from conversion.formats import Shard
 from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
 from conversion.text import turn_parts
 from toolkit.errors import RowError
@@ -15,8 +15,8 @@ from toolkit.schema import Message, Row
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 
 
-def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
-    return record_shards(src, options, on_bad, ("*.json", "*.jsonl"), partial(record_to_row, options=options))
+def read(src: Path, options: ReadOptions) -> list[Shard]:
+    return record_shards(src, options, ("*.json", "*.jsonl"), partial(record_to_row, options=options))
 
 
 def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions) -> Row:

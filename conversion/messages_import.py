@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from conversion.formats import OnBadRecord, Shard
+from conversion.formats import Shard
 from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
 from conversion.text import turn_parts
 from toolkit.errors import ImageError, RowError
@@ -20,10 +20,10 @@ from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder
 
 
-def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
+def read(src: Path, options: ReadOptions) -> list[Shard]:
     if tables := [src] if src.suffix == ".parquet" else sorted(src.glob("*.parquet")):
         return [partial(_table_rows, table) for table in tables]
-    return record_shards(src, options, on_bad, ("*.jsonl",), partial(record_to_row, options=options))
+    return record_shards(src, options, ("*.jsonl",), partial(record_to_row, options=options))
 
 
 def _table_rows(path: Path) -> Iterator[Row]:

@@ -2,21 +2,25 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conversion.formats import Shard
 from conversion.report import REPORT_NAME, Report
-from conversion.way_back import import_rows
+from conversion.way_back import import_pieces
 from toolkit.errors import SourceError
-from toolkit.packing.verify import verify_packed
-from toolkit.schema import Row
-from toolkit.sources.findings import Findings, count_rows, every_problem
+from toolkit.executors import Tell
+from toolkit.packing.verify import packed_check
+from toolkit.sources.checks import Check, Found, count_rows, run_check, summed
+from toolkit.sources.findings import Findings, every_problem
 from toolkit.sources.layout import open_source
-from toolkit.sources.packed import PackedSource
-from toolkit.sources.published.verify import verify_published
-from toolkit.sources.skips import Skips
+from toolkit.sources.published.source import UpstreamSource
+from toolkit.sources.published.verify import published_check
+from toolkit.sources.repository import LocalFolder, Repository
+from toolkit.staging.jobs import Part
 from toolkit.tasks import TASKS
 
 Progress = Callable[[int, int], None]
@@ -27,6 +31,9 @@ def verify(
     *,
     deep: bool = False,
     workers: int = 1,
+    executor: str = "local",
+    part: Part | None = None,
+    findings: str | os.PathLike[str] | None = None,
     mapping: str | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
@@ -39,7 +46,10 @@ def verify(
     Args:
         source: a folder, `org/name` or an hf:// URL, in either layout; or a folder that `convert` wrote.
         deep: also decode every picture.
-        workers: processes, for the packed layout; each takes a shard.
+        workers: processes; each takes a shard of the packed layout, a task of the one as published, or a file.
+        executor: "local", or "ray" for tasks on its cluster instead of processes.
+        part: (i, N): only every N-th shard, from shard i; needs `findings`.
+        findings: a folder that keeps what is found until all is, so that a check that was stopped goes on.
         mapping: how upstream's columns are read, for the layout as published.
         progress: called with how much is done, and of how much: shards, or bytes of the layout as published.
 
@@ -47,29 +57,34 @@ def verify(
         UsageError: converted to a format that cannot be imported, or a mapping that does not fit.
         SourceError: nothing there, or no layout that is known.
     """
+    how: dict[str, Any] = {"workers": workers, "executor": executor, "part": part}
+    how |= {"folder": Path(findings) if findings else None}
     if Path(source, REPORT_NAME).is_file():
-        return verify_converted(Path(source), deep=deep)
+        return run_check(converted_check(Path(source), deep=deep), on_done=progress, **how)
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
-    counts: Counter[str] = Counter()
-    if isinstance(opened, PackedSource):
-        total = len(opened.shards(opened.tasks))
-
-        def on_shard(path: str) -> None:
-            counts[path] += 1
-            progress(counts.total(), total)
-
-        return verify_packed(opened.repository, deep=deep, workers=workers, on_shard=on_shard)
-    size = sum(opened.repository.list_files().values())
-
-    def on_read(path: str, more: int) -> None:
-        counts[path] += more
-        progress(min(counts.total(), size), size)
-
-    return verify_published(opened, deep=deep, on_read=on_read)
+    if isinstance(opened, UpstreamSource):
+        on_news = _bytes_of(opened.repository, progress)
+        return run_check(published_check(opened, deep=deep), on_news=on_news, **how)
+    try:
+        check = packed_check(opened.repository, deep=deep)
+    except SourceError as error:
+        return Findings(source=opened.repository.name, problems=(("no_manifest", str(error)),))
+    return run_check(check, on_done=progress, **how)
 
 
-def verify_converted(folder: Path, *, deep: bool = False) -> Findings:
-    """Import what `convert` wrote, and compare it with its report.
+def _bytes_of(repository: Repository, progress: Progress) -> Callable[[tuple[str, int]], None]:
+    total, read = sum(repository.list_files().values()), Counter[str]()
+
+    def on_news(news: tuple[str, int]) -> None:
+        path, size = news
+        read[path] += size
+        progress(min(read.total(), total), total)
+
+    return on_news
+
+
+def converted_check(folder: Path, *, deep: bool) -> Check:
+    """Import what `convert` wrote, and compare it with its report; a unit for each file.
 
     Args:
         deep: also decode every picture.
@@ -77,33 +92,35 @@ def verify_converted(folder: Path, *, deep: bool = False) -> Findings:
     Raises:
         UsageError: the format cannot be imported.
     """
-    skips, written = every_problem(), Report.read(folder / REPORT_NAME)
+    written = Report.read(folder / REPORT_NAME)
     # Of records that name none; a rule of the row does not depend on it.
     options = {"task": next(iter(TASKS)), "any_task": True}
-    pieces = (
-        import_rows(written.format, folder, options=options, on_bad=lambda error: skips.note(error.kind, str(error)))
-        if written.records_out
-        else []
+    pieces = import_pieces(written.format, folder, options=options) if written.records_out else []
+    repository = LocalFolder(folder.absolute())
+    return Check(
+        source=str(folder),
+        identity=repository.fingerprint(repository.list_files()) + f" deep={deep}",
+        units=len(pieces),
+        work=partial(_check_piece, pieces, deep),
+        end=partial(_end, folder, written),
     )
-    found = count_rows(str(folder), (row for piece in pieces for row in _whole(piece, skips)), skips, deep=deep)
+
+
+def _check_piece(pieces: Sequence[Shard], deep: bool, unit: int, tell: Tell) -> Found:
+    return count_rows(pieces[unit](), every_problem(), deep=deep)
+
+
+def _end(folder: Path, written: Report, found: Sequence[Found]) -> Findings:
+    findings = summed(str(folder), found)
     missing = tuple(
         (
             f"{what}_count",
             f"{folder}: {count:,} {what} can be read; its {REPORT_NAME} says {expected:,} were written; convert again",
         )
         for what, there, expected in (
-            ("records", found.rows, written.records_out),
-            ("pictures", found.images, written.images_out),
+            ("records", findings.rows, written.records_out),
+            ("pictures", findings.images, written.images_out),
         )
         if (count := sum(there.values())) != expected
     )
-    return replace(found, problems=(*found.problems, *missing))
-
-
-def _whole(piece: Shard, skips: Skips) -> Iterator[Row]:
-    try:
-        for row in piece():
-            if isinstance(row, Row):  # what is wrong with the others was noted
-                yield row
-    except SourceError as error:  # one broken file does not hide what the others hold
-        skips.note("unreadable", str(error))
+    return replace(findings, problems=(*findings.problems, *missing))

@@ -1,13 +1,12 @@
 """A training format -> rows."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from conversion.formats import FORMATS, OnBadRecord, Shard, get_format, make_options
-from conversion.importing import raise_it
+from conversion.formats import FORMATS, Shard, get_format, make_options
 from toolkit.errors import RowError, SourceError, UsageError
 from toolkit.schema import Row
 from toolkit.sources.repository import LocalFolder
@@ -17,9 +16,13 @@ from toolkit.tasks import find_task
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
+def _raise(error: RowError) -> None:
+    raise error
+
+
 def import_rows(
-    name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, on_bad: OnBadRecord = raise_it
-) -> list[Shard]:
+    name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, on_bad: Callable[[RowError], None] = _raise
+) -> list[Callable[[], Iterator[Row]]]:
     """Shards whose rows come from files of a training format; every row has passed `check_row`.
 
     Args:
@@ -33,11 +36,24 @@ def import_rows(
         SourceError: nothing of that format is there, or a file cannot be read.
         RowError: a record makes no row, unless `on_bad` says otherwise.
     """
+    return [partial(_good_rows, piece, on_bad) for piece in import_pieces(name, src, options=options)]
+
+
+def import_pieces(name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS) -> list[Shard]:
+    """As `import_rows`, with a RowError among the rows in place of each record that makes no row."""
     form = get_format(name)
     if form.read is None:
         known = [other for other in FORMATS if get_format(other).read]
         raise UsageError(f"format {name!r} has no way back; import knows {', '.join(known)}")
-    return form.read(src, make_options(form.read_options, options), on_bad)
+    return form.read(src, make_options(form.read_options, options))
+
+
+def _good_rows(piece: Shard, on_bad: Callable[[RowError], None]) -> Iterator[Row]:
+    for row in piece():
+        if isinstance(row, RowError):
+            on_bad(row)
+        else:
+            yield row
 
 
 def import_source(
@@ -55,15 +71,11 @@ def import_source(
     Raises:
         UsageError, SourceError: as `import_rows`; or no row can be read.
     """
-    errors: list[RowError] = []
-    pieces = [
-        partial(_with_errors, piece, errors) for piece in import_rows(name, src, options=options, on_bad=errors.append)
-    ]
     given = find_task(str(options["task"])) if options.get("task") else None
     folder = LocalFolder((src if src.is_dir() else src.parent).absolute())
     rows = RowsSource(
         repository=folder,
-        pieces=pieces,
+        pieces=import_pieces(name, src, options=options),
         identity=json.dumps([name, str(src.absolute()), dict(options), folder.fingerprint(_beside(folder, out))]),
         inputs=(src,),
         vocabulary={given.name: given} if given else {},
@@ -79,13 +91,3 @@ def _beside(folder: LocalFolder, out: Path | None) -> list[str]:
     if out is None:
         return files
     return [path for path in files if not (folder.root / path).resolve().is_relative_to(out.resolve())]
-
-
-def _with_errors(piece: Shard, errors: list[RowError]) -> Iterator[Row | RowError]:
-    """The rows of a piece, and among them what was wrong with the others, for the packer to stop at or to count."""
-    errors.clear()
-    for row in piece():
-        yield from errors
-        errors.clear()
-        yield row
-    yield from errors

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from conversion.formats import OnBadRecord, Shard
+from conversion.formats import Shard
 from conversion.importing import ReadOptions, checked, foreign_row
 from toolkit.errors import ArchiveError, ImageError, RowError, SourceError
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row
@@ -23,20 +23,20 @@ PICTURES = ("jpg", "jpeg", "png", "webp")
 Sample = dict[str, bytes]
 
 
-def read(src: Path, options: ReadOptions, on_bad: OnBadRecord) -> list[Shard]:
+def read(src: Path, options: ReadOptions) -> list[Shard]:
     """One shard per tar: `src` itself, or the tars in it."""
     tars = [src] if src.is_file() else sorted(src.glob("*.tar"))
     if not tars:
         raise SourceError(f"{src} is no tar, and no folder with *.tar")
-    return [partial(_rows_of, tar, options, on_bad) for tar in tars]
+    return [partial(_rows_of, tar, options) for tar in tars]
 
 
-def _rows_of(tar: Path, options: ReadOptions, on_bad: OnBadRecord) -> Iterator[Row]:
+def _rows_of(tar: Path, options: ReadOptions) -> Iterator[Row | RowError]:
     for key, sample in samples(tar):
         try:
             row = checked(lambda record, folder, name: sample_to_row(record, name, options), sample, tar.parent, key)
         except RowError as error:
-            on_bad(RowError(f"{tar}, sample {key!r}: {error}", kind=error.kind))
+            yield RowError(f"{tar}, sample {key!r}: {error}", kind=error.kind)
         else:
             yield row
 

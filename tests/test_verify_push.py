@@ -4,8 +4,9 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+import conversion
 from tests.replicas import ROWS_PER_TASK, replica, truth
-from toolkit.errors import SourceError, UsageError
+from toolkit.errors import PartDone, SourceError, UsageError
 from toolkit.packing import push as push_module
 from toolkit.packing.pack import pack
 from toolkit.packing.push import plan_push, push
@@ -162,3 +163,37 @@ def test_push_survives_faults_or_stops_with_one_error_and_resumes(whole, hub, mo
 def test_a_push_without_permission_is_told(whole, hub):
     with pytest.raises(SourceError, match=r"not logged in, or the token is not valid|no such dataset"):
         push(whole, "loopback/packed", token="hf_wrong")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+@pytest.fixture(params=["packed", "published", "converted"])
+def broken(request, whole, packed, tmp_path):
+    if request.param == "packed":
+        cut(shards(packed)[0])
+        return packed
+    if request.param == "published":
+        source = replica(tmp_path / "source", "columns", tasks=("image_editing", "cot_collection"))
+        cut(source / "images/Image_Editing.tar.gz")
+        return source
+    conversion.convert(whole, "webdataset", tmp_path / "tars")
+    cut(tmp_path / "tars/train-00000-000.tar")
+    return tmp_path / "tars"
+
+
+def test_a_check_in_parts_or_processes_finds_what_a_whole_one_finds(broken, tmp_path):
+    whole = conversion.verify(broken, deep=True)
+    assert whole.problems
+    for part in ((0, 2), (1, 2)):
+        with pytest.raises(PartDone):
+            conversion.verify(broken, deep=True, part=part, findings=tmp_path / "found")
+    assert conversion.verify(broken, deep=True, findings=tmp_path / "found") == whole
+    assert not list((tmp_path / "found").iterdir())
+    assert conversion.verify(broken, deep=True, workers=2) == whole
+
+
+def test_a_part_of_a_check_needs_a_folder(packed):
+    with pytest.raises(UsageError, match="a part of a check needs a folder"):
+        conversion.verify(packed, part=(0, 2))

@@ -24,11 +24,11 @@ from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import LocalFolder, OnRead
 from toolkit.sources.rows import RowsSource
+from toolkit.sources.telling import told
 from toolkit.staging.files import check_space, sync_folder, write_whole
 from toolkit.staging.jobs import Job, Part, check_apart, forget, open_job
 from toolkit.tasks import TASKS, configs_of, describe_tasks
 
-TOLD_BYTES = 4 << 20  # read between two messages to the process that shows progress
 # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
 PACKED_FROM = ".packed-from.json"
 
@@ -131,17 +131,8 @@ def _largest_first(source: Source, tasks: Sequence[str]) -> list[int]:
 def _stage(
     source: Source, tasks: Sequence[str], options: PackOptions, number: int, folder: Path, tell: Tell
 ) -> dict[str, int]:
-    read: dict[str, int] = {}
-
-    def on_read(path: str, size: int) -> None:
-        read[path] = read.get(path, 0) + size
-        if read[path] >= TOLD_BYTES:
-            tell((path, read.pop(path)))
-
-    counts = stage_task(source, folder, tasks[number], options, owns_unknown=number == 0, on_read=on_read)
-    for news in read.items():
-        tell(news)
-    return counts
+    with told(tell) as on_read:
+        return stage_task(source, folder, tasks[number], options, owns_unknown=number == 0, on_read=on_read)
 
 
 def _check_disk(source: Source, tasks: Iterable[str], job: Job) -> None:

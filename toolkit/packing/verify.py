@@ -5,19 +5,20 @@ is done over the wire.
 """
 
 import hashlib
-import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import RowError, SourceError
+from toolkit.executors import Tell
 from toolkit.schema import ARROW_SCHEMA, Row, check_row, table_to_rows
+from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
@@ -25,46 +26,53 @@ from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.slices import image_places
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShardFindings:
-    """What one shard holds, and what is wrong with it."""
-
-    path: str
-    task: str
-    ids: tuple[str, ...] = ()
-    images: int = 0
-    problems: tuple[Problem, ...] = ()
-    notes: tuple[Problem, ...] = ()
-
-
 def verify_packed(
-    repository: Repository, *, deep: bool = False, workers: int = 1, on_shard: Callable[[str], None] = lambda path: None
+    repository: Repository,
+    *,
+    deep: bool = False,
+    workers: int = 1,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Findings:
     """Check a packed dataset.
 
     Args:
         deep: also decode every picture.
         workers: shards checked at the same time, a process each.
-        on_shard: told the path of each shard when it is done.
+        on_done: called with (shards that are done, all shards).
     """
     try:
-        manifest = read_manifest(repository)
+        check = packed_check(repository, deep=deep)
     except SourceError as error:
         return Findings(source=repository.name, problems=(("no_manifest", str(error)),))
+    return run_check(check, workers=workers, on_done=on_done)
+
+
+def packed_check(repository: Repository, *, deep: bool) -> Check:
+    """
+    Raises:
+        SourceError: there is no manifest.
+    """
+    manifest = read_manifest(repository)
     files = repository.list_files()
-    problems = list(_file_problems(manifest, files))
     present = [shard for shard in manifest.shards if shard.path in files]
-    found: dict[str, ShardFindings] = {}
-    for findings in _check_all(repository, present, deep=deep, workers=workers):
-        found[findings.path] = findings
-        on_shard(findings.path)
-    ordered = [found[shard.path] for shard in present]
-    problems += [problem for findings in ordered for problem in findings.problems]
-    problems += _duplicates(ordered)
-    rows = {task: sum(len(each.ids) for each in ordered if each.task == task) for task in manifest.tasks}
-    images = {task: sum(each.images for each in ordered if each.task == task) for task in manifest.tasks}
-    notes = tuple(note for findings in ordered for note in findings.notes)
-    return Findings(source=repository.name, rows=rows, images=images, problems=tuple(problems), notes=notes)
+    return Check(
+        source=repository.name,
+        identity=repository.fingerprint([MANIFEST, *(shard.path for shard in present)]) + f" deep={deep}",
+        units=len(present),
+        work=partial(_check_unit, repository, present, deep),
+        end=partial(_end, repository.name, manifest, files, present),
+    )
+
+
+def _check_unit(repository: Repository, shards: Sequence[Shard], deep: bool, unit: int, tell: Tell) -> Found:
+    return check_shard(repository, shards[unit], deep)
+
+
+def _end(
+    name: str, manifest: Manifest, files: dict[str, int], shards: Sequence[Shard], found: Sequence[Found]
+) -> Findings:
+    findings = summed(name, found, tasks=manifest.tasks, more=_duplicates(shards, found))
+    return replace(findings, problems=(*_file_problems(manifest, files), *findings.problems))
 
 
 def _file_problems(manifest: Manifest, files: dict[str, int]) -> Iterator[Problem]:
@@ -77,16 +85,7 @@ def _file_problems(manifest: Manifest, files: dict[str, int]) -> Iterator[Proble
             yield "extra_shard", f"{path}: there, but not in {MANIFEST}"
 
 
-def _check_all(repository: Repository, shards: list[Shard], *, deep: bool, workers: int) -> Iterator[ShardFindings]:
-    if workers <= 1:
-        yield from (check_shard(repository, shard, deep) for shard in shards)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job in as_completed([pool.submit(check_shard, repository, shard, deep) for shard in shards]):
-            yield job.result()
-
-
-def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindings:
+def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     """Everything about one shard that needs no other."""
     problems: list[Problem] = []
     notes: list[Problem] = []
@@ -118,14 +117,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> ShardFindin
                     f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}",
                 )
             )
-    return ShardFindings(
-        path=shard.path,
-        task=shard.task,
-        ids=tuple(ids),
-        images=images,
-        problems=tuple(problems),
-        notes=tuple(notes),
-    )
+    return Found(rows={shard.task: len(ids)}, images={shard.task: images}, problems=problems, notes=notes, ids=ids)
 
 
 @contextmanager
@@ -181,10 +173,10 @@ def _row_problems(row: Row, shard: Shard, deep: bool) -> Iterator[Problem]:
         yield from image_problems(row, shard.path)
 
 
-def _duplicates(findings: Iterable[ShardFindings]) -> Iterator[Problem]:
+def _duplicates(shards: Iterable[Shard], found: Iterable[Found]) -> Iterator[Problem]:
     first: dict[str, str] = {}
-    for each in findings:
+    for shard, each in zip(shards, found, strict=True):
         for identifier in each.ids:
             if identifier in first:
-                yield "duplicate_id", f"{each.path}: row {identifier!r} is also in {first[identifier]}"
-            first.setdefault(identifier, each.path)
+                yield "duplicate_id", f"{shard.path}: row {identifier!r} is also in {first[identifier]}"
+            first.setdefault(identifier, shard.path)

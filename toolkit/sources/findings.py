@@ -1,8 +1,7 @@
 """What a check finds: counts, and every problem, none hidden behind the first."""
 
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from toolkit.errors import ImageError
@@ -40,19 +39,6 @@ class Findings:
 def every_problem() -> Skips:
     """Skips that stop at nothing and keep every message."""
     return Skips(on_missing="skip", on_bad_row="skip", max_in_a_row=sys.maxsize, num_examples=sys.maxsize)
-
-
-def count_rows(source: str, rows: Iterable[Row], skips: Skips, *, deep: bool) -> Findings:
-    """Findings over rows that were read with `every_problem()`; `deep` also decodes every picture."""
-    num_rows: Counter[str] = Counter()
-    num_images: Counter[str] = Counter()
-    problems: list[Problem] = []
-    for row in rows:
-        num_rows[row.task] += 1
-        num_images[row.task] += len(row.images)
-        problems += image_problems(row, row.task) if deep else ()
-    problems += [(kind, message) for kind, messages in skips.examples.items() for message in messages]
-    return Findings(source=source, rows=dict(num_rows), images=dict(num_images), problems=tuple(problems))
 
 
 def image_problems(row: Row, where: str) -> Iterator[Problem]:

@@ -1,31 +1,31 @@
 """The published layout against the record's rules."""
 
-from collections.abc import Iterator
+from functools import partial
 
-from toolkit.errors import SourceError
-from toolkit.schema import Row
-from toolkit.sources.findings import Findings, count_rows, every_problem
+from toolkit.executors import Tell
+from toolkit.sources.checks import Check, Found, count_rows, summed
+from toolkit.sources.findings import every_problem
 from toolkit.sources.published.source import UpstreamSource
-from toolkit.sources.repository import OnRead
-from toolkit.sources.skips import Skips
+from toolkit.sources.telling import told
 
 
-def verify_published(
-    source: UpstreamSource, *, deep: bool = False, on_read: OnRead = lambda path, size: None
-) -> Findings:
-    """Read every row and every archive once.
+def published_check(source: UpstreamSource, *, deep: bool) -> Check:
+    """Every row and every archive, read once; a unit for each task, which tells (path, bytes just read).
 
     Args:
         deep: also decode every picture.
-        on_read: called with (path, bytes just read).
     """
+    return Check(
+        source=source.repository.name,
+        identity=source.fingerprint(source.tasks) + f" deep={deep}",
+        units=len(source.tasks),
+        work=partial(_check_unit, source, deep),
+        end=partial(summed, source.repository.name),
+    )
+
+
+def _check_unit(source: UpstreamSource, deep: bool, unit: int, tell: Tell) -> Found:
     skips = every_problem()
-    return count_rows(source.repository.name, _rows(source, skips, on_read), skips, deep=deep)
-
-
-def _rows(source: UpstreamSource, skips: Skips, on_read: OnRead) -> Iterator[Row]:
-    for number, task in enumerate(source.tasks):
-        try:
-            yield from source.read(task, skips, owns_unknown=not number, on_read=on_read)
-        except SourceError as error:  # one broken archive does not hide what the others hold
-            skips.note("unreadable", str(error))
+    with told(tell) as on_read:
+        rows = source.read(source.tasks[unit], skips, owns_unknown=not unit, on_read=on_read)
+        return count_rows(rows, skips, deep=deep)
