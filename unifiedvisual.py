@@ -115,6 +115,12 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         return table if wanted.equals(ARROW_SCHEMA) else datasets.table.table_cast(table, wanted)
 
 
+DATA_FILES = (
+    "data_files is not supported: the layout tells which files hold which config; use mapping= for columns that are "
+    "read wrong"
+)
+
+
 def load_dataset(
     path: str | os.PathLike[str],
     name: str | None = None,
@@ -149,10 +155,7 @@ def load_dataset(
             skipped.
     """
     if data_files is not None:
-        raise UsageError(
-            "data_files is not supported: the layout tells which files hold which config; use mapping= for columns "
-            "that are read wrong"
-        )
+        raise UsageError(DATA_FILES)
     builder = UnifiedVisual(
         cache_dir=cache_dir,
         config_name=name or UnifiedVisual.DEFAULT_CONFIG_NAME,
@@ -166,20 +169,22 @@ def load_dataset(
     )
     if streaming:
         return builder.as_streaming_dataset(split=split)
-    checks = datasets.VerificationMode("all_checks" if save_infos else verification_mode or "basic_checks")
+    checks = "all_checks" if save_infos else verification_mode or "basic_checks"
+    settings = {"download_config": download_config, "download_mode": download_mode, "num_proc": num_proc}
+    _prepare(builder, verification_mode=checks, storage_options=storage_options, **settings)
+    return builder.as_dataset(split=split, in_memory=bool(keep_in_memory))
+
+
+def _prepare(builder: UnifiedVisual, *, verification_mode: Any, **settings: Any) -> None:
+    """Raises what stopped it, which says what is wrong; the wrapper that `datasets` puts around says only that
+    something is.
+    """
     try:
-        builder.download_and_prepare(
-            download_config=download_config,
-            download_mode=download_mode,
-            verification_mode=checks,
-            num_proc=num_proc,
-            storage_options=storage_options,
-        )
+        builder.download_and_prepare(verification_mode=datasets.VerificationMode(verification_mode), **settings)
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, UnifiedVisualError):
-            raise error.__cause__ from None  # it says what is wrong; the wrapper only that something is
+            raise error.__cause__ from None
         raise
-    return builder.as_dataset(split=split, in_memory=bool(keep_in_memory))
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,8 @@ from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
 from toolkit.errors import RowError, UsageError, shown
 from toolkit.executors import Tell
-from toolkit.schema import Row, check_row
+from toolkit.rules import check_row
+from toolkit.schema import Row
 from toolkit.sources.skips import Skips, check_policy
 from toolkit.staging.files import write_whole
 from toolkit.staging.jobs import STAGING, Job, Part, forget, is_begun, open_job

@@ -14,7 +14,8 @@ from conversion.formats import Shard
 from conversion.records import read_records
 from conversion.report import REPORT_NAME
 from toolkit.errors import ImageError, RowError, SourceError
-from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, check_row, image_roles, quadrant_of, text_of
+from toolkit.rules import check_row
+from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, image_roles, quadrant_of, text_of
 from toolkit.tasks import KNOWN_TASKS, TASK_NAME, Task, find_task
 
 RecordReader = Callable[

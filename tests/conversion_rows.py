@@ -7,7 +7,8 @@ from functools import cache
 
 from PIL import Image
 
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
+from toolkit.rules import check_row
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, quadrant_of, text_of
 
 COLORS = ("red", "green", "blue", "yellow", "cyan", "magenta", "white", "black", "orange")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from toolkit.demo.rows import demo_rows
-from toolkit.schema import Region, Row, check_row, rows_to_table
+from toolkit.rules import check_row
+from toolkit.schema import Region, Row, rows_to_table
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard
 from toolkit.tasks import TASKS
 

@@ -1,9 +1,12 @@
-"""The import graph, read from the source, and what starting up may load."""
+"""The house, read from the source: floors, rooms, lengths; and what starting up may load."""
 
 import ast
 import json
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,46 +19,135 @@ ROOT = Path(unifiedvisual.__file__).parent
 BACKENDS_IMPORTED = "\n".join(f"import {target.partition(':')[0]}" for target in BACKENDS.values())
 HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"}
 
+# From the ground up. A room imports from floors below its own; rooms of one floor do not import one another.
+FLOORS = (
+    ("toolkit", "toolkit.errors", "toolkit.published", "toolkit.image_files", "toolkit.image_modes"),
+    ("toolkit.registry", "toolkit.images", "toolkit.photos", "toolkit.scene"),
+    ("toolkit.tasks", "toolkit.executors"),
+    ("toolkit.schema", "toolkit.staging"),
+    ("toolkit.rules", "toolkit.atomic"),
+    ("toolkit.sources",),
+    ("toolkit.streaming", "toolkit.collate"),
+    ("toolkit.packing", "toolkit.sampling", "toolkit.report", "toolkit.demo"),
+    ("toolkit.generation", "toolkit.generation.core"),
+    ("toolkit.generation.journal", "toolkit.generation.procedural"),
+    ("toolkit.generation.calls",),
+    ("toolkit.generation.backends", "toolkit.generation.recipes"),
+    ("toolkit.generation.runs",),
+    ("toolkit.generation.reports",),
+    ("conversion", "dataset_card"),
+    ("unifiedvisual",),
+    ("toolkit.cli",),
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+LARGEST_SHARE = 0.15  # of the lines of code; of the scene engine, which is one thing, more
+FILE_LINES, FUNCTION_LINES = 300, 40  # of a function without its docstring
 
-def _imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+# Still too long, each for the room that holds it to cut.
+LONG_FILES = {
+    *("toolkit/collate/tokens.py", "toolkit/generation/runs/engine.py", "toolkit/scene/edits.py"),
+    *("toolkit/sources/published/join.py", "toolkit/sources/published/look.py", "toolkit/sources/repository.py"),
+    *("benchmarks/scene_truth.py", "benchmarks/stream.py"),
+}
+LONG_FUNCTIONS = {
+    *("toolkit/collate/tokens.py:tokenize", "toolkit/generation/recipes/recipe.py:to_row"),
+    *("toolkit/sources/ahead.py:read_ahead", "toolkit/streaming/dataset.py:__init__"),
+    *("examples/loop.py:train", "examples/train_ddp.py:main", "examples/train_sft.py:main"),
+    "examples/train_trainer.py:main",
+}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Name -> file of every module that is installed."""
+    files = [path for folder in ("toolkit", "conversion", "dataset_card") for path in (ROOT / folder).rglob("*.py")]
+    return {_name(path): path for path in sorted([*files, ROOT / "unifiedvisual.py"])}
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Modules of ours that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (names & modules().keys()) or {node.module}
+    return frozenset(found & modules().keys())
 
 
-def _sources(*folders: str) -> list[Path]:
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+def room(module: str) -> str:
+    """The nearest room of the floors that holds a module."""
+    parts = module.split(".")
+    return next(
+        (name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in FLOOR and name != "toolkit"),
+        module if module in FLOOR else "",
+    )
 
 
-@pytest.mark.parametrize("path", _sources("toolkit"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_toolkit_imports_nothing_above_it_but_from_the_command_line(path):
-    roots = {name.partition(".")[0] for name in _imports(path)}
-    if path.parent.name != "cli":
-        assert not roots & {"conversion", "dataset_card", "unifiedvisual"}
+def code() -> Iterator[tuple[str, Path]]:
+    """Relative path and path of all that is not a test."""
+    paths = [*modules().values(), *(path for name in ("benchmarks", "examples") for path in (ROOT / name).glob("*.py"))]
+    return ((path.relative_to(ROOT).as_posix(), path) for path in paths)
 
 
-@pytest.mark.parametrize("name", ["schema", "tasks", "errors"])
-def test_the_record_imports_nothing_but_the_record(name):
-    assert {each for each in _imports(ROOT / f"toolkit/{name}.py") if each.startswith("toolkit")} <= {
-        "toolkit.errors",
-        "toolkit.registry",
-        "toolkit.tasks",
-    }
+def test_every_module_is_in_a_room_on_a_floor():
+    assert [module for module in modules() if not room(module)] == []  # else: put its room into FLOORS
 
 
-@pytest.mark.parametrize("module", sorted({target.partition(":")[0] for target in FORMATS.values()}))
-def test_formats_do_not_import_one_another(module):
-    others = {target.partition(":")[0] for target in FORMATS.values()} - {module}
-    assert not others & _imports(ROOT / f"{module.replace('.', '/')}.py")
+def test_imports_point_down():
+    upward = [
+        f"{module} imports {other}"
+        for module, path in modules().items()
+        for other in sorted(imports(path))
+        if room(other) != room(module) and FLOOR[room(other)] >= FLOOR[room(module)]
+    ]
+    assert upward == []
 
 
-def test_only_the_journal_knows_its_tables():
-    users = {path.parent.name for path in _sources("toolkit/generation") if "sqlite3" in _imports(path)}
-    assert users == {"journal"}
+def test_no_modules_import_one_another_in_a_circle():
+    graph = {module: set(imports(path)) - {module} for module, path in modules().items()}
+    while leaves := {module for module, others in graph.items() if not others & graph.keys()}:
+        graph = {module: others for module, others in graph.items() if module not in leaves}
+    assert sorted(graph) == []  # those in a circle, or above one
+
+
+def test_no_room_is_too_large_to_know():
+    lines = Counter()
+    for module, path in modules().items():
+        lines[room(module)] += len(path.read_text(encoding="utf-8").splitlines())
+    shares = {name: count / lines.total() for name, count in lines.items() if name != "toolkit.scene"}
+    assert {name: round(share, 3) for name, share in shares.items() if share > LARGEST_SHARE} == {}
+
+
+def test_files_and_functions_are_short():
+    files = {path: len(file.read_text(encoding="utf-8").splitlines()) for path, file in code()}
+    assert {path: n for path, n in files.items() if n > FILE_LINES and path not in LONG_FILES} == {}
+    functions = {f"{path}:{name}": n for path, file in code() for name, n in _functions(file)}
+    assert {name: n for name, n in functions.items() if n > FUNCTION_LINES and name not in LONG_FUNCTIONS} == {}
+
+
+def _functions(file: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
+            told = docstring.end_lineno - docstring.lineno + 1 if docstring else 0
+            yield node.name, node.end_lineno - node.lineno + 1 - told
+
+
+def test_formats_do_not_import_one_another():
+    files = {target.partition(":")[0] for target in FORMATS.values()}
+    assert {module: others for module in files if (others := (files - {module}) & imports(modules()[module]))} == {}
 
 
 @pytest.mark.parametrize(
@@ -83,8 +175,8 @@ READS_PARQUET = {"read_row_group", "read_row_groups", "iter_batches", "read_tabl
 def test_nothing_reads_parquet_with_threads_of_arrow():
     calls = [
         (path, node)
-        for path in _sources("toolkit", "conversion", "dataset_card")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path in modules().values()
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS_PARQUET
     ]
     threaded = [

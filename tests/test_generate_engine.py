@@ -26,7 +26,7 @@ from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.lock import lock
 from toolkit.generation.runs.retry import put_back
 from toolkit.images import decode_image
-from toolkit.schema import check_row
+from toolkit.rules import check_row
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from toolkit.errors import RowError
+from toolkit.rules import check_row
 from toolkit.schema import (
     ARROW_SCHEMA,
     IMAGE_PART,
@@ -12,7 +13,6 @@ from toolkit.schema import (
     Part,
     Region,
     Row,
-    check_row,
     features,
     quadrant_of,
     rows_to_table,

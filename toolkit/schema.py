@@ -1,9 +1,9 @@
-"""The record: one typed row for every task, and the rules every row keeps.
+"""The record: one typed row for every task.
 
     source -> Row -> messages -> a format, a shard, a batch
 
-A `Row` is frozen and holds pictures as their original encoded bytes. `check_row` is the one place that knows the rules;
-whoever writes rows calls it. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says
+A `Row` is frozen and holds pictures as their original encoded bytes. `rules.check_row` knows the rules that every row
+keeps. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says
 the same to `datasets`.
 """
 
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from toolkit.errors import RowError
-from toolkit.tasks import QUADRANTS, TASK_NAME, Task
+from toolkit.tasks import Task
 
 if TYPE_CHECKING:
     import datasets
@@ -257,82 +256,3 @@ def text_of(messages: Iterable[Message], *roles: str) -> str:
         if message.role in roles
     )
     return "\n\n".join(turn for turn in turns if turn)
-
-
-def check_row(row: Row) -> None:
-    """Every rule a row keeps by itself (that ids occur once is for whoever sees all rows).
-
-    Raises:
-        RowError: the first rule broken; its `kind` names the rule.
-    """
-    for kind, problem in _problems(row):
-        raise RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
-
-
-def _problems(row: Row) -> Iterator[tuple[str, str]]:
-    if not ID_PATTERN.fullmatch(row.id):
-        yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
-    if not TASK_NAME.fullmatch(row.task):
-        yield "bad_task", f"task is {row.task!r}; expected {TASK_NAME.pattern}"
-    for column, value, known in (
-        ("quadrant", row.quadrant, QUADRANTS),
-        ("origin", row.origin, ORIGINS),
-    ):
-        if value not in known:
-            yield f"bad_{column}", f"{column} is {value!r}; known: {', '.join(known)}"
-    yield from _message_problems(row)
-    yield from _image_problems(row)
-    for number, region in enumerate(row.regions):
-        x0, y0, x1, y1 = region.box
-        if not 0 <= region.image < len(row.images) or not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
-            yield (
-                "bad_region",
-                f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, "
-                "same for y",
-            )
-    if not _is_json_object(row.provenance):
-        yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
-
-
-def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
-    roles = [message.role for message in row.messages]
-    turns = roles[1:] if roles[:1] == ["system"] else roles
-    if not turns or len(turns) % 2 or turns != ["user", "assistant"] * (len(turns) // 2):
-        yield (
-            "bad_turns",
-            f"turns are {roles}; expected an optional system, then user and assistant in turn, assistant last",
-        )
-    for part in (part for message in row.messages for part in message.content):
-        if part.type not in ("text", "image"):
-            yield "bad_part", f"a part has type {part.type!r}; expected 'text' or 'image'"
-        elif part.type == "image" and part.text:
-            yield "bad_part", f"an image part carries text {part.text[:80]!r}; expected ''"
-
-
-def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
-    sides = [message.role for message in row.messages for part in message.content if part.type == "image"]
-    counts = (len(sides), len(row.images), len(row.image_roles), len(row.image_captions))
-    if len(set(counts)) > 1:
-        yield (
-            "count_mismatch",
-            "image parts, images, image_roles, image_captions number {}, {}, {}, {}; expected equal".format(*counts),
-        )
-    for number, (side, role) in enumerate(zip(sides, row.image_roles, strict=False)):
-        expected = ("intermediate", "output") if side == "assistant" else ("input",)
-        if role not in expected:
-            yield (
-                "bad_image_role",
-                f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
-            )
-    for number, image in enumerate(row.images):
-        if not image.bytes:
-            yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"
-    if row.quadrant in QUADRANTS and row.quadrant != (found := quadrant_of(row.messages)):
-        yield "bad_quadrant", f"quadrant is {row.quadrant!r}, but the messages are {found!r}"
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False

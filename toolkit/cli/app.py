@@ -82,27 +82,27 @@ def verify(
     run(source, deep=deep, workers=workers, mapping=mapping, revision=revision, token=token, as_json=json)
 
 
+PackedFolder = Annotated[
+    Path,
+    typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False),
+]
+ShardSize = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")]
+RowGroupBytes = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)]
+
+
 @app.command()
 def pack(
     source: Src,
-    out: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False
-        ),
-    ],
+    out: PackedFolder,
     tasks: Tasks = "all",
-    shard_size: Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")] = 500_000_000,
-    row_group_bytes: Annotated[
-        int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")
-    ] = 20_000_000,
+    shard_size: ShardSize = 500_000_000,
+    row_group_bytes: RowGroupBytes = 20_000_000,
     workers: Workers = 1,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
     on_bad_image: OnBad = "raise",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)
-    ] = None,
+    limit: Limit = None,
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,

@@ -10,36 +10,41 @@ from toolkit.cli.options import SRC_HELP, Json, MappingFile, OnBad, Revision, Sr
 app = typer.Typer()
 
 
+FormatName = Annotated[
+    str,
+    typer.Argument(
+        metavar="FORMAT", help="One of `convert --list`, or module:NAME or file.py:NAME.", show_default=False
+    ),
+]
+Converted = Annotated[
+    Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)
+]
+Profile = Annotated[
+    str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)
+]
+OutputImages = Annotated[
+    str,
+    typer.Option(metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False),
+]
+FormatOption = Annotated[
+    list[str],
+    typer.Option("--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False),
+]
+OnUnfit = Annotated[
+    str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")
+]
+ListFormats = Annotated[bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")]
+
+
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)] = "",
-    format: Annotated[
-        str,
-        typer.Argument(
-            metavar="FORMAT", help="One of `convert --list`, or module:NAME or file.py:NAME.", show_default=False
-        ),
-    ] = "",
-    out: Annotated[
-        Path | None, typer.Argument(metavar="OUT", help="A folder; made if it is not there.", show_default=False)
-    ] = None,
-    profile: Annotated[
-        str, typer.Option(metavar="NAME", help="Variant of the format; default: its first.", show_default=False)
-    ] = "",
-    output_images: Annotated[
-        str,
-        typer.Option(
-            metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False
-        ),
-    ] = "",
-    option: Annotated[
-        list[str],
-        typer.Option(
-            "--option", "-o", metavar="NAME=VALUE", help="Any other option of the format.", show_default=False
-        ),
-    ] = [],  # noqa: B006
-    on_unfit: Annotated[
-        str, typer.Option(metavar="error|drop", help="Good rows the format cannot hold: stop, or count and leave out.")
-    ] = "error",
+    format: FormatName = "",
+    out: Converted = None,
+    profile: Profile = "",
+    output_images: OutputImages = "",
+    option: FormatOption = [],  # noqa: B006
+    on_unfit: OnUnfit = "error",
     tasks: Tasks = "all",
     workers: Workers = 1,
     on_missing: OnBad = "raise",
@@ -47,15 +52,13 @@ def convert(
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
-    list_formats: Annotated[
-        bool, typer.Option("--list", help="List the formats, and what each can and cannot hold.")
-    ] = False,
+    list_formats: ListFormats = False,
     json: Json = False,
 ) -> None:
     """Convert a source to the format a trainer reads, and report everything kept, moved, dropped and why.
 
     Nothing is lost in silence: what a format cannot hold stops the conversion, unless an option says to drop and count
-        it.
+    it.
 
     Example: unifiedvisual convert packed webdataset shards --workers 2
     """
@@ -68,20 +71,9 @@ def convert(
         raise typer.BadParameter("SRC, FORMAT and OUT are needed, or --list")
     given = {"profile": profile, "output_images": output_images}
     options = command.parse_options(option) | {name: value for name, value in given.items() if value}
+    reading: Any = {"workers": workers, "mapping": mapping, "revision": revision, "token": token}
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
-    command.run(
-        source,
-        format,
-        out,
-        tasks,
-        options,
-        workers=workers,
-        mapping=mapping,
-        revision=revision,
-        token=token,
-        as_json=json,
-        **policies,
-    )
+    command.run(source, format, out, tasks, options, as_json=json, **reading, **policies)
 
 
 @app.command("import")
@@ -114,49 +106,53 @@ def import_(
     run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json)
 
 
+TokenFolder = Annotated[
+    Path,
+    typer.Argument(metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False),
+]
+Checkpoint = Annotated[
+    str,
+    typer.Option(
+        metavar="PATH_OR_ID",
+        help="Chameleon, Anole, Emu3 or Janus in the form of transformers.",
+        show_default=False,
+    ),
+]
+TokenizerName = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Tokenizer of the model; default: by its model type. Or module:NAME.",
+        show_default=False,
+    ),
+]
+ModelRevision = Annotated[
+    str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=16,
+        metavar="PX",
+        help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False),
+]
+
+
 @app.command()
 def tokenize(
     source: Src,
-    out: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False
-        ),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="PATH_OR_ID",
-            help="Chameleon, Anole, Emu3 or Janus in the form of transformers.",
-            show_default=False,
-        ),
-    ],
-    tokenizer: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Tokenizer of the model; default: by its model type. Or module:NAME.",
-            show_default=False,
-        ),
-    ] = "",
-    model_revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="Branch, tag or commit of the model.", show_default=False)
-    ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=16,
-            metavar="PX",
-            help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="cpu, cuda, cuda:1, ...; default: cuda where there is one.", show_default=False
-        ),
-    ] = None,
+    out: TokenFolder,
+    model: Checkpoint,
+    tokenizer: TokenizerName = "",
+    model_revision: ModelRevision = None,
+    image_size: ImageSize = None,
+    device: Device = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
     tasks: Tasks = "all",
     on_bad_image: OnBad = "raise",

@@ -72,53 +72,28 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
 
 
 def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step]:
-    published, packed, constructed, spec, shards = (
-        out / "upstream",
-        out / "packed",
-        out / "run" / "packed",
-        out / "spec.yaml",
-        out / "webdataset",
+    published, packed, constructed = out / "upstream", out / "packed", out / "run" / "packed"
+    yield from _first_steps(published, packed, count, loaded)
+    spec, shards, page = out / "spec.yaml", out / "webdataset", out / "preview.html"
+    yield Step(
+        name="construct",
+        what="by every recipe, from an exact scene engine; no model, no key",
+        command=f"unifiedvisual generate run {spec} --out {out / 'run'}",
+        make=lambda: _construct(out, count),
     )
-    yield from (
-        Step(
-            name="publish",
-            what="from 12 photographs, in the layout as published: text Parquet beside tar.gz",
-            command=f"ls {published}/data {published}/images",
-            make=lambda: _publish(published, count),
-        ),
-        Step(
-            name="load",
-            what="streamed back",
-            command=f'load_dataset("{published}", split="train", streaming=True)',
-            make=lambda: _load(published, loaded),
-        ),
-        Step(
-            name="pack",
-            what="to Parquet that holds its pictures",
-            command=f"unifiedvisual pack {published} {packed}",
-            make=lambda: _pack(published, packed),
-        ),
-        Step(
-            name="construct",
-            what="by every recipe, from an exact scene engine; no model, no key",
-            command=f"unifiedvisual generate run {spec} --out {out / 'run'}",
-            make=lambda: _construct(out, count),
-        ),
-        Step(
-            name="verify",
-            what="every hash, rule and picture of both",
-            command=f"unifiedvisual verify {constructed} --deep",
-            make=lambda: _verify((packed, constructed)),
-        ),
-        Step(
-            name="convert",
-            what="to WebDataset, without loss",
-            command=f"unifiedvisual convert {constructed} webdataset {shards}",
-            make=lambda: _convert(constructed, shards),
-        ),
+    yield Step(
+        name="verify",
+        what="every hash, rule and picture of both",
+        command=f"unifiedvisual verify {constructed} --deep",
+        make=lambda: _verify((packed, constructed)),
+    )
+    yield Step(
+        name="convert",
+        what="to WebDataset, without loss",
+        command=f"unifiedvisual convert {constructed} webdataset {shards}",
+        make=lambda: _convert(constructed, shards),
     )
     if _are_installed("jinja2", "matplotlib"):
-        page = out / "preview.html"
         yield Step(
             name="preview",
             what="to one page; open it in a browser",
@@ -132,6 +107,27 @@ def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step
             command=f"python examples/train_janus.py --data {packed}",
             make=lambda: _train(packed),
         )
+
+
+def _first_steps(published: Path, packed: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step]:
+    yield Step(
+        name="publish",
+        what="from 12 photographs, in the layout as published: text Parquet beside tar.gz",
+        command=f"ls {published}/data {published}/images",
+        make=lambda: _publish(published, count),
+    )
+    yield Step(
+        name="load",
+        what="streamed back",
+        command=f'load_dataset("{published}", split="train", streaming=True)',
+        make=lambda: _load(published, loaded),
+    )
+    yield Step(
+        name="pack",
+        what="to Parquet that holds its pictures",
+        command=f"unifiedvisual pack {published} {packed}",
+        make=lambda: _pack(published, packed),
+    )
 
 
 def _publish(folder: Path, count: int) -> Done:

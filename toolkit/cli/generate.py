@@ -152,6 +152,10 @@ def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> N
         for name, f in summary.recipes.items()
     ]
     table(f"Run {spec.name} in {folder}", columns, cells, right=columns[1:-1])
+    _print_models(summary)
+
+
+def _print_models(summary: Summary) -> None:
     headings = (
         "model",
         "calls",

@@ -49,20 +49,16 @@ def run(
         skips=skips,
     )
     if as_json:
-        print_json(
-            {
-                "folder": str(out),
-                "model": model,
-                "family": family,
-                "revision": revision_of_ids,
-                **counts,
-                "left_out": skips.counts,
-            }
-        )
-        return
+        about = {"folder": str(out), "model": model, "family": family, "revision": revision_of_ids}
+        print_json({**about, **counts, "left_out": skips.counts})
+    else:
+        _print(counts, skips, out, family=family, revision=revision_of_ids)
+
+
+def _print(counts: Mapping[str, int], skips: Skips, out: Path, *, family: str, revision: str) -> None:
     say(
         f"{counts['encoded']:,} pictures encoded, {counts['known']:,} were there already or came twice; in {out} as "
-        f"ids of {family}, revision {revision_of_ids}"
+        f"ids of {family}, revision {revision}"
     )
     if skips.counts:
         say(f"Rows left out: {skips.summary()}")

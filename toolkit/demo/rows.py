@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from toolkit.photos import Photo, photos
 from toolkit.published import PUBLISHED
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, image_roles, quadrant_of, text_of
+from toolkit.rules import check_row
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
 from toolkit.tasks import TASKS
 
 LONG_SIDE_PX = 384

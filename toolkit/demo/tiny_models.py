@@ -30,6 +30,22 @@ def make_tokenizer(control_tokens: list[str], *, bos: bool, named: dict[str, str
     return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, extra_special_tokens=named, **special)
 
 
+LAYERS: Any = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+VQ: Any = {"base_channels": 32, "channel_multiplier": [1, 1, 1, 1], "num_res_blocks": 1}
+
+
+def _text(tokenizer: Any) -> dict[str, Any]:
+    """Settings of the text part of a model that draws."""
+    named = ("pad_token_id", "bos_token_id", "eos_token_id")
+    return {
+        "vocab_size": len(tokenizer),
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 1024,
+        **LAYERS,
+        **{name: getattr(tokenizer, name) for name in named},
+    }
+
+
 def tiny_chameleon() -> SimpleNamespace:
     """16 x 16 pictures of 4 ids each; 16 codes."""
     torch.manual_seed(0)
@@ -43,28 +59,10 @@ def tiny_chameleon() -> SimpleNamespace:
         pad_token="<pad>",
         sep_token="<reserved08706>",
     )
-    vocabulary = tokenizer.get_vocab()
     config = transformers.ChameleonConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        pad_token_id=vocabulary["<pad>"],
-        bos_token_id=vocabulary["<s>"],
-        eos_token_id=vocabulary["</s>"],
-        vocabulary_map=vocabulary,
-        vq_config={
-            "embed_dim": 8,
-            "num_embeddings": 16,
-            "latent_channels": 8,
-            "resolution": 16,
-            "base_channels": 32,
-            "channel_multiplier": [1, 1, 1, 1],
-            "num_res_blocks": 1,
-        },
+        **_text(tokenizer),
+        vocabulary_map=tokenizer.get_vocab(),
+        vq_config={"embed_dim": 8, "num_embeddings": 16, "latent_channels": 8, "resolution": 16, **VQ},
     )
     image_processor = transformers.ChameleonImageProcessor(
         size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
@@ -77,23 +75,18 @@ def tiny_chameleon() -> SimpleNamespace:
     )
 
 
+EMU3_TOKENS = (
+    *("<|extra_203|>", "<|extra_204|>", "<|endoftext|>", "<image>", "<|image start|>", "<|image end|>"),
+    *("<|image token|>", "<|extra_200|>", "<|extra_201|>"),
+)
+
+
 def tiny_emu3() -> SimpleNamespace:
     """Pictures of 16 x 16 to 24 x 32 pixels, 8 pixels an id; 16 codes."""
     torch.manual_seed(0)
     codes = [f"<|visual token {number:06d}|>" for number in range(16)]
     tokenizer = make_tokenizer(
-        [
-            "<|extra_203|>",
-            "<|extra_204|>",
-            "<|endoftext|>",
-            "<image>",
-            "<|image start|>",
-            "<|image end|>",
-            "<|image token|>",
-            "<|extra_200|>",
-            "<|extra_201|>",
-            *codes,
-        ],
+        [*EMU3_TOKENS, *codes],
         bos=False,
         named={
             "image_token": "<image>",
@@ -106,29 +99,8 @@ def tiny_emu3() -> SimpleNamespace:
         eos_token="<|extra_204|>",
         pad_token="<|endoftext|>",
     )
-    vocabulary = tokenizer.get_vocab()
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 1024,
-        "pad_token_id": vocabulary["<|endoftext|>"],
-        "bos_token_id": vocabulary["<|extra_203|>"],
-        "eos_token_id": vocabulary["<|extra_204|>"],
-    }
-    vq = {
-        "codebook_size": 16,
-        "temporal_downsample_factor": 1,
-        "base_channels": 32,
-        "channel_multiplier": [1, 1, 1, 1],
-        "num_res_blocks": 1,
-        "attn_resolutions": [3],
-        "hidden_size": 32,
-    }
-    config = transformers.Emu3Config(text_config=text, vq_config=vq, vocabulary_map=vocabulary)
+    vq = {"codebook_size": 16, "temporal_downsample_factor": 1, "attn_resolutions": [3], "hidden_size": 32, **VQ}
+    config = transformers.Emu3Config(text_config=_text(tokenizer), vq_config=vq, vocabulary_map=tokenizer.get_vocab())
     image_processor = transformers.Emu3ImageProcessor(min_pixels=16 * 16, max_pixels=24 * 32, spatial_factor=8)
     processor = transformers.Emu3Processor(image_processor, tokenizer, chat_template=EMU3_TEMPLATE)
     return SimpleNamespace(
@@ -155,37 +127,17 @@ EMU3_TEMPLATE = """\
 def tiny_janus() -> SimpleNamespace:
     """16 x 16 pictures of 4 placeholders or 4 ids each; 16 codes."""
     torch.manual_seed(0)
+    placeholders = ("<image_placeholder>", "<begin_of_image>", "<end_of_image>")
     tokenizer = make_tokenizer(
-        [
-            "<s>",
-            "</s>",
-            "<pad>",
-            "<image_placeholder>",
-            "<begin_of_image>",
-            "<end_of_image>",
-            "<|User|>",
-            "<|Assistant|>",
-        ],
+        ["<s>", "</s>", "<pad>", *placeholders, "<|User|>", "<|Assistant|>"],
         bos=True,
-        named={"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"},
+        named=dict(zip(("image_token", "boi_token", "eoi_token"), placeholders, strict=True)),
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
     )
-    vocabulary = tokenizer.get_vocab()
     config = transformers.JanusConfig(
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=1024,
-            pad_token_id=vocabulary["<pad>"],
-            bos_token_id=vocabulary["<s>"],
-            eos_token_id=vocabulary["</s>"],
-        ),
+        text_config=transformers.LlamaConfig(**_text(tokenizer)),
         vision_config=transformers.JanusVisionConfig(
             hidden_size=32,
             num_hidden_layers=1,
@@ -196,18 +148,10 @@ def tiny_janus() -> SimpleNamespace:
             num_image_tokens=4,
         ),
         vq_config={
-            "embed_dim": 8,
-            "num_embeddings": 16,
-            "latent_channels": 32,
-            "base_channels": 32,
-            "channel_multiplier": [1, 1, 1, 1],
-            "num_res_blocks": 1,
-            "num_patches": 2,
-            "projection_dim": 32,
-            "num_hidden_layers": 2,
-            "image_token_embed_dim": 32,
+            **{"embed_dim": 8, "num_embeddings": 16, "latent_channels": 32, "num_patches": 2, "projection_dim": 32},
+            **{"num_hidden_layers": 2, "image_token_embed_dim": 32, **VQ},
         },
-        image_token_id=vocabulary["<image_placeholder>"],
+        image_token_id=tokenizer.convert_tokens_to_ids("<image_placeholder>"),
         tie_word_embeddings=False,
     )
     image_processor = transformers.JanusImageProcessor(size={"height": 16, "width": 16}, min_size=4)
@@ -243,22 +187,8 @@ def tiny_llava(chat_template: str = LLAVA_TEMPLATE) -> SimpleNamespace:
         pad_token="<pad>",
     )
     config = transformers.LlavaConfig(
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-        ),
-        vision_config=transformers.CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            image_size=16,
-            patch_size=8,
-        ),
+        text_config=transformers.LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=2, **LAYERS),
+        vision_config=transformers.CLIPVisionConfig(image_size=16, patch_size=8, **LAYERS),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         vision_feature_layer=-1,
     )

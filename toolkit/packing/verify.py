@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from toolkit.errors import RowError, SourceError
 from toolkit.executors import Tell
-from toolkit.schema import ARROW_SCHEMA, Row, check_row, table_to_rows
+from toolkit.rules import check_row
+from toolkit.schema import ARROW_SCHEMA, Row, table_to_rows
 from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest

@@ -84,7 +84,6 @@ def write_preview(
     """
     template = templates().get_template("preview.html")
     rows = [row for each in sampled.values() for row in each.rows]
-    plots = inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total})
     views = iter(_views(rows, on_row))
     tasks = [
         _task(task_named(name, vocabulary), each.total, [next(views) for _ in each.rows])
@@ -103,7 +102,7 @@ def write_preview(
         num_problems=sum(len(row.problems) for row in shown),
         quadrants=_counted(row.quadrant for row in shown),
         origins=_counted(row.origin for row in shown),
-        plots=plots,
+        plots=inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total}),
         **_assets(),
     )
     write_whole(out, page)

@@ -19,9 +19,10 @@ from toolkit.generation.core.keys import canonical, digest, number_of
 from toolkit.generation.core.prompting import Prompt
 from toolkit.generation.core.protocol import Origin, Request
 from toolkit.generation.core.records import Record, Rejected, reject
+from toolkit.rules import check_row
 from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.scene.streams import Stream
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, check_row, quadrant_of, text_of
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, quadrant_of, text_of
 from toolkit.tasks import find_task
 
 SAFETY_PROMPT = "safety@1"

@@ -13,7 +13,7 @@ from toolkit.generation.runs.engine import row_from_json
 from toolkit.generation.runs.finalize import PACKED, accepted
 from toolkit.generation.runs.plans import plan
 from toolkit.packing.verify import verify_packed
-from toolkit.schema import check_row
+from toolkit.rules import check_row
 from toolkit.sources.repository import LocalFolder
 
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from toolkit.errors import LayoutError, RowError, shorten
 from toolkit.published import PUBLISHED
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, check_row, image_roles, quadrant_of, text_of
+from toolkit.rules import check_row
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
 from toolkit.sources.parquet import open_parquet, read_records
 from toolkit.sources.published.archives import Member, normalise_name
 from toolkit.sources.published.look import task_named_in, task_of

@@ -1,0 +1,87 @@
+"""The rules that every row keeps. `check_row` is the one place that knows them; all writers of rows call it."""
+
+import json
+from collections.abc import Iterator
+
+from toolkit.errors import RowError
+from toolkit.schema import ID_PATTERN, ORIGINS, Row, quadrant_of
+from toolkit.tasks import QUADRANTS, TASK_NAME
+
+
+def check_row(row: Row) -> None:
+    """Every rule a row keeps by itself (that ids occur once is for whoever sees all rows).
+
+    Raises:
+        RowError: the first rule broken; its `kind` names the rule.
+    """
+    for kind, problem in _problems(row):
+        raise RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
+
+
+def _problems(row: Row) -> Iterator[tuple[str, str]]:
+    if not ID_PATTERN.fullmatch(row.id):
+        yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
+    if not TASK_NAME.fullmatch(row.task):
+        yield "bad_task", f"task is {row.task!r}; expected {TASK_NAME.pattern}"
+    for column, value, known in (
+        ("quadrant", row.quadrant, QUADRANTS),
+        ("origin", row.origin, ORIGINS),
+    ):
+        if value not in known:
+            yield f"bad_{column}", f"{column} is {value!r}; known: {', '.join(known)}"
+    yield from _message_problems(row)
+    yield from _image_problems(row)
+    for number, region in enumerate(row.regions):
+        x0, y0, x1, y1 = region.box
+        if not 0 <= region.image < len(row.images) or not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
+            yield (
+                "bad_region",
+                f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, "
+                "same for y",
+            )
+    if not _is_json_object(row.provenance):
+        yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
+
+
+def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
+    roles = [message.role for message in row.messages]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    if not turns or len(turns) % 2 or turns != ["user", "assistant"] * (len(turns) // 2):
+        yield (
+            "bad_turns",
+            f"turns are {roles}; expected an optional system, then user and assistant in turn, assistant last",
+        )
+    for part in (part for message in row.messages for part in message.content):
+        if part.type not in ("text", "image"):
+            yield "bad_part", f"a part has type {part.type!r}; expected 'text' or 'image'"
+        elif part.type == "image" and part.text:
+            yield "bad_part", f"an image part carries text {part.text[:80]!r}; expected ''"
+
+
+def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
+    sides = [message.role for message in row.messages for part in message.content if part.type == "image"]
+    counts = (len(sides), len(row.images), len(row.image_roles), len(row.image_captions))
+    if len(set(counts)) > 1:
+        yield (
+            "count_mismatch",
+            "image parts, images, image_roles, image_captions number {}, {}, {}, {}; expected equal".format(*counts),
+        )
+    for number, (side, role) in enumerate(zip(sides, row.image_roles, strict=False)):
+        expected = ("intermediate", "output") if side == "assistant" else ("input",)
+        if role not in expected:
+            yield (
+                "bad_image_role",
+                f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
+            )
+    for number, image in enumerate(row.images):
+        if not image.bytes:
+            yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"
+    if row.quadrant in QUADRANTS and row.quadrant != (found := quadrant_of(row.messages)):
+        yield "bad_quadrant", f"quadrant is {row.quadrant!r}, but the messages are {found!r}"
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
