@@ -15,7 +15,8 @@ from toolkit.executors import Tell
 from toolkit.packing.pack import PACKED_FROM, end, publish
 from toolkit.packing.shards import RowGrouper
 from toolkit.packing.stage import PackOptions, TaskShards, check_images
-from toolkit.schema import Row, check_row
+from toolkit.rules import check_row
+from toolkit.schema import Row
 from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsDigest
