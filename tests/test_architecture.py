@@ -53,7 +53,7 @@ LONG_FUNCTIONS = {
     *("toolkit/collate/tokens.py:tokenize", "toolkit/generation/recipes/recipe.py:to_row"),
     *("toolkit/sources/ahead.py:read_ahead", "toolkit/streaming/dataset.py:__init__"),
     *("examples/loop.py:train", "examples/train_ddp.py:main", "examples/train_sft.py:main"),
-    "examples/train_trainer.py:main",
+    *("examples/train_trainer.py:main", "toolkit/packing/pack.py:pack"),
 }
 
 
