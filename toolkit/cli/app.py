@@ -9,6 +9,7 @@ import typer
 
 from toolkit.cli import convert_app, generate_app, look_app
 from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token, Workers
+from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
 
 app = typer.Typer(
     name="unifiedvisual",
@@ -199,6 +200,7 @@ def _option_names(command: Any) -> set[str]:
 
 def main(arguments: list[str] | None = None) -> Any:
     """The console script: errors a user can mend are one message and an exit code, never a traceback."""
+    escape_what_cannot_be_written()
     try:
         return app(arguments)
     except SystemExit as ended:
@@ -208,14 +210,14 @@ def main(arguments: list[str] | None = None) -> Any:
     except BrokenPipeError:
         raise SystemExit(141) from None
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(in_words(error))}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:
         from toolkit.errors import UnifiedVisualError
 
         if not isinstance(error, UnifiedVisualError):
             raise
-        message = as_typed(str(error))
+        message = visible(as_typed(str(error)))
         print(f"error: {message}" if error.exit_code else message, file=sys.stderr)
         raise SystemExit(error.exit_code) from None
 

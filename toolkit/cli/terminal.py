@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from toolkit.cli.plain import visible
 from toolkit.published import PUBLISHED
 
 # Wide enough for a table when the output goes to a file; a terminal keeps its own width.
@@ -28,16 +29,18 @@ stages = Console(stderr=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Text as it is where standard output is UTF-8, else as escapes of JSON."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not is_utf8, default=str) + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """Print a table; cells are text, never markup."""
-    drawn = Table(title=Text(title), title_justify="left", header_style="bold")
+    drawn = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+        drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else visible(str(cell))) for cell in row))
     console.print(drawn)
 
 
@@ -47,7 +50,7 @@ def published_count(task: str) -> int | str:
 
 
 def say(text: str) -> None:
-    console.print(Text(text))
+    console.print(Text(visible(text)))
 
 
 def print_problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> None:
@@ -55,7 +58,7 @@ def print_problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[st
     for kind, count in sorted(counts.items()):
         console.print(Text(f"{kind}: {count:,}", style="bold red"))
         for message in examples.get(kind, ()):
-            console.print(Text(f"  {message}"), soft_wrap=True)
+            console.print(Text(f"  {visible(message)}"), soft_wrap=True)
 
 
 @contextmanager

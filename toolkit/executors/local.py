@@ -6,7 +6,7 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -58,7 +58,8 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
         self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-        self.process.start()
+        with _no_interrupts():  # which its imports would meet before it can ignore them
+            self.process.start()
         theirs.close()
 
     def receive(self) -> Any:
@@ -93,9 +94,20 @@ def _bury(worker: _Worker, deaths: Counter[int], waiting: deque[int]) -> tuple[i
     return None
 
 
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """SIGINT waits until the end of the block; a process that is started inside it never gets one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(work: Work[Any], connection: Connection) -> None:
     """Ctrl-C in a terminal reaches every process: the parent's own is enough."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     turn = threading.Lock()
 

@@ -1,0 +1,107 @@
+"""What commands write where the terminal is not UTF-8, or would obey what it is given; and Ctrl-C in their workers."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.packed import pack_demo
+from tests.replicas import truth
+from toolkit.cli.app import main
+from toolkit.cli.plain import in_words, visible
+from toolkit.cli.terminal import print_json, print_problems, say, table
+from toolkit.demo.replica import write_replica
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Standard output of an encoding; what was written to it."""
+
+    def of(encoding):
+        buffer = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding=encoding, write_through=True))
+        return buffer
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """A source whose problems are told with characters of their own."""
+    folder = tmp_path_factory.mktemp("source")
+    write_replica(folder, {"llava_cot": truth()["llava_cot"][:2]}, shape="columns")
+    import pyarrow.parquet as pq
+
+    path = next(folder.rglob("*.parquet"))
+    table = pq.read_table(path)
+    images = [[f"\u56fe{number}.png"] for number in range(len(table))]
+    column = table.column_names.index("images")
+    pq.write_table(table.set_column(column, "images", [images]), path)
+    return folder
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "gbk", "utf-8"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_verify_writes_to_a_console_of_any_encoding(written, broken, encoding, options):
+    buffer = written(encoding)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(broken), *options])
+    assert ended.value.code == 1
+    text = buffer.getvalue().decode(encoding)
+    assert (
+        "\u56fe0.png" if encoding in ("gbk", "utf-8") and not (options and encoding == "gbk") else "\\u56fe0.png"
+    ) in text
+    if options:
+        assert "\u56fe" in json.loads(text)["examples"]["missing_image"][0]
+
+
+def test_json_of_half_a_character_is_json(written):
+    buffer = written("utf-8")
+    sys.stdout.reconfigure(errors="backslashreplace")
+    print_json({"text": "\ud83d"})
+    assert json.loads(buffer.getvalue()) == {"text": "\ud83d"}
+
+
+def test_control_characters_are_shown_and_not_obeyed(written):
+    hostile = "\x1b[31mred\x1b]0;title\x07 \x9b2J \r over\n\tnext"
+    assert visible(hostile) == "\\x1b[31mred\\x1b]0;title\\x07 \\x9b2J \\x0d over\n\tnext"
+    buffer = written("utf-8")
+    say(hostile)
+    table(hostile, ["a"], [[hostile]])
+    print_problems({"kind": 1}, {"kind": [hostile]})
+    assert not {"\x1b", "\x07", "\x9b", "\r"} & set(buffer.getvalue().decode())
+
+
+def test_errors_of_the_system_are_words():
+    assert in_words(FileNotFoundError(2, "No such file or directory", "a.txt")) == "a.txt: No such file or directory"
+    assert in_words(OSError(24, "Too many open files")).startswith("too many open files; raise the limit (`ulimit -n`)")
+    assert in_words(OSError("no number")) == "no number"
+
+
+def children(process):
+    try:
+        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except OSError:
+        pytest.skip("the children of a process cannot be listed here")
+
+
+def test_ctrl_c_while_workers_import_is_told_once(tmp_path):
+    packed = pack_demo(tmp_path / "packed", ["cot_collection", "llava_cot"])
+    command = [sys.executable, "-m", "toolkit.cli.app", "verify", str(packed), "--workers", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while len(children(process)) < 2 and process.poll() is None:  # one watches over shared resources
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (
+        130,
+        "interrupted; the same command again goes on, where it had written anything\n",
+    )
