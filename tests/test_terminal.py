@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -86,9 +87,12 @@ def test_errors_of_the_system_are_words():
     assert in_words(OSError("no number")) == "no number"
 
 
-def children(process):
+def workers_of(process):
+    """What the system says of each worker of a process."""
     try:
-        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        folders = [Path("/proc", child) for child in children]
+        return [(each / "status").read_text() for each in folders if "spawn_main" in (each / "cmdline").read_text()]
     except OSError:
         pytest.skip("the children of a process cannot be listed here")
 
@@ -97,8 +101,11 @@ def test_ctrl_c_while_workers_import_is_told_once(tmp_path):
     packed = pack_demo(tmp_path / "packed", ["cot_collection", "llava_cot"])
     command = [sys.executable, "-m", "toolkit.cli.app", "verify", str(packed), "--workers", "2"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while len(children(process)) < 2 and process.poll() is None:  # one watches over shared resources
+    while not (workers := workers_of(process)) and process.poll() is None:
         time.sleep(0.005)
+    for status in workers:
+        masks = [int(re.search(rf"{name}:\s*(\w+)", status)[1], 16) for name in ("SigBlk", "SigIgn")]
+        assert any(mask & 1 << (signal.SIGINT - 1) for mask in masks)  # from its first moment on
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (

@@ -7,6 +7,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -97,11 +98,19 @@ def _bury(worker: _Worker, deaths: Counter[int], waiting: deque[int]) -> tuple[i
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """SIGINT waits until the end of the block; a process that is started inside it never gets one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # which the first process would start, and with that let SIGINT through
+    came: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()  # where handlers run, whatever thread is told
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # which processes inherit
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _serve(work: Work[Any], connection: Connection) -> None:
