@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from toolkit.collate.tokens import StoredTokens, tokenize
+from toolkit.collate.tokenizing import tokenize
+from toolkit.collate.tokens import StoredTokens
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.packing.pack import pack

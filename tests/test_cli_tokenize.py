@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -14,13 +15,16 @@ import pytest
 
 from tests.packed import pack_demo, split, write_packed
 from tests.replicas import replica, truth
+from tests.test_pack import content
 from toolkit.cli.app import main
+from toolkit.collate import token_jobs
 from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.common import open_image
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.tokens import StoredTokens
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
+from toolkit.staging.locks import hold
 
 FAMILIES = {
     "chameleon": (tiny_chameleon, chameleon_tokenizer),
@@ -112,8 +116,9 @@ def test_a_second_run_encodes_nothing_and_one_of_more_tasks_only_what_is_new(run
 
 KILLED = """
 import sys, time
-import toolkit.cli.tokenize as command, toolkit.collate.tokens as tokens
-command.IMAGES_PER_FILE = 2
+import toolkit.collate.tokens as tokens
+from toolkit.collate.token_jobs import tokenize_source
+tokenize_source.__kwdefaults__["images_per_file"] = 2
 encode = tokens.VQTokenizer.encode
 tokens.VQTokenizer.encode = lambda self, images: (time.sleep(0.1), encode(self, images))[1]
 from toolkit.cli.app import main
@@ -122,17 +127,57 @@ main(sys.argv[1:])
 
 
 def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
-    arguments = ["tokenize", str(packed), str(tmp_path), "--model", str(checkpoints["emu3"])]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(list(tmp_path.glob("tokens-*.parquet"))) < 3:
+    options = ["--model", str(checkpoints["emu3"])]
+    command = [sys.executable, "-c", KILLED, "tokenize", str(packed), str(tmp_path / "killed"), *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list((tmp_path / "killed").glob(".staging/*/*.parquet"))) < 3:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # it was not done yet
-    kept = len(stored(tmp_path))
-    assert kept >= 6
-    report = json.loads(run(*arguments[1:], "--json")[1])
-    assert report["encoded"] == len(images()) - kept
-    assert len(stored(tmp_path)) == len(StoredTokens(tmp_path)) == len(images())
+    assert not stored(tmp_path / "killed")
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob(".staging/*/*.parquet")}
+    with patched_publish() as made:
+        code, out, _ = run(packed, tmp_path / "killed", *options, "--json")
+    assert code == 0
+    assert {path: made[path] for path in kept} == kept  # not made again
+    assert json.loads(out)["encoded"] == len(images())
+    run(packed, tmp_path / "whole", *options)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+@contextmanager
+def patched_publish():
+    """Times of the files of all units, when they are put together."""
+    made, publish = {}, token_jobs._publish
+
+    def noted(job, *arguments):
+        made.update({path: path.stat().st_mtime_ns for path in job.folder.glob("*/*.parquet")})
+        return publish(job, *arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(token_jobs, "_publish", noted)
+        yield made
+
+
+def test_workers_and_parts_make_the_same_bytes(run, checkpoints, packed, tmp_path):
+    options = ["--model", checkpoints["chameleon"]]
+    run(packed, tmp_path / "one", *options)
+    assert run(packed, tmp_path / "two", *options, "--workers", "2")[0] == 0
+    for part in ("1/2", "0/2"):
+        code, _, err = run(packed, tmp_path / "parts", *options, "--part", part)
+        assert (code, f"part {part[0]} of 2 is done" in err) == (0, True)
+    run(packed, tmp_path / "parts", *options)
+    assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "parts")
+
+
+def test_a_second_process_says_so_and_other_unfinished_work_is_refused(run, checkpoints, packed, tmp_path):
+    out, arguments = tmp_path / "out", (packed, tmp_path / "out", "--model", checkpoints["chameleon"])
+    with hold(out / ".staging/LOCK", busy=""):
+        code, _, err = run(*arguments)
+    assert (code, err) == (2, f"error: {out}: another process is at work here; wait for it, or choose another folder\n")
+    run(*arguments, "--part", "0/2")
+    code, _, err = run(*arguments, "--tasks", "image_editing")
+    assert (code, "holds unfinished work of another command: tokenize is" in err) == (2, True)
 
 
 def test_image_size_bounds_pictures_of_emu3_and_is_refused_where_pictures_have_one_size(

@@ -12,7 +12,8 @@ from toolkit.collate import tokens as tokens_module
 from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
-from toolkit.collate.tokens import StoredTokens, tokenize
+from toolkit.collate.tokenizing import tokenize
+from toolkit.collate.tokens import StoredTokens
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
 from toolkit.errors import RowError, ShardError, SourceError, UsageError
 from toolkit.sources.skips import Skips

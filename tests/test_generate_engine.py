@@ -158,7 +158,7 @@ def test_two_writers_of_a_shard_are_refused(tmp_path):
     spec = procedural(tmp_path, {"mm_reasoning_o": 1})
     with (
         lock(tmp_path / "run/shards/000-of-001"),
-        pytest.raises(UsageError, match="another process is working on this shard"),
+        pytest.raises(UsageError, match="another process is working on this part"),
     ):
         engine.run(spec, tmp_path / "run")
 
@@ -331,7 +331,7 @@ def test_the_command_line_goes_the_whole_way(tmp_path, capsys):
     assert (code, "byte for byte" in text, "edit_instruction" in text) == (0, True, True)
     assert call("status", str(spec), *out, "--json")[0] == 0
     assert call("retry", str(spec), *out)[0] == 0
-    assert call("run", str(spec), *out, "--shard", "4/4")[0] == 2
+    assert call("run", str(spec), *out, "--part", "4/4")[0] == 2
 
 
 def test_the_preset_is_a_spec_of_all_generating_recipes():

@@ -3,13 +3,12 @@
 import multiprocessing
 import os
 import signal
-import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 
+from tests.fake_slurm import run_script
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
 from toolkit.errors import RunStopped, UnknownName
@@ -21,17 +20,6 @@ from toolkit.generation.runs.shards import run_shards
 
 RECIPES = {"image_editing": 4, "mm_internet": 4, "mm_reasoning_t": 4}
 LOCAL_CLUSTER = {"num_cpus": 2, "object_store_memory": 80_000_000, "_node_ip_address": "127.0.0.1"}
-# Runs an array's jobs at the same time, and a dependent job at once, as Slurm would on a machine with nothing else to
-# do.
-FAKE_SBATCH = """#!/bin/bash
-job=$(mktemp); cat > "$job"
-for option in "$@"; do [ "$option" = --parsable ] && echo "7;cluster"; done
-last=$(sed -n 's/^#SBATCH --array=0-//p' "$job")
-pids=()
-for task in $(seq 0 "${last:-0}"); do SLURM_ARRAY_TASK_ID=$task bash "$job" >> "$FAKE_LOG" 2>&1 & pids+=($!); done
-for pid in "${pids[@]}"; do wait "$pid" || exit 1; done
-echo "$@" >> "$FAKE_LOG"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +48,7 @@ def test_a_shard_that_stops_is_named_and_the_others_go_on(clean, tmp_path):
     spec = read_spec(clean[0])
     with (
         lock(tmp_path / "shards/001-of-002"),
-        pytest.raises(
-            RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this shard"
-        ),
+        pytest.raises(RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this part"),
     ):
         run_shards(spec, tmp_path, num_shards=2)
     assert run_shards(spec, tmp_path, num_shards=2).total() > 0
@@ -112,35 +98,20 @@ def _die_once_at_one(spec, folder, num_shards, fork, replay, number, tell):
 def test_the_slurm_script_runs_an_array_and_then_finalizes(clean, tmp_path, capsys):
     path, wanted = clean
     with pytest.raises(SystemExit):
-        main(["generate", "slurm", str(path), "--shards", "3", "--out", str(tmp_path / "a run")])
-    (tmp_path / "run.sh").write_text(capsys.readouterr().out)
-    fake = tmp_path / "bin/sbatch"
-    fake.parent.mkdir()
-    fake.write_text(FAKE_SBATCH)
-    fake.chmod(0o755)
-    root, log = Path(__file__).parent.parent, tmp_path / "log"
-    environment = {
-        **os.environ,
-        "PATH": f"{fake.parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(root),
-        "FAKE_LOG": str(log),
-    }
-    done = subprocess.run(
-        ["bash", str(tmp_path / "run.sh")], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr + log.read_text()
+        main(["generate", "run", str(path), "--executor=slurm", "--workers", "3", "--out", str(tmp_path / "a run")])
+    log = run_script(capsys.readouterr().out, tmp_path)
     assert sorted(each.name for each in (tmp_path / "a run/shards").iterdir()) == [
         "000-of-003",
         "001-of-003",
         "002-of-003",
     ]
-    assert "--dependency=afterok:7 --kill-on-invalid-dep=yes" in log.read_text()
+    assert "--dependency=afterok:7 --kill-on-invalid-dep=yes" in log
     assert (tmp_path / "a run/report.md").exists()
     assert shas(read_spec(path), tmp_path / "a run") == wanted
 
 
 def test_one_shard_and_all_shards_cannot_both_be_asked_for(clean, capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["generate", "run", str(clean[0]), "--shard", "0/2", "--shards", "2"])
+        main(["generate", "run", str(clean[0]), "--part", "0/2", "--workers", "2"])
     assert ended.value.code == 2
     assert "give one of the two" in capsys.readouterr().err

@@ -79,7 +79,7 @@ def test_the_second_signal_stops_at_once(server, spec, tmp_path):
 
 
 def test_processes_of_one_run_stop_together_at_ctrl_c(server, spec, tmp_path):
-    process = start(spec, tmp_path / "run", "--shards", "2")
+    process = start(spec, tmp_path / "run", "--workers", "2")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130

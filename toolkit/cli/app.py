@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from toolkit.cli import convert_app, generate_app, look_app
-from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token, Workers
+from toolkit.cli import spread as spreading
+from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token
 from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
+from toolkit.cli.spread import Executor, Part, Workers, spread
 
 app = typer.Typer(
     name="unifiedvisual",
@@ -68,6 +70,16 @@ def verify(
     source: Src,
     deep: Annotated[bool, typer.Option("--deep", help="Also decode every picture.")] = False,
     workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
+    findings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep what is found there until all is: a check that was stopped goes on, and may be in parts.",
+            show_default=False,
+        ),
+    ] = None,
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
@@ -80,7 +92,8 @@ def verify(
     """
     from toolkit.cli.verify import run
 
-    run(source, deep=deep, workers=workers, mapping=mapping, revision=revision, token=token, as_json=json)
+    how = {"findings": findings, **spread(workers, executor, part, findings)}
+    run(source, deep=deep, mapping=mapping, revision=revision, token=token, as_json=json, **how)
 
 
 PackedFolder = Annotated[
@@ -100,6 +113,8 @@ def pack(
     shard_size: ShardSize = 500_000_000,
     row_group_bytes: RowGroupBytes = 20_000_000,
     workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
     on_bad_image: OnBad = "raise",
@@ -127,12 +142,12 @@ def pack(
         out,
         tasks,
         options,
-        workers=workers,
         mapping=mapping,
         revision=revision,
         token=token,
         dry_run=dry_run,
         as_json=json,
+        **spread(workers, executor, part, out),
     )
 
 
@@ -201,6 +216,7 @@ def _option_names(command: Any) -> set[str]:
 def main(arguments: list[str] | None = None) -> Any:
     """The console script: errors a user can mend are one message and an exit code, never a traceback."""
     escape_what_cannot_be_written()
+    spreading.arguments[:] = sys.argv[1:] if arguments is None else arguments
     try:
         return app(arguments)
     except SystemExit as ended:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import SRC_HELP, Json, MappingFile, OnBad, Revision, Src, Tasks, Token, Workers
+from toolkit.cli.options import SRC_HELP, Json, MappingFile, OnBad, Revision, Src, Tasks, Token
+from toolkit.cli.spread import Executor, Part, Workers, spread
 
 app = typer.Typer()
 
@@ -47,6 +48,8 @@ def convert(
     on_unfit: OnUnfit = "error",
     tasks: Tasks = "all",
     workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
     mapping: MappingFile = None,
@@ -71,9 +74,10 @@ def convert(
         raise typer.BadParameter("SRC, FORMAT and OUT are needed, or --list")
     given = {"profile": profile, "output_images": output_images}
     options = command.parse_options(option) | {name: value for name, value in given.items() if value}
-    reading: Any = {"workers": workers, "mapping": mapping, "revision": revision, "token": token}
+    reading: Any = {"mapping": mapping, "revision": revision, "token": token}
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
-    command.run(source, format, out, tasks, options, as_json=json, **reading, **policies)
+    how = spread(workers, executor, part, out)
+    command.run(source, format, out, tasks, options, as_json=json, **reading, **policies, **how)
 
 
 @app.command("import")
@@ -92,6 +96,9 @@ def import_(
         typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False),
     ] = "",
     on_bad_row: OnBad = "raise",
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
     json: Json = False,
 ) -> None:
     """The way back: rows in a training format -> the packed layout.
@@ -103,7 +110,8 @@ def import_(
 
     policy: Any = on_bad_row
     options = PackOptions(on_bad_row=policy, on_missing=policy, on_bad_image=policy)
-    run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json)
+    how = spread(workers, executor, part, out)
+    run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json, **how)
 
 
 TokenFolder = Annotated[
@@ -155,6 +163,9 @@ def tokenize(
     device: Device = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
     tasks: Tasks = "all",
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
     on_bad_image: OnBad = "raise",
     revision: Revision = None,
     token: Token = None,
@@ -162,22 +173,19 @@ def tokenize(
 ) -> None:
     """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
 
-    Each distinct picture is encoded once, also over several runs: killed at any moment, the same command goes on. For
-        Janus only pictures in answers
-    have ids. Needs: pip install -c constraints.txt -e '.[train]'
+    Pictures that are there are not encoded again; killed at any moment, the same command goes on. For Janus only
+    pictures in answers have ids. Every worker loads the model. Needs: pip install -c constraints.txt -e '.[train]'
 
     Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
     """
     from toolkit.cli.tokenize import run
-    from toolkit.sources.skips import Skips
 
-    policy: Any = on_bad_image
     chosen: Any = {
-        "model": model,
-        "tokenizer": tokenizer,
-        "model_revision": model_revision,
+        "checkpoint": model,
+        "name": tokenizer,
+        "revision": model_revision,
         "image_size": image_size,
         "device": device,
-        "batch_size": batch_size,
     }
-    run(source, out, tasks, **chosen, skips=Skips(on_bad_image=policy), revision=revision, token=token, as_json=json)
+    how = {"batch_size": batch_size, "on_bad_image": on_bad_image, **spread(workers, executor, part, out)}
+    run(source, out, tasks, model=chosen, revision=revision, token=token, as_json=json, **how)

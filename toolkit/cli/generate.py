@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
-from toolkit.errors import UsageError
-from toolkit.executors.slurm import script
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec, read_spec
 from toolkit.generation.reports.estimate import estimate
@@ -62,37 +61,27 @@ def run(
     path: Path,
     out: Path | None,
     *,
-    shard: str,
-    shards: int,
+    workers: int,
     executor: str,
+    part: tuple[int, int] | None,
     fork: bool,
     replay: Path | None,
     as_json: bool,
 ) -> None:
-    if shard and (shards > 1 or executor != "local"):
-        raise UsageError("--shard makes one part here, --shards makes all of them; give one of the two")
     spec = read_spec(path)
     folder = _folder(spec, out)
     try:
         with _live(spec) as on_sample:
-            if shards > 1 or executor != "local":
-                run_shards(
-                    spec, folder, num_shards=shards, executor=executor, fork=fork, replay=replay, on_sample=on_sample
-                )
+            how: dict[str, Any] = {"fork": fork, "replay": replay, "on_sample": on_sample}
+            if workers > 1 or executor != "local":
+                run_shards(spec, folder, num_shards=workers, executor=executor, **how)
             else:
-                engine.run(spec, folder, shard=_shard(shard or "0/1"), fork=fork, replay=replay, on_sample=on_sample)
+                engine.run(spec, folder, shard=part or (0, 1), **how)
     finally:
         summary = summarise(spec, folder)
         _print(spec, summary, folder, as_json=as_json)
     if any(funnel.failed for funnel in summary.recipes.values()):
         raise typer.Exit(1)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    part, _, parts = text.partition("/")
-    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
-        raise UsageError(f"--shard is {text!r}; expected I/N with I from 0 to N - 1, as in 0/4")
-    return int(part), int(parts)
 
 
 @contextmanager
@@ -123,9 +112,9 @@ def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
         yield on_sample
 
 
-def slurm(path: Path, out: Path | None, *, shards: int) -> None:
-    spec = read_spec(path)
-    sys.stdout.write(script(spec.name, path, _folder(spec, out), num_shards=shards))
+def folder_of(path: Path, out: Path | None) -> Path:
+    """Folder of a run."""
+    return out or _folder(read_spec(path), None)
 
 
 def status(path: Path, out: Path | None, *, as_json: bool) -> None:

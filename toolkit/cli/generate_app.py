@@ -1,9 +1,12 @@
 """Wiring of `unifiedvisual generate`: names, options and help. What a command does stands in `generate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from toolkit.cli.spread import Executor, Part, Workers, spread
 
 app = typer.Typer(
     help=(
@@ -44,21 +47,9 @@ def plan(spec: Spec, json: Json = False) -> None:
 def run(
     spec: Spec,
     out: Out = None,
-    shard: Annotated[
-        str,
-        typer.Option(
-            metavar="I/N",
-            help="Make the I-th of N parts, I from 0; each may run on another machine.",
-            show_default=False,
-        ),
-    ] = "",
-    shards: Annotated[int, typer.Option(metavar="N", min=1, help="Make all of N parts at the same time.")] = 1,
-    executor: Annotated[
-        str,
-        typer.Option(
-            metavar="local|ray", help="What makes the N parts: processes here, or tasks of Ray; or module:NAME."
-        ),
-    ] = "local",
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
     fork: Annotated[
         bool, typer.Option("--fork", help="Go on although the spec makes other rows than those that are there.")
     ] = False,
@@ -69,7 +60,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for
-    the new rows.
+    the new rows. Each of N workers makes the part I/N of the samples: keep N the same until all are made.
 
     Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation,
         safety_classifier.
@@ -78,22 +69,13 @@ def run(
     """
     from toolkit.cli import generate
 
-    generate.run(spec, out, shard=shard, shards=shards, executor=executor, fork=fork, replay=replay, as_json=json)
+    folder = generate.folder_of(spec, out) if executor == "slurm" else out
 
+    def end(command: Sequence[str]) -> Sequence[str]:
+        return ["generate", "finalize", str(spec), *(["--out", str(out)] if out else [])]
 
-@app.command("slurm")
-def slurm(
-    spec: Spec,
-    shards: Annotated[int, typer.Option("--shards", metavar="N", min=1, help="Jobs of the array.", show_default=False)],
-    out: Out = None,
-) -> None:
-    """Print a script that runs N shards as a Slurm job array, and then finalize. Edit it, then: bash FILE.
-
-    Example: unifiedvisual generate slurm spec.yaml --shards 16 > run.sh
-    """
-    from toolkit.cli import generate
-
-    generate.slurm(spec, out, shards=shards)
+    how = spread(workers, executor, part, folder, end=end, only_after_success=True)
+    generate.run(spec, out, fork=fork, replay=replay, as_json=json, **how)
 
 
 @app.command("status")

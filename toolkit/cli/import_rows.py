@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from conversion import import_source
 from dataset_card import write_card
@@ -11,9 +12,11 @@ from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 
 
-def run(name: str, source: Path, out: Path, options: dict[str, object], packing: PackOptions, *, as_json: bool) -> None:
+def run(
+    name: str, source: Path, out: Path, options: dict[str, object], packing: PackOptions, *, as_json: bool, **how: Any
+) -> None:
     rows = import_source(name, source, options=options, out=out)
-    manifest = pack(rows, out, rows.tasks, packing)
+    manifest = pack(rows, out, rows.tasks, packing, **how)
     write_card(out)
     if as_json:
         print_json(asdict(manifest))

@@ -14,7 +14,6 @@ MappingFile = Annotated[
 Revision = Annotated[
     str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")
 ]
-Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes; each takes a task or a shard.")]
 OnBad = Annotated[str, typer.Option(metavar="raise|skip", help="Stop at such a row, or count it and go on.")]
 Tasks = Annotated[str, typer.Option("--tasks", metavar="NAMES", help="Configs or tasks, comma-separated.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]

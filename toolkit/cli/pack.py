@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from dataset_card import write_card
 from toolkit.cli.terminal import byte_progress, print_json, published_count, say, table
@@ -21,12 +22,12 @@ def run(
     tasks: str,
     options: PackOptions,
     *,
-    workers: int,
     mapping: str | None,
     revision: str | None,
     token: str | None,
     dry_run: bool,
     as_json: bool,
+    **how: Any,
 ) -> None:
     opened = open_source(
         source,
@@ -41,7 +42,7 @@ def run(
         _print_plan(opened, wanted, options, out, as_json=as_json)
         return
     with byte_progress(opened.repository.list_files()) as on_read:
-        manifest = pack(opened, out, wanted, options, workers=workers, on_read=on_read)
+        manifest = pack(opened, out, wanted, options, on_read=on_read, **how)
     write_card(out)
     if as_json:
         print_json(asdict(manifest))

@@ -1,16 +1,13 @@
 """`unifiedvisual tokenize`: pictures of a source -> VQ ids of a model, in Parquet, for collators to look up."""
 
-from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from toolkit.cli.terminal import item_progress, print_json, say, stages
-from toolkit.collate import load_tokenizer
-from toolkit.sources.layout import Source, choose_tasks, open_source
+from toolkit.cli.terminal import item_progress, print_json, say
+from toolkit.errors import MissingExtra
+from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.manifest import MANIFEST, read_manifest
-from toolkit.sources.skips import Skips
-
-IMAGES_PER_FILE = 1024  # what a kill can lose: some minutes on a CPU, seconds on a GPU
 
 
 def run(
@@ -18,57 +15,28 @@ def run(
     out: Path,
     tasks: str,
     *,
-    model: str,
-    tokenizer: str,
-    model_revision: str | None,
-    image_size: int | None,
-    device: str | None,
-    batch_size: int,
-    skips: Skips,
+    model: dict[str, Any],
     revision: str | None,
     token: str | None,
     as_json: bool,
+    **how: Any,
 ) -> None:
+    try:
+        from toolkit.collate.token_jobs import Checkpoint, tokenize_source
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "torch", "train") from error
     opened = open_source(source, revision=revision, token=token)
     wanted = choose_tasks(opened, tasks.split(","))
-    with stages.status(f"loading {model}"):
-        family, encoder = load_tokenizer(
-            model, name=tokenizer, revision=model_revision, image_size=image_size, device=device, token=token
-        )
-        encoder.batch_size = batch_size
-        revision_of_ids = encoder.revision
-    from toolkit.collate.tokens import tokenize  # loads torch
-
-    counts = tokenize(
-        _rows(opened, wanted, skips),
-        encoder,
-        out,
-        answers_only=encoder.answers_only,
-        batch_size=batch_size,
-        images_per_file=IMAGES_PER_FILE,
-        skips=skips,
-    )
+    manifest = read_manifest(opened.repository) if MANIFEST in opened.repository.list_files() else None
+    with item_progress("pictures", manifest.total("images", wanted) if manifest else None) as advance:
+        done = tokenize_source(opened, out, Checkpoint(**model, token=token), wanted, on_images=advance, **how)
     if as_json:
-        about = {"folder": str(out), "model": model, "family": family, "revision": revision_of_ids}
-        print_json({**about, **counts, "left_out": skips.counts})
-    else:
-        _print(counts, skips, out, family=family, revision=revision_of_ids)
-
-
-def _print(counts: Mapping[str, int], skips: Skips, out: Path, *, family: str, revision: str) -> None:
+        print_json({"folder": str(out), "model": model["checkpoint"], **asdict(done)})
+        return
     say(
-        f"{counts['encoded']:,} pictures encoded, {counts['known']:,} were there already or came twice; in {out} as "
-        f"ids of {family}, revision {revision}"
+        f"{done.encoded:,} pictures encoded, {done.known:,} were there already or came twice; in {out} as ids of "
+        f"{done.family}, revision {done.revision}"
     )
-    if skips.counts:
-        say(f"Rows left out: {skips.summary()}")
-    say(f'Next: get_collator("{family}", processor=processor, image_tokens=StoredTokens("{out}"))')
-
-
-def _rows(source: Source, tasks: list[str], skips: Skips) -> Iterator[Mapping[str, Any]]:
-    manifest = read_manifest(source.repository) if MANIFEST in source.repository.list_files() else None
-    with item_progress("pictures", manifest.total("images", tasks) if manifest else None) as advance:
-        for task in tasks:
-            for row in source.read(task, skips):
-                yield row.to_dict()
-                advance(len(row.images))
+    if done.left_out:
+        say(f"Rows left out: {', '.join(f'{count:,} {kind}' for kind, count in done.left_out.items())}")
+    say(f'Next: get_collator("{done.family}", processor=processor, image_tokens=StoredTokens("{out}"))')

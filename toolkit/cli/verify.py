@@ -1,5 +1,7 @@
 """`unifiedvisual verify`: everything read once, every row checked, all problems listed."""
 
+from typing import Any
+
 import conversion
 from toolkit.cli.terminal import done_progress, print_json, print_problems, published_count, say, table
 from toolkit.published import PUBLISHED
@@ -10,21 +12,21 @@ def run(
     source: str,
     *,
     deep: bool,
-    workers: int,
     mapping: str | None,
     revision: str | None,
     token: str | None,
     as_json: bool,
+    **how: Any,
 ) -> None:
     with done_progress("checking") as progress:
         found = conversion.verify(
             source,
             deep=deep,
-            workers=workers,
             mapping=mapping,
             revision=revision,
             token=token,
             progress=progress,
+            **how,
         )
     report(found, deep=deep, as_json=as_json)
 

@@ -8,9 +8,7 @@ mixture or subset of rows, and ids of another checkpoint are never taken by mist
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -22,13 +20,10 @@ from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.common import open_image
-from toolkit.errors import ImageError, ImageTokenMismatch, RowError, ShardError, SourceError, UsageError, shorten
-from toolkit.sources.skips import Skips
-from toolkit.staging.files import whole_file
+from toolkit.errors import RowError, ShardError, SourceError, UsageError, shorten
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
-IMAGES_PER_FILE = 4096
 
 
 class ImageTokenizer(Protocol):
@@ -188,15 +183,19 @@ class StoredTokens:
 
     def __init__(self, folder: str | Path, *, revision: str | None = None) -> None:
         self.folder = Path(folder)
-        places = dict(_keys(self.folder))
-        found = {key[1] for key in places}
+        places = {
+            (tokenizer, sha256): _Place(str(path), group, row)
+            for path in stored_files(self.folder)
+            for sha256, tokenizer, group, row in read_keys(path)
+        }
+        found = {tokenizer for tokenizer, _ in places}
         if not found or (revision is None and len(found) > 1) or (revision is not None and revision not in found):
             raise SourceError(
                 f"{self.folder}: holds ids of tokenizers {shorten(found)}; expected {revision or 'exactly one'!r}; "
                 "run tokenize first"
             )
         self.revision = revision or found.pop()
-        self._places = {sha256: place for (sha256, tokenizer), place in places.items() if tokenizer == self.revision}
+        self._places = {sha256: place for (tokenizer, sha256), place in places.items() if tokenizer == self.revision}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -208,7 +207,7 @@ class StoredTokens:
             UsageError: the picture is already decoded.
             RowError: it was never tokenized.
         """
-        sha256 = hashlib.sha256(_bytes_of(image)).hexdigest()
+        sha256 = hashlib.sha256(bytes_of(image)).hexdigest()
         if sha256 not in self._places:
             raise RowError(
                 f"row {row_id!r}: picture sha256={sha256} is not in {self.folder}; run tokenize on these rows",
@@ -226,83 +225,7 @@ def image_ids(images: Sequence[Any], source: ImageTokenizer | StoredTokens, *, r
     return source.encode([open_image(image, row_id=row_id) for image in images])
 
 
-def tokenize(
-    rows: Iterable[Mapping[str, Any]],
-    tokenizer: ImageTokenizer,
-    folder: str | Path,
-    *,
-    answers_only: bool = False,
-    batch_size: int = 1,
-    images_per_file: int = IMAGES_PER_FILE,
-    skips: Skips | None = None,
-) -> Counter[str]:
-    """Writes the ids of all pictures of some rows to a folder of Parquet files.
-
-    Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after
-        a stop, it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several
-        processes may write to one folder, each with its share of the rows.
-
-    Args:
-        rows: with undecoded images.
-        tokenizer: computes the ids.
-        folder: made if need be; may hold ids of other tokenizers too.
-        answers_only: only pictures in assistant turns (all that Janus needs).
-        batch_size: pictures handed to the tokenizer at once.
-        images_per_file: pictures per file; what a kill can lose. An error or Ctrl-C loses none.
-        skips: what to do with bad rows, and their counts; default: they raise. A bad row is left from its first bad
-            picture on.
-
-    Returns:
-        encoded: pictures that are new; known: pictures that were there or came before.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    skips = skips or Skips()
-    done = {sha256 for (sha256, revision), _ in _keys(folder) if revision == tokenizer.revision}
-    counts: Counter[str] = Counter(encoded=0, known=0)
-    pending: dict[str, Image.Image] = {}
-    with _writer(folder, tokenizer.revision, images_per_file) as write:
-
-        def encode() -> None:
-            for sha256, ids in zip(pending, tokenizer.encode(list(pending.values())), strict=True):
-                write(sha256, ids.tolist())
-                counts["encoded"] += 1
-            pending.clear()
-
-        for row in rows:
-            try:
-                for sha256, image in _pictures(row, answers_only=answers_only):
-                    if sha256 in done:
-                        counts["known"] += 1
-                        continue
-                    pending[sha256] = open_image(image, row_id=row["id"])
-                    done.add(sha256)
-                    if len(pending) >= batch_size:
-                        encode()
-                skips.good()
-            except ImageError as error:
-                skips.bad(RowError(str(error), kind="bad_image"))
-            except RowError as error:
-                skips.bad(error)
-        encode()
-    return counts
-
-
-def _pictures(row: Mapping[str, Any], *, answers_only: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Key and encoded picture of those that need ids."""
-    roles = [message["role"] for message in row["messages"] for part in message["content"] if part["type"] == "image"]
-    images = row["images"] or ()
-    if len(roles) != len(images):
-        raise ImageTokenMismatch(
-            f"row {row['id']!r}: {len(roles)} image parts and {len(images)} images; expected equal",
-            kind="image_token_mismatch",
-        )
-    for role, image in zip(roles, images, strict=True):
-        if role == "assistant" or not answers_only:
-            yield hashlib.sha256(_bytes_of(image)).hexdigest(), image
-
-
-def _bytes_of(image: Any) -> bytes:
+def bytes_of(image: Any) -> bytes:
     if not isinstance(image, Mapping) or not image.get("bytes"):
         raise UsageError(
             f"ids are kept by the bytes of a picture, found a decoded {type(image).__name__}; "
@@ -312,46 +235,27 @@ def _bytes_of(image: Any) -> bytes:
     return content
 
 
-@contextmanager
-def _writer(folder: Path, revision: str, images_per_file: int) -> Iterator[Callable[[str, list[int]], None]]:
-    """To be called with key and ids; what is left is written at the end, also when that is an error."""
-    ready: list[dict[str, Any]] = []
+def stored_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("tokens-*.parquet"))
 
-    def write() -> None:
-        # Named by content: processes that share a folder cannot overwrite one another.
-        name = hashlib.sha256("".join(entry["tokenizer"] + entry["sha256"] for entry in ready).encode()).hexdigest()[
-            :16
-        ]
-        with whole_file(folder / f"tokens-{name}.parquet") as file:
-            pq.write_table(
-                pa.Table.from_pylist(ready, schema=SCHEMA), file, row_group_size=ROW_GROUP, compression="zstd"
-            )
-        ready.clear()
 
-    def add(sha256: str, ids: list[int]) -> None:
-        ready.append({"sha256": sha256, "tokenizer": revision, "ids": ids})
-        if len(ready) >= images_per_file:
-            write()
+def read_keys(path: Path) -> Iterator[tuple[str, str, int, int]]:
+    """(sha256, tokenizer, row group, row in it) of every picture in a file of ids.
 
+    Raises:
+        ShardError: it cannot be read.
+    """
     try:
-        yield add
-    finally:
-        if ready:
-            write()
-
-
-def _keys(folder: Path) -> Iterator[tuple[tuple[str, str], _Place]]:
-    for path in sorted(folder.glob("tokens-*.parquet")):
-        try:
-            file = pq.ParquetFile(path)
+        with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 keys = file.read_row_group(group, columns=["sha256", "tokenizer"], use_threads=False)
-                for row, key in enumerate(zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)):
-                    yield key, _Place(str(path), group, row)
-        except (OSError, KeyError, pa.ArrowInvalid) as error:
-            raise ShardError(
-                f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again"
-            ) from error
+                pairs = zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)
+                for row, (sha256, tokenizer) in enumerate(pairs):
+                    yield sha256, tokenizer, group, row
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise ShardError(
+            f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again"
+        ) from error
 
 
 @lru_cache(maxsize=16)

@@ -60,16 +60,13 @@ def pack(
         DiskFull: there is not space enough. PartDone: the part is.
     """
     options = options or PackOptions()
-    tasks = [task for task in tasks if task in source.tasks]
-    if not tasks:
-        raise UsageError(f"{source.repository.name} has none of these tasks; it has: {', '.join(source.tasks)}")
+    tasks = _present(source, tasks)
     vocabulary = describe_tasks(tasks, source.vocabulary)
     configs_of((*TASKS.values(), *vocabulary.values()))  # raises where names collide
     plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": asdict(options)}
     if (out / MANIFEST).exists():
         return _finished(out, source, options, plan)
-    for read in _inputs(source):
-        check_apart(out, read)
+    _check_inputs(source, out)
     with open_job(out, plan, part=part, need_bytes=lambda: source.disk_needed(tasks)["output"]) as job:
         if (out / MANIFEST).exists():  # another process has just ended it
             job.close()
@@ -117,10 +114,18 @@ def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, A
     return manifest
 
 
-def _inputs(source: Source) -> tuple[Path, ...]:
+def _present(source: Source, tasks: Iterable[str]) -> list[str]:
+    if present := [task for task in tasks if task in source.tasks]:
+        return present
+    raise UsageError(f"{source.repository.name} has none of these tasks; it has: {', '.join(source.tasks)}")
+
+
+def _check_inputs(source: Source, out: Path) -> None:
     if isinstance(source, RowsSource):
-        return source.inputs
-    return (source.repository.root,) if isinstance(source.repository, LocalFolder) else ()
+        for path in source.inputs:
+            check_apart(out, path)
+    elif isinstance(source.repository, LocalFolder):
+        check_apart(out, source.repository.root)
 
 
 def _largest_first(source: Source, tasks: Sequence[str]) -> list[int]:

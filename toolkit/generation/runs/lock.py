@@ -19,9 +19,7 @@ def lock(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "LOCK").open("w") as file:
         if not _take(file, fcntl.LOCK_EX):
-            raise UsageError(
-                f"{folder}: another process is working on this shard; wait for it, or take another --shard"
-            )
+            raise UsageError(f"{folder}: another process is working on this part; wait for it, or take another --part")
         for other in sorted(folder.parent.glob("*/LOCK")):
             if _parts(other.parent) != _parts(folder) and _is_held(other):
                 raise UsageError(
