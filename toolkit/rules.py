@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from toolkit.errors import RowError
-from toolkit.schema import ID_PATTERN, ORIGINS, Row, quadrant_of
+from toolkit.schema import ID_PATTERN, MAX_ROW_BYTES, ORIGINS, Row, quadrant_of
 from toolkit.tasks import QUADRANTS, TASK_NAME
 
 
@@ -73,6 +73,8 @@ def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
                 "bad_image_role",
                 f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
             )
+    if (size := sum(len(image.bytes) for image in row.images)) > MAX_ROW_BYTES:
+        yield "row_too_large", f"images of {size:,} bytes; expected at most {MAX_ROW_BYTES:,} in a row"
     for number, image in enumerate(row.images):
         if not image.bytes:
             yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"

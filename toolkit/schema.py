@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MESSAGE_ROLES = ("system", "user", "assistant")
 IMAGE_ROLES = ("input", "intermediate", "output")
 ORIGINS = ("upstream", "generated", "procedural")
+MAX_ROW_BYTES = 1 << 30  # of the images of a row, so that some rows fit in one table, whose columns hold 2 GiB
 ID_PATTERN = re.compile(r"[a-z0-9_-]+")
 
 

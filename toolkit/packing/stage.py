@@ -12,7 +12,7 @@ from pathlib import Path
 from toolkit.errors import ImageError, RowError, UsageError
 from toolkit.images import check_is_image
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
-from toolkit.schema import Row
+from toolkit.schema import MAX_ROW_BYTES, Row
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
@@ -45,6 +45,8 @@ class PackOptions:
         for name in ("shard_bytes", "row_group_bytes", "limit"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UsageError(f"{name} is {value}; expected a positive number")
+        if self.row_group_bytes > MAX_ROW_BYTES:  # with one row more it must stay under the 2 GiB of Arrow's columns
+            raise UsageError(f"row_group_bytes is {self.row_group_bytes:,}; expected at most {MAX_ROW_BYTES:,}")
 
     def skips(self) -> Skips:
         return Skips(on_missing=self.on_missing, on_bad_row=self.on_bad_row, on_bad_image=self.on_bad_image)

@@ -23,6 +23,7 @@ from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
+from toolkit.sources.parquet import parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.slices import image_places
 
@@ -93,7 +94,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     ids: list[str] = []
     images = 0
     try:
-        with _hashed_copy(repository, shard.path) as (file, sha256), pq.ParquetFile(file) as parquet:
+        with _hashed_copy(repository, shard.path) as (file, sha256), parquet_file(file) as parquet:
             if sha256 != shard.sha256:
                 problems.append(
                     (
@@ -103,8 +104,8 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                 )
             problems += _layout_problems(parquet, shard)
             notes += _slow_reading(file.fileno(), parquet, shard)
-            for number in range(parquet.num_row_groups):
-                for row in table_to_rows(parquet.read_row_group(number, use_threads=False)):
+            for table in read_tables(parquet):
+                for row in table_to_rows(table):
                     ids.append(row.id)
                     images += len(row.images)
                     problems += _row_problems(row, shard, deep)

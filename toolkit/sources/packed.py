@@ -9,7 +9,7 @@ import pyarrow as pa
 from toolkit.errors import ShardError
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
 from toolkit.sources.manifest import MANIFEST, read_manifest
-from toolkit.sources.parquet import open_parquet
+from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import Skips
 from toolkit.tasks import NO_TASKS, TASK_NAME, Vocabulary, in_order
@@ -72,14 +72,13 @@ class PackedSource:
                 on_read(shard, sizes[shard])
 
     def read_tables(self, shard: str, owns_unknown: bool = True) -> Iterator[pa.Table]:
-        """A table a row group, in order.
+        """A table a row group, in order; of a very large one several.
 
         Raises:
             ShardError: cut off, damaged, or not of our columns.
         """
         with open_parquet(self.repository, shard) as parquet:
-            for number in range(parquet.num_row_groups):
-                table = parquet.read_row_group(number, use_threads=False)
+            for table in read_tables(parquet):
                 if set(table.column_names) != set(COLUMNS):
                     raise ShardError(
                         f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}"

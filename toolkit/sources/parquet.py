@@ -7,13 +7,18 @@ Hence no pre_buffer, and use_threads=False wherever a file is read.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.errors import ShardError
+from toolkit.errors import ShardError, reason_of
 from toolkit.sources.repository import Repository
+
+BATCH_ROWS, BATCH_BYTES = 256, 64 << 20
+UNEVEN = 8  # rows of a batch may be so many times as large as they are on average before it is larger than meant
+FEW_ROWS = 32  # in a batch of a large row group, should all that is large in it lie together
+BUFFER_BYTES = 1 << 20
 
 
 @contextmanager
@@ -34,15 +39,63 @@ def open_parquet(
     )  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
-            with pq.ParquetFile(file, pre_buffer=False, metadata=metadata) as parquet:
+            with parquet_file(file, metadata) as parquet:
                 yield parquet
         except broken as error:
-            raise ShardError(
-                f"{repository.name}: {path}: not a whole Parquet file ({str(error).splitlines()[0]}); download it again"
-            ) from error
+            raise ShardError(f"{repository.name}: {path}: {_cause(error)}") from error
 
 
-def read_records(parquet: pq.ParquetFile, batch_rows: int = 256) -> Iterator[dict[str, Any]]:
-    """Rows as plain dicts, a batch in memory at a time."""
-    for batch in parquet.iter_batches(batch_size=batch_rows, use_threads=False):
-        yield from batch.to_pylist()
+@contextmanager
+def parquet_file(file: BinaryIO, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+    """A Parquet file in an open one. If it has row groups over BATCH_BYTES, columns are read page by page: else Arrow
+    has a whole column of a row group in memory to give a batch of it.
+    """
+    with pq.ParquetFile(file, pre_buffer=False, metadata=metadata) as parquet:
+        if metadata is not None or not _has_large_groups(parquet.metadata):  # in vain where it was looked at before
+            yield parquet
+            return
+        with pq.ParquetFile(file, pre_buffer=False, metadata=parquet.metadata, buffer_size=BUFFER_BYTES) as by_page:
+            yield by_page
+
+
+def _has_large_groups(metadata: pq.FileMetaData) -> bool:
+    return any(metadata.row_group(number).total_byte_size > BATCH_BYTES for number in range(metadata.num_row_groups))
+
+
+def _cause(error: Exception) -> str:
+    found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({found}); use fewer workers, or pack it with smaller row groups"
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return f"cannot be read by Arrow ({found}); write it again, with row groups under 2 GiB"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read: {reason_of(error)}"
+    return f"not a whole Parquet file ({found}); download it again"
+
+
+def read_tables(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
+    """A table a row group, in order; of one over BATCH_BYTES several, of about that size at most."""
+    for number in range(parquet.num_row_groups):
+        if parquet.metadata.row_group(number).total_byte_size <= BATCH_BYTES:
+            yield parquet.read_row_group(number, use_threads=False)
+        else:
+            yield from (pa.Table.from_batches([batch]) for batch in _read_batches(parquet, number))
+
+
+def read_records(parquet: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+    """Rows as plain dicts, a batch of BATCH_ROWS, and of about BATCH_BYTES at most, in memory at a time."""
+    for number in range(parquet.num_row_groups):
+        for batch in _read_batches(parquet, number):
+            yield from batch.to_pylist()
+
+
+def _read_batches(parquet: pq.ParquetFile, number: int) -> Iterator[pa.RecordBatch]:
+    group = parquet.metadata.row_group(number)
+    yield from parquet.iter_batches(_batch_rows(group), row_groups=[number], use_threads=False)
+
+
+def _batch_rows(group: pq.RowGroupMetaData) -> int:
+    if group.total_byte_size <= BATCH_BYTES:
+        return BATCH_ROWS
+    mean = group.total_byte_size // max(group.num_rows, 1)
+    return int(max(1, min(FEW_ROWS, BATCH_BYTES // max(UNEVEN * mean, 1))))

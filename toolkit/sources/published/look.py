@@ -134,7 +134,7 @@ def look(repository: Repository, path: str, overrides: Overrides) -> FilePlan:
     """
     with open_parquet(repository, path) as parquet:
         names = parquet.schema_arrow.names
-        sample = _Sample(list(islice(read_records(parquet, SAMPLE_ROWS), SAMPLE_ROWS)), names)
+        sample = _Sample(list(islice(read_records(parquet), SAMPLE_ROWS)), names)
     plan = override(_guess(path, sample), overrides, names)
     if sample.records and (problem := _problem(plan, sample)):
         raise LayoutError(_explain(repository.name, path, sample, plan, problem))
