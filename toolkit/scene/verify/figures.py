@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolkit.scene.verify.pixels import COLOURS, colour_labels
-from toolkit.scene.verify.regions import filled, pieces
+from toolkit.scene.verify.regions import eroded, filled, pieces
 from toolkit.scene.verify.silhouettes import shape_of
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -48,7 +48,8 @@ def read_clock(pixels: Pixels) -> int | None:
     turns = _turn(labels == _GREEN), _turn(labels == _ORANGE)
     if turns[0] is None or turns[1] is None:
         return None
-    minute, hours = round(turns[0] * 60) % 60, turns[1] * 12 - turns[0]
+    minute = round(turns[0] * 60) % 60
+    hours = turns[1] * 12 - minute / 60
     return None if abs(hours - round(hours)) > 0.25 else 60 * (round(hours) % 12) + minute
 
 
@@ -99,5 +100,6 @@ def _framed(pixels: Pixels) -> str:
     largest = max(pieces(filled(apart), 1), key=lambda piece: piece.area, default=None)
     if largest is None or largest.mask.shape == apart.shape:
         return ""
-    inside = colour_labels(pixels[largest.y0 : largest.y1, largest.x0 : largest.x1])[largest.mask]
-    return shape_of(largest.mask)[0] if np.count_nonzero(inside) > 0.15 * largest.area else ""
+    core = eroded(largest.mask, 3)  # a question mark is all outline
+    inside = colour_labels(pixels[largest.y0 : largest.y1, largest.x0 : largest.x1])[core]
+    return shape_of(largest.mask)[0] if np.count_nonzero(inside) > 0.1 * largest.area else ""

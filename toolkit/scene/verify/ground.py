@@ -35,20 +35,20 @@ def foreground(pixels: Pixels, least: int) -> list[Piece]:
     """Regions of at least `least` pixels that stand on the ground, and so do not reach from side to side. Each is cut
     where it is half as far from the ground's colour as its middle is.
     """
-    raw = filled(~_looks_like_edge(pixels))
+    raw = filled(stands_out(pixels))
     height, width = raw.shape
     found = [each for each in pieces(raw, least) if each.x1 - each.x0 < width and each.y1 - each.y0 < height]
     return [part for rough in found for part in _cut(pixels, raw, rough, least)]
 
 
-def _looks_like_edge(pixels: Pixels) -> Mask:
-    """Pixels of a colour that is frequent along two sides of the picture, where little but background may be."""
+def stands_out(pixels: Pixels) -> Mask:
+    """Pixels of no colour that is frequent along two sides of the picture, where little but background may be."""
     codes = (pixels >> 3).astype(np.int64) @ np.array([1024, 32, 1])
     ring = round(RING * min(pixels.shape[:2]))
     sides = (codes[:ring], codes[-ring:], codes[:, :ring], codes[:, -ring:])
     frequent = np.sum([_near(side) >= _FREQUENT * side.size for side in sides], axis=0) >= 2
-    looks: Mask = frequent[codes]
-    return looks
+    other: Mask = ~frequent[codes]
+    return other
 
 
 def _near(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

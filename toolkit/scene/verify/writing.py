@@ -1,0 +1,106 @@
+"""A word in capital letters -> the word. Letters as they are commonly drawn, by hand on 5 x 7 cells; not the engine's
+strokes.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from toolkit.scene.verify.ground import normalised, stands_out
+from toolkit.scene.verify.regions import Mask, Piece, pieces
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+
+_LEAST = 100 / 512**2  # smaller regions are dust
+_ROOM = 0.015  # by how much the best letter beats the next
+_LETTERS = """
+A      B      C      D      E      F      G      H      I      J      K      L      M
+..#..  ####.  .###.  ####.  #####  #####  .###.  #...#  .###.  ....#  #...#  #....  #...#
+..#..  #...#  #...#  #..##  #....  #....  #...#  #...#  ..#..  ....#  #..#.  #....  ##.##
+.#.#.  #...#  #....  #...#  #....  #....  #....  #...#  ..#..  ....#  #.#..  #....  #.#.#
+.#.#.  ####.  #....  #...#  ####.  ####.  #..##  #####  ..#..  ....#  ##...  #....  #.#.#
+#####  #...#  #....  #...#  #....  #....  #...#  #...#  ..#..  ....#  #.#..  #....  #...#
+#...#  #...#  #...#  #..##  #....  #....  #...#  #...#  ..#..  #...#  #..#.  #....  #...#
+#...#  ####.  .###.  ####.  #####  #....  .###.  #...#  .###.  .###.  #...#  #####  #...#
+
+N      O      P      Q      R      S      T      U      V      W      X      Y      Z
+#...#  .###.  ####.  .###.  ####.  .###.  #####  #...#  #...#  #...#  #...#  #...#  #####
+##..#  #...#  #...#  #...#  #...#  #...#  ..#..  #...#  #...#  #...#  #...#  #...#  ....#
+##..#  #...#  #...#  #...#  #...#  #....  ..#..  #...#  .#.#.  #.#.#  .#.#.  .#.#.  ...#.
+#.#.#  #...#  ####.  #...#  ####.  .###.  ..#..  #...#  .#.#.  #.#.#  ..#..  ..#..  ..#..
+#..##  #...#  #....  #...#  #.#..  ....#  ..#..  #...#  .#.#.  #.#.#  .#.#.  ..#..  .#...
+#..##  #...#  #....  #..##  #..#.  #...#  ..#..  #...#  ..#..  .#.#.  #...#  ..#..  #....
+#...#  .###.  #....  .####  #...#  .###.  ..#..  .###.  ..#..  .#.#.  #...#  ..#..  #####
+"""
+
+
+class Word(NamedTuple):
+    """A word as read; `unsure` if one of its letters is nearly another."""
+
+    text: str
+    unsure: bool
+
+
+@lru_cache(maxsize=1)
+def _drawings() -> dict[str, npt.NDArray[np.float64]]:
+    drawn: dict[str, npt.NDArray[np.float64]] = {}
+    for band in _LETTERS.strip().split("\n\n"):
+        names, *lines = [line.split() for line in band.splitlines()]
+        for column, name in enumerate(names):
+            cells = np.array([[float(mark == "#") for mark in line[column]] for line in lines])
+            rows, columns = cells.any(axis=1), cells.any(axis=0)
+            drawn[name] = _spread(cells[np.ix_(rows, columns)].astype(bool))
+    return drawn
+
+
+def _spread(mask: Mask) -> npt.NDArray[np.float64]:
+    """A mask stretched to 14 x 10 cells: the share of each that lies near something drawn."""
+    rows = np.linspace(0, mask.shape[0], 15)
+    columns = np.linspace(0, mask.shape[1], 11)
+    cells = np.zeros((14, 10))
+    for row in range(14):
+        for column in range(10):
+            part = mask[
+                int(rows[row]) : max(int(np.ceil(rows[row + 1])), int(rows[row]) + 1),
+                int(columns[column]) : max(int(np.ceil(columns[column + 1])), int(columns[column]) + 1),
+            ]
+            cells[row, column] = part.mean()
+    padded = np.pad(cells, 1, mode="edge")
+    soft = cells * 0.5
+    for i, j in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        soft += padded[i : i + 14, j : j + 10] / 8
+    return soft
+
+
+def read_word(pixels: Pixels) -> Word:
+    """The one line of capital letters that a picture shows, from left to right; "" if there is none."""
+    pixels = normalised(pixels)
+    letters = _merged(pieces(stands_out(pixels), int(_LEAST * min(pixels.shape[:2]) ** 2)))
+    read = [_letter(mask) for mask in letters]
+    return Word("".join(name for name, _ in read), any(lead < _ROOM for _, lead in read))
+
+
+def _merged(found: list[Piece]) -> list[Mask]:
+    """A mask a letter: regions above one another belong together."""
+    groups: list[list[Piece]] = []
+    for piece in sorted(found, key=lambda each: each.x0):
+        if groups and piece.x0 < max(each.x1 for each in groups[-1]):
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    masks = []
+    for group in groups:
+        x0, y0 = min(each.x0 for each in group), min(each.y0 for each in group)
+        mask = np.zeros((max(each.y1 for each in group) - y0, max(each.x1 for each in group) - x0), dtype=bool)
+        for each in group:
+            mask[each.y0 - y0 : each.y1 - y0, each.x0 - x0 : each.x1 - x0] |= each.mask
+        masks.append(mask)
+    return masks
+
+
+def _letter(mask: Mask) -> tuple[str, float]:
+    cells = _spread(mask)
+    scores = sorted((float(np.abs(cells - drawn).mean()), name) for name, drawn in _drawings().items())
+    return scores[0][1], scores[1][0] - scores[0][0]
