@@ -10,22 +10,18 @@ _NUMBERS = (
 _WORDS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 _WORDS |= {"none": "0", "nothing": "0", "center": "centre"}
 _ARTICLES = frozenset(("a", "an", "the"))
-# Ways in which models announce what they settle on; the last one in a text counts.
-_FINAL = re.compile(
-    r"(?:\\boxed\{(?P<boxed>[^{}]*)\})"
-    r"|(?:<CONCLUSION>(?P<tag>[^<]*)(?:</CONCLUSION>)?)"
-    r"|(?:\banswer(?:\s+is|\s*:|\s*=)\s*(?P<said>[^\n]*))",
-    re.IGNORECASE,
-)
+# Ways in which models announce what they settle on; the last one in a text counts, to the end of its line.
+_FINAL = re.compile(r"\\boxed\{|<CONCLUSION>\s*|\banswer\s*(?:is\b\s*:?|:|=)", re.IGNORECASE)
+_END = re.compile(r"\}|</CONCLUSION>|\n")
 
 
 def final_answer(text: str) -> str:
-    """What a reply settles on: what follows its last "answer is", "Answer:", <CONCLUSION> or \\boxed{}, else its last
+    """What a reply settles on: what follows its last "answer is", "Answer:", <CONCLUSION> or \\boxed{, else its last
     line that says anything.
     """
-    announced = [said for found in _FINAL.finditer(text) for said in found.groups() if said and said.strip()]
-    if announced:
-        return announced[-1].strip()
+    for announced in reversed(list(_FINAL.finditer(text))):
+        if said := _END.split(text[announced.end() :], maxsplit=1)[0].strip():
+            return said
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
@@ -33,7 +29,7 @@ def normalised(text: str) -> str:
     """Lower case, digits for number words, no articles, no punctuation but within times and numbers."""
     text = text.lower().replace("\N{MINUS SIGN}", "-").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
-    words = re.findall(r"-?\d+(?:[:.]\d+)?%?|[^\W_]+(?:'[^\W_]+)?", text)
+    words = re.findall(r"-?\d+(?:[:.]\d+)?%?|[^\W_]+(?:[-'][^\W_]+)*", text)
     return " ".join(_WORDS.get(word, word) for word in words if word not in _ARTICLES)
 
 

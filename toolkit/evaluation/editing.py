@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,10 @@ from toolkit.scene.render import SIDE, render
 from toolkit.scene.streams import Stream
 from toolkit.scene.verify.pixels import find_things
 
-# Outside the change, a pixel may differ by this much (levels), as encoding does, in all but this share of pixels.
+# Outside the change, a pixel may differ by so many levels, as encoding makes it, in all but this share of pixels.
 _LEVELS, _SHARE = 48, 0.02
+# So may the mean of a cell of pixels, which noise leaves alone and another ground does not.
+_CELL, _CELL_LEVELS, _CELL_SHARE = 8, 3.5, 0.04
 
 
 def _editing(id: str, number: int) -> Item:
@@ -70,10 +73,25 @@ def _ground(before: Pixels, drawn: Pixels, allowed: npt.NDArray[np.bool_]) -> Ch
     """Whether all but what had to change looks as it did, encoding aside."""
     if drawn.shape != before.shape:
         drawn = np.asarray(Image.fromarray(drawn).resize(before.shape[1::-1], Image.Resampling.LANCZOS))
-    differs = np.abs(drawn.astype(np.int16) - before.astype(np.int16)).max(axis=2) > _LEVELS
-    share = float(differs[~allowed].mean())
-    verdict = Verdict.RIGHT if share <= _SHARE else Verdict.WRONG
-    return check("untouched", verdict, f"{100 * share:.1f} % of the pixels that had to stay are others")
+    gap = drawn.astype(np.float64) - before
+    pixels = float((np.abs(gap).max(axis=2) > _LEVELS)[~allowed].mean())
+    means = _cells(gap * ~allowed[..., None]) / np.maximum(_cells(~allowed[..., None]), 1e-9)
+    free = _cells(~allowed[..., None])[..., 0] > 0.5
+    means -= np.median(means[free], axis=0)  # a little lighter or darker all over is not another ground
+    cells = float((np.abs(means).max(axis=2) > _CELL_LEVELS)[free].mean())
+    verdict = Verdict.RIGHT if pixels <= _SHARE and cells <= _CELL_SHARE else Verdict.WRONG
+    return check(
+        "untouched",
+        verdict,
+        f"of what had to stay, {100 * pixels:.1f} % of the pixels and {100 * cells:.1f} % of the ground are others",
+    )
+
+
+def _cells(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Means over cells of 8 x 8 pixels, (64, 64, channels)."""
+    side = SIDE // _CELL
+    means: npt.NDArray[np.float64] = values.reshape(side, _CELL, side, _CELL, -1).mean(axis=(1, 3))
+    return means
 
 
 PARTS: dict[str, Callable[[str, int], Item]] = {"editing": _editing, "correction": _correction}

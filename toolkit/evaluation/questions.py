@@ -8,6 +8,8 @@ from toolkit.evaluation.checks import Check, Verdict, check, worst
 from toolkit.evaluation.drawing import no_picture
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
 from toolkit.matching import choice_of, final_answer
+from toolkit.scene.graph import PLACES
+from toolkit.scene.language import PLACE_PHRASES
 from toolkit.scene.questions import KINDS, ask
 from toolkit.scene.render import render
 from toolkit.scene.shapes import SHAPES
@@ -25,6 +27,7 @@ _TIMES = tuple(at(minutes) for minutes in range(720))
 def _question(id: str, number: int) -> Item:
     kind = tuple(KINDS)[number % len(KINDS)]
     scene, question, outcome = ask(Stream("benchmark", VERSION, "question", number), kind)
+    choices = PLACES if kind == "place" else question.choices
     return Item(
         id=id,
         part="question",
@@ -32,13 +35,17 @@ def _question(id: str, number: int) -> Item:
         task="llava_cot",
         prompt=(render(scene), question.text),
         answer=(f"The answer is {outcome.answer}.",),
-        check=partial(_check_choice, question.choices, question.target),
+        check=partial(_check_choice, choices, question.target),
         chance=1 / len(question.choices),
     )
 
 
 def _check_choice(choices: Sequence[str], target: int, reply: Reply) -> list[Check]:
-    chosen = choice_of(reply.text, choices)
+    said = reply.text
+    if choices is PLACES:
+        for place, phrases in PLACE_PHRASES.items():
+            said = said.replace(phrases[1], place)
+    chosen = choice_of(said, choices)
     verdict = Verdict.RIGHT if chosen == target else Verdict.WRONG
     return [check("answer", verdict, f"says {final_answer(reply.text)[:80]!r} instead of {choices[target]!r}")]
 

@@ -1,0 +1,88 @@
+"""Wiring of `unifiedvisual evaluate`: names, options and help. What a command does stands in `evaluate`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from toolkit.cli.options import Json
+
+SIZE = 50
+
+
+class _ScoreIsDefault(TyperGroup):
+    """`evaluate ANSWERS` is `evaluate score ANSWERS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["score", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ScoreIsDefault,
+    no_args_is_help=True,
+    help=(
+        "Exact scores of a model's interleaved answers, by a verifier that reads pictures.\n\n"
+        "Example: unifiedvisual evaluate make bench, let a model answer bench/prompts.jsonl, then "
+        "unifiedvisual evaluate answers.jsonl --report scores.html"
+    ),
+)
+Parts = Annotated[str, typer.Option("--parts", metavar="NAMES", help="Parts of the benchmark, comma-separated.")]
+Size = Annotated[
+    int, typer.Option("--size", metavar="N", min=1, help="Items of each part; the same for both commands.")
+]
+
+
+@app.command("make")
+def make(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.", show_default=False)],
+    parts: Parts = "all",
+    size: Size = SIZE,
+    json: Json = False,
+) -> None:
+    """Write the benchmark: prompts.jsonl with pictures, and a packed dataset with right answers.
+
+    The same for everyone: items depend on the version of the benchmark alone.
+
+    Example: unifiedvisual evaluate make bench --size 20
+    """
+    from toolkit.cli import evaluate
+
+    evaluate.make(out, parts, size=size, as_json=json)
+
+
+@app.command("score")
+def score(
+    answers: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ANSWERS",
+            help="JSON Lines of id and answer (a text, or parts of type text or image), or a folder of <id>.txt, "
+            "<id>.png or <id>/.",
+            show_default=False,
+        ),
+    ],
+    parts: Parts = "all",
+    size: Size = SIZE,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Also write an HTML page with items.", show_default=False),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            "--card", metavar="FILE", help="Also write a Markdown table for a model card.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Score a model's answers; items without an answer are wrong.
+
+    Example: unifiedvisual evaluate answers.jsonl --workers 2 --report scores.html
+    """
+    from toolkit.cli import evaluate
+
+    evaluate.run(answers, parts, size=size, workers=workers, report=report, card=card, json=json)
