@@ -19,6 +19,7 @@ from toolkit.evaluation.items import VERSION, Reply, parts, reply_of, row_of
 from toolkit.evaluation.scoring import faults, item_ids, make_item, score, scores
 from toolkit.evaluation.statistics import paired, share
 from toolkit.matching import choice_of, final_answer
+from toolkit.rules import check_row
 from toolkit.scene.defects import sample_defect
 from toolkit.scene.edits import EDITS, changed, sample_edit, with_thing, without_thing
 from toolkit.scene.graph import Kind
@@ -26,7 +27,6 @@ from toolkit.scene.heldout import HELD_OUT, drawn_without, shows_held_out
 from toolkit.scene.render import encode, render
 from toolkit.scene.sampler import sample_scene
 from toolkit.scene.streams import Stream
-from toolkit.schema import check_row
 
 RIGHT, WRONG, UNSURE = Verdict.RIGHT, Verdict.WRONG, Verdict.UNSURE
 
