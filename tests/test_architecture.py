@@ -21,15 +21,22 @@ HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"
 
 # From the ground up. A room imports from floors below its own; rooms of one floor do not import one another.
 FLOORS = (
-    ("toolkit", "toolkit.errors", "toolkit.published", "toolkit.image_files", "toolkit.image_modes"),
-    ("toolkit.registry", "toolkit.images", "toolkit.photos", "toolkit.scene"),
+    (
+        "toolkit",
+        "toolkit.errors",
+        "toolkit.published",
+        "toolkit.image_files",
+        "toolkit.image_modes",
+        "toolkit.matching",
+    ),
+    ("toolkit.matching", "toolkit.registry", "toolkit.images", "toolkit.photos", "toolkit.scene"),
     ("toolkit.tasks", "toolkit.executors"),
     ("toolkit.schema", "toolkit.staging"),
     ("toolkit.rules", "toolkit.atomic"),
     ("toolkit.sources",),
     ("toolkit.streaming", "toolkit.collate"),
     ("toolkit.packing", "toolkit.sampling", "toolkit.report", "toolkit.demo"),
-    ("toolkit.generation", "toolkit.generation.core"),
+    ("toolkit.evaluation", "toolkit.generation", "toolkit.generation.core"),
     ("toolkit.generation.journal", "toolkit.generation.procedural"),
     ("toolkit.generation.calls",),
     ("toolkit.generation.backends", "toolkit.generation.recipes"),

@@ -15,7 +15,8 @@ from toolkit.errors import SourceError, UnknownName
 from toolkit.evaluation import drawing
 from toolkit.evaluation.answers import Answers, Fault
 from toolkit.evaluation.checks import Verdict, between, worst
-from toolkit.evaluation.items import VERSION, Reply, parts, reply_of, row_of
+from toolkit.evaluation.items import VERSION, Reply, reply_of, row_of
+from toolkit.evaluation.parts import PARTS
 from toolkit.evaluation.scoring import faults, item_ids, make_item, score, scores
 from toolkit.evaluation.statistics import paired, share
 from toolkit.matching import choice_of, final_answer
@@ -42,7 +43,7 @@ def verdicts(item, reply):
     return {each.attribute: each.verdict for each in item.check(reply)}
 
 
-@pytest.mark.parametrize("part", parts())
+@pytest.mark.parametrize("part", PARTS)
 def test_right_answers_score_in_full_and_make_good_rows(part):
     for number in range(3):
         item = make_item(f"uvbench1-{part.replace('_', '-')}-{number:05d}", part, number)
@@ -50,7 +51,7 @@ def test_right_answers_score_in_full_and_make_good_rows(part):
         check_row(row_of(item))
 
 
-@pytest.mark.parametrize("part", [part for part in parts() if part not in ("question", "told")])
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in ("question", "told")])
 def test_an_answer_without_the_picture_asked_for_is_wrong(part):
     item = make_item("x", part, 0)
     assert verdicts(item, Reply(text="I have drawn it."))["picture"] is WRONG

@@ -2,6 +2,7 @@
 
     items -> prompts -> a model -> answers -> the scene verifier and exact answers -> checks -> scores, report
 
+parts       the eighteen parts, by name; wanted: what a prompt wants of a picture
 items       one question of the benchmark: prompt, reference answer, and how an answer is checked
 drawing     parts that ask for a picture                editing     parts that ask for a changed picture
 questions   parts that ask about a picture, or a problem told in words

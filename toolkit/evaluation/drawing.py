@@ -2,7 +2,7 @@
 place of COCO's classes; a picture is read exactly here, so "a blue house" asks for no detector's threshold.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,17 +10,14 @@ from toolkit.evaluation.checks import (
     Check,
     Expected,
     Verdict,
-    between,
     check,
-    number_of,
-    related,
     same_things,
-    seen_as,
 )
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
+from toolkit.evaluation.wanted import Lies, Shows, expected, no_picture, told_to_others
 from toolkit.scene.colours import COLOURS
 from toolkit.scene.glyphs import write
-from toolkit.scene.graph import PATTERNS, PLACES, RELATIONS, SIZES, Kind, Scene, centre_of, said
+from toolkit.scene.graph import PATTERNS, PLACES, RELATIONS, SIZES, Kind, Scene, centre_of
 from toolkit.scene.heldout import HELD_OUT
 from toolkit.scene.hints import COLOUR_HINTS, SHAPE_HINTS
 from toolkit.scene.language import NUMBERS, RELATION_PHRASES, caption, noun, plural, spot, with_article
@@ -30,46 +27,11 @@ from toolkit.scene.shapes import SHAPES
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
 from toolkit.scene.told.figure import sheet, style_for, text_colour
-from toolkit.scene.verify.pixels import Found, find_things
-from toolkit.scene.verify.text import ReadThing
+from toolkit.scene.verify.pixels import find_things
 from toolkit.scene.verify.writing import read_word
 
-MANY = 99
 WORDS = ("BOAT", "CLOCK", "FISH", "HOUSE", "JUMP", "LAZY", "MOON", "QUIET", "RIVER", "SEVEN", "TABLE", "WIND")
 _MARKABLE = tuple(shape for shape in SHAPES if shape in ("circle", "square", "triangle", "diamond", "star", "heart"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shows:
-    """So many things of a description, from `low` to `high`."""
-
-    attribute: str
-    kind: Kind
-    low: int = 1
-    high: int = MANY
-
-    def check(self, seen: Sequence[Found]) -> Check:
-        found = number_of(seen, self.kind.named())
-        number = f"{found[0]}" if found[0] == found[1] else f"{found[0]} to {found[1]}"
-        return check(
-            self.attribute,
-            between(found, self.low, self.high),
-            f"{number} x {noun(self.kind)} instead of {_range(self.low, self.high)}; {_all(seen)}",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lies:
-    """One thing to a side of another."""
-
-    one: Kind
-    relation: str
-    other: Kind
-
-    def check(self, seen: Sequence[Found]) -> Check:
-        verdict = related(seen, self.one.named(), self.relation, self.other.named())
-        phrase = f"{noun(self.one)} {RELATION_PHRASES[self.relation]} {noun(self.other)}"
-        return check("position", verdict, f"no {phrase}; {_all(seen)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +42,6 @@ class Asked:
     wanted: tuple[Shows | Lies, ...]
     scene: Scene
     is_held_out: bool = False
-
-
-def _range(low: int, high: int) -> str:
-    return f"at least {low}" if high == MANY else f"{low}" if low == high else f"{low} to {high}"
-
-
-def _all(seen: Sequence[Found]) -> str:
-    return "; ".join(map(seen_as, seen)) or "nothing seen"
 
 
 def _scene(stream: Stream, *kinds: Kind, avoid: tuple[Kind, ...] = ()) -> Scene:
@@ -252,15 +206,8 @@ def _item(part: str, make: Callable[[Stream, int], Asked], id: str, number: int)
         answer=(render(asked.scene),),
         check=partial(_check, asked.wanted),
         is_held_out=asked.is_held_out,
-        facts={"wanted": [_told(each) for each in asked.wanted]},
+        facts={"wanted": [told_to_others(each) for each in asked.wanted]},
     )
-
-
-def _told(wanted: Shows | Lies) -> dict[str, object]:
-    """For detectors and judges of others."""
-    if isinstance(wanted, Lies):
-        return {"one": wanted.one.named(), "relation": wanted.relation, "other": wanted.other.named()}
-    return {"attribute": wanted.attribute, **wanted.kind.named(), "from": wanted.low, "to": wanted.high}
 
 
 def _check(wanted: tuple[Shows | Lies, ...], reply: Reply) -> list[Check]:
@@ -268,10 +215,6 @@ def _check(wanted: tuple[Shows | Lies, ...], reply: Reply) -> list[Check]:
         return [no_picture()]
     seen = find_things(reply.pictures[-1])
     return [each.check(seen) for each in wanted]
-
-
-def no_picture() -> Check:
-    return Check("picture", Verdict.WRONG, "no picture in the answer")
 
 
 def _composition(id: str, number: int) -> Item:
@@ -286,11 +229,6 @@ def _composition(id: str, number: int) -> Item:
         answer=(render(scene),),
         check=partial(_check_all, expected(scene)),
     )
-
-
-def expected(scene: Scene, *, kept: frozenset[str] = frozenset()) -> list[Expected]:
-    """Every thing of a scene as the reader names it; `kept` are ids of things that an edit leaves alone."""
-    return [Expected(ReadThing(*said(scene, each)), each.x, each.y, each.id in kept) for each in scene.things]
 
 
 def _check_all(things: list[Expected], reply: Reply) -> list[Check]:

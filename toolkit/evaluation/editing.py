@@ -9,8 +9,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from toolkit.evaluation.checks import Check, Verdict, check, same_things
-from toolkit.evaluation.drawing import expected, no_picture
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
+from toolkit.evaluation.wanted import expected, no_picture
 from toolkit.scene.defects import DEFECTS, sample_defect
 from toolkit.scene.edits import EDITS, changed, changed_mask, sample_edit
 from toolkit.scene.graph import Scene

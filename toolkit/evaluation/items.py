@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -96,11 +95,3 @@ def row_of(item: Item) -> Row:
             }
         ),
     )
-
-
-@lru_cache(maxsize=1)
-def parts() -> dict[str, Callable[[str, int], Item]]:
-    """Part -> what makes its item of a number, in the order of the tables."""
-    from toolkit.evaluation import drawing, editing, questions
-
-    return {**drawing.PARTS, **editing.PARTS, **questions.PARTS}

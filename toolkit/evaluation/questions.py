@@ -5,8 +5,8 @@ from functools import partial
 from itertools import pairwise
 
 from toolkit.evaluation.checks import Check, Verdict, check, worst
-from toolkit.evaluation.drawing import no_picture
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
+from toolkit.evaluation.wanted import no_picture
 from toolkit.matching import choice_of, final_answer
 from toolkit.scene.graph import PLACES
 from toolkit.scene.language import PLACE_PHRASES

@@ -10,7 +10,8 @@ from typing import Any
 from toolkit.errors import UnknownName
 from toolkit.evaluation.answers import Answers, Fault
 from toolkit.evaluation.checks import Check, Verdict, worst
-from toolkit.evaluation.items import VERSION, Item, parts
+from toolkit.evaluation.items import VERSION, Item
+from toolkit.evaluation.parts import PARTS
 from toolkit.evaluation.statistics import Share, share
 from toolkit.executors import Tell, run
 
@@ -60,9 +61,9 @@ def names_of(wanted: Sequence[str]) -> list[str]:
         UnknownName: there is no such part; lists the known.
     """
     for name in wanted:
-        if name not in parts():
-            raise UnknownName("part", name, parts())
-    return [name for name in parts() if not wanted or name in wanted]
+        if name not in PARTS:
+            raise UnknownName("part", name, PARTS)
+    return [name for name in PARTS if not wanted or name in wanted]
 
 
 def item_ids(wanted: Sequence[str], size: int) -> list[tuple[str, str, int]]:
@@ -75,7 +76,7 @@ def item_ids(wanted: Sequence[str], size: int) -> list[tuple[str, str, int]]:
 
 
 def make_item(id: str, part: str, number: int) -> Item:
-    return parts()[part](id, number)
+    return PARTS[part](id, number)
 
 
 def score(
