@@ -25,8 +25,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help=(
         "Exact scores of a model's interleaved answers, by a verifier that reads pictures.\n\n"
-        "Example: unifiedvisual evaluate make bench, let a model answer bench/prompts.jsonl, then "
-        "unifiedvisual evaluate answers.jsonl --report scores.html"
+        "`evaluate make` writes prompts.jsonl for a model to answer; `evaluate ANSWERS` scores what it says.\n\n"
+        "Example: unifiedvisual evaluate answers.jsonl --report scores.html"
     ),
 )
 Parts = Annotated[str, typer.Option("--parts", metavar="NAMES", help="Parts of the benchmark, comma-separated.")]
@@ -81,7 +81,7 @@ def score(
 ) -> None:
     """Score a model's answers; items without an answer are wrong.
 
-    Example: unifiedvisual evaluate answers.jsonl --workers 2 --report scores.html
+    Example: unifiedvisual evaluate score answers.jsonl --workers 2 --report scores.html
     """
     from toolkit.cli import evaluate
 
