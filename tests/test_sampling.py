@@ -12,7 +12,8 @@ from toolkit.collate.loss import LossModel, janus_losses, vocabulary_losses
 from toolkit.demo import tiny_models
 from toolkit.errors import UnifiedVisualError, UnknownName
 from toolkit.sampling import SAMPLERS
-from toolkit.sampling.answers import Sampling, without_prompt
+from toolkit.sampling.answers import Sampling
+from toolkit.streaming.guidance import without_prompt
 from unifiedvisual import sample_answers
 
 torch = pytest.importorskip("torch", reason="sampling runs models; pip install torch")

@@ -17,6 +17,7 @@ from toolkit.collate.tokens import ImageDecoder
 from toolkit.errors import UnifiedVisualError
 from toolkit.sampling import SAMPLERS
 from toolkit.sampling.grammar import Ask, Limits, Sampler, Turn, Written, ids_tensor
+from toolkit.streaming.guidance import without_prompt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,19 +235,6 @@ class _State:
             **{self._cache_name: self._cache},
         )
         self.hidden, self.positions = outputs.last_hidden_state[:, -1], self.positions + 1
-
-
-def without_prompt(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row with nothing in its prompts: what guidance compares with."""
-    messages, images, remaining = [], [], iter(row["images"] or ())
-    for message in row["messages"]:
-        own = [next(remaining) for part in message["content"] if part["type"] == "image"]
-        if message["role"] == "assistant":
-            images += own
-            messages.append(message)
-        else:
-            messages.append({**message, "content": [{"type": "text", "text": ""}]})
-    return {**row, "messages": messages, "images": images}
 
 
 def _draw(scores: Tensor, uniform: Tensor, *, greedy: bool) -> Tensor:

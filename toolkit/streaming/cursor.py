@@ -37,6 +37,17 @@ def running_ranks() -> tuple[int, int]:
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
+def chosen_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """Those given, or those of torch.distributed. Raises UsageError for one without the other, and as
+    `running_ranks`.
+    """
+    if rank is not None and world_size is not None:
+        return rank, world_size
+    if rank is not None or world_size is not None:
+        raise UsageError(f"rank is {rank!r} and world_size {world_size!r}; expected both or neither")
+    return running_ranks()
+
+
 class Cursor:
     """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state
     once.

@@ -7,10 +7,9 @@ for epoch in range(3):
     for batch in loader: ...
 """
 
-import logging
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
@@ -20,17 +19,18 @@ from torch.utils.data import IterableDataset
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.contents import Contents
-from toolkit.streaming.cursor import Cursor, running_ranks, this_worker
+from toolkit.streaming.counts import SharedCounts
+from toolkit.streaming.cursor import Cursor, chosen_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
-from toolkit.streaming.groups import Layout, Place
-from toolkit.streaming.mixture import Component, Mixture, Stop
-from toolkit.streaming.order import RowSequence, shuffle_rows
-from toolkit.streaming.reading import Encoded, RowGroups, check_columns, read_rows
-from toolkit.streaming.selection import Selection, Split, Where
-from toolkit.streaming.share import Progress, Share, Tail, find_progress
-from toolkit.streaming.threads import in_threads
-
-log = logging.getLogger(__name__)
+from toolkit.streaming.groups import Layout
+from toolkit.streaming.guidance import make_dropout, without_prompt
+from toolkit.streaming.mixture import Component, Stop
+from toolkit.streaming.order import shuffle_rows
+from toolkit.streaming.reading import RowGroups, check_columns
+from toolkit.streaming.rows import read_items
+from toolkit.streaming.selection import Lengths, Selection, Split, Where
+from toolkit.streaming.share import Progress, Share, Tail, find_progress, warn_of_shared_lanes
+from toolkit.streaming.token_batches import Items, PackedRows, make_budget
 
 
 class StreamingDataset(IterableDataset[dict[str, Any]]):
@@ -51,8 +51,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         fit, image_type: see `decode.Target`.
         columns: those to read; default: all.
         rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the
-            Trainer of transformers with several processes pass 0 and 1, for they hand the batches of a loader out to
-            processes themselves; not to choose is an error there.
+            Trainer of transformers with several processes pass 0 and 1, for they share out the batches themselves.
         batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state
             fits any; without it each worker makes batches of its own rows.
         tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its
@@ -60,10 +59,14 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         stop: when a mixture ends; see `mixture.Mixture`.
         threads: that decode inside each worker.
         ahead: rows of a worker whose row groups are read before they are needed.
-        policy: for bad pictures. "skip" leaves the row out (a bad picture leaves no whole row), for a single rank only.
-        where: keeps a row: a function of a dict of its columns but `images`, or a pyarrow expression over them. Applied
-            to all rows at once, when the dataset is opened: `left_out` counts, batches are full, ranks even.
-        holdout, holdout_seed, split: see `selection.Selection`.
+        policy: for bad pictures; "skip" leaves the row out, for a single rank only.
+        prompt_dropout: share of the rows with an image in an answer that lose their prompt, others in each epoch, for
+            models that draw with classifier-free guidance.
+        max_tokens: of a batch, padding included. Items are then batches, lists of rows of like length, not rows, and
+            the loader is `DataLoader(dataset, batch_size=None, collate_fn=collate)`. Needs lengths.
+        packing: a batch is one sequence of several rows, each of which attends to itself alone.
+        where, lengths, holdout, holdout_seed, split: which rows are read, decided when the dataset is opened, so that
+            batches are full and ranks even; `left_out` counts. See `selection.Selection`.
 
     Raises:
         UsageError: the dataset is not packed, or an argument is wrong. SourceError: it cannot be read. While iterating
@@ -92,6 +95,10 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         threads: int = 1,
         ahead: int = 32,
         policy: DecodePolicy | None = None,
+        prompt_dropout: float = 0.0,
+        max_tokens: int | None = None,
+        packing: bool = False,
+        lengths: Lengths | None = None,
         where: Where | None = None,
         holdout: float = 0.0,
         holdout_seed: int = 0,
@@ -100,18 +107,25 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         token: str | bool | None = None,
     ) -> None:
         self._columns = check_columns(columns)
-        self._decoder = (
-            RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy)
-            if "images" in self._columns
-            else None
+        self._decoder = RowDecoder.make(
+            decode, image_size, fit=fit, image_type=image_type, policy=policy, columns=self._columns
         )
+        self._prompts = make_dropout(prompt_dropout, seed, self._columns)
+        self._counts = SharedCounts()
         self._layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
-        selection = Selection(where=where, holdout=holdout, holdout_seed=holdout_seed, split=split)
-        self._contents = Contents.open(path, name, selection, stop=stop, revision=revision, token=token)
+        selection = Selection(
+            where=where,
+            lengths=lengths,
+            max_tokens=max_tokens,
+            holdout=holdout,
+            holdout_seed=holdout_seed,
+            split=split,
+        )
+        budget = make_budget(max_tokens, packing=packing, batch_size=batch_size)
+        self._contents = Contents.open(path, name, selection, budget=budget, stop=stop, revision=revision, token=token)
         self._given_ranks, self._batch_size, self._tail = (rank, world_size), batch_size, tail
         self._threads, self._ahead = threads, ahead
         self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit
-        self._made: tuple[int, Layout, RowSequence] | None = None
         self._cursor = Cursor()
         self._share()  # says what is wrong with the arguments now, not in a worker
 
@@ -124,7 +138,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     @property
     def num_rows(self) -> int:
         """Rows of the epoch, of all ranks together."""
-        return self._sequence().num_rows
+        return self._contents.order(self._layout, self.epoch).num_rows
 
     @property
     def odd_rows(self) -> int:
@@ -133,35 +147,32 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
 
     @property
     def shuffle_rows(self) -> tuple[int, int]:
-        """Shuffle quality: from how many rows the next one of a batch is drawn, and how many are within reach of all
-        lanes together.
-        """
+        """Shuffle quality; see `order.shuffle_rows`."""
         return shuffle_rows(self._contents.all_groups, self._layout)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Rows that are not read, by reason: "where", and "holdout" or "train", the other side of a held-out split."""
+        """Rows that are not read, by reason: "where", "too_long", the other side of a held-out split, and what kept a
+        collator from measuring them.
+        """
         return self._contents.left_out
 
     @property
     def bad_images(self) -> dict[str, int]:
-        """Pictures skipped or replaced by kind, in this process."""
+        """Pictures skipped or replaced by kind, in all processes of the loader."""
         return dict(self._decoder.counts) if self._decoder else {}
 
+    @property
+    def dropped_prompts(self) -> int:
+        """Rows read without their prompt so far, in all processes of the loader; workers read ahead of the loop."""
+        return self._counts.total()["dropped_prompts"]
+
     def proportions(self, num_rows: int | None = None) -> list[dict[str, Any]]:
-        """Per component of a mixture: name, weight, rows held and drawn (in an epoch or its first so many rows), share
-        wanted and realised, passes.
-        """
-        sequence = self._sequence()
-        if not isinstance(sequence, Mixture):
-            raise UsageError("proportions are those of a mixture; pass Components to StreamingDataset")
-        return [
-            {**asdict(part), **line}
-            for part, line in zip(self._contents.components, sequence.report(num_rows), strict=True)
-        ]
+        """Components of a mixture with their shares in an epoch, or in its first rows; see `mixture.Mixture.report`."""
+        return self._contents.report(self._layout, self.epoch, num_rows)
 
     def __len__(self) -> int:
-        """Rows of this rank in a whole epoch."""
+        """Rows of this rank in a whole epoch; batches with `max_tokens`."""
         return self._share().rank_rows
 
     # Where it stands
@@ -206,9 +217,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 "it was taken of"
             )
         layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
-        num_rows = self._contents.order(layout, states[0].epoch).num_rows
-        if wrong := [each.num_rows for each in states if each.num_rows != num_rows]:
-            raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_rows}; it is damaged")
+        num_items = self._contents.items(layout, states[0].epoch).num_items
+        if wrong := [each.num_rows for each in states if each.num_rows != num_items]:
+            raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_items}; it is damaged")
         self._layout = layout
         self._cursor.load(states)
 
@@ -223,37 +234,39 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             num_workers=num_workers,
             world_size=self._ranks()[1],
             batch_size=self._batch_size,
-            num_rows=self.num_rows,
+            num_rows=self._items.num_items,
             checksum=self._checksum,
             **asdict(self._layout),
         )
 
     # Rows
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Any]:
         begin = self._cursor.begin(self._now())
         share = self._share(start=begin.start, worker=begin.worker, num_workers=begin.num_workers)
-        self._warn_of_shared_lanes(share)
-        sequence, groups = self._sequence(), RowGroups(self._contents.sources, self._columns)
-        places = (sequence.place(position) for position in share.positions(begin.taken))
-        rows = read_rows(places, groups, ahead=self._ahead, held=self._contents.open_groups(self._layout))
-
-        def decoded(item: tuple[Place, Encoded]) -> dict[str, Any] | None:
-            place, row = item
-            return self._decoder.decode(row, lambda: groups.where(place)) if self._decoder else row
-
+        warn_of_shared_lanes(share, self._layout)
+        groups = RowGroups(self._contents.sources, self._columns)
+        read = read_items(
+            map(self._items.places, share.positions(begin.taken)),
+            groups,
+            lambda place, row: self._decoded(row, lambda: groups.where(place)),
+            ahead=self._ahead,
+            held=self._contents.open_groups(self._layout),
+            threads=self._threads,
+        )
+        budget = self._contents.budget
         keep_freed_memory()
-        with closing(rows):  # also when the loop is left early
-            for taken, made in enumerate(in_threads(decoded, rows, self._threads), begin.taken + 1):
+        with closing(read):  # also when the loop is left early
+            for taken, rows in enumerate(read, begin.taken + 1):
                 self._cursor.advance(begin, taken)
-                if made is not None:  # None: the policy is to leave out rows with bad pictures
-                    yield made
+                if rows:  # none: the policy is to leave out rows with bad pictures
+                    yield rows[0] if budget is None else PackedRows(rows) if budget.packing else rows
 
-    def _sequence(self) -> RowSequence:
-        key = (self.epoch, self._layout)
-        if self._made is None or self._made[:2] != key:
-            self._made = (*key, self._contents.order(self._layout, self.epoch))
-        return self._made[2]
+    def _decoded(self, row: dict[str, Any], where: Callable[[], str]) -> dict[str, Any] | None:
+        if self._prompts is not None and self._prompts.hits(row, self.epoch):
+            self._counts.add("dropped_prompts")
+            row = without_prompt(row)
+        return self._decoder.decode(row, where) if self._decoder else row
 
     def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
         rank, world_size = self._ranks()
@@ -263,7 +276,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 'on_bad="placeholder"'
             )
         return Share(
-            num_rows=self.num_rows,
+            num_rows=self._items.num_items,
             start=start,
             rank=rank,
             world_size=world_size,
@@ -273,25 +286,13 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             tail=self._tail,
         )
 
-    def _ranks(self) -> tuple[int, int]:
-        rank, world_size = self._given_ranks
-        if rank is not None and world_size is not None:
-            return rank, world_size
-        if rank is not None or world_size is not None:
-            raise UsageError(f"rank is {rank!r} and world_size {world_size!r}; expected both or neither")
-        return running_ranks()
+    @property
+    def _items(self) -> Items:
+        return self._contents.items(self._layout, self.epoch)
 
-    def _warn_of_shared_lanes(self, share: Share) -> None:
-        readers = share.world_size * share.num_workers
-        if self._layout.shuffle and self._layout.lanes % readers and share.rank == share.worker == 0:
-            lanes = -(-self._layout.lanes // readers) * readers
-            log.warning(
-                "%d readers share %d lanes, so row groups are read more than once; pass lanes=%d",
-                readers,
-                self._layout.lanes,
-                lanes,
-            )
+    def _ranks(self) -> tuple[int, int]:
+        return chosen_ranks(*self._given_ranks)
 
     def __getstate__(self) -> dict[str, Any]:
         """For worker processes that are spawned: torch.distributed does not run there."""
-        return {**self.__dict__, "_given_ranks": self._ranks(), "_made": None}
+        return {**self.__dict__, "_given_ranks": self._ranks()}

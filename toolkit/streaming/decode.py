@@ -14,7 +14,7 @@ policies hold for all.
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -26,6 +26,7 @@ from PIL import Image
 from toolkit.errors import MissingExtra, UsageError
 from toolkit.image_files import APP1, APP14, FRAMES, PROGRESSIVE, SCAN, jpeg_scans
 from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, is_upright
+from toolkit.streaming.counts import SharedCounts
 
 try:
     import simplejpeg
@@ -87,13 +88,14 @@ class PictureDecoder:
         self.mode, self.target = mode, target or Target()
         if mode == "scaled" and self.target.size is None:
             raise UsageError('decode="scaled" needs image_size, which says how small pictures may be decoded')
-        self._decoder = Decoder(policy)
+        self._bad = SharedCounts()
+        self._decoder = Decoder(policy, on_bad=self._bad.add)
         self.policy = self._decoder.policy
 
     @property
     def counts(self) -> Counter[str]:
-        """Bad pictures per kind, where the policy is not to raise."""
-        return self._decoder.counts
+        """Bad pictures per kind, in this process and all workers."""
+        return self._bad.total()
 
     def decode(self, data: bytes, where: str) -> Any:
         """A picture or tensor; None only where the policy says "skip".
@@ -182,9 +184,10 @@ class RowDecoder:
         fit: Fit,
         image_type: ImageType | None,
         policy: DecodePolicy | None,
+        columns: Sequence[str] = ("images",),
     ) -> "RowDecoder | None":
-        """From the arguments of a dataset; None where pictures stay encoded."""
-        if mode is None:
+        """From the arguments of a dataset; None where pictures stay encoded, or are not read."""
+        if mode is None or "images" not in columns:
             return None
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         return cls(PictureDecoder(mode, Target(size=size, fit=fit, image_type=image_type), policy))

@@ -65,10 +65,8 @@ class RowDataset(Dataset[dict[str, Any]]):
         token: str | bool | None = None,
     ) -> None:
         chosen = check_columns(columns)
-        self._decoder = (
-            RowDecoder.make(decode, image_size, fit=fit, image_type=image_type, policy=policy)
-            if "images" in chosen
-            else None
+        self._decoder = RowDecoder.make(
+            decode, image_size, fit=fit, image_type=image_type, policy=policy, columns=chosen
         )
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')

@@ -40,12 +40,14 @@ class Packed:
 
     Attributes:
         kept: rows that are read, by shard and row group; all of those that are not named.
-        left_out: reason -> rows that are not.
+        num_tokens: lengths of the rows that are read, where they are known, in the same order.
+        left_out: reason -> rows that are not read.
     """
 
     repository: Repository
     shards: tuple[Shard, ...]
     kept: Mapping[tuple[int, int], NDArray[np.uint32]] = field(default_factory=dict)
+    num_tokens: Mapping[tuple[int, int], NDArray[np.int32]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def row_groups(self, source: int = 0) -> tuple[RowGroup, ...]:
@@ -58,8 +60,8 @@ class Packed:
 
     @property
     def checksum(self) -> int:
-        """Changes with the rows that are read."""
-        return zlib.crc32(b"".join(rows.tobytes() for rows in self.kept.values()))
+        """Changes with the rows that are read, and with their lengths."""
+        return zlib.crc32(b"".join(each.tobytes() for each in (*self.kept.values(), *self.num_tokens.values())))
 
 
 def open_packed(
@@ -116,7 +118,10 @@ class RowGroups:
             if IMAGES in self._columns and isinstance(packed.repository, LocalFolder):
                 file = OpenFile(packed.repository.root / packed.shards[group.shard].path)
                 rows = self._sliced(file, parquet, group)
-            return self._table(parquet, group).to_pylist() if rows is None else rows
+            rows = self._table(parquet, group).to_pylist() if rows is None else rows
+        if (lengths := packed.num_tokens.get((group.shard, group.number))) is not None:
+            rows = [{**row, "num_tokens": num_tokens} for row, num_tokens in zip(rows, lengths.tolist(), strict=True)]
+        return rows
 
     def table(self, group: RowGroup) -> pa.Table:
         """The columns of a row group as Arrow has them. Raises as `read`."""

@@ -6,12 +6,16 @@ taken a prefix of the sequence, whatever the number of workers; one integer says
 ranks or workers can.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
 from toolkit.errors import UsageError
+from toolkit.streaming.groups import Layout
+
+log = logging.getLogger(__name__)
 
 Tail = Literal["drop", "pad"]
 
@@ -66,6 +70,19 @@ class Share:
             first = self.start + step * self.world_size * self.batch_size + self.rank * rows
             yield from ((first + row) % self.num_rows for row in range(skipped, rows))
             skipped = 0
+
+
+def warn_of_shared_lanes(share: Share, layout: Layout) -> None:
+    """Says which number of lanes has each row group read once."""
+    readers = share.world_size * share.num_workers
+    if layout.shuffle and layout.lanes % readers and share.rank == share.worker == 0:
+        lanes = -(-layout.lanes // readers) * readers
+        log.warning(
+            "%d readers share %d lanes, so row groups are read more than once; pass lanes=%d",
+            readers,
+            layout.lanes,
+            lanes,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
