@@ -11,8 +11,10 @@ from tests.collate_tiny import (
     train,
 )
 from toolkit.collate import get_collator
+from toolkit.collate.packing import check_packing
 from toolkit.demo.tiny_models import make_tokenizer, tiny_llava
 from toolkit.errors import ImageTokenMismatch, UsageError
+from toolkit.streaming.token_batches import PackedRows
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 transformers = pytest.importorskip(
@@ -344,6 +346,13 @@ def test_llava_onevision_tiles_single_pictures_and_not_rows_of_several():
     for name in ("pixel_values", "image_sizes", "batch_num_images"):
         assert torch.equal(batch[name], theirs[name]), name
     assert model(**batch).loss.isfinite()
+
+
+def test_a_model_that_makes_its_own_positions_does_not_pack(qwen):
+    with pytest.raises(UsageError, match="does not know whether its model keeps packed rows apart"):
+        qwen.collate(PackedRows(QUADRANT_ROWS[:2]))
+    with pytest.raises(UsageError, match="Qwen2VLForConditionalGeneration: the logits of a row differ by"):
+        check_packing(qwen.model, qwen.collate, [QUADRANT_ROWS[1]] * 3)
 
 
 def test_the_test_pictures_differ(llava):

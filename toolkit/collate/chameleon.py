@@ -64,6 +64,8 @@ class ChameleonCollator(Collator):
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
+    packs = True
+
     def __init__(
         self,
         processor: Any,

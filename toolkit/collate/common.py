@@ -4,19 +4,22 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.template import ChatEncoder, Encoded
-from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows
+from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows, UsageError
 from toolkit.image_modes import to_rgb
 from toolkit.images import decode_image
 from toolkit.sources.skips import OnBad, Skips
+from toolkit.streaming.counts import SharedCounts
+from toolkit.streaming.token_batches import PackedRows
 
 IGNORE_INDEX = -100  # what torch's cross entropy leaves out
+POSITIONS = "position_ids"  # of packed rows
 
 # Per-token values of a row by name: "input_ids", "labels" and what a family adds; all of one length.
 Columns = dict[str, list[int]]
@@ -44,18 +47,20 @@ class Collator(ABC):
 
     Attributes:
         encoder: the chat template and tokenizer of the family.
+        packs: whether several rows may make one sequence; see `pack`.
     """
 
     encoder: ChatEncoder
+    packs = False
 
     def __init__(self, *, pad_id: int, max_length: int | None, on_bad_row: OnBad) -> None:
         self.pad_id, self.max_length = pad_id, max_length
-        self._skips = Skips(on_bad_row=on_bad_row)
+        self._skips, self._counts = Skips(on_bad_row=on_bad_row), SharedCounts()
 
     @property
     def skipped(self) -> Counter[str]:
-        """Rows left out so far, by kind of error. A DataLoader worker counts its own copy."""
-        return self._skips.counts
+        """Rows left out so far, by kind of error, in this process and in the workers of its loaders."""
+        return self._counts.total()
 
     @abstractmethod
     def encode(self, row: Mapping[str, Any]) -> Sample:
@@ -74,22 +79,53 @@ class Collator(ABC):
         """
         return self._encode(row) is not None
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    def __call__(self, rows: Sequence[Any]) -> dict[str, Tensor]:
+        """A batch.
+
+        Args:
+            rows: dicts; or what StreamingDataset gives with `max_tokens`: a list of them in a list of one, as a loader
+                with batches of one hands it on, or PackedRows, each of which becomes one sequence.
+        """
+        sequences = [rows] if isinstance(rows, PackedRows) else rows
+        if sequences and all(isinstance(sequence, PackedRows) for sequence in sequences):
+            return self._packed(sequences)
+        if len(rows) == 1 and isinstance(rows[0], list):
+            return self(rows[0])
         samples = [sample for row in rows if (sample := self._encode(row)) is not None]
-        if not samples:
-            raise TooManyBadRows(
-                f"none of the {len(rows)} rows of this batch is left, skipped so far: {dict(self.skipped)}; leave "
-                "such rows out before batching, with StreamingDataset(..., where=...)"
-            )
-        return self.batch(samples)
+        return self.batch(samples or self._none_left(len(rows)))
 
     def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         padded = pad([sample.columns for sample in samples], {"input_ids": self.pad_id, "labels": IGNORE_INDEX})
+        if POSITIONS in padded:  # packed
+            del padded["attention_mask"]
+            padded["use_cache"] = torch.tensor(False)
         return {**padded, **join([sample.tensors for sample in samples])}
+
+    def _packed(self, sequences: Sequence[PackedRows]) -> dict[str, Tensor]:
+        if not self.packs:
+            raise UsageError(
+                f"{type(self).__name__} does not know whether its model keeps packed rows apart; call "
+                "check_packing(model, collate, rows) of toolkit.collate.packing once, or leave packing=True out"
+            )
+        encoded = ([self._encode(row) for row in rows] for rows in sequences)
+        kept = ([sample for sample in samples if sample is not None] for samples in encoded)
+        samples = [pack(samples) for samples in kept if samples]
+        return self.batch(samples or self._none_left(sum(map(len, sequences))))
+
+    def _none_left(self, num_rows: int) -> NoReturn:
+        raise TooManyBadRows(
+            f"none of the {num_rows} rows of this batch is left, skipped so far: {dict(self.skipped)}; leave such rows "
+            "out before batching, with StreamingDataset(..., where=...)"
+        )
 
     def _encode(self, row: Mapping[str, Any]) -> Sample | None:
         try:
             sample = self.encode(row)
+            if sample.num_tokens > row.get("num_tokens", sample.num_tokens):
+                raise UsageError(
+                    f"row {row['id']!r}: {sample.num_tokens} tokens, but lengths= says {row['num_tokens']}; measure "
+                    "them with this very collator"
+                )
             if self.max_length is not None and sample.num_tokens > self.max_length:
                 raise RowError(
                     f"row {row['id']!r}: {sample.num_tokens} tokens, more than max_length={self.max_length}; rows are "
@@ -99,9 +135,28 @@ class Collator(ABC):
                 )
         except RowError as error:
             self._skips.bad(error)
+            self._counts.add(error.kind)
             return None
         self._skips.good()
         return sample
+
+
+def pack(samples: Sequence[Sample]) -> Sample:
+    """Rows as one sequence: tokens in sequence, positions that begin anew with each row.
+
+    From such positions, where there is neither an attention mask nor a cache, transformers makes a mask that lets each
+    row attend to itself alone, whatever the implementation of attention. The first token of a row is not supervised,
+    for what comes before it is another row.
+
+    Source: transformers 5.24, masking_utils.py, find_packed_sequence_indices.
+    """
+    columns: Columns = {name: [] for name in sorted({name for sample in samples for name in sample.columns})}
+    for sample in samples:
+        for name, values in columns.items():
+            own = sample.columns.get(name, [0] * sample.num_tokens)
+            values += [IGNORE_INDEX, *own[1:]] if name == "labels" else own
+    columns[POSITIONS] = [position for sample in samples for position in range(sample.num_tokens)]
+    return Sample(columns=columns, tensors=join([sample.tensors for sample in samples]))
 
 
 def open_image(image: Any, *, row_id: str = "") -> Image.Image:

@@ -65,6 +65,8 @@ class Emu3Collator(Collator):
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
+    packs = True
+
     def __init__(
         self,
         processor: Any,

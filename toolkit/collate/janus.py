@@ -88,6 +88,8 @@ class JanusCollator(Collator):
         RowError: a row is bad or too long, with on_bad_row="raise".
     """
 
+    packs = True
+
     def __init__(
         self,
         processor: Any,

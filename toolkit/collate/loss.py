@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from toolkit.collate.common import IGNORE_INDEX
+from toolkit.collate.common import IGNORE_INDEX, POSITIONS
 
 
 class TokenLosses(NamedTuple):
@@ -78,6 +78,13 @@ def unwrapped(model: Any) -> Any:
             return model
 
 
+def attention(batch: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What a model is told of who attends to whom; packed rows have positions, and no cache, in place of a mask."""
+    if POSITIONS in batch:
+        return {POSITIONS: batch[POSITIONS], "use_cache": False}
+    return {"attention_mask": batch["attention_mask"]}
+
+
 def vocabulary_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     """For models whose picture ids are part of the text vocabulary: Chameleon, Anole and Emu3.
 
@@ -88,7 +95,7 @@ def vocabulary_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
         model: ChameleonForConditionalGeneration or Emu3ForConditionalGeneration.
         batch: of ChameleonCollator or Emu3Collator.
     """
-    hidden = model.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[:, :-1]
+    hidden = model.model(input_ids=batch["input_ids"], **attention(batch)).last_hidden_state[:, :-1]
     labels = batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
     losses = cross_entropy(model.lm_head(hidden[supervised]).float(), labels[supervised], reduction="none")
@@ -123,6 +130,6 @@ def janus_inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
     text = model.get_input_embeddings()(batch["input_ids"])
     return {
         "inputs_embeds": text.masked_scatter(batch["gen_image_mask"].unsqueeze(-1), drawn.to(text.dtype)),
-        "attention_mask": batch["attention_mask"],
+        **attention(batch),
         "pixel_values": batch.get("pixel_values"),
     }

@@ -17,6 +17,10 @@ from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, open
 from toolkit.collate.template import ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, UsageError
 
+# Processors of models that keep packed rows apart, by test. Not so: M-RoPE, whose positions the model makes itself
+# (Qwen-VL), attention both ways over a picture (Gemma), cross-attention (Mllama), convolutions (LFM2).
+PACKS = {"LlavaProcessor"}
+
 
 class UnderstandingCollator(Collator):
     """Batches for models that read pictures and write text; `model(**batch).loss` is right as it is.
@@ -70,6 +74,7 @@ class UnderstandingCollator(Collator):
         self.processor, self.processor_kwargs = processor, dict(processor_kwargs or {})
         self.encoder = ChatEncoder(processor, image_token=processor.image_token, chat_template=chat_template)
         self.separator: str = processor.tokenizer.eos_token or processor.tokenizer.pad_token
+        self.packs = type(processor).__name__ in PACKS
         self.keeps_answer_images = self.encoder.keeps_answer_images()
 
     def encode(self, row: Mapping[str, Any]) -> Sample:
