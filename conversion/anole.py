@@ -13,9 +13,9 @@ chameleon/inference/chameleon.py#L676
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from conversion.formats import Format, Holds, belongs_to, choose
+from conversion.formats import Format, Holds
 from conversion.pairs import check_pair_options, count_pairs, output_pairs
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import UsageError
@@ -47,6 +47,7 @@ class Options:
         tokenizer: profile tokens: "module:factory" or "file.py:factory" of a `Tokenizer`.
     """
 
+    ONLY: ClassVar = {"text": ("raw",), "input_images": ("raw",), "root": ("raw",), "tokenizer": ("tokens",)}
     profile: str = "raw"
     text: str = "instruction"
     input_images: str = "error"
@@ -54,9 +55,7 @@ class Options:
     tokenizer: str = ""
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        check_pair_options(self, "raw")
-        belongs_to(self, "root", "raw")
+        check_pair_options(self, PROFILES)
         if (self.profile == "tokens") != bool(self.tokenizer):
             raise UsageError(
                 f"profile 'tokens' needs tokenizer='module:factory', and only it; profile is {self.profile!r}, "
@@ -64,10 +63,12 @@ class Options:
             )
 
 
-_NOTES = ("every token carries loss, the prompt's too", "the trainer pads inputs with -100: batch size 1")
+_NOTES = ("the trainer pads inputs with -100: keep batch size 1",)
 PROFILES = {
     "raw": Holds(
         consumers="Anole, sft_tokenization",
+        use="set `DATASET_RAW_PATH` in training/constants_training.py to `OUT/anole.jsonl`, tokenize, then train",
+        trained="every token of the text and of the picture, the prompt's too",
         prompt_images="none",
         answer_images="one a line",
         trains_output_images=True,
@@ -76,6 +77,8 @@ PROFILES = {
     ),
     "tokens": Holds(
         consumers="Anole, training/train.py",
+        use="set `DATASET_TOKENIZED_PATH` in training/constants_training.py to `OUT/anole.jsonl`",
+        trained="every token of prompts, answers and pictures",
         prompt_images="any number, as tokens",
         answer_images="any number, as tokens",
         trains_output_images=True,

@@ -5,7 +5,7 @@ lmms-engine.
     edit  edit-*.parquet: `image_list` and `instruction_list` (a list of paraphrases per step), and parquet_info.json
     vlm   vlm.jsonl: a LLaVA row with pictures in the user's turns only
 
-bagel_dataset_info.json holds the entry for data/dataset_info.py.
+`bagel_config.py` writes what points the trainer here.
 Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69,
 data/interleave_datasets/edit_dataset.py#L20, data/vlm_dataset.py#L67
 """
@@ -14,11 +14,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from conversion.formats import Format, Holds, Writer, choose
+from conversion.bagel_config import USE, USES_FILES, USES_GROUPS, USES_LINES, write_config, write_parquet_info
+from conversion.formats import Format, Holds, Writer
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
 from conversion.parquet import ParquetShard
 from conversion.report import Report
@@ -27,7 +28,6 @@ from conversion.text import fold_system, has_literal, has_neighbours, turn_text
 from toolkit.errors import ImageError
 from toolkit.images import image_size
 from toolkit.schema import Row
-from toolkit.staging.files import write_whole
 
 # t2i_dataset.py sets Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
 MAX_IMAGE_PIXELS = 20_000_000
@@ -40,6 +40,24 @@ SCHEMAS = {
             ("instruction_list", pa.list_(pa.list_(pa.string()))),
         ]
     ),
+}
+# Sizes and strides of the pictures. Source: data/configs/example.yaml
+_VAE = {"image_stride": 16, "max_image_size": 1024, "min_image_size": 512}
+_VIT = {"image_stride": 14, "max_image_size": 518, "min_image_size": 224}
+TRANSFORMS: dict[str, dict[str, Any]] = {
+    "t2i": {"image_transform_args": _VAE},
+    "edit": {"image_transform_args": _VAE, "vit_image_transform_args": _VIT},
+    "vlm": {
+        "image_transform_args": {
+            "image_stride": 14,
+            "max_image_size": 980,
+            "min_image_size": 378,
+            "max_pixels": 2_007_040,
+        },
+        "frame_sampler_args": {"max_num_frames": 12, "min_num_frames": 8},
+        "shuffle_lines": True,
+        "shuffle_seed": 0,
+    },
 }
 REGISTRY = {"t2i": "t2i_pretrain", "edit": "unified_edit", "vlm": "vlm_sft"}  # Source: data/dataset_info.py#L9
 
@@ -54,41 +72,46 @@ class Options:
         root: the folder as the trainer will see it; "" = where it is written. BAGEL compares paths letter by letter.
     """
 
+    ONLY: ClassVar = {"text": ("t2i",), "input_images": ("t2i",)}
     profile: str = "t2i"
     text: str = "instruction"
     input_images: str = "error"
     root: str = ""
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        check_pair_options(self, "t2i")
+        check_pair_options(self, PROFILES)
 
 
-_WORKERS = "num_used_data in the training mixture must be at least GPUs x workers"
 PROFILES = {
     "t2i": Holds(
         consumers="BAGEL t2i_pretrain",
+        use=USE,
+        trained="the picture; not its text",
         prompt_images="none",
         answer_images="one a record",
         trains_output_images=True,
         columns=("id", "instruction", "images"),
-        notes=(_WORKERS, "pictures above 40 million pixels are skipped by the reader, so refused here"),
+        notes=(*USES_FILES, "pictures above 40 million pixels are skipped by the reader, so refused here"),
     ),
     "edit": Holds(
         consumers="BAGEL unified_edit",
+        use=USE,
+        trained="the pictures after an instruction; not its text, not the picture before",
         prompt_images="exactly one, in the first turn",
         answer_images="one output a turn",
         trains_output_images=True,
         columns=("id", "instruction", "images"),
-        notes=(_WORKERS, "the reader trains on random pieces of a chain, two steps at most"),
+        notes=(*USES_GROUPS, "the reader trains on random pieces of a chain, two steps at most"),
     ),
     "vlm": Holds(
         consumers="BAGEL vlm_sft",
+        use=USE,
+        trained="the text of answers; not prompts, not pictures",
         prompt_images="any number, in user turns",
         answer_images="none",
         trains_output_images=False,
         columns=("id", "messages", "images"),
-        notes=(_WORKERS,),
+        notes=USES_LINES,
     ),
 }
 
@@ -122,7 +145,7 @@ class ParquetWriter:
 
     def _edit(self, row: Row) -> tuple[dict[str, Any], int]:
         steps = edit_steps(row)
-        used = [steps[0].before, *(step.after for step in steps)]
+        used = [*steps[0].before, *(step.after for step in steps)]
         count_left_out(self.shard.tally, row, set(used))
         self.shard.tally.images_out += len(used)
         images = [row.images[number].bytes for number in used]
@@ -154,6 +177,8 @@ class VlmWriter:
             raise refuse(
                 row, "output_image", "its answer has pictures; BAGEL's vlm reader loads them but gives them no place"
             )
+        if not any(part.text for m in row.messages if m.role == "assistant" for part in m.content):
+            raise refuse(row, "no_text", "its answers are empty; BAGEL's vlm reader skips rows without a loss")
         messages = fold_system(row)
         tally = self.shard.tally
         tally.count("flattened", "literal_tag", row.id, has_literal(row))
@@ -184,13 +209,8 @@ def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) 
         entry["num_files"] = sum(note["row_groups"] > 0 for note in notes)
     if options.profile == "edit":
         entry["parquet_info_path"] = str(root / "parquet_info.json")
-        # Keys must equal os.path.join(data_dir, name) exactly; a file without an entry is skipped in silence.
-        info = {
-            str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]
-        }
-        write_whole(out / "parquet_info.json", [json.dumps(info, indent=2).encode() + b"\n"])
-    registry = {REGISTRY[options.profile]: {"unifiedvisual": entry}}
-    write_whole(out / "bagel_dataset_info.json", [json.dumps(registry, indent=2).encode() + b"\n"])
+        write_parquet_info(out, root, notes)
+    write_config(out, REGISTRY[options.profile], entry, TRANSFORMS[options.profile])
 
 
 FORMAT = Format(name="bagel", options=Options, profiles=PROFILES, writer=writer, finish=finish)

@@ -9,8 +9,9 @@ datasets 5.2 packaged_modules/folder_based_builder#L223 ("<column>_file_name")
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from conversion.formats import Format, Holds, choose
+from conversion.formats import Format, Holds
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
 from conversion.shard import Notes, ShardFolder
 from toolkit.images import image_format
@@ -26,19 +27,21 @@ class Options:
         input_images: profile text-to-image: "error" or "drop", for pictures in the prompt.
     """
 
+    ONLY: ClassVar = {"text": ("text-to-image",), "input_images": ("text-to-image",)}
     profile: str = "text-to-image"
     text: str = "instruction"
     input_images: str = "error"
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        check_pair_options(self, "text-to-image")
+        check_pair_options(self, PROFILES)
 
 
 _KEPT = ("id", "instruction", "images")
 PROFILES = {
     "text-to-image": Holds(
         consumers="diffusers train_text_to_image",
+        use="`train_text_to_image.py --train_data_dir OUT --image_column image --caption_column text`",
+        trained="the picture; not its text",
         prompt_images="none",
         answer_images="one a record",
         trains_output_images=True,
@@ -46,6 +49,9 @@ PROFILES = {
     ),
     "edit": Holds(
         consumers="diffusers train_instruct_pix2pix",
+        use="`train_instruct_pix2pix.py --train_data_dir OUT --original_image_column input_image --edit_prompt_column "
+        "edit_prompt --edited_image_column edited_image`",
+        trained="the edited picture; not its text, not the picture before",
         prompt_images="exactly one, in the first turn",
         answer_images="one output a turn",
         trains_output_images=True,
@@ -80,14 +86,14 @@ class FolderWriter:
 
     def _edits(self, row: Row) -> None:
         steps = edit_steps(row)
-        used = {number for step in steps for number in (step.before, step.after)}
+        used = {number for step in steps for number in (*step.before, step.after)}
         _check_formats(row, used)
         count_left_out(self.shard.tally, row, used)
         self.shard.tally.count("flattened", "chain_told_apart", row.id, len(steps) > 1)
         names = {number: self._image(row, number) for number in sorted(used)}
         for step in steps:
             record = {
-                "input_image_file_name": names[step.before],
+                "input_image_file_name": names[step.before[0]],
                 "edit_prompt": step.instruction,
                 "edited_image_file_name": names[step.after],
             }

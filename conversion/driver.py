@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
+from conversion.readme import README_NAME, readme
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
 from toolkit.errors import RowError, UsageError, shown
@@ -182,7 +183,9 @@ def _finish(form: Format, options: Any, run: Mapping[str, Any], job: Job, result
     report = report_of(tallies, format=form.name, options=asdict(options), run=run)
     join_lines(folders, job.out, form.wraps(options))
     move_files(folders, job.out)
-    form.finish(job.out, [result["notes"] for result in results], options, report)
+    notes = [result["notes"] for result in results]
+    form.finish(job.out, notes, options, report)
+    write_whole(job.out / README_NAME, readme(form, options, form.front_matter(notes, options)))
     write_whole(job.out / REPORT_NAME, report.to_json())
     job.close()
     return report

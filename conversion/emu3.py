@@ -13,11 +13,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from conversion.formats import Format, Holds, choose
+from conversion.formats import Format, Holds
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import MissingExtra, UsageError
@@ -48,6 +48,7 @@ class Options:
         encoder: profile tokens: "module:factory" or "file.py:factory" of an `Encoder`.
     """
 
+    ONLY: ClassVar = {"encoder": ("tokens",)}
     profile: str = "raw"
     text: str = "instruction"
     input_images: str = "error"
@@ -55,8 +56,7 @@ class Options:
     encoder: str = ""
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        check_pair_options(self, self.profile)
+        check_pair_options(self, PROFILES)
         if (self.profile == "tokens") != bool(self.encoder):
             raise UsageError(
                 f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder "
@@ -65,6 +65,7 @@ class Options:
 
 
 _HOLDS: dict[str, Any] = {
+    "trained": "the picture; not its text (with `--apply_loss_on_only_vision True`, as scripts/t2i_sft.sh has it)",
     "prompt_images": "none",
     "answer_images": "one an entry",
     "trains_output_images": True,
@@ -73,14 +74,19 @@ _HOLDS: dict[str, Any] = {
 PROFILES = {
     "raw": Holds(
         consumers="Emu3, emu3/train/prepare_data.py",
+        use="`python emu3/train/prepare_data.py --data-path OUT/emu3.json --output-path TOKENS`, then "
+        "`DATAPATH=TOKENS/list/train.json` in scripts/t2i_sft.sh",
         notes=(
             "Emu1 and Emu2 published no training format",
-            "paths are relative to the output folder: run there, or pass root",
+            "paths are relative to OUT: run there, or pass root",
         ),
         **_HOLDS,
     ),
     "tokens": Holds(
-        consumers="Emu3, emu3/train/train.py", notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",), **_HOLDS
+        consumers="Emu3, emu3/train/train.py",
+        use="`DATAPATH=OUT/list/train.json` in scripts/t2i_sft.sh",
+        notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",),
+        **_HOLDS,
     ),
 }
 

@@ -8,7 +8,7 @@ messages need, so no protobuf package is.
 
 from dataclasses import dataclass
 
-from conversion.formats import Format, Holds, choose
+from conversion.formats import Format, Holds, check_options
 from conversion.pairs import refuse
 from conversion.shard import Notes, ShardFolder
 from toolkit.errors import ImageError
@@ -33,17 +33,19 @@ class Options:
     profile: str = "story"
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
+        check_options(self, PROFILES)
 
 
 PROFILES = {
     "story": Holds(
         consumers="Emu3.5's viewer src/utils/vis_proto.py; no published trainer",
+        use="`python src/utils/vis_proto.py --input OUT/stories/00000/ID.pb --output FOLDER` shows one row",
+        trained="nothing: no trainer is published",
         prompt_images="any number, beside the question, not inside it",
         answer_images="any number, in order",
         trains_output_images=False,
         columns=("id", "messages", "images", "image_captions", "instruction"),
-        notes=("one question and one answer a row",),
+        notes=("one question and one answer a row", "the viewer shows the first picture of a question only"),
     )
 }
 

@@ -1,6 +1,6 @@
 """What Megatron-Energon wants beside the tars of the webdataset format.
 
-Run `energon prepare OUT --non-interactive --split-ratio 1,0,0 --skip-dataset-yaml` once; it indexes the tars.
+`energon prepare` (PREPARE) once indexes the tars.
 Source: megatron-energon 7.4.1, docs/source/advanced/custom_sample_loader.md and crude datasets; its InterleavedSample
 has no roles, so samples stay crude and a cooker makes what the model wants.
 """
@@ -9,6 +9,13 @@ from collections.abc import Sequence
 
 import yaml
 
+PREPARE = "energon prepare OUT --non-interactive --split-ratio 1,0,0 --skip-dataset-yaml"
+# Tried with 7.4.1; tests/test_conversion_energon.py tries again.
+PREPARE_NOTES = (
+    "`energon prepare` with `--sample-type` replaces dataset.yaml, and then nothing can be read: as `CrudeWebdataset` "
+    "it finds no cooker, as another type every sample fails",
+    "`energon prepare` with `--tar-index-only` alone leaves a dataset that energon calls invalid",
+)
 DATASET_YAML = """\
 __module__: megatron.energon
 __class__: CrudeWebdataset

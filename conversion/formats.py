@@ -51,6 +51,8 @@ class Holds:
 
     Attributes:
         consumers: who reads it.
+        use: how a trainer is pointed at the folder, which is called OUT.
+        trained: what the consumers put a loss on.
         lossless: whether convert and import give the same rows back, to the byte.
         prompt_images: pictures in a prompt.
         answer_images: pictures in an answer.
@@ -60,6 +62,8 @@ class Holds:
     """
 
     consumers: str
+    use: str
+    trained: str
     lossless: bool = False
     prompt_images: str
     answer_images: str
@@ -81,11 +85,13 @@ class Format:
 
     Attributes:
         name: key in FORMATS.
-        options: frozen dataclass of simple values; has a `profile` and checks itself in `__post_init__`.
+        options: frozen dataclass of simple values; has a `profile` and checks itself in `__post_init__`. Its ONLY maps
+            an option that not all profiles look at to those that do.
         profiles: profile -> what it can hold; the first is the default.
         writer: (shard folder, options) -> a writer for one shard.
         wraps: options -> files that are one JSON value: name -> (head, tail) around the records.
-        finish: writes top-level files once all shards are in place; may run twice.
+        finish: writes top-level files once all shards are in place; may run twice. README.md is written for all.
+        front_matter: (notes of all shards, options) -> what stands in front of README.md for the Hub and `datasets`.
         read: (folder or file, options) -> shards, in which a RowError stands for a bad record; None when there is no
             way back.
         read_options: frozen dataclass of the way back.
@@ -97,6 +103,7 @@ class Format:
     writer: Callable[[ShardFolder, Any], Writer]
     wraps: Callable[[Any], Mapping[str, tuple[str, str]]] = lambda options: {}
     finish: Callable[[Path, Sequence[Notes], Any, Report], None] = nothing
+    front_matter: Callable[[Sequence[Notes], Any], Mapping[str, Any] | None] = lambda notes, options: None
     read: Callable[[Path, Any], list[Shard]] | None = None
     read_options: type[Any] = field(default=type(None))
 
@@ -129,14 +136,20 @@ def choose(what: str, value: object, known: Iterable[str]) -> None:
         raise UsageError(f"{what} must be one of {', '.join(map(repr, words))}, not {value!r}")
 
 
-def belongs_to(options: Any, name: str, *profiles: str) -> None:
-    """Raises UsageError when an option was given that the chosen profile does not look at."""
-    default = next(option.default for option in fields(options) if option.name == name)
-    if getattr(options, name) != default and options.profile not in profiles:
-        raise UsageError(
-            f"option {name!r} belongs to {', '.join(map(repr, profiles))} and has no effect on profile "
-            f"{options.profile!r}"
-        )
+def check_options(options: Any, profiles: Iterable[str]) -> None:
+    """Raises UsageError for an unknown profile, and for an option the profile does not look at: `options.ONLY` names
+    the profiles of those that are not for all.
+    """
+    choose("profile", options.profile, profiles)
+    for option in fields(options):
+        if getattr(options, option.name) != option.default and not is_for(type(options), option.name, options.profile):
+            of = ", ".join(map(repr, options.ONLY[option.name]))
+            raise UsageError(f"option {option.name!r} belongs to {of} and has no effect on profile {options.profile!r}")
+
+
+def is_for(kind: type[Any], option: str, profile: str) -> bool:
+    """Whether a profile looks at an option of a format."""
+    return profile in getattr(kind, "ONLY", {}).get(option, (profile,))
 
 
 def columns_lost(form: Format, options: Any) -> tuple[str, ...]:
@@ -149,6 +162,8 @@ def columns_lost(form: Format, options: Any) -> tuple[str, ...]:
 
 def describe() -> list[dict[str, Any]]:
     """One entry per format and profile: what `convert --list` shows."""
+    from conversion.readme import guide  # which reads this table
+
     return [
         {
             "format": name,
@@ -156,6 +171,7 @@ def describe() -> list[dict[str, Any]]:
             **vars(holds),
             "options": {option.name: option.default for option in fields(form.options)},
             "imports": form.read is not None,
+            "guide": guide(form, profile),
         }
         for name in FORMATS
         for form in (get_format(name),)

@@ -11,23 +11,26 @@ Source: https://github.com/LLaVA-VL/LLaVA-NeXT@df17966 llava/train/train.py#L381
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
-from conversion.formats import Format, Holds, LeftOut, belongs_to, choose
+from conversion.formats import Format, Holds, LeftOut, check_options, choose
 from conversion.importing import ReadOptions
 from conversion.llava_import import read
 from conversion.pairs import refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import IMAGE_TAG, fold_system, has_literal, has_neighbours, turn_text
+from conversion.text import IMAGE_TAG, fold_system, has_literal, has_neighbours, has_special_token, turn_text
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
 # LLaVA-NeXT deletes this text wherever it stands. Source: llava/train/train.py#L402 of the commit above
 DELETED_BY_NEXT = "QA_GT_caption_based_noisy"
 SPEAKERS = {"user": "human", "assistant": "gpt"}
+# Between turns, as the template of LLaVA 1.5 writes them; by these its reader finds the answers, also inside of texts.
+# Source: llava/conversation.py#L242 (conv_vicuna_v1), llava/train/train.py#L414 (preprocess_v1) of the first commit
+ANSWER_STARTS, ANSWER_ENDS = " ASSISTANT: ", "</s>"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,41 +44,50 @@ class Options:
         root: put before the file names in mixture.yaml (profile next), which LLaVA-NeXT opens as they stand.
     """
 
+    ONLY: ClassVar = {"root": ("next",)}
     profile: str = "v15"
     output_images: str = "error"
     root: str = ""
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
+        check_options(self, PROFILES)
         choose("output_images", self.output_images, ("error", "context", "drop"))
-        belongs_to(self, "root", "next")
 
 
 _KEPT = ("id", "task", "messages", "images")
+_TRAINED = "the text of answers; not prompts, not pictures"
 _NOTES = (
-    "loss falls on text only; an answer's pictures are context at best",
-    "a picture that is alone in its turn is moved to the front of it by the trainer; counted as images_moved",
-    "a system message is put in front of the first user turn; literal <image> in text is written <\\image>",
+    "a picture that is alone in its turn is moved to the front of it by the trainer; counted as `images_moved`",
+    "a system message is put in front of the first user turn; literal `<image>` in text is written `<\\image>`",
 )
 PROFILES = {
     "v15": Holds(
         consumers="LLaVA 1.5",
+        use="`--data_path OUT/llava.json --image_folder OUT`",
+        trained=_TRAINED,
         prompt_images="at most one picture a row",
-        answer_images="one, as context, with output_images='context'",
-        trains_output_images=False,
-        columns=_KEPT,
-        notes=_NOTES,
-    ),
-    "next": Holds(
-        consumers="LLaVA-NeXT, LLaVA-OneVision",
-        prompt_images="any number",
-        answer_images="any number, as context, with output_images='context'",
+        answer_images="one, as context, with `output_images=context`",
         trains_output_images=False,
         columns=_KEPT,
         notes=(
             *_NOTES,
-            "JSON Lines are read through mixture.yaml only; run from the output folder or pass root",
-            f"deletes {DELETED_BY_NEXT!r} from any text",
+            "a row whose text holds ` ASSISTANT: ` or `</s>`, or that has an empty turn, loses all its loss; counted "
+            "under warned",
+        ),
+    ),
+    "next": Holds(
+        consumers="LLaVA-NeXT, LLaVA-OneVision",
+        use="`--data_path OUT/mixture.yaml --image_folder OUT`",
+        trained=_TRAINED,
+        prompt_images="any number",
+        answer_images="any number, as context, with `output_images=context`",
+        trains_output_images=False,
+        columns=_KEPT,
+        notes=(
+            *_NOTES,
+            "JSON Lines are read through mixture.yaml only; run from OUT or pass root",
+            f"the trainer deletes `{DELETED_BY_NEXT}` from any text; counted under warned",
+            "special tokens in a text, such as `<|im_end|>`, are read as such; counted under warned",
         ),
     ),
 }
@@ -121,8 +133,19 @@ class LlavaWriter:
         tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
-        is_deleted = self.options.profile == "next" and any(DELETED_BY_NEXT in text for _, text in turns)
-        tally.count("warned", "text_deleted_by_reader", row.id, is_deleted)
+        if self.options.profile == "v15":
+            tally.count("warned", "loss_dropped_by_reader", row.id, loses_loss([text for _, text in turns]))
+        else:
+            tally.count("warned", "special_token", row.id, has_special_token(row))
+            tally.count("warned", "text_deleted_by_reader", row.id, any(DELETED_BY_NEXT in text for _, text in turns))
+
+
+def loses_loss(texts: list[str]) -> bool:
+    """Whether LLaVA 1.5 finds other answers than the row has, and then puts no loss on any: a text holds what stands
+    between turns, or a turn is empty.
+    """
+    rounds = [f"USER: {user}{ANSWER_STARTS}{answer}" for user, answer in zip(texts[::2], texts[1::2], strict=True)]
+    return not all(texts) or any(ANSWER_ENDS in each or each.count(ANSWER_STARTS) != 1 for each in rounds)
 
 
 def wraps(options: Options) -> dict[str, tuple[str, str]]:

@@ -15,21 +15,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
-from conversion.formats import ALL_COLUMNS, Format, Holds, Writer, belongs_to, choose
+from conversion.formats import ALL_COLUMNS, Format, Holds, LeftOut, Writer, check_options, choose
 from conversion.importing import ReadOptions
 from conversion.messages_import import read
 from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import has_literal, has_neighbours, turn_text
+from conversion.text import TAGS, has_literal, has_neighbours, has_special_token, turn_text
 from toolkit.schema import ARROW_SCHEMA, Message, Row, features
 from toolkit.staging.files import write_whole
-
-STRINGS = ("llama-factory", "ms-swift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +36,28 @@ class Options:
     Attributes:
         profile: "openai", "trl", "ms-swift", "llama-factory" or "lmms-engine".
         root: put before picture names where the trainer opens them as they stand (ms-swift, lmms-engine).
+        literal_tags: profile trl: rows whose text holds what a processor takes for a picture of its own: "keep" writes
+            and counts them, "drop" leaves them out and counts them.
     """
 
+    ONLY: ClassVar = {"root": ("ms-swift", "lmms-engine"), "literal_tags": ("trl",)}
     profile: str = "openai"
     root: str = ""
+    literal_tags: str = "keep"
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        belongs_to(self, "root", "ms-swift", "lmms-engine")
+        check_options(self, PROFILES)
+        choose("literal_tags", self.literal_tags, ("keep", "drop"))
 
 
 _THIN = ("id", "messages", "images")
 _ANY = "any number, anywhere"
+_SPECIAL = "special tokens in a text, such as `<|image_pad|>`, are read as such; counted under warned"
 PROFILES = {
     "openai": Holds(
-        consumers="this toolkit, and whoever reads OpenAI blocks",
+        consumers="this toolkit, and whatever reads OpenAI blocks",
+        use="`unifiedvisual import messages OUT PACKED`",
+        trained="whatever the reader chooses",
         lossless=True,
         prompt_images=_ANY,
         answer_images=_ANY,
@@ -62,40 +67,53 @@ PROFILES = {
     ),
     "trl": Holds(
         consumers="TRL (SFT of vision models)",
+        use='`SFTTrainer(train_dataset=datasets.load_dataset("OUT", split="train"), ...)`',
+        trained="all tokens but padding, only answers with `assistant_only_loss`; of pictures placeholder ids, never "
+        "what they show",
         lossless=True,
         prompt_images=_ANY,
         answer_images=_ANY,
         trains_output_images=False,
         columns=ALL_COLUMNS,
         notes=(
-            "load with datasets.load_dataset('parquet'); loss falls on placeholder ids, never on picture content",
-            "a literal <image> in text breaks processors whose placeholder it is (LLaVA); counted under warned",
+            "a literal `<image>` or special token in a text stops processors whose placeholder it is; counted under "
+            "warned, left out with `literal_tags=drop`",
             "chat templates of Qwen3-VL and LLaVA-NeXT drop pictures in answers",
         ),
     ),
     "ms-swift": Holds(
         consumers="ms-swift",
+        use="`--dataset OUT/messages.jsonl`",
+        trained="the text of answers; not prompts, not pictures",
         prompt_images=_ANY,
         answer_images="any number, as context",
         trains_output_images=False,
         columns=_THIN,
-        notes=("picture paths are relative to the output folder: run there, or pass root",),
+        notes=("picture paths are relative to OUT: run there, or pass root", _SPECIAL),
     ),
     "llama-factory": Holds(
         consumers="LLaMA-Factory",
+        use="`dataset: unifiedvisual`, `dataset_dir: OUT`, `media_dir: OUT`",
+        trained="the text of answers, and the placeholder ids of their pictures, never what these show; not prompts",
         prompt_images=_ANY,
         answer_images="any number, as context",
         trains_output_images=False,
         columns=_THIN,
-        notes=("set dataset_dir and media_dir to the output folder",),
+        notes=(_SPECIAL,),
     ),
     "lmms-engine": Holds(
         consumers="lmms-engine (BAGEL and others)",
+        use="`dataset_format: yaml`, `dataset_path: OUT/lmms-engine.yaml`",
+        trained="the text and the pictures of answers; not prompts",
         prompt_images=_ANY,
-        answer_images=_ANY,
+        answer_images="any number; what follows the first does not see it",
         trains_output_images=True,
         columns=_THIN,
-        notes=("paths in lmms-engine.yaml are relative to the output folder: run there, or pass root",),
+        notes=(
+            "its BAGEL reader shows a picture of an answer as noise only, hidden from all that follows; such rows are "
+            "counted under warned: use the format `bagel-interleaved` for them",
+            "paths in lmms-engine.yaml are relative to OUT: run there, or pass root",
+        ),
     ),
 }
 
@@ -117,7 +135,7 @@ class JsonWriter:
 
     def write(self, row: Row) -> None:
         names = [self.shard.image(row, number) for number in range(len(row.images))]
-        record = self._strings(row, names) if self.profile in STRINGS else self._blocks(row, names)
+        record = self._strings(row, names) if self.profile in TAGS else self._blocks(row, names)
         self.shard.line("messages.jsonl", record)
 
     def _blocks(self, row: Row, names: list[str]) -> dict[str, Any]:
@@ -125,14 +143,17 @@ class JsonWriter:
         if self.profile == "openai":
             columns["image_names"] = [image["path"] for image in columns.pop("images")]
         count_without_loss(self.shard, row, self.profile)
+        if self.profile == "lmms-engine":
+            self.shard.tally.count("warned", "hidden_from_later", row.id, hides_pictures(row))
         return {**columns, "messages": [blocks(message, names) for message in row.messages]}
 
     def _strings(self, row: Row, names: list[str]) -> dict[str, Any]:
-        tally = self.shard.tally
-        tally.count("flattened", "literal_tag", row.id, has_literal(row))
+        tally, tags = self.shard.tally, TAGS[self.profile]
+        tally.count("flattened", "literal_tag", row.id, has_literal(row, tags))
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        tally.count("warned", "special_token", row.id, has_special_token(row))
         count_without_loss(self.shard, row, self.profile)
-        messages = [{"role": message.role, "content": turn_text(message.content)} for message in row.messages]
+        messages = [{"role": message.role, "content": turn_text(message.content, tags)} for message in row.messages]
         root = self.root if self.profile == "ms-swift" else ""
         return {"id": row.id, "messages": messages, "images": [str(Path(root, name)) for name in names]}
 
@@ -141,15 +162,19 @@ class JsonWriter:
 
 
 class TrlWriter:
-    def __init__(self, shard: ShardFolder) -> None:
-        self.shard = shard
+    def __init__(self, shard: ShardFolder, options: Options) -> None:
+        self.shard, self.literal_tags = shard, options.literal_tags
         metadata = {"huggingface": json.dumps({"info": {"features": features().to_dict()}})}
         self.parquet = ParquetShard(shard, "train", ARROW_SCHEMA.with_metadata(metadata))
 
     def write(self, row: Row) -> None:
+        # Rows stay as they are; a processor whose placeholder stands in a text counts one picture too many, and stops.
+        found = {"literal_tag": has_literal(row), "special_token": has_special_token(row)}
+        if self.literal_tags == "drop" and any(found.values()):
+            raise LeftOut(f"row {row.id!r}", kind=next(kind for kind, is_there in found.items() if is_there))
         count_without_loss(self.shard, row, "trl")
-        # Rows stay as they are; processors whose placeholder is "<image>" count one picture too many.
-        self.shard.tally.count("warned", "literal_tag", row.id, has_literal(row))
+        for kind, is_there in found.items():
+            self.shard.tally.count("warned", kind, row.id, is_there)
         self.parquet.write(row.to_dict(), sum(len(image.bytes) for image in row.images))
         self.shard.tally.images_out += len(row.images)
 
@@ -163,8 +188,16 @@ def count_without_loss(shard: ShardFolder, row: Row, profile: str) -> None:
         shard.tally.count("images_without_loss", "context", row.id, len(row.images) - row.image_roles.count("input"))
 
 
+def hides_pictures(row: Row) -> bool:
+    """Whether anything follows the first picture of an answer: BAGEL as lmms-engine trains it sees an answer's picture
+    as noise to be removed, with an attention that hides it from all that follows.
+    """
+    roles = [(message.role, part.type) for message in row.messages for part in message.content]
+    return ("assistant", "image") in roles[:-1]
+
+
 def writer(shard: ShardFolder, options: Options) -> Writer:
-    return TrlWriter(shard) if options.profile == "trl" else JsonWriter(shard, options)
+    return TrlWriter(shard, options) if options.profile == "trl" else JsonWriter(shard, options)
 
 
 def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
@@ -191,12 +224,19 @@ def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) 
         write_whole(out / "lmms-engine.yaml", [yaml.safe_dump({"datasets": [entry]}, sort_keys=False).encode()])
 
 
+def front_matter(notes: Sequence[Notes], options: Options) -> dict[str, Any] | None:
+    if options.profile != "trl":
+        return None
+    return {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train-*.parquet"}]}]}
+
+
 FORMAT = Format(
     name="messages",
     options=Options,
     profiles=PROFILES,
     writer=writer,
     finish=finish,
+    front_matter=front_matter,
     read=read,
     read_options=ReadOptions,
 )

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from conversion.formats import Shard
 from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
-from conversion.text import turn_parts
+from conversion.report import REPORT_NAME, Report
+from conversion.text import IMAGE_ONLY, TAGS, turn_parts
 from toolkit.errors import ImageError, RowError
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row, table_to_rows
 from toolkit.sources.parquet import open_parquet
@@ -23,7 +24,15 @@ from toolkit.sources.repository import LocalFolder
 def read(src: Path, options: ReadOptions) -> list[Shard]:
     if tables := [src] if src.suffix == ".parquet" else sorted(src.glob("*.parquet")):
         return [partial(_table_rows, table) for table in tables]
-    return record_shards(src, options, ("*.jsonl",), partial(record_to_row, options=options))
+    reader = partial(record_to_row, options=options, tags=_escaped_tags(src if src.is_dir() else src.parent))
+    return record_shards(src, options, ("*.jsonl",), reader)
+
+
+def _escaped_tags(folder: Path) -> tuple[str, ...]:
+    """What was escaped in a file of strings: our report beside it says for whom it was written."""
+    report = folder / REPORT_NAME
+    profile = Report.read(report).options.get("profile") if report.is_file() else None
+    return TAGS.get(str(profile), IMAGE_ONLY)
 
 
 def _table_rows(path: Path) -> Iterator[Row]:
@@ -32,13 +41,15 @@ def _table_rows(path: Path) -> Iterator[Row]:
             yield from table_to_rows(pa.Table.from_batches([batch]))
 
 
-def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions) -> Row:
+def record_to_row(
+    record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions, tags: tuple[str, ...] = IMAGE_ONLY
+) -> Row:
     """
     Raises:
         RowError: kinds "bad_part", "count_mismatch", "no_task", "bad_image_url", and those of `read_image`.
     """
     urls: list[str] = []
-    messages = [Message(message["role"], _parts(message["content"], urls)) for message in record["messages"]]
+    messages = [Message(message["role"], _parts(message["content"], urls, tags)) for message in record["messages"]]
     # strings name their pictures in a list beside the messages
     images = [_image(folder, url) for url in urls or record.get("images") or []]
     if "image_names" not in record:
@@ -51,9 +62,9 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: R
     return Row.from_dict(columns)
 
 
-def _parts(content: str | list[dict[str, Any]], urls: list[str]) -> tuple[Part, ...]:
+def _parts(content: str | list[dict[str, Any]], urls: list[str], tags: tuple[str, ...]) -> tuple[Part, ...]:
     if isinstance(content, str):
-        return turn_parts(content)
+        return turn_parts(content, tags)
     parts: list[Part] = []
     for block in content:
         if block["type"] == "image_url":

@@ -1,8 +1,9 @@
 """What generation trainers eat: a text and a picture to draw, or a picture, an instruction and the edited picture."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from conversion.formats import belongs_to, choose
+from conversion.formats import check_options, choose
 from conversion.report import Tally
 from toolkit.errors import RowError
 from toolkit.schema import Row, text_of
@@ -12,16 +13,17 @@ INPUT_IMAGES = ("error", "drop")
 
 
 class Pair(NamedTuple):
-    """`row.images[image]`, and the text it is to be drawn from."""
+    """`row.images[image]`, and the text it is to be drawn from; `turn` counts the answers before its own."""
 
     image: int
     text: str
+    turn: int = 0
 
 
 class Edit(NamedTuple):
-    """`row.images[before]` becomes `row.images[after]` by an instruction."""
+    """From `row.images[n]` of every n in `before`, `row.images[after]` is made by an instruction."""
 
-    before: int
+    before: tuple[int, ...]
     instruction: str
     after: int
 
@@ -30,19 +32,19 @@ def refuse(row: Row, kind: str, problem: str) -> RowError:
     return RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
 
 
-def check_pair_options(options: Any, profile: str) -> None:
-    """Checks `text` and `input_images`, which belong to one profile."""
+def check_pair_options(options: Any, profiles: Iterable[str]) -> None:
+    """`check_options`, and the words of `text` and `input_images`."""
+    check_options(options, profiles)
     choose("text", options.text, TEXTS)
     choose("input_images", options.input_images, INPUT_IMAGES)
-    belongs_to(options, "text", profile)
-    belongs_to(options, "input_images", profile)
 
 
 def output_pairs(row: Row, *, text: str, input_images: str) -> list[Pair]:
     """One pair per output picture.
 
     Args:
-        text: "instruction" (the user's words) or "caption" (the prompt or caption of the picture itself).
+        text: "instruction" (the user's words up to the picture's turn) or "caption" (the prompt or caption of the
+            picture itself).
         input_images: "error" refuses rows whose prompt has pictures, for a pair cannot show them; "drop" leaves those
             pictures out.
 
@@ -59,18 +61,40 @@ def output_pairs(row: Row, *, text: str, input_images: str) -> list[Pair]:
             "its prompt has pictures, which a text-to-image pair cannot hold; pass input_images='drop' to leave them "
             "out",
         )
-    instruction = row.instruction or text_of(row.messages, "user")
-    pairs = [Pair(number, row.image_captions[number] if text == "caption" else instruction) for number in outputs]
+    asked = _asked(row)
+    turns = _turns(row)
+    pairs = [
+        Pair(number, row.image_captions[number] if text == "caption" else asked[turns[number]], turns[number])
+        for number in outputs
+    ]
     if not all(pair.text.strip() for pair in pairs):
         raise refuse(row, "no_text", f"has no {text} for an output picture")
     return pairs
 
 
+def _asked(row: Row) -> list[str]:
+    """Per answer, the user's words up to it; the last words do not belong to an earlier picture."""
+    ends = [number for number, message in enumerate(row.messages) if message.role == "assistant"]
+    if len(ends) == 1:
+        return [row.instruction or text_of(row.messages, "user")]
+    return [text_of(row.messages[:end], "user") for end in ends]
+
+
+def _turns(row: Row) -> list[int]:
+    """Per picture, how many answers are before the one it is in, or belongs to."""
+    turns, answers = list[int](), 0
+    for message in row.messages:
+        turns += [answers] * sum(part.type == "image" for part in message.content)
+        answers += message.role == "assistant"
+    return turns
+
+
 def count_pairs(tally: Tally, row: Row, pairs: list[Pair]) -> None:
-    """What a row loses as pairs: its other pictures, and that its outputs belonged together."""
+    """What a row loses as pairs: its other pictures, that its outputs belonged together, where a turn ends."""
     used = {pair.image for pair in pairs}
     count_left_out(tally, row, used)
     tally.count("flattened", "outputs_told_apart", row.id, len(pairs) > 1)
+    tally.count("flattened", "turns_joined", row.id, any(pair.turn for pair in pairs))
 
 
 def count_left_out(tally: Tally, row: Row, used: set[int]) -> None:
@@ -78,41 +102,49 @@ def count_left_out(tally: Tally, row: Row, used: set[int]) -> None:
         tally.count("images_dropped", f"{role}_image", row.id, number not in used)
 
 
-def edit_steps(row: Row) -> list[Edit]:
-    """A chain of edits, one per user turn: the picture before, the user's words, the output picture.
+def edit_steps(row: Row, *, fewest: int = 1, most: int = 1) -> list[Edit]:
+    """A chain of edits, one per user turn: the pictures before, the user's words, the output picture. A later turn
+    starts from the output before it and the pictures that its user adds.
+
+    Args:
+        fewest, most: pictures that one edit may start from.
 
     Raises:
-        RowError: kinds "no_output_image", "input_images" (not exactly one, or one in a later turn), "output_images"
-            (not one per turn), "no_text".
+        RowError: kinds "no_output_image", "input_images" (fewer or more), "output_images" (not one per turn),
+            "no_text".
     """
     if "output" not in row.image_roles:
         raise refuse(row, "no_output_image", "has no output picture; an edit needs one")
     steps: list[Edit] = []
-    before, number = -1, 0
+    before: tuple[int, ...] = ()
+    words, number = "", 0
     for message in row.messages:
-        here = [number + offset for offset in range(sum(part.type == "image" for part in message.content))]
+        here = tuple(number + offset for offset in range(sum(part.type == "image" for part in message.content)))
         number += len(here)
         if message.role == "user":
-            if len(here) != (before < 0):
-                raise refuse(
-                    row,
-                    "input_images",
-                    f"a user turn has {len(here)} pictures; an edit starts from exactly one, in the first turn",
-                )
-            before = here[0] if here else before
+            before = (*(step.after for step in steps[-1:]), *here)
             words = text_of((message,), "user")
+            _check_inputs(row, len(before), fewest, most)
         elif message.role == "assistant":
-            outputs = [image for image in here if row.image_roles[image] == "output"]
-            if len(outputs) != 1 or not words:
-                kind = "output_images" if words else "no_text"
-                raise refuse(
-                    row,
-                    kind,
-                    f"a turn has {len(outputs)} output pictures and {len(words)} characters of instruction; an edit "
-                    "needs one and some",
-                )
-            steps.append(Edit(before, words, outputs[0]))
-            before = outputs[0]
+            steps.append(Edit(before, words, _output_of(row, here, words)))
         elif here:
             raise refuse(row, "input_images", "the system message has pictures; an edit has no place for them")
     return steps
+
+
+def _check_inputs(row: Row, found: int, fewest: int, most: int) -> None:
+    if not fewest <= found <= most:
+        expected = f"exactly {most}" if fewest == most else f"{fewest} to {most}"
+        raise refuse(row, "input_images", f"a user turn starts from {found} pictures; expected {expected}")
+
+
+def _output_of(row: Row, here: Sequence[int], words: str) -> int:
+    outputs = [image for image in here if row.image_roles[image] == "output"]
+    if len(outputs) != 1 or not words:
+        raise refuse(
+            row,
+            "output_images" if words else "no_text",
+            f"a turn has {len(outputs)} output pictures and {len(words)} characters of instruction; an edit needs one "
+            "and some",
+        )
+    return outputs[0]

@@ -19,6 +19,7 @@ REASONS = (
     "images_dropped",
     "images_moved",
     "images_without_loss",
+    "images_changed",
     "flattened",
     "warned",
     "columns_lost",
@@ -43,6 +44,7 @@ class Report:
         images_moved: reason -> pictures that the consumer sees at another place than the row has them.
         images_without_loss: reason -> pictures of answers which the consumer shows to the model but does not train it
             to draw.
+        images_changed: reason -> pictures whose bytes in the output are not the original ones.
         flattened: reason -> rows whose text or structure was changed to fit.
         warned: reason -> rows that are whole, but which a known reader of the format does not read whole.
         columns_lost: column -> rows whose value of it is not in the output.
@@ -61,6 +63,7 @@ class Report:
     images_dropped: Mapping[str, int]
     images_moved: Mapping[str, int]
     images_without_loss: Mapping[str, int]
+    images_changed: Mapping[str, int] = field(default_factory=dict)  # not in reports of 0.1
     flattened: Mapping[str, int]
     warned: Mapping[str, int]
     columns_lost: Mapping[str, int]

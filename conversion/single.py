@@ -14,7 +14,7 @@ from toolkit.errors import UnknownName, UsageError
 from toolkit.schema import Row
 
 # Options that an address may name: words the format chooses from, never code or places.
-WORDS = ("output_images", "input_images", "text")
+WORDS = ("output_images", "input_images", "images", "text")
 
 
 def row_formats() -> dict[str, tuple[str, dict[str, str]]]:

@@ -12,27 +12,28 @@ Source: https://github.com/webdataset/webdataset src/webdataset/tariterators.py#
 packaged_modules/webdataset/webdataset.py#L79
 """
 
+import io
 import json
 import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
-import yaml
-
-from conversion.energon import COOKER, DATASET_YAML, split_yaml
+from conversion.energon import COOKER, DATASET_YAML, PREPARE, PREPARE_NOTES, split_yaml
 from conversion.formats import ALL_COLUMNS, Format, Holds, choose
 from conversion.importing import ReadOptions
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder, json_line, suffix_of
 from conversion.webdataset_import import read
-from toolkit.errors import UsageError
+from toolkit.errors import ImageError, UsageError
+from toolkit.images import decode_image
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
+JPEG_QUALITY = 95  # the highest that Pillow's documentation advises
 PAIR_SUFFIXES = ("jpg", "png", "webp")  # Source: https://github.com/showlab/Show-o@45a5a2d training/data.py#L185
 WRITE_BACK = (
     32 << 20
@@ -48,16 +49,19 @@ class Options:
         shard_mb: a tar is ended once it is larger than this, in MB.
         text: profile pairs: "instruction" or "caption".
         input_images: profile pairs: "error" or "drop", for pictures in the prompt.
+        images: profile pairs: "original" bytes, or "jpg": what is no JPEG is encoded anew, with a loss, and counted.
     """
 
+    ONLY: ClassVar = {"text": ("pairs",), "input_images": ("pairs",), "images": ("pairs",)}
     profile: str = "rows"
     shard_mb: int = 500
     text: str = "instruction"
     input_images: str = "error"
+    images: str = "original"
 
     def __post_init__(self) -> None:
-        choose("profile", self.profile, PROFILES)
-        check_pair_options(self, "pairs")
+        check_pair_options(self, PROFILES)
+        choose("images", self.images, ("original", "jpg"))
         if self.shard_mb < 1:
             raise UsageError(f"shard_mb must be 1 or more, not {self.shard_mb!r}")
 
@@ -65,23 +69,35 @@ class Options:
 PROFILES = {
     "rows": Holds(
         consumers="webdataset, datasets (with features.json), Megatron-Energon (with the cooker beside the tars)",
+        use='`webdataset.WebDataset(glob.glob("OUT/*.tar"))`; `datasets.load_dataset("OUT")`; for Megatron-Energon '
+        f"`{PREPARE}`, and the `COOKERS` of `OUT/cooker.py` in your task encoder",
+        trained="what the trainer chooses; the roles of messages and pictures are in the JSON",
         lossless=True,
         prompt_images="any number, anywhere",
         answer_images="any number, anywhere",
         trains_output_images=True,
         columns=ALL_COLUMNS,
         notes=(
-            "what is trained is the consumer's choice",
-            "load_dataset('webdataset') without features=... fails or silently drops pictures",
+            "the JSON names the members; do not rely on their order",
+            '`load_dataset("webdataset", ...)` needs the features of features.json: without them it fails, or drops '
+            "pictures in silence",
+            *PREPARE_NOTES,
         ),
     ),
     "pairs": Holds(
-        consumers="text-to-image trainers: BLIP3o, Show-o",
+        consumers="text-to-image trainers: Show-o; BLIP3o with `images=jpg`",
+        use="name the tars in `train_t2i_shards_path_or_url` of Show-o's config, in `data_files` of BLIP3o's "
+        "blip3o/data/dataset.py",
+        trained="the picture; not its text",
         prompt_images="none",
         answer_images="one a sample",
         trains_output_images=True,
         columns=("id", "instruction", "images"),
-        notes=("BLIP3o reads members named jpg only; other suffixes are counted under warned",),
+        notes=(
+            "BLIP3o fails on tars with another picture than jpg: pass `images=jpg`; without it such rows are counted "
+            "under warned",
+            f"`images=jpg` encodes others anew, quality {JPEG_QUALITY}, over white; counted as `images_changed`",
+        ),
     ),
 }
 
@@ -149,21 +165,49 @@ class WebDatasetWriter:
 
     def _pair_samples(self, row: Row) -> list[list[tuple[str, bytes]]]:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
-        suffixes = [suffix_of(row.images[pair.image]) for pair in pairs]
-        if strange := set(suffixes) - set(PAIR_SUFFIXES):
+        pictures = [self._picture(row, pair.image) for pair in pairs]
+        count_pairs(self.shard.tally, row, pairs)
+        self.shard.tally.images_out += len(pairs)
+        self.shard.tally.count("warned", "not_jpg", row.id, any(suffix != "jpg" for suffix, _ in pictures))
+        changed = sum(
+            content is not row.images[pair.image].bytes for pair, (_, content) in zip(pairs, pictures, strict=True)
+        )
+        self.shard.tally.count("images_changed", "encoded_as_jpg", row.id, changed)
+        keys = [f"{row.id}-{pair.image}" for pair in pairs]
+        return [
+            [(f"{key}.{suffix}", content), (f"{key}.txt", pair.text.encode())]
+            for key, (suffix, content), pair in zip(keys, pictures, pairs, strict=True)
+        ]
+
+    def _picture(self, row: Row, number: int) -> tuple[str, bytes]:
+        """Suffix and bytes."""
+        image = row.images[number]
+        suffix = suffix_of(image)
+        if self.options.images == "jpg":
+            return "jpg", image.bytes if suffix == "jpg" else as_jpeg(row, number)
+        if suffix not in PAIR_SUFFIXES:
             raise refuse(
                 row,
                 "picture_format",
-                f"an output picture is {strange.pop()!r}; text-to-image trainers read {', '.join(PAIR_SUFFIXES)}",
+                f"an output picture is {suffix!r}; text-to-image trainers read {', '.join(PAIR_SUFFIXES)}; pass "
+                "images='jpg' to encode it anew",
             )
-        count_pairs(self.shard.tally, row, pairs)
-        self.shard.tally.images_out += len(pairs)
-        self.shard.tally.count("warned", "not_jpg", row.id, any(suffix != "jpg" for suffix in suffixes))
-        keys = [f"{row.id}-{pair.image}" for pair in pairs]
-        return [
-            [(f"{key}.{suffix}", row.images[pair.image].bytes), (f"{key}.txt", pair.text.encode())]
-            for key, suffix, pair in zip(keys, suffixes, pairs, strict=True)
-        ]
+        return suffix, image.bytes
+
+
+def as_jpeg(row: Row, number: int) -> bytes:
+    """`row.images[number]` as a JPEG; what is transparent becomes white.
+
+    Raises:
+        RowError: kind "picture_format", it cannot be decoded.
+    """
+    try:
+        picture = decode_image(row.images[number].bytes, f"{row.task}: row {row.id!r}: images[{number}]")
+    except ImageError as error:
+        raise refuse(row, "picture_format", f"an output picture cannot be encoded as JPEG: {error}") from error
+    file = io.BytesIO()
+    picture.save(file, "jpeg", quality=JPEG_QUALITY, subsampling=0)  # 0: colours as sharp as brightness
+    return file.getvalue()
 
 
 def sample_record(row: Row, members: Sequence[str]) -> dict[str, Any]:
@@ -179,17 +223,28 @@ def sample_record(row: Row, members: Sequence[str]) -> dict[str, Any]:
 
 
 def finish(out: Path, notes: Sequence[Notes], options: Options, report: Report) -> None:
-    fields = sorted(
-        {field for note in notes for field in note["fields"]}, key=lambda name: ("." in name, len(name), name)
-    )
-    write_whole(out / "features.json", [json.dumps(hf_features(fields), indent=2).encode() + b"\n"])
-    write_whole(out / "README.md", [hf_readme(fields).encode()])
+    write_whole(out / "features.json", json.dumps(hf_features(_fields(notes)), indent=2) + "\n")
     if options.profile == "rows":
-        write_whole(out / ".nv-meta" / "dataset.yaml", [DATASET_YAML.encode()])
-        write_whole(
-            out / ".nv-meta" / "split.yaml", [split_yaml([name for note in notes for name in note["tars"]]).encode()]
-        )
-        write_whole(out / "cooker.py", [COOKER.encode()])
+        tars = [name for note in notes for name in note["tars"]]
+        write_whole(out / ".nv-meta" / "dataset.yaml", DATASET_YAML)
+        write_whole(out / ".nv-meta" / "split.yaml", split_yaml(tars))
+        write_whole(out / "cooker.py", COOKER)
+
+
+def front_matter(notes: Sequence[Notes], options: Options) -> dict[str, Any]:
+    """For load_dataset(<this folder, or a Hub repository that holds it>)."""
+    features = hf_features(_fields(notes)).items()
+    kinds = {name: feature.get("dtype") or feature["_type"].lower() for name, feature in features}
+    return {
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
+        "dataset_info": {"features": [{"name": name, "dtype": kind} for name, kind in kinds.items()]},
+    }
+
+
+def _fields(notes: Sequence[Notes]) -> list[str]:
+    """Every suffix that occurs, texts first, pictures in the order of their numbers."""
+    fields = {field for note in notes for field in note["fields"]}
+    return sorted(fields, key=lambda name: ("." in name, len(name), name))
 
 
 # Suffix -> the feature `datasets` reads it with; any other is a picture.
@@ -207,30 +262,13 @@ def hf_features(fields: Sequence[str]) -> dict[str, Any]:
     return {**columns, **dict.fromkeys(_KEYS, _FEATURES["txt"])}
 
 
-def hf_readme(fields: Sequence[str]) -> str:
-    """The same for load_dataset(<this folder, or a Hub repository that holds it>)."""
-    kinds = {name: feature.get("dtype") or feature["_type"].lower() for name, feature in hf_features(fields).items()}
-    header = {
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "*.tar"}]}],
-        "dataset_info": {"features": [{"name": name, "dtype": kind} for name, kind in kinds.items()]},
-    }
-    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n{_README}"
-
-
-_README = """\
-WebDataset shards written by UnifiedVisual; `conversion_report.json` says what they hold and what they do not.
-
-- `datasets.load_dataset(<this folder>)` reads the features above.
-  Without them it would guess from five samples and drop pictures.
-- `webdataset.WebDataset(<tars>)` reads the tars as they are. Members are named in the JSON; do not rely on their order.
-"""
-
 FORMAT = Format(
     name="webdataset",
     options=Options,
     profiles=PROFILES,
     writer=WebDatasetWriter,
     finish=finish,
+    front_matter=front_matter,
     read=read,
     read_options=ReadOptions,
 )

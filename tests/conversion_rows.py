@@ -3,10 +3,14 @@
 import io
 import json
 import zlib
+from dataclasses import replace
 from functools import cache
 
+import pytest
 from PIL import Image
 
+from conversion import convert_shards
+from toolkit.errors import RowError
 from toolkit.rules import check_row
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, quadrant_of, text_of
 
@@ -162,7 +166,35 @@ UNICODE = make(
     pictures="red",
     roles="i",
 )
+TWO_EDITS = make(
+    "ie-00000002",
+    "image_editing",
+    ("user", "*|Blue, please."),
+    ("assistant", "Done.|*"),
+    ("user", "And now black."),
+    ("assistant", "*"),
+    pictures="red blue black",
+    roles="ioo",
+)
+TWO_DRAWINGS = make(
+    "ig-00000002",
+    "image_generation",
+    ("user", "Draw a cat."),
+    ("assistant", "*"),
+    ("user", "Now draw a dog."),
+    ("assistant", "Here.|*"),
+    pictures="jpg:red jpg:blue",
+    roles="oo",
+)
 EMPTY = make("cc-00000002", "cot_collection", ("user", ""), ("assistant", "||"))
+SPECIAL = replace(
+    TEXT,
+    id="cc-00000005",
+    messages=(
+        Message("user", (Part("text", "What are <|image_pad|> and <|im_end|>?"),)),
+        Message("assistant", (Part("text", "Tokens."),)),
+    ),
+)
 LONG = make("cc-00000003", "cot_collection", ("user", "x" * 10_000), ("assistant", "y" * 10_000))
 UNKNOWN_FORMAT = make(
     "lc-00000005",
@@ -232,6 +264,17 @@ class SeededShard:
                 image_roles=("input",) * count,
                 image_captions=("",) * count,
             )
+
+
+def convert_rows(to, out, *rows, on_unfit="error", **options):
+    return convert_shards([RowShard(*rows)], out, to=to, options=options, on_unfit=on_unfit)
+
+
+def refusal(to, out, row, **options):
+    """The word by which a format refuses a row."""
+    with pytest.raises(RowError) as caught:
+        convert_rows(to, out, row, **options)
+    return caught.value.kind
 
 
 def tree(folder) -> dict[str, bytes]:

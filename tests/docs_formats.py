@@ -12,13 +12,14 @@ END = "<!-- end of formats -->"
 
 
 def table() -> str:
-    """A line for every format and profile, then what to know about each."""
+    """A line for every format and profile, then the guide to each, which is also in the README.md of its folders."""
     entries = describe()
     header = (
         "| format | profile | read by | pictures in prompts | pictures in answers | pictures trained | "
         "lossless | way back |\n|---|---|---|---|---|---|---|---|"
     )
-    return "\n".join([header, *map(_line, entries), "", *map(_notes, entries)])
+    guides = (f"\n### `{entry['format']}` `{entry['profile']}`\n\n{entry['guide']}" for entry in entries)
+    return "\n".join([header, *map(_line, entries), *guides])
 
 
 def _line(entry: dict[str, Any]) -> str:
@@ -28,28 +29,16 @@ def _line(entry: dict[str, Any]) -> str:
         entry["answer_images"],
         *(_yes(entry[name]) for name in ("trains_output_images", "lossless", "imports")),
     ]
-    return f"| `{entry['format']}` | `{entry['profile']}` | {' | '.join(map(_plain, told))} |"
-
-
-def _notes(entry: dict[str, Any]) -> str:
-    options = ", ".join(f"`{name}={value}`" for name, value in entry["options"].items() if name != "profile")
-    columns = (
-        "all columns" if entry["lossless"] else "columns " + ", ".join(f"`{column}`" for column in entry["columns"])
-    )
-    notes = "".join(f"; {_plain(note)}" for note in entry["notes"])
-    return (
-        f"- `{entry['format']}` `{entry['profile']}`: keeps "
-        f"{columns}{f'; options {options}' if options else ''}{notes}."
-    )
+    return f"| `{entry['format']}` | `{entry['profile']}` | {' | '.join(map(plain, told))} |"
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _plain(text: str) -> str:
-    """Without what Markdown would take for markup."""
-    return text.replace("<", "&lt;").replace("*", "\\*").replace("|", "\\|")
+def plain(text: str) -> str:
+    """Without what a table would take for its own."""
+    return text.replace("|", "\\|")
 
 
 def written() -> str:

@@ -3,17 +3,20 @@
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import pytest
 
 from conversion import FORMATS, convert_shards, describe, import_rows
-from conversion.formats import get_format
+from conversion.formats import get_format, is_for
 from conversion.report import REASONS, Report
 from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
-from toolkit.errors import RowError, TooManyBadRows, UnknownName, UsageError
+from tests.docs_formats import PAGE
+from toolkit.errors import PartDone, RowError, TooManyBadRows, UnknownName, UsageError
 from toolkit.schema import COLUMNS, EncodedImage, Message, Part
 
 PROFILES = [(name, profile) for name in FORMATS for profile in get_format(name).profiles]
@@ -70,12 +73,25 @@ def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, optio
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
-def test_output_does_not_depend_on_workers(name, profile, tmp_path, options_for):
+def test_output_does_not_depend_on_the_order_in_which_shards_are_written(name, profile, tmp_path, options_for):
     shards = [RowShard(*ROWS[:5]), RowShard(), RowShard(*ROWS[5:])]
-    # bagel writes the path of its output down
-    options = options_for(name, profile) | ({"root": "/x"} if name == "bagel" else {})
+    # some write the path of their output down
+    options = options_for(name, profile)
+    if "root" in {option.name for option in fields(get_format(name).options)}:
+        options |= {"root": "/x"} if is_for(get_format(name).options, "root", profile) else {}
+    convert_shards(shards, tmp_path / "one", to=name, options=options, on_unfit="drop")
+    for part in (2, 1, 0):
+        with suppress(PartDone):
+            convert_shards(shards, tmp_path / "two", to=name, options=options, on_unfit="drop", part=(part, 3))
+    convert_shards(shards, tmp_path / "two", to=name, options=options, on_unfit="drop")
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+@pytest.mark.parametrize(("name", "profile"), [("webdataset", "rows"), ("messages", "trl")])
+def test_output_does_not_depend_on_workers(name, profile, tmp_path):
+    shards = [RowShard(*ROWS[:5]), RowShard(), RowShard(*ROWS[5:])]
     for folder, workers in (("one", 1), ("two", 2)):
-        convert_shards(shards, tmp_path / folder, to=name, options=options, on_unfit="drop", workers=workers)
+        convert_shards(shards, tmp_path / folder, to=name, options={"profile": profile}, workers=workers)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
@@ -92,6 +108,31 @@ def test_lossless_formats_give_the_same_rows_back(name, profile, tmp_path):
 def to_float32(row):
     """Arrow keeps boxes as float32; so does every row that was ever packed."""
     return row.to_dict() | {"regions": [(r.image, tuple(round(x, 6) for x in r.box), r.label) for r in row.regions]}
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_a_folder_says_how_to_use_it_as_the_documentation_does(name, profile, tmp_path, options_for):
+    out = tmp_path / "out"
+    convert_shards([RowShard(*ROWS)], out, to=name, options=options_for(name, profile), on_unfit="drop")
+    text = (out / "README.md").read_text()
+    (entry,) = (entry for entry in describe() if (entry["format"], entry["profile"]) == (name, profile))
+    assert entry["guide"] in text
+    assert f"### `{name}` `{profile}`\n\n{entry['guide']}\n" in PAGE.read_text()
+    assert f"- Use: {entry['use']}." in entry["guide"]
+    assert f"- Trained: {entry['trained']}." in entry["guide"]
+    named = re.findall(r"OUT/([^\s`\",]+)", entry["use"])
+    for pattern in (place.replace("ID", "*") for place in named):
+        assert list(out.glob(pattern)), f"{pattern} is not in {sorted(tree(out))}"
+    assert named or "OUT" in entry["use"] or profile == "pairs"
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_what_a_format_says_of_itself_is_plain_but_for_code(name, profile):
+    holds = get_format(name).profiles[profile]
+    for text in (holds.use, holds.trained, holds.prompt_images, holds.answer_images, holds.consumers, *holds.notes):
+        assert not set("<>*|") & set("".join(text.split("`")[::2])), text
+        assert text.count("`") % 2 == 0
+        assert not text.endswith(".")
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)

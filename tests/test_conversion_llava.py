@@ -19,6 +19,7 @@ from tests.conversion_rows import (
     LITERAL,
     REASON,
     REUSED,
+    SPECIAL,
     TEXT,
     TURNS,
     UNDERSTAND,
@@ -148,7 +149,7 @@ def test_llava_next_keeps_interleaving_of_two_tags_but_not_of_one(tmp_path):
 def test_llava_escapes_a_literal_tag_in_text_and_counts_it(tmp_path):
     records, report = run(tmp_path, LITERAL)
     values = [turn["value"] for turn in records[0]["conversations"]]
-    assert values == ["<image>\nWhat does <\\image> or <\\\\image> or <\\video> mean?", "A tag: <\\image>."]
+    assert values == ["<image>\nWhat does <\\image> or <\\\\image> or <video> mean?", "A tag: <\\image>."]
     assert report.flattened == {"literal_tag": 1}
 
 
@@ -173,6 +174,48 @@ def test_llava_warns_of_the_phrase_that_next_deletes(tmp_path):
     row = make("lc-00000010", "llava_cot", ("user", "Say QA_GT_caption_based_noisy."), ("assistant", "No."))
     _, report = run(tmp_path, row, profile="next")
     assert report.warned == {"text_deleted_by_reader": 1}
+
+
+def llava_15_supervised(record):
+    """preprocess_v1 with vicuna's template, a token for each character: how many of them carry loss."""
+    conversation = "system "
+    for turn in record["conversations"]:
+        role = {"human": "USER", "gpt": "ASSISTANT"}[turn["from"]]
+        text = llava_15_sees(turn["value"])
+        conversation += f"{role}: {text}{' ' if role == 'USER' else '</s>'}" if text else f"{role}:"
+    labels = [True] * len(conversation)
+    current = 0
+    for round_ in conversation.split("</s>"):
+        parts = round_.split(" ASSISTANT: ")
+        if not round_ or len(parts) != 2:
+            break
+        labels[current : current + len(parts[0]) + len(" ASSISTANT: ")] = [False] * len(parts[0] + " ASSISTANT: ")
+        current += len(round_) + len("</s>")
+    return 0 if current != len(conversation) else sum(labels)
+
+
+TRAPS = {
+    "</s>": make("lc-31", "llava_cot", ("user", "What is </s>?"), ("assistant", "An end.")),
+    "ASSISTANT": make("lc-32", "llava_cot", ("user", "Is it USER: or ASSISTANT: here?"), ("assistant", "Both.")),
+    "starts with": make("lc-33", "llava_cot", ("user", "ASSISTANT: is what?"), ("assistant", "A role.")),
+    "in the answer": make("lc-34", "llava_cot", ("user", "Who?"), ("assistant", "The ASSISTANT: me.")),
+    "empty answer": make("lc-35", "llava_cot", ("user", "Who?"), ("assistant", "")),
+    "empty prompt": make("lc-36", "llava_cot", ("user", ""), ("assistant", "Me.")),
+}
+
+
+def test_llava_15_warns_of_rows_whose_loss_its_reader_drops(tmp_path):
+    rows = (UNDERSTAND, TEXT, LITERAL, UNICODE, *TRAPS.values())
+    records, report = run(tmp_path, *rows)
+    lost = [record["id"] for record in records if not llava_15_supervised(record)]
+    assert lost == [row.id for row in TRAPS.values()]
+    assert report.warned == {"loss_dropped_by_reader": len(TRAPS)}
+
+
+def test_llava_next_warns_of_special_tokens_in_text(tmp_path):
+    records, report = run(tmp_path, SPECIAL, TEXT, profile="next")
+    assert records[0]["conversations"][0]["value"] == "What are <|image_pad|> and <|im_end|>?"
+    assert report.warned == {"special_token": 1}
 
 
 def test_llava_files_are_ascii_for_trainers_that_open_them_in_any_encoding(tmp_path):

@@ -20,10 +20,13 @@ from tests.conversion_rows import (
     EMPTY,
     GENERATE,
     LITERAL,
+    REASON,
     REUSED,
     ROWS,
+    SPECIAL,
     TEXT,
     TURNS,
+    TWO_DRAWINGS,
     UNDERSTAND,
     UNICODE,
     WEB,
@@ -113,24 +116,36 @@ def test_openai_text_is_untouched(tmp_path):
 # -- the string readers: LLaMA-Factory and ms-swift
 
 
+ESCAPED = {  # what the reader takes for its own; any other tag is text to it
+    "ms-swift": ("video", "audio", "bbox", "ref-object", "cot-process", "start-image"),
+    "llama-factory": ("video", "audio"),
+}
+
+
+@pytest.mark.parametrize("profile", ["ms-swift", "llama-factory"])
+def test_special_tokens_in_text_are_warned_of(profile, tmp_path):
+    records, report = run(tmp_path, SPECIAL, TEXT, profile=profile)
+    assert records[0]["messages"][0]["content"] == "What are <|image_pad|> and <|im_end|>?"
+    assert report.warned == {"special_token": 1}
+
+
 @pytest.mark.parametrize("profile", ["ms-swift", "llama-factory"])
 def test_string_variants_have_one_tag_per_picture_and_no_other_placeholder(profile, tmp_path):
     records, report = run(tmp_path, *ROWS, FOREIGN_TAGS, profile=profile)
     for record in records:
         text = "".join(message["content"] for message in record["messages"])
         assert text.count("<image>") == len(record["images"])
-        assert "<video>" not in text
-        assert "<audio>" not in text
-        assert "<bbox>" not in text
-        assert "<ref-object>" not in text
+        assert not any(f"<{tag}>" in text for tag in ESCAPED[profile])
+    assert ("<bbox>" in records[-1]["messages"][0]["content"]) == (profile == "llama-factory")
     assert report.flattened == {"literal_tag": 2, "neighbouring_texts": 1}
     assert report.images_without_loss == {
         "context": sum(len(row.images) - row.image_roles.count("input") for row in ROWS)
     }
 
 
-def test_string_variants_come_back_as_far_as_they_go(tmp_path):
-    run(tmp_path, *PICTURED, profile="ms-swift")
+@pytest.mark.parametrize("profile", ["ms-swift", "llama-factory"])
+def test_string_variants_come_back_as_far_as_they_go(profile, tmp_path):
+    run(tmp_path, *PICTURED, profile=profile)
     back = {
         row.id: row
         for shard in import_rows("messages", tmp_path, options={"task": "mm_reasoning_mm"})
@@ -312,124 +327,25 @@ def test_lmms_engine_sees_every_picture_in_its_place_answers_included(tmp_path):
     assert not report.images_without_loss  # a picture in an answer is a target of its BAGEL trainer
 
 
-# -- TRL
-
-TEMPLATE = (
-    "{% for message in messages %}[{{ message['role'] }}]"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif "
-    "%}|{% endfor %}{% endfor %}"
-)
-
-
-@pytest.fixture(scope="module")
-def tiny_processor():
-    """A LLaVA processor of bytes and 8 x 8 pictures with 4 placeholders each; made in memory."""
-    pytest.importorskip("torch", reason="pip install torch")
-    transformers = pytest.importorskip("transformers", reason="pip install transformers")
-    pytest.importorskip("trl", reason="pip install trl")
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<pad>", "<image>"])
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", extra_special_tokens={"image_token": "<image>"}
-    )
-    images = (
-        transformers.CLIPImageProcessorPil
-        if hasattr(transformers, "CLIPImageProcessorPil")
-        else transformers.CLIPImageProcessor
-    )
-    pictures = images(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8})
-    return transformers.LlavaProcessor(
-        pictures,
-        fast,
-        patch_size=4,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
-    )
+def lmms_engine_bagel_attention(record):
+    """BagelDataProcessor.process: (kind, mode) of each piece. A picture of an answer is a "noise" piece, which no later
+    piece attends to (prepare_attention_mask_per_sample); pictures of prompts come as context.
+    """
+    for message in record["messages"]:
+        for block in message["content"]:
+            if block["type"] == "text":
+                yield "text", "causal"
+            else:
+                yield "image", "noise" if message["role"] == "assistant" else "full"
 
 
-@pytest.mark.filterwarnings("ignore")  # trl's and transformers' own
-def test_trl_collates_every_picture_in_its_place_and_a_tiny_model_trains_on_it(tiny_processor, tmp_path):
-    import datasets
-    import torch
-    import transformers
-    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
-
-    rows = [
-        row for row in PICTURED if row not in (LITERAL, FOREIGN_TAGS)
-    ]  # with a literal <image> any LLaVA processor counts one too many
-    run(tmp_path / "out", *rows, profile="trl")
-    loaded = datasets.load_dataset("parquet", data_files=str(tmp_path / "out" / "train-00000.parquet"), split="train")
-    batch = DataCollatorForVisionLanguageModeling(tiny_processor)(list(loaded))
-    for number, row in enumerate(rows):
-        text = tiny_processor.tokenizer.decode(batch["input_ids"][number], skip_special_tokens=False).replace(
-            "<pad>", ""
-        )
-        expected = "".join(
-            f"[{m.role}]" + "".join(f"{'<image>' * 4 if part.type == 'image' else part.text}|" for part in m.content)
-            for m in row.messages
-        )
-        assert text == expected
-    mean, std = (
-        torch.tensor(values).view(3, 1, 1)
-        for values in (tiny_processor.image_processor.image_mean, tiny_processor.image_processor.image_std)
-    )
-    seen = [tuple(((pixels * std + mean)[:, 2, 2] * 255).round().int().tolist()) for pixels in batch["pixel_values"]]
-    assert [name_of(color) for color in seen] == [color_of(image.bytes) for row in rows for image in row.images]
-    config = transformers.LlavaConfig(
-        text_config=transformers.LlamaConfig(
-            vocab_size=len(tiny_processor.tokenizer),
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-        ),
-        vision_config=transformers.CLIPVisionConfig(
-            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4
-        ),
-        image_token_id=tiny_processor.tokenizer.convert_tokens_to_ids("<image>"),
-        vision_feature_layer=-1,
-    )
-    loss = transformers.LlavaForConditionalGeneration(config)(**batch).loss
-    loss.backward()
-    assert torch.isfinite(loss)
-
-
-def name_of(rgb):
-    import io
-
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.new("RGB", (4, 4), rgb).save(file, "png")
-    return color_of(file.getvalue())
-
-
-def test_trl_rows_with_a_literal_tag_are_whole_but_warned_of(tmp_path):
-    _, report = run(tmp_path, LITERAL, TEXT, profile="trl")
-    assert report.warned == {"literal_tag": 1}
-    assert [row for shard in import_rows("messages", tmp_path) for row in shard()] == [LITERAL, TEXT]
-
-
-def test_trl_parquet_has_parts_of_exactly_type_and_text_and_lists_that_are_never_null(tmp_path):
-    import pyarrow.parquet as pq
-
-    run(tmp_path, TEXT, EDIT, profile="trl")
-    table = pq.read_table(tmp_path / "train-00000.parquet").to_pylist()
-    assert table[0]["images"] == []
-    assert {tuple(part) for row in table for message in row["messages"] for part in message["content"]} == {
-        ("type", "text")
-    }
-    assert table[1]["messages"][0]["content"][0] == {
-        "type": "image",
-        "text": "",
-    }  # "" and not null, which templates print as None
+def test_lmms_engine_rows_whose_pictures_later_tokens_cannot_see_are_warned_of(tmp_path):
+    rows = (EDIT, GENERATE, WEB, UNDERSTAND, REASON, TWO_DRAWINGS)
+    records, report = run(tmp_path, *rows, profile="lmms-engine")
+    pieces = [list(lmms_engine_bagel_attention(record)) for record in records]
+    hidden = [any(mode == "noise" for _, mode in each[:-1]) for each in pieces]
+    assert hidden == [True, False, True, False, True, True]
+    assert report.warned == {"hidden_from_later": 4}
 
 
 # -- the way back, from files of others

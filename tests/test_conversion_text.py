@@ -14,7 +14,7 @@ from toolkit.schema import IMAGE_PART, Part
         ("plain", "plain"),
         ("<image>", "<\\image>"),
         ("<\\image>", "<\\\\image>"),
-        ("a <video> b <audio>", "a <\\video> b <\\audio>"),
+        ("a <video> b <audio>", "a <video> b <audio>"),
         ("<images> <image", "<images> <image"),
         ("<<image>>", "<<\\image>>"),
     ],
@@ -22,6 +22,13 @@ from toolkit.schema import IMAGE_PART, Part
 def test_escape_puts_one_backslash_more_and_unescape_takes_it(text, escaped):
     assert escape(text) == escaped
     assert unescape(escaped) == text
+
+
+def test_only_tags_that_the_reader_knows_are_escaped():
+    text = "<image> <video> <\\video> <box>"
+    assert escape(text, ("image", "video")) == "<\\image> <\\video> <\\\\video> <box>"
+    assert unescape(escape(text, ("image", "video")), ("image", "video")) == text
+    assert unescape("<\\video>") == "<\\video>"  # as it stood, where nobody escapes it
 
 
 def test_parts_come_back_from_any_text():

@@ -3,22 +3,16 @@ named.
 """
 
 import gc
-import importlib.util
 import io
 import json
-import subprocess
-import sys
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import yaml
 
 from conversion import convert_shards, import_rows
 from conversion.webdataset_import import MEMBER
 from tests.conversion_rows import (
-    EDIT,
     EIGHT,
     GENERATE,
     ROWS,
@@ -28,8 +22,10 @@ from tests.conversion_rows import (
     RowShard,
     SeededShard,
     color_of,
+    convert_rows,
     make,
     picture,
+    refusal,
 )
 from toolkit.errors import ArchiveError, RowError, SourceError
 from toolkit.schema import EncodedImage
@@ -227,91 +223,6 @@ def test_datasets_without_the_features_drops_pictures_which_is_why_they_are_publ
     assert len(dict(hf_rows(str(tmp_path / "out"), streaming=True))[EIGHT.id]) == 11
 
 
-# -- Megatron-Energon
-
-ENERGON = """
-import importlib.util, json, sys
-spec = importlib.util.spec_from_file_location("cooker_of_the_output", sys.argv[1] + "/cooker.py")
-module = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = module
-spec.loader.exec_module(module)
-from megatron.energon import DefaultTaskEncoder, WorkerConfig, get_loader, get_train_dataset
-
-class Encoder(DefaultTaskEncoder):
-    cookers = module.COOKERS
-    def encode_sample(self, sample):
-        return sample
-    def batch(self, samples):
-        return samples
-
-workers = WorkerConfig(rank=0, world_size=1, num_workers=0)
-dataset = get_train_dataset(sys.argv[1], batch_size=1, shuffle_buffer_size=None, max_samples_per_sequence=None,
-                            worker_config=workers, task_encoder=Encoder(), repeat=False)
-rows = {}
-for (sample,) in get_loader(dataset):
-    parts = [part if isinstance(part, str) else [round(float(x) * 255) for x in part[:, 2, 2]] for part in sample.parts]
-    rows[sample.__key__] = {"parts": parts, "roles": sample.roles, "image_roles": sample.image_roles}
-print(json.dumps(rows))
-"""
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("megatron") is None,
-    reason="megatron-energon is not installed: pip install megatron-energon",
-)
-@pytest.mark.timeout(300)
-def test_energon_prepares_and_loads_every_picture_in_its_place(tmp_path):
-    folder = tmp_path / "out"
-    convert_shards([RowShard(*ROWS[:7]), RowShard(*ROWS[7:-1])], folder, to="webdataset")
-    prepare = [
-        str(Path(sys.executable).with_name("energon")),
-        "prepare",
-        str(folder),
-        "--non-interactive",
-        "--split-ratio",
-        "1,0,0",
-        "--skip-dataset-yaml",
-    ]
-    done = subprocess.run([*prepare, "--num-workers", "1"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads((folder / ".nv-meta" / ".info.json").read_text())["shard_counts"] == {
-        "train-00000-000.tar": 7,
-        "train-00001-000.tar": 6,
-    }
-    (tmp_path / "load.py").write_text(ENERGON)
-    loaded = subprocess.run(
-        [sys.executable, "-W", "ignore", str(tmp_path / "load.py"), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert loaded.returncode == 0, loaded.stderr
-    rows = json.loads(loaded.stdout.splitlines()[-1])
-    assert {
-        key: [part if isinstance(part, str) else color_of(one_pixel(part)) for part in row["parts"]]
-        for key, row in rows.items()
-    } == PICTURED
-    assert rows[EDIT.id]["roles"] == ["user", "user", *["assistant"] * 4]
-    assert rows[EDIT.id]["image_roles"] == ["input", "intermediate", "output"]
-
-
-def one_pixel(color):
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.new("RGB", (4, 4), tuple(color)).save(file, "png")
-    return file.getvalue()
-
-
-def test_energon_files_are_crude_with_a_stateless_cooker_and_a_split(out):
-    assert yaml.safe_load((out / ".nv-meta" / "dataset.yaml").read_text())["__class__"] == "CrudeWebdataset"
-    assert yaml.safe_load((out / ".nv-meta" / "split.yaml").read_text())["split_parts"]["train"] == [
-        "train-00000-000.tar",
-        "train-00001-000.tar",
-    ]
-    assert "@stateless" in (out / "cooker.py").read_text()
-
-
 # -- pairs
 
 
@@ -334,6 +245,54 @@ def test_pairs_warn_of_pictures_that_readers_of_jpg_alone_do_not_find(tmp_path):
     row = replace(GENERATE, images=(picture("red", "webp"),))
     report = convert_shards([RowShard(row)], tmp_path / "out", to="webdataset", options={"profile": "pairs"})
     assert report.warned == {"not_jpg": 1}
+
+
+def load_as_blip3o(tar, cache):
+    """LazySupervisedMixDataset of blip3o/data/dataset.py@6ced364, but for its fixed paths."""
+    import datasets
+
+    rows = datasets.load_dataset("webdataset", data_files=str(tar), split="train", num_proc=1, cache_dir=str(cache))
+    rows = rows.rename_column("jpg", "image")
+    return [(hf_color(row["image"]), row["txt"]) for row in rows]
+
+
+PAIRED = ("How is bread made?", ["red", "green", "blue"])
+
+
+@pytest.mark.filterwarnings("ignore")  # datasets leaves its file open when it fails
+def test_blip3o_reads_pairs_of_any_format_once_they_are_encoded_as_jpg(tmp_path):
+    png = replace(WEB, id="mi-2", images=tuple(picture(color) for color in PAIRED[1]))
+    convert_rows("webdataset", tmp_path / "png", png, profile="pairs")
+    with pytest.raises(Exception, match="jpg"):
+        load_as_blip3o(tmp_path / "png/train-00000-000.tar", tmp_path / "cache")
+    mixed = replace(WEB, id="mi-3", images=(picture("red", "jpg"), picture("green"), picture("blue")))
+    convert_rows("webdataset", tmp_path / "mixed", mixed, profile="pairs")
+    with pytest.raises(Exception, match="same types"):
+        load_as_blip3o(tmp_path / "mixed/train-00000-000.tar", tmp_path / "cache")
+    report = convert_rows("webdataset", tmp_path / "jpg", WEB, GENERATE, profile="pairs", images="jpg")
+    assert load_as_blip3o(tmp_path / "jpg/train-00000-000.tar", tmp_path / "cache") == [
+        *((color, PAIRED[0]) for color in PAIRED[1]),
+        ("orange", "Something warm."),
+    ]
+    assert report.images_changed == {"encoded_as_jpg": 3}
+    assert not report.warned
+
+
+def test_pairs_keep_the_bytes_of_a_jpeg_and_put_white_behind_what_is_transparent(tmp_path):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(file, "png")
+    row = replace(GENERATE, id="ig-3", images=(EncodedImage(file.getvalue(), "clear.png"),))
+    convert_rows("webdataset", tmp_path, GENERATE, row, profile="pairs", images="jpg")
+    kept, new = (content for _, member, content in members(tmp_path) if member.name.endswith(".jpg"))
+    assert kept == GENERATE.images[0].bytes
+    assert color_of(new) == "white"
+
+
+def test_pairs_refuse_what_cannot_be_encoded_as_jpg(tmp_path):
+    row = replace(GENERATE, images=(EncodedImage(b"no picture", "a.jpg"),))
+    assert refusal("webdataset", tmp_path, row, profile="pairs", images="jpg") == "picture_format"
 
 
 def test_pairs_load_in_datasets_with_the_columns_jpg_and_txt(tmp_path):

@@ -56,15 +56,7 @@ def list_formats(*, as_json: bool) -> None:
     ]
     table("Formats", columns, rows)
     for entry in entries:
-        options = ", ".join(f"{name}={value}" for name, value in entry["options"].items() if name != "profile")
-        say(
-            "\n".join(
-                [
-                    f"{entry['format']} {entry['profile']}: {options or 'no options'}",
-                    *(f"  - {note}" for note in entry["notes"]),
-                ]
-            )
-        )
+        say(f"\n{entry['format']} {entry['profile']}\n{entry['guide']}")
 
 
 def _yes(value: bool) -> str:
