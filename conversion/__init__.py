@@ -3,6 +3,7 @@
     sources.py      convert(): a folder or Hub repository, in either layout -> shards -> driver.py
     driver.py       shards of rows -> a folder, in parallel, resumable, with a report
     formats.py      the table of formats and what an entry says about itself
+    guide.py        what a format is for: README.md of a folder, `convert --list`, the documentation
     <format>.py     one per format: options, what it can hold, a writer of rows
     way_back.py     import_rows(): files of a format -> shards of rows, by <format>_import.py
     verify.py       verify(): a source in either layout, or what convert wrote, checked
@@ -15,7 +16,8 @@ name.
 """
 
 from conversion.driver import convert_shards
-from conversion.formats import FORMATS, describe
+from conversion.formats import FORMATS
+from conversion.guide import describe
 from conversion.report import Report
 from conversion.sources import convert, shards_of
 from conversion.verify import verify

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
-from conversion.readme import README_NAME, readme
+from conversion.guide import README_NAME, readme
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
 from toolkit.errors import RowError, UsageError, shown

@@ -158,22 +158,3 @@ def columns_lost(form: Format, options: Any) -> tuple[str, ...]:
     if getattr(options, "text", "") == "caption":  # pairs hold one of the two
         kept = tuple("image_captions" if column == "instruction" else column for column in kept)
     return tuple(column for column in COLUMNS if column not in kept)
-
-
-def describe() -> list[dict[str, Any]]:
-    """One entry per format and profile: what `convert --list` shows."""
-    from conversion.readme import guide  # which reads this table
-
-    return [
-        {
-            "format": name,
-            "profile": profile,
-            **vars(holds),
-            "options": {option.name: option.default for option in fields(form.options)},
-            "imports": form.read is not None,
-            "guide": guide(form, profile),
-        }
-        for name in FORMATS
-        for form in (get_format(name),)
-        for profile, holds in form.profiles.items()
-    ]

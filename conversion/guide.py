@@ -1,4 +1,6 @@
-"""What a trainer has to know of a converted folder: its README.md, and the same text in docs/formats.md."""
+"""What a trainer has to know of a converted folder: its README.md, and the same text in `convert --list` and
+docs/formats.md.
+"""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -6,10 +8,27 @@ from typing import Any
 
 import yaml
 
-from conversion.formats import Format, Holds, is_for
+from conversion.formats import FORMATS, Format, Holds, get_format, is_for
 from conversion.report import REPORT_NAME
 
 README_NAME = "README.md"
+
+
+def describe() -> list[dict[str, Any]]:
+    """One entry per format and profile: what `convert --list` shows."""
+    return [
+        {
+            "format": name,
+            "profile": profile,
+            **vars(holds),
+            "options": {option.name: option.default for option in fields(form.options)},
+            "imports": form.read is not None,
+            "guide": guide(form, profile),
+        }
+        for name in FORMATS
+        for form in (get_format(name),)
+        for profile, holds in form.profiles.items()
+    ]
 
 
 def guide(form: Format, profile: str) -> str:
