@@ -48,7 +48,7 @@ def test_a_shard_that_stops_is_named_and_the_others_go_on(clean, tmp_path):
     spec = read_spec(clean[0])
     with (
         lock(tmp_path / "shards/001-of-002"),
-        pytest.raises(RunStopped, match=r"1 of 2 shards stopped, shard 1/2: .*another process is working on this part"),
+        pytest.raises(RunStopped, match=r"1 of 2 parts stopped, part 1/2: .*another process is working on this part"),
     ):
         run_shards(spec, tmp_path, num_shards=2)
     assert run_shards(spec, tmp_path, num_shards=2).total() > 0

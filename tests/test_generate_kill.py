@@ -5,7 +5,6 @@ import pytest
 from tests.generation_kills import run_with_kills, steps
 from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.audit import problems
@@ -28,7 +27,6 @@ def check(path, folder, survived, clean):
     assert [shard.sha256 for shard in manifest.shards] == [shard.sha256 for shard in clean.shards]
     assert survived.kills > 0
     assert survived.sends - survived.calls == survived.in_doubt <= CONCURRENCY * survived.kills
-    Blobs(folder / "blobs").sweep()
     assert list(problems(spec, folder)) == []
     assert not list(folder.rglob("*.part"))
 

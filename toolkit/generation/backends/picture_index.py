@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.atomic import atomic_file
 from toolkit.errors import SourceError
 from toolkit.generation.backends.embedder import Embedder, Vectors
+from toolkit.staging.files import whole_file
 
 SAVE_EVERY = 1024  # pictures; of so many the work is lost when a build is stopped
 
@@ -122,5 +122,5 @@ def _save(stored: Path, stamps: _Stamps, vectors: dict[str, Vectors]) -> None:
         sha256s=np.array(kept),
         vectors=np.stack([vectors[sha256] for sha256 in kept]).astype(np.float32),
     )
-    with atomic_file(stored) as file:
+    with whole_file(stored) as file:
         file.write(buffer.getbuffer())

@@ -1,15 +1,12 @@
 """Pictures of a run, each once, named by its sha256: `blobs/ab/<sha256>.png`. Written once, never changed."""
 
-import contextlib
 import hashlib
-import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from toolkit.errors import SourceError
 from toolkit.images import image_format
+from toolkit.staging.files import sweep, write_whole
 
 
 class Blob(NamedTuple):
@@ -36,17 +33,7 @@ class Blobs:
         path = self.path(blob)
         if path.exists():
             return blob
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        write_whole(path, content)
         return blob
 
     def read(self, blob: Blob) -> bytes:
@@ -68,32 +55,4 @@ class Blobs:
 
     def sweep(self) -> int:
         """Remove what killed processes left half written; returns how many files."""
-        stray = list(self._stray())
-        for path in stray:
-            path.unlink(missing_ok=True)
-        return len(stray)
-
-    def _stray(self) -> Iterator[Path]:
-        for path in self.root.glob("*/.*.part"):
-            if not _is_alive(int(path.name.split(".")[-3])):
-                yield path
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is only on the disk once its folder is."""
-    with contextlib.suppress(OSError):  # some file systems have no such thing
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        return sweep(self.root)

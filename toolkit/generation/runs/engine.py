@@ -29,6 +29,7 @@ from toolkit.generation.runs.interrupts import draining
 from toolkit.generation.runs.lock import lock
 from toolkit.generation.runs.plans import Planned, agree, plan, price_for
 from toolkit.schema import Row
+from toolkit.staging.files import sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ def run(
     agree(folder, {each.recipe.name: each.key for each in planned}, fork=fork)
     name = f"{shard[0]:03d}-of-{shard[1]:03d}"
     with lock(folder / "shards" / name):
+        sweep(folder)  # what killed processes left half written
         return asyncio.run(
             _run(spec, planned, folder, shard, folder / "shards" / name / "journal.sqlite3", replay, on_sample)
         )

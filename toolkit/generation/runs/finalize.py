@@ -10,7 +10,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from toolkit.atomic import write_atomically
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec
@@ -24,6 +23,8 @@ from toolkit.schema import Row
 from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
+from toolkit.staging.files import sync_folder, write_whole
+from toolkit.staging.locks import hold
 from toolkit.tasks import find_task
 
 PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
@@ -59,31 +60,46 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     """Pack what is finished to `packed/` in the folder of the run; what was packed of fewer rows is replaced.
 
     Raises:
-        UsageError: nothing is finished. SourceError: a picture is gone or changed.
+        UsageError: nothing is finished, or another process is packing the run. SourceError: a picture is gone or
+            changed. DiskFull: no space is left.
     """
     planned = plan(spec)
-    out = left_out(spec, planned, folder)
-    write_atomically(
-        folder / LEFT_OUT, json.dumps({name: [asdict(each) for each in found] for name, found in out.items()}, indent=1)
-    )
-    without = {each.id for found in out.values() for each in found}
-    digest = _digest(planned, folder, options, without)
-    packed, marker = folder / PACKED, folder / MARKER
-    if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
-        return read_manifest(LocalFolder(packed))
+    with hold(folder / ".finalize.lock", busy=f"{folder}: another process is packing this run; wait for it"):
+        out = left_out(spec, planned, folder)
+        listed = {name: [asdict(each) for each in found] for name, found in out.items()}
+        write_whole(folder / LEFT_OUT, json.dumps(listed, indent=1))
+        without = {each.id for found in out.values() for each in found}
+        digest = _digest(planned, folder, options, without)
+        packed, marker = folder / PACKED, folder / MARKER
+        if marker.exists() and json.loads(marker.read_text()) == digest and (packed / MANIFEST).exists():
+            manifest = read_manifest(LocalFolder(packed))
+        else:
+            manifest = _pack(planned, folder, options, without, digest)
+            write_whole(marker, json.dumps(digest))
+        for left in folder.glob(f"{PACKED}-*"):  # of other rows, or of a process that was killed
+            shutil.rmtree(left)
+    return manifest
+
+
+def _pack(
+    planned: list[Planned], folder: Path, options: PackOptions | None, without: Collection[str], digest: str
+) -> Manifest:
     with_rows = [each for each in planned if next(accepted(each, folder), None)]
     tasks = [find_task(each.recipe.task) for each in with_rows]
     source = RowsSource(
         repository=LocalFolder(folder / "blobs"),
         pieces=[partial(rows, each, folder, without) for each in with_rows],
         piece_tasks=[task.name for task in tasks],
+        identity=digest,
         vocabulary={task.name: task for task in tasks},
     )
-    fresh = folder / f"{PACKED}-{digest[:12]}"
+    packed, fresh, old = (folder / name for name in (PACKED, f"{PACKED}-{digest[:12]}", f"{PACKED}-old"))
     manifest = pack(source, fresh, source.tasks, options)
-    shutil.rmtree(packed, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    if packed.exists():
+        packed.rename(old)
     fresh.rename(packed)
-    write_atomically(marker, json.dumps(digest))
+    sync_folder(folder)
     return manifest
 
 

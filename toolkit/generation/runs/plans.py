@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.atomic import write_atomically
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.backends import get_backend
 from toolkit.generation.calls.budget import Price, price_of
@@ -17,6 +16,7 @@ from toolkit.generation.core.spec import ROLES, BackendSpec, RunSpec, recipe_key
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Recipe
 from toolkit.generation.recipes.records import Records, open_records
+from toolkit.staging.files import write_whole
 
 LOCK_FILE = "spec.lock.json"
 
@@ -102,4 +102,4 @@ def agree(folder: Path, keys: dict[str, str], *, fork: bool) -> None:
             "take another folder, or --fork to leave them behind and pay for new ones"
         )
     if locked != locked | keys:
-        write_atomically(path, json.dumps(locked | keys, indent=2, sort_keys=True))
+        write_whole(path, json.dumps(locked | keys, indent=2, sort_keys=True))

@@ -56,7 +56,7 @@ def run_shards(
     if problems:
         first = min(problems)
         raise RunStopped(
-            f"{len(problems)} of {num_shards} shards stopped, shard {first}/{num_shards}: {problems[first]}; the same "
+            f"{len(problems)} of {num_shards} parts stopped, part {first}/{num_shards}: {problems[first]}; the same "
             "command again goes on"
         )
     counts: Counter[str] = Counter()
