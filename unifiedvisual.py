@@ -16,6 +16,7 @@ from typing import Any
 
 import datasets
 
+from toolkit import __version__ as __version__
 from toolkit.errors import MissingExtra, UnifiedVisualError, UsageError
 from toolkit.published import UPSTREAM_REPOSITORY
 from toolkit.schema import ARROW_SCHEMA
@@ -26,16 +27,43 @@ from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import folder_in
 from toolkit.tasks import CONFIGS, tasks_of
 
-# Public names that live in the toolkit, loaded when they are first asked for.
+# Public names that live elsewhere, loaded when they are first asked for. For type checkers they stand in
+# unifiedvisual-stubs, which `python -m tests.stubs` writes.
 _TOOLKIT = {
-    "RowDataset": "toolkit.streaming.indexed",
-    "StreamingDataset": "toolkit.streaming.dataset",
+    "check_row": "toolkit.rules",
+    "collate_images": "toolkit.streaming.batch",
+    "Component": "toolkit.streaming.mixture",
     "convert": "conversion",
+    "EncodedImage": "toolkit.schema",
+    "Findings": "toolkit.sources.findings",
     "get_collator": "toolkit.collate",
+    "get_tokenizer": "toolkit.collate",
+    "import_source": "conversion",
+    "janus_losses": "toolkit.collate.loss",
+    "load_tokenizer": "toolkit.collate",
+    "LossModel": "toolkit.collate.loss",
+    "Message": "toolkit.schema",
+    "open_source": "toolkit.sources.layout",
+    "pack": "toolkit.packing.pack",
     "pack_rows": "toolkit.packing.rows",
+    "PackOptions": "toolkit.packing.stage",
+    "Part": "toolkit.schema",
+    "push": "toolkit.packing.push",
+    "read_card": "dataset_card",
+    "Region": "toolkit.schema",
+    "Row": "toolkit.schema",
+    "RowDataset": "toolkit.streaming.indexed",
     "sample_answers": "toolkit.sampling.answers",
+    "Sampling": "toolkit.sampling.answers",
+    "StoredTokens": "toolkit.collate.tokens",
+    "StreamingDataset": "toolkit.streaming.dataset",
+    "Task": "toolkit.tasks",
+    "tokenize": "toolkit.collate.tokens",
+    "verify": "conversion",
+    "vocabulary_losses": "toolkit.collate.loss",
+    "write_card": "dataset_card",
 }
-__all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "load_dataset", *_TOOLKIT])
+__all__ = sorted(["UnifiedVisual", "UnifiedVisualConfig", "__version__", "load_dataset", *_TOOLKIT])
 
 
 @dataclass

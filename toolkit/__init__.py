@@ -14,3 +14,5 @@ report                  what is in the rows
 demo                    a small dataset that is always at hand
 cli                     the command line; the one place that may import everything
 """
+
+__version__ = "0.1.0"  # the one place: setup.cfg reads it from here

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit import __version__
 from toolkit.cli import convert_app, evaluate_app, generate_app, look_app
 from toolkit.cli import spread as spreading
 from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token
@@ -27,6 +28,22 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"unifiedvisual {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
 
 INTERRUPTED = 130  # how typer ends at Ctrl-C
 

@@ -21,14 +21,14 @@ the files here import torch.
 
 from typing import TYPE_CHECKING, Any
 
-from toolkit.collate.tokenizers import TOKENIZERS, load_tokenizer
+from toolkit.collate.tokenizers import TOKENIZERS, get_tokenizer, load_tokenizer
 from toolkit.errors import MissingExtra
 from toolkit.registry import Registry
 
 if TYPE_CHECKING:
     from toolkit.collate.common import Collator
 
-__all__ = ["COLLATORS", "TOKENIZERS", "get_collator", "load_tokenizer"]
+__all__ = ["COLLATORS", "TOKENIZERS", "get_collator", "get_tokenizer", "load_tokenizer"]
 
 # Adding a family is one file and one line here.
 COLLATORS = Registry(

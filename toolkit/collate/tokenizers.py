@@ -40,6 +40,22 @@ def fixed_size(family: str, image_size: int | None) -> None:
         )
 
 
+def get_tokenizer(model: Any, processor: Any, *, name: str = "", image_size: int | None = None) -> "VQTokenizer":
+    """The VQ tokenizer of a model in memory, with the model's own frozen encoder.
+
+        tokens = get_tokenizer(model, processor)
+        collate = get_collator("emu3", processor=processor, image_tokens=tokens)
+
+    Args:
+        name: of the tokenizer, or "module:NAME"; default: the model type of `model.config`.
+        image_size: pictures are at most `image_size` x `image_size` pixels, where the family lets one choose.
+
+    Raises:
+        UsageError: the model has no VQ tokenizer, or its pictures have one size.
+    """
+    return _maker(name or model.config.model_type, type(model).__name__)(model, processor, image_size=image_size)
+
+
 def load_tokenizer(
     checkpoint: str,
     *,
