@@ -58,7 +58,7 @@ _TOOLKIT = {
     "StoredTokens": "toolkit.collate.tokens",
     "StreamingDataset": "toolkit.streaming.dataset",
     "Task": "toolkit.tasks",
-    "tokenize": "toolkit.collate.tokens",
+    "tokenize": "toolkit.collate.tokenizing",
     "verify": "conversion",
     "vocabulary_losses": "toolkit.collate.loss",
     "write_card": "dataset_card",

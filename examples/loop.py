@@ -10,15 +10,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from toolkit.collate.tokenizing import tokenize
-from toolkit.collate.tokens import StoredTokens
-from toolkit.demo.replica import write_replica
-from toolkit.demo.rows import demo_rows
-from toolkit.packing.pack import pack
-from toolkit.sources.layout import open_source
+from toolkit.demo.data import pack_demo
 from toolkit.staging.files import whole_file
-from toolkit.tasks import tasks_of
-from unifiedvisual import StreamingDataset
+from unifiedvisual import StoredTokens, StreamingDataset, tokenize
 
 
 def options(description: str, *, config: str = "visual_generation") -> argparse.ArgumentParser:
@@ -47,15 +41,10 @@ def packed_data(args: argparse.Namespace) -> str:
     """--data, or the demo dataset of the same config: made, packed, and used again by the next run."""
     if args.data:
         return str(args.data)
-    packed = args.out / f"packed-{args.config}"
-    if not packed.exists():
-        tasks = tasks_of(args.config)
-        write_replica(args.out / "upstream", {task: list(demo_rows(task, 12)) for task in tasks})
-        pack(open_source(args.out / "upstream"), packed, tasks)
-    return str(packed)
+    return str(pack_demo(args.out / f"packed-{args.config}", args.config))
 
 
-def stored_tokens(args: argparse.Namespace, data: str, tokenizer, *, answers_only: bool = False) -> StoredTokens:
+def stored_tokens(args: argparse.Namespace, data: str, tokenizer) -> StoredTokens:
     """Ids of all pictures, computed once: the loop then needs no VQ model, and worker processes can collate though the
     model is on a GPU.
 
@@ -64,7 +53,7 @@ def stored_tokens(args: argparse.Namespace, data: str, tokenizer, *, answers_onl
     rows = StreamingDataset(
         data, args.config, shuffle=False, decode=None, rank=0, world_size=1
     )  # all of them, on whatever rank
-    print(f"tokenize: {dict(tokenize(rows, tokenizer, args.out / 'tokens', answers_only=answers_only))}")
+    print(f"tokenize: {dict(tokenize(rows, tokenizer, args.out / 'tokens', answers_only=tokenizer.answers_only))}")
     return StoredTokens(
         args.out / "tokens", revision=tokenizer.revision
     )  # the revision: never the ids of another checkpoint

@@ -9,10 +9,8 @@ python examples/train_chameleon.py --model leloy/Anole-7b-v0.1-hf --data org/pac
 from loop import options, packed_data, stored_tokens, train
 from transformers import ChameleonForConditionalGeneration, ChameleonProcessor
 
-from toolkit.collate.chameleon import chameleon_tokenizer
-from toolkit.collate.loss import LossModel, vocabulary_losses
 from toolkit.demo.tiny_models import tiny_chameleon
-from unifiedvisual import get_collator
+from unifiedvisual import LossModel, get_collator, get_tokenizer, vocabulary_losses
 
 
 def main() -> None:
@@ -27,7 +25,7 @@ def main() -> None:
 
     # Pictures become ids of the text vocabulary, so one head writes text and pictures. The tokenizer freezes the VQ
     # part of the model.
-    tokens = stored_tokens(args, data, chameleon_tokenizer(model, processor))
+    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
     # Labels cover the answer: its text, its pictures with what frames them, and the end. Prompts and padding are
     # masked.
     collate = get_collator("chameleon", processor=processor, image_tokens=tokens, max_length=4096, on_bad_row="skip")

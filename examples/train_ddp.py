@@ -15,10 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from transformers import ChameleonForConditionalGeneration, ChameleonProcessor
 
-from toolkit.collate.chameleon import chameleon_tokenizer
-from toolkit.collate.loss import LossModel, vocabulary_losses
 from toolkit.demo.tiny_models import tiny_chameleon
-from unifiedvisual import StreamingDataset, get_collator
+from unifiedvisual import LossModel, StreamingDataset, get_collator, get_tokenizer, vocabulary_losses
 
 
 class CollateWithIds:
@@ -59,7 +57,7 @@ def main() -> None:
     else:
         torch.set_num_threads(1)
         processor, model = (tiny := tiny_chameleon()).processor, tiny.model
-    tokenizer = chameleon_tokenizer(model, processor)
+    tokenizer = get_tokenizer(model, processor)
     if rank == 0:  # makes data and ids; the others find them
         stored_tokens(args, packed_data(args), tokenizer)
     torch.distributed.barrier()

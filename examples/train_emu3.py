@@ -10,10 +10,8 @@ python examples/train_emu3.py --model BAAI/Emu3-Chat-hf --data org/packed --imag
 from loop import options, packed_data, stored_tokens, train
 from transformers import Emu3ForConditionalGeneration, Emu3Processor
 
-from toolkit.collate.emu3 import emu3_tokenizer
-from toolkit.collate.loss import LossModel, vocabulary_losses
 from toolkit.demo.tiny_models import tiny_emu3
-from unifiedvisual import get_collator
+from unifiedvisual import LossModel, get_collator, get_tokenizer, vocabulary_losses
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
 
     # The VQ part has batch norms: in train mode its ids change and its statistics drift for good. Ids are computed
     # here, in eval mode, once; the loop's model.train() cannot touch them any more.
-    tokens = stored_tokens(args, data, emu3_tokenizer(model, processor))
+    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
     # A picture is as many ids as its size asks for, with the size written before it as text that the model has to
     # choose.
     collate = get_collator("emu3", processor=processor, image_tokens=tokens, max_length=8192, on_bad_row="skip")

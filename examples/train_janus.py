@@ -10,10 +10,8 @@ python examples/train_janus.py --model deepseek-community/Janus-Pro-1B --data or
 from loop import options, packed_data, stored_tokens, train
 from transformers import JanusForConditionalGeneration, JanusProcessor
 
-from toolkit.collate.janus import janus_tokenizer
-from toolkit.collate.loss import LossModel, janus_losses
 from toolkit.demo.tiny_models import tiny_janus
-from unifiedvisual import get_collator
+from unifiedvisual import LossModel, get_collator, get_tokenizer, janus_losses
 
 
 def main() -> None:
@@ -28,7 +26,7 @@ def main() -> None:
 
     # Pictures in prompts are seen as pixels; only pictures in answers become ids, of a codebook beside the text
     # vocabulary.
-    tokens = stored_tokens(args, data, janus_tokenizer(model, processor), answers_only=True)
+    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
     collate = get_collator("janus", processor=processor, image_tokens=tokens, max_length=4096, on_bad_row="skip")
     # Text goes through the text head, picture ids through the generation head; the stock forward trains only the first.
     train(LossModel(model, janus_losses), collate, data, args)

@@ -13,10 +13,8 @@ from loop import options, packed_data, stored_tokens
 from transformers import Emu3ForConditionalGeneration, Emu3Processor, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
-from toolkit.collate.emu3 import emu3_tokenizer
-from toolkit.collate.loss import LossModel, vocabulary_losses
 from toolkit.demo.tiny_models import tiny_emu3
-from unifiedvisual import StreamingDataset, get_collator
+from unifiedvisual import LossModel, StreamingDataset, get_collator, get_tokenizer, vocabulary_losses
 
 
 class DatasetState(TrainerCallback):
@@ -65,7 +63,7 @@ def main() -> None:
         torch.set_num_threads(1)
         processor, model = (tiny := tiny_emu3()).processor, tiny.model
     data = packed_data(args)
-    tokens = stored_tokens(args, data, emu3_tokenizer(model, processor))
+    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
 
     # Trainer hands batches out to processes itself, also when there is one: so rank and world size are given, not asked
     # for.

@@ -6,6 +6,7 @@ the same classes.
 """
 
 import ast
+import importlib.util
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 import unifiedvisual
+from tests import docs_api
 from tests.command_line import parse_command
 from tests.docs_formats import PAGE, written
 from toolkit.cli.app import main
@@ -31,6 +33,7 @@ from toolkit.tasks import TASKS
 ROOT = Path(unifiedvisual.__file__).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+OURS = ("toolkit", "conversion", "dataset_card")
 ONLY_PARSED = ("# Needs", "# Takes")
 STUBS = {  # name -> what it does in place of the real one
     "unifiedvisual": f'exec {shlex.quote(sys.executable)} -m toolkit.cli.app "$@"',
@@ -156,6 +159,29 @@ def test_the_readme_leads_to_every_page():
 
 def test_the_table_of_formats_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == written()  # else: python -m tests.docs_formats
+
+
+def test_the_table_of_public_names_is_that_of_the_code():
+    assert docs_api.PAGE.read_text(encoding="utf-8") == docs_api.written()  # else: python -m tests.docs_api
+
+
+def test_pages_and_examples_import_what_is_public():
+    pages = [*PAGES, ROOT / "dataset_card/template.md"]
+    shown = [(page.name, text) for page in pages for language, text in blocks(page) if language == "python"]
+    examples = [(path.name, path.read_text(encoding="utf-8")) for path in (ROOT / "examples").glob("*.py")]
+    modules = docs_api.public_modules()
+    for where, text in (*shown, *examples):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.module == "unifiedvisual":
+                assert {alias.name for alias in node.names} <= set(unifiedvisual.__all__), where
+            elif isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in OURS:
+                assert node.module in modules, f"{where} imports {node.module}, which docs/api.md does not name"
+
+
+def test_public_modules_are_there():
+    assert len(docs_api.public_modules()) > 8
+    for name in docs_api.public_modules():
+        assert importlib.util.find_spec(name), name
 
 
 def strings_of_the_code():

@@ -9,7 +9,7 @@ from toolkit.tasks import QUADRANTS, TASK_NAME
 
 
 def check_row(row: Row) -> None:
-    """Every rule a row keeps by itself (that ids occur once is for whoever sees all rows).
+    """Check every rule that a row keeps by itself; that an id occurs once shows only over all rows.
 
     Raises:
         RowError: the first rule broken; its `kind` names the rule.

@@ -46,6 +46,8 @@ IMAGE_PART = Part("image")
 
 
 class Message(NamedTuple):
+    """One turn: `role` is "system", "user" or "assistant"."""
+
     role: str
     content: tuple[Part, ...]
 

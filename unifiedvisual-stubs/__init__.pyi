@@ -16,8 +16,8 @@ from toolkit.collate import load_tokenizer as load_tokenizer
 from toolkit.collate.loss import LossModel as LossModel
 from toolkit.collate.loss import janus_losses as janus_losses
 from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
+from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
-from toolkit.collate.tokens import tokenize as tokenize
 from toolkit.packing.pack import pack as pack
 from toolkit.packing.push import push as push
 from toolkit.packing.rows import pack_rows as pack_rows
