@@ -20,45 +20,45 @@ BACKENDS_IMPORTED = "\n".join(f"import {target.partition(':')[0]}" for target in
 HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"}
 
 # From the ground up, a room a line: each imports only from rooms before it.
-FLOORS = """
-toolkit
-toolkit.errors
-toolkit.published
-toolkit.image_files
-toolkit.image_modes
-toolkit.matching
-toolkit.registry
-toolkit.images
-toolkit.photos
-toolkit.scene
-toolkit.tasks
-toolkit.schema
-toolkit.rules
-toolkit.executors
-toolkit.staging
-toolkit.atomic
-toolkit.sources
-toolkit.streaming
-toolkit.collate
-toolkit.sampling
-toolkit.packing
-toolkit.report
-toolkit.demo
-toolkit.evaluation
-toolkit.generation
-toolkit.generation.core
-toolkit.generation.journal
-toolkit.generation.calls
-toolkit.generation.procedural
-toolkit.generation.backends
-toolkit.generation.recipes
-toolkit.generation.runs
-toolkit.generation.reports
-dataset_card
-conversion
-unifiedvisual
-toolkit.cli
-""".split()
+FLOORS = (
+    "toolkit",
+    "toolkit.errors",
+    "toolkit.published",
+    "toolkit.image_files",
+    "toolkit.image_modes",
+    "toolkit.matching",
+    "toolkit.registry",
+    "toolkit.images",
+    "toolkit.photos",
+    "toolkit.scene",
+    "toolkit.tasks",
+    "toolkit.schema",
+    "toolkit.rules",
+    "toolkit.executors",
+    "toolkit.staging",
+    "toolkit.atomic",
+    "toolkit.sources",
+    "toolkit.streaming",
+    "toolkit.collate",
+    "toolkit.sampling",
+    "toolkit.packing",
+    "toolkit.report",
+    "toolkit.demo",
+    "toolkit.evaluation",
+    "toolkit.generation",
+    "toolkit.generation.core",
+    "toolkit.generation.journal",
+    "toolkit.generation.calls",
+    "toolkit.generation.procedural",
+    "toolkit.generation.backends",
+    "toolkit.generation.recipes",
+    "toolkit.generation.runs",
+    "toolkit.generation.reports",
+    "dataset_card",
+    "conversion",
+    "unifiedvisual",
+    "toolkit.cli",
+)
 FLOOR = {room: number for number, room in enumerate(FLOORS)}
 LARGEST_SHARE = 0.15  # of the lines of code; of the scene engine, which is one thing, more
 FILE_LINES, FUNCTION_LINES = 300, 40  # of a function without its docstring
