@@ -9,7 +9,8 @@ import pytest
 
 import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
-from toolkit.demo.replica import REPLICA_SHAPES
+from toolkit.demo.replica import REPLICA_SHAPES, write_replica
+from toolkit.demo.rows import demo_rows
 from toolkit.errors import RowError, SourceError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
@@ -47,6 +48,23 @@ def test_streamed_rows_equal_the_truth(replicas, shape, config):
 @pytest.mark.parametrize("shape", REPLICA_SHAPES)
 def test_downloaded_rows_equal_the_truth(replicas, shape, config):
     assert_is_truth(load(replicas(shape), config), config)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in REPLICA_SHAPES if shape != "columns"])
+def test_rows_of_several_turns_equal_the_truth_and_pack(tmp_path, shape):
+    rows = {task: list(demo_rows(task, 2, turns=3)) for task in TASKS}
+    write_replica(tmp_path / "source", rows, shape=shape)
+    expected = {row.id: essence(row) for task in TASKS for row in rows[task]}
+    assert all(len(row["messages"]) == 6 for row in expected.values())
+    assert {row["id"]: essence(row) for row in load(tmp_path / "source", "all", streaming=True)} == expected
+    pack(open_source(tmp_path / "source"), tmp_path / "packed", TASKS)
+    assert {row["id"]: essence(row) for row in load(tmp_path / "packed", "all", streaming=True)} == expected
+
+
+def test_a_shape_of_one_turn_says_so(tmp_path):
+    rows = {"llava_cot": list(demo_rows("llava_cot", 1, turns=2))}
+    with pytest.raises(UsageError, match="row 'lc-0000' has 4 messages; columns hold one question and one answer"):
+        write_replica(tmp_path, rows, shape="columns")
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -161,8 +179,6 @@ def test_the_builder_works_by_itself(replicas, tmp_path):
 def test_changed_data_is_never_served_from_an_old_cache(tmp_path):
     source = replica(tmp_path / "source", "columns", tasks=("cot_collection",))
     assert len(load(source, "cot_collection")) == ROWS_PER_TASK
-    from toolkit.demo.replica import write_replica
-
     write_replica(source, {"cot_collection": truth()["cot_collection"][:3]}, shape="columns")
     assert len(load(source, "cot_collection")) == 3
 

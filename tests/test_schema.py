@@ -14,11 +14,13 @@ from toolkit.schema import (
     Region,
     Row,
     features,
+    image_roles,
     quadrant_of,
     rows_to_table,
     table_to_rows,
     text_of,
 )
+from toolkit.tasks import Task
 
 ROW = Row(
     id="ie-00000042",
@@ -95,3 +97,20 @@ def test_text_of_joins_parts_and_turns():
         text_of((*ROW.messages, *ROW.messages), "assistant")
         == "The sky turns dark.\nThen the stars.\n\nThe sky turns dark.\nThen the stars."
     )
+
+
+PICTURED = (Part("image"), Part("text", "x"), Part("image"))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "answer"),
+    [
+        ("last", ("intermediate", "output")),
+        ("all", ("output", "output")),
+        ("none", ("intermediate", "intermediate")),
+    ],
+)
+def test_roles_of_pictures_follow_the_task_in_each_answer(outputs, answer):
+    messages = (Message("system", (Part("image"),)), *(Message(role, PICTURED) for role in ("user", "assistant") * 2))
+    assert image_roles(messages, Task(name="a", outputs=outputs)) == ("input", *(("input", "input") + answer) * 2)
+    assert image_roles((Message("assistant", (Part("text", "x"),)),), Task(name="a", outputs=outputs)) == ()

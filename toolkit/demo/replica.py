@@ -10,6 +10,7 @@ import random
 import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal import igzip
 
+from toolkit.errors import UsageError
 from toolkit.published import PUBLISHED
 from toolkit.schema import EncodedImage, Row
 
@@ -54,8 +56,11 @@ def write_replica(
     Args:
         out: a folder; made if it is not there.
         rows: task -> its rows. A picture's file name is its row's id and its place in the row.
-        shape: a key of REPLICA_SHAPES.
+        shape: a key of REPLICA_SHAPES. All but "columns" hold any number of turns.
         archive_order: how members follow each other; "shuffled" is the worst case for whoever joins.
+
+    Raises:
+        UsageError: a row has more turns than the shape holds.
     """
     chosen = REPLICA_SHAPES[shape]
     (out / "data").mkdir(parents=True, exist_ok=True)
@@ -105,22 +110,20 @@ def _own_id(row: Row) -> str:
     return row.id.partition("-")[2]
 
 
-def _tagged(row: Row, role: str, tag: Callable[[int], str]) -> str:
-    """The text of one side, with a placeholder where each picture stands."""
-    number, text = 0, ""
-    for message in row.messages:
-        for part in message.content:
-            number += part.type == "image"
-            if message.role == role:
-                text += tag(number) if part.type == "image" else part.text
-    return text
+def _tagged(row: Row, tag: Callable[[int], str]) -> list[tuple[str, str]]:
+    """(role, text) of each message, with a placeholder where each picture stands."""
+    numbers = count(1)
+    return [
+        (message.role, "".join(tag(next(numbers)) if part.type == "image" else part.text for part in message.content))
+        for message in row.messages
+    ]
+
+
+SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
 def _llava(row: Row, tag: Callable[[int], str]) -> list[dict[str, str]]:
-    return [
-        {"from": "human", "value": _tagged(row, "user", tag)},
-        {"from": "gpt", "value": _tagged(row, "assistant", tag)},
-    ]
+    return [{"from": SPEAKERS[role], "value": text} for role, text in _tagged(row, tag)]
 
 
 def _conversations(row: Row, paths: Sequence[str]) -> dict[str, Any]:
@@ -144,7 +147,12 @@ def _messages(row: Row, paths: Sequence[str]) -> dict[str, Any]:
 
 def _columns(row: Row, paths: Sequence[str]) -> dict[str, Any]:
     """Prompt, rationale and answer apart; an answer that ends with a picture is that picture."""
-    question, reply = (_tagged(row, role, lambda number: "<image>") for role in ("user", "assistant"))
+    if [message.role for message in row.messages] != ["user", "assistant"]:
+        raise UsageError(
+            f"row {row.id!r} has {len(row.messages)} messages; columns hold one question and one answer; choose "
+            f"another shape: {', '.join(name for name in REPLICA_SHAPES if name != 'columns')}"
+        )
+    question, reply = (text for _, text in _tagged(row, lambda number: "<image>"))
     answer = reply if not row.rationale else "<image>" if reply.endswith("<image>") else row.answer
     rationale = reply.removesuffix(answer).removesuffix("\n\n")
     return {
@@ -166,10 +174,10 @@ def _json(row: Row, paths: Sequence[str]) -> dict[str, Any]:
 
 def _numbered(row: Row, paths: Sequence[str]) -> dict[str, Any]:
     """Pictures in the columns are listed last first, and placeholders say which they mean."""
-    count = len(paths)
+    last = len(paths) + 1
     return {
         "key": _own_id(row),
-        "conversations": _llava(row, lambda number: f"<image_{count + 1 - number}>"),
+        "conversations": _llava(row, lambda number: f"<image_{last - number}>"),
         "image_paths": list(paths)[::-1],
     }
 

@@ -23,6 +23,8 @@ FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (
 )
 
 Piece = str | EncodedImage
+Pieces = tuple[Piece, ...]
+Made = tuple[Pieces, Pieces, Pieces]  # prompt, rationale and answer of a turn
 
 
 @cache
@@ -32,18 +34,17 @@ def _picture(photo: Photo) -> Image.Image:
     return picture
 
 
-def demo_rows(task: str, count: int) -> Iterator[Row]:
+def demo_rows(task: str, count: int, *, turns: int = 1) -> Iterator[Row]:
     """The first `count` rows of a task; all differ."""
     for number in range(count):
-        yield demo_row(task, number)
+        yield demo_row(task, number, turns=turns)
 
 
-def demo_row(task: str, number: int) -> Row:
-    photo = photos()[number % len(photos())]
-    other = photos()[(number + 5 + number // len(photos())) % len(photos())]
-    prompt, rationale, answer = _MAKERS[task](photo, other, number)
-    messages = (Message("user", _parts(prompt)), Message("assistant", _parts(_reply(rationale, answer))))
-    images = tuple(piece for piece in (*prompt, *rationale, *answer) if isinstance(piece, EncodedImage))
+def demo_row(task: str, number: int, *, turns: int = 1) -> Row:
+    """A row of a task, as so many questions and answers: those that the next rows would ask first."""
+    made = [_turn(task, number + turn) for turn in range(turns)]
+    messages = tuple(message for prompt, rationale, answer in made for message in _messages(prompt, rationale, answer))
+    images = tuple(piece for pieces in made for part in pieces for piece in part if isinstance(piece, EncodedImage))
     row = Row(
         id=f"{TASKS[task].prefix}-{number:04d}",
         task=task,
@@ -54,22 +55,32 @@ def demo_row(task: str, number: int) -> Row:
         images=images,
         image_roles=image_roles(messages, TASKS[task]),
         image_captions=("",) * len(images),
-        instruction=text_of(messages[:1], "user"),
-        rationale=text_of((Message("assistant", _parts(rationale)),), "assistant"),
-        answer=text_of((Message("assistant", _parts(answer)),), "assistant"),
+        instruction=text_of(messages, "user"),
+        rationale=text_of((Message("assistant", _parts(rationale)) for _, rationale, _ in made), "assistant"),
+        answer=text_of((Message("assistant", _parts(answer)) for _, _, answer in made), "assistant"),
     )
     check_row(row)
     return row
 
 
-def _reply(rationale: tuple[Piece, ...], answer: tuple[Piece, ...]) -> tuple[Piece, ...]:
+def _turn(task: str, number: int) -> Made:
+    photo = photos()[number % len(photos())]
+    other = photos()[(number + 5 + number // len(photos())) % len(photos())]
+    return _MAKERS[task](photo, other, number)
+
+
+def _messages(prompt: Pieces, rationale: Pieces, answer: Pieces) -> tuple[Message, Message]:
+    return Message("user", _parts(prompt)), Message("assistant", _parts(_reply(rationale, answer)))
+
+
+def _reply(rationale: Pieces, answer: Pieces) -> Pieces:
     """An empty line between two texts, nothing beside a picture."""
     if rationale and isinstance(rationale[-1], str) and isinstance(answer[0], str):
         return (*rationale[:-1], f"{rationale[-1]}\n\n{answer[0]}", *answer[1:])
     return (*rationale, *answer)
 
 
-def _parts(pieces: tuple[Piece, ...]) -> tuple[Part, ...]:
+def _parts(pieces: Pieces) -> tuple[Part, ...]:
     return tuple(Part("text", piece) if isinstance(piece, str) else IMAGE_PART for piece in pieces)
 
 
@@ -94,9 +105,6 @@ def _detail(photo: Photo, number: int) -> EncodedImage:
         "detail",
         number,
     )
-
-
-Made = tuple[tuple[Piece, ...], tuple[Piece, ...], tuple[Piece, ...]]  # prompt, rationale, answer
 
 
 def _grey(picture: Image.Image) -> Image.Image:
