@@ -112,5 +112,5 @@ PICTURED = (Part("image"), Part("text", "x"), Part("image"))
 )
 def test_roles_of_pictures_follow_the_task_in_each_answer(outputs, answer):
     messages = (Message("system", (Part("image"),)), *(Message(role, PICTURED) for role in ("user", "assistant") * 2))
-    assert image_roles(messages, Task(name="a", outputs=outputs)) == ("input", *(("input", "input") + answer) * 2)
+    assert image_roles(messages, Task(name="a", outputs=outputs)) == ("input", *("input", "input", *answer) * 2)
     assert image_roles((Message("assistant", (Part("text", "x"),)),), Task(name="a", outputs=outputs)) == ()
