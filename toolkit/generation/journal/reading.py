@@ -2,6 +2,7 @@
 
 import heapq
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,24 @@ def journal_paths(run: Path) -> list[Path]:
     return sorted((run / "shards").glob("*/journal.sqlite3"))
 
 
+def _connect(path: Path) -> sqlite3.Connection:
+    """A journal to be read. Where its folder cannot be written to, nobody writes it, and SQLite needs no files beside
+    it.
+
+    Raises:
+        SourceError: it lies there with changes that only a run can bring in.
+    """
+    if os.access(path.parent, os.W_OK):
+        return sqlite3.connect(path)
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists() and log.stat().st_size:
+        raise SourceError(
+            f"{path}: its folder cannot be written to, and {log.name} holds changes that are not in it yet; copy the "
+            "run to where it can be written, and read that"
+        )
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
 def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
     """Read a journal, also while it is written; one that was only just begun is empty.
 
@@ -52,7 +71,7 @@ def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tu
         SourceError: it is no journal.
     """
     try:
-        with closing(sqlite3.connect(path)) as db:
+        with closing(_connect(path)) as db:
             yield from db.execute(statement, values)
     except sqlite3.Error as error:
         if not str(error).startswith("no such table"):
@@ -181,7 +200,7 @@ class Answers:
     """
 
     def __init__(self, run: Path) -> None:
-        self._journals = [sqlite3.connect(path) for path in journal_paths(run)]
+        self._journals = [_connect(path) for path in journal_paths(run)]
         if not self._journals:
             raise SourceError(f"{run}: holds no journal to replay; expected shards/*/journal.sqlite3")
 
