@@ -1,9 +1,11 @@
 """What every collator shares: decoding, splicing pictures into text, padding, the length budget, counted skips."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NoReturn
 
 import torch
@@ -61,6 +63,23 @@ class Collator(ABC):
     def skipped(self) -> Counter[str]:
         """Rows left out so far, by kind of error, in this process and in the workers of its loaders."""
         return self._counts.total()
+
+    @cached_property
+    def revision(self) -> str:
+        """sha256 of what decides how many tokens a row has: the family, template, tokenizer and image processor, and
+        the ids of pictures.
+        """
+        processor, tokenizer = self.encoder.processor, self.encoder.tokenizer
+        image_processor = getattr(processor, "image_processor", None)
+        parts = (
+            f"{type(self).__module__}:{type(self).__qualname__}",
+            self.encoder.chat_template or processor.chat_template,
+            tokenizer.backend_tokenizer.to_str(),
+            image_processor and image_processor.to_json_string(),
+            getattr(self, "processor_kwargs", None),
+            getattr(getattr(self, "image_tokens", None), "revision", None),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @abstractmethod
     def encode(self, row: Mapping[str, Any]) -> Sample:
