@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from conversion.formats import Format, LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
+from conversion.formats import LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
 from conversion.guide import README_NAME, readme
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
@@ -78,7 +78,7 @@ def convert_shards(
         work = partial(_convert_shard, shards, to, chosen, run)
         units = range(len(shards))
         results = job.run(work, units, executor=executor, workers=workers, on_done=progress or (lambda done, all: None))
-        return _finish(form, chosen, run, job, results)
+        return _finish(to, chosen, run, job, results)
 
 
 def _finished(out: Path, to: str, options: Mapping[str, Any], run: Mapping[str, Any]) -> Report:
@@ -176,11 +176,12 @@ def _texts(row: Row) -> Iterator[str]:
     yield from (region.label for region in row.regions)
 
 
-def _finish(form: Format, options: Any, run: Mapping[str, Any], job: Job, results: Sequence[dict[str, Any]]) -> Report:
+def _finish(to: str, options: Any, run: Mapping[str, Any], job: Job, results: Sequence[dict[str, Any]]) -> Report:
+    form = get_format(to)
     folders = [job.unit(number) for number in range(len(results))]
     check_ids(folders)
     tallies = (Tally(**result["tally"]) for result in results)
-    report = report_of(tallies, format=form.name, options=asdict(options), run=run)
+    report = report_of(tallies, format=to, options=asdict(options), run=run)
     join_lines(folders, job.out, form.wraps(options))
     move_files(folders, job.out)
     notes = [result["notes"] for result in results]

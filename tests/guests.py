@@ -11,9 +11,10 @@ from conversion import FORMATS
 from tests.planted import picture
 from toolkit.collate import COLLATORS, TOKENIZERS
 from toolkit.executors import EXECUTORS
+from toolkit.generation.recipes import RECIPES
 from toolkit.tasks import KNOWN_TASKS
 
-REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS)
+REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS, RECIPES)
 
 MODULES = {
     "guest_tasks": """
@@ -26,9 +27,93 @@ MODULES = {
             quadrant="text-mm",
             description="a sketch, | and how it was drawn",
         )
+        RIDDLES = Task(name="riddles", quadrant="text-text")
+    """,
+    "guest_formats": """
+        import json
+        from dataclasses import dataclass
+        from functools import partial
+
+        from conversion.formats import Format, Holds
+        from conversion.importing import ReadOptions, foreign_row, record_shards
+        from toolkit.errors import UsageError
+        from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part
+
+        PROFILES = {
+            "hex": Holds(
+                consumers="nobody", use="`cat OUT/hex.jsonl`", trained="all", prompt_images="any", answer_images="any",
+                trains_output_images=True, columns=("id", "messages", "images"),
+            )
+        }
+
+        @dataclass(frozen=True, kw_only=True)
+        class Options:
+            profile: str = "hex"
+            greeting: str = "hello"
+
+            def __post_init__(self):
+                if self.profile not in PROFILES:
+                    raise UsageError(f"profile is {self.profile!r}")
+
+        class HexWriter:
+            def __init__(self, shard, options):
+                self.shard, self.options = shard, options
+
+            def write(self, row):
+                images = [image.bytes.hex() for image in row.images]
+                turns = [[m.role, [part.text or None for part in m.content]] for m in row.messages]
+                record = {"id": row.id, "task": row.task, "turns": turns, "images": images}
+                self.shard.line("hex.jsonl", {**record, "greeting": self.options.greeting})
+                self.shard.tally.images_out += len(images)
+
+            def close(self):
+                return {}
+
+        def read(src, options):
+            return record_shards(src, options, ("*.jsonl",), partial(to_row, options=options))
+
+        def to_row(record, folder, name, *, options):
+            parts = lambda texts: tuple(IMAGE_PART if text is None else Part("text", text) for text in texts)
+            messages = [Message(role, parts(texts)) for role, texts in record["turns"]]
+            images = [EncodedImage(bytes.fromhex(image), "picture.png") for image in record["images"]]
+            return foreign_row(record, messages, images, options, name, "hex")
+
+        FORMAT = Format(
+            name="hex", options=Options, profiles=PROFILES, writer=HexWriter, read=read, read_options=ReadOptions
+        )
+    """,
+    "guest_recipes": """
+        from pathlib import Path
+
+        from toolkit.generation.procedural.script import Script
+        from toolkit.generation.recipes.recipe import Made, Recipe, Turn
+
+        async def make(context):
+            reply = await context.ask("riddle@1", animal="cat")
+            turn = Turn(user=(reply["question"],), assistant=(reply["answer"],))
+            return Made(turns=(turn,), answer=reply["answer"])
+
+        SCRIPT = Script(answers={
+            "riddle": lambda request: {"question": f"Who, {request.origin.index}?", "answer": "A cat."}
+        })
+        RIDDLES = Recipe(
+            name="riddles", task="guest_tasks:RIDDLES", version=1, prompts=("riddle@1",), make=make,
+            folder=Path(__file__).parent, script="guest_recipes:SCRIPT",
+        )
     """,
 }
-ENTRY_POINTS = {"tasks": {"sketching": "guest_tasks:SKETCHING"}}
+PROMPT = """
+role: text
+user: A riddle about a {animal}.
+schema:
+  type: object
+  properties: {question: {type: string}, answer: {type: string}}
+"""
+ENTRY_POINTS = {
+    "tasks": {"sketching": "guest_tasks:SKETCHING"},
+    "formats": {"hex": "guest_formats:FORMAT"},
+    "recipes": {"riddles": "guest_recipes:RIDDLES"},
+}
 
 
 def write_guest(folder: Path) -> Path:
@@ -36,6 +121,8 @@ def write_guest(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    (folder / "prompts").mkdir(exist_ok=True)
+    (folder / "prompts/riddle@1.yaml").write_text(PROMPT)
     return folder
 
 

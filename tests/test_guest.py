@@ -100,3 +100,31 @@ def test_no_record_can_name_a_module(run, tmp_path):
     source = write_llava(tmp_path / "llava", task=f"{tmp_path / 'evil.py'}:TASK")
     assert run("import", "llava", source, tmp_path / "packed", "--task", "llava_cot")[0] == 1
     assert not Path(tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["hex", "guest_formats:FORMAT", "{site}/guest_formats.py:FORMAT"])
+def test_a_foreign_format_is_listed_written_checked_and_read_back(run, packed, guest, tmp_path, name):  # noqa: F811
+    name = name.format(site=guest)
+    assert ("hex" in run("convert", "--list")[1]) is True
+    code, _ = run("convert", packed, name, tmp_path / "out", "-o", "greeting=hi", "--workers", 2)
+    assert code == 0
+    assert json.loads((tmp_path / "out/hex.jsonl").read_text().splitlines()[0])["greeting"] == "hi"
+    assert json.loads((tmp_path / "out/conversion_report.json").read_text())["format"] == name
+    assert run("verify", tmp_path / "out", "--deep")[0] == 0
+    assert run("import", name, tmp_path / "out", tmp_path / "back")[0] == 0
+    rows = [list(load_dataset(str(folder), split="train")) for folder in (packed, tmp_path / "back")]
+    assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
+
+
+@pytest.mark.parametrize("how", ["riddles: 3", "mine: {{n: 3, use: '{site}/guest_recipes.py:RIDDLES'}}"])
+def test_a_foreign_recipe_makes_rows_of_a_foreign_task(run, guest, tmp_path, how):  # noqa: F811
+    spec = tmp_path / "spec.yaml"
+    how = how.format(site=guest)
+    spec.write_text(f"name: guest\nbackends: {{all: {{kind: procedural}}}}\nrecipes: {{{how}}}\n")
+    assert run("generate", "run", spec, "--out", tmp_path / "run")[0] == 0
+    assert run("generate", "finalize", spec, "--out", tmp_path / "run")[0] == 0
+    assert run("generate", "verify", spec, "--out", tmp_path / "run")[0] == 0
+    rows = list(load_dataset(str(tmp_path / "run/packed"), "riddles", split="train"))
+    assert {row["answer"] for row in rows} == {"A cat."}
+    assert {row["instruction"] for row in rows} == {"Who, 0?", "Who, 1?", "Who, 2?"}
+    assert rows[0]["id"].startswith("riddles-proc-")
