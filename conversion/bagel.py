@@ -1,5 +1,4 @@
-"""BAGEL's three stock readers. None of them trains interleaved answers; for those use the format messages, profile
-lmms-engine.
+"""BAGEL's three stock readers. None of them trains interleaved answers; for those use the format bagel-interleaved.
 
     t2i   t2i-*.parquet: `image` bytes and `captions`, a JSON object as a string; one record per output picture
     edit  edit-*.parquet: `image_list` and `instruction_list` (a list of paraphrases per step), and parquet_info.json
@@ -18,19 +17,27 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from conversion.bagel_config import USE, USES_FILES, USES_GROUPS, USES_LINES, write_config, write_parquet_info
+from conversion.bagel_config import (
+    EDIT_TRANSFORMS,
+    MAX_EDIT_PIXELS,
+    MAX_T2I_PIXELS,
+    USE,
+    USES_FILES,
+    USES_GROUPS,
+    USES_LINES,
+    VAE,
+    check_picture,
+    write_config,
+    write_parquet_info,
+)
 from conversion.formats import Format, Holds, Writer
 from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
 from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
 from conversion.text import fold_system, has_literal, has_neighbours, turn_text
-from toolkit.errors import ImageError
-from toolkit.images import image_size
 from toolkit.schema import Row
 
-# t2i_dataset.py sets Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
-MAX_IMAGE_PIXELS = 20_000_000
 SCHEMAS = {
     "t2i": pa.schema([("id", pa.string()), ("image", pa.binary()), ("captions", pa.string())]),
     "edit": pa.schema(
@@ -41,12 +48,9 @@ SCHEMAS = {
         ]
     ),
 }
-# Sizes and strides of the pictures. Source: data/configs/example.yaml
-_VAE = {"image_stride": 16, "max_image_size": 1024, "min_image_size": 512}
-_VIT = {"image_stride": 14, "max_image_size": 518, "min_image_size": 224}
 TRANSFORMS: dict[str, dict[str, Any]] = {
-    "t2i": {"image_transform_args": _VAE},
-    "edit": {"image_transform_args": _VAE, "vit_image_transform_args": _VIT},
+    "t2i": {"image_transform_args": VAE},
+    "edit": EDIT_TRANSFORMS,
     "vlm": {
         "image_transform_args": {
             "image_stride": 14,
@@ -133,7 +137,7 @@ class ParquetWriter:
     def _pairs(self, row: Row) -> list[tuple[dict[str, Any], int]]:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
         for pair in pairs:
-            _check_size(row, pair.image)
+            check_picture(row, pair.image, MAX_T2I_PIXELS)
         count_pairs(self.shard.tally, row, pairs)
         self.shard.tally.images_out += len(pairs)
         images = [row.images[pair.image].bytes for pair in pairs]
@@ -146,25 +150,14 @@ class ParquetWriter:
     def _edit(self, row: Row) -> tuple[dict[str, Any], int]:
         steps = edit_steps(row)
         used = [*steps[0].before, *(step.after for step in steps)]
+        for number in used:
+            check_picture(row, number, MAX_EDIT_PIXELS)
         count_left_out(self.shard.tally, row, set(used))
         self.shard.tally.images_out += len(used)
         images = [row.images[number].bytes for number in used]
         # Lists of paraphrases: from a plain list of strings the reader would train on one random character.
         return {"id": row.id, "image_list": images, "instruction_list": [[step.instruction] for step in steps]}, sum(
             map(len, images)
-        )
-
-
-def _check_size(row: Row, number: int) -> None:
-    try:
-        width, height = image_size(row.images[number].bytes)
-    except ImageError as error:
-        raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
-    if width * height > 2 * MAX_IMAGE_PIXELS:
-        raise refuse(
-            row,
-            "picture_too_large",
-            f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * MAX_IMAGE_PIXELS} pixels",
         )
 
 
@@ -179,6 +172,8 @@ class VlmWriter:
             )
         if not any(part.text for m in row.messages if m.role == "assistant" for part in m.content):
             raise refuse(row, "no_text", "its answers are empty; BAGEL's vlm reader skips rows without a loss")
+        for number in range(len(row.images)):
+            check_picture(row, number, MAX_EDIT_PIXELS)
         messages = fold_system(row)
         tally = self.shard.tally
         tally.count("flattened", "literal_tag", row.id, has_literal(row))

@@ -1,4 +1,5 @@
-"""The two files by which BAGEL's trainer, and those made of it, find data.
+"""What BAGEL's trainer, and those made of it, have in common: the two files by which they find data, and what they do
+with a picture.
 
     bagel_dataset_info.json   the entry for DATASET_INFO in data/dataset_info.py
     bagel.yaml                for --dataset_config_file: the mixture, with num_used_data
@@ -6,7 +7,7 @@
 num_used_data counts lines of JSON Lines, and files of Parquet. Fewer than there are leaves the rest out; more repeats
 files.
 Source: https://github.com/ByteDance-Seed/Bagel@056b5fd data/dataset_base.py#L91, data/parquet_utils.py#L15,
-data/vlm_dataset.py#L63
+data/vlm_dataset.py#L63, data/transforms.py#L14
 """
 
 import json
@@ -16,10 +17,21 @@ from typing import Any
 
 import yaml
 
+from conversion.pairs import refuse
 from conversion.shard import Notes
+from toolkit.errors import ImageError
+from toolkit.images import image_size
+from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
 NAME = "unifiedvisual"
+# Readers set Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
+# Source: data/t2i_dataset.py#L15; data/interleave_datasets/edit_dataset.py#L12, data/vlm_dataset.py#L17
+MAX_T2I_PIXELS, MAX_EDIT_PIXELS = 20_000_000, 200_000_000
+# Sizes and strides. Source: data/configs/example.yaml
+VAE = {"image_stride": 16, "max_image_size": 1024, "min_image_size": 512}
+VIT = {"image_stride": 14, "max_image_size": 518, "min_image_size": 224}
+EDIT_TRANSFORMS = {"image_transform_args": VAE, "vit_image_transform_args": VIT}
 USE = (
     "put the entry of `OUT/bagel_dataset_info.json` into `DATASET_INFO` of data/dataset_info.py, and pass "
     "`--dataset_config_file OUT/bagel.yaml`"
@@ -50,6 +62,38 @@ def write_parquet_info(out: Path, root: Path, notes: Sequence[Notes]) -> None:
     """
     info = {str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]}
     write_whole(out / "parquet_info.json", _json(info))
+
+
+def check_picture(row: Row, number: int, max_pixels: int) -> tuple[int, int]:
+    """Width and height of `row.images[number]`.
+
+    Raises:
+        RowError: kinds "picture_format", "picture_too_large": the reader would skip the row.
+    """
+    try:
+        width, height = image_size(row.images[number].bytes)
+    except ImageError as error:
+        raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
+    if width * height > 2 * max_pixels:
+        raise refuse(
+            row,
+            "picture_too_large",
+            f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * max_pixels:,} pixels",
+        )
+    return width, height
+
+
+def num_tokens(size: tuple[int, int], *, image_stride: int, max_image_size: int, min_image_size: int) -> int:
+    """Tokens of a picture of this width and height, as the trainer's transform sizes it."""
+    scale = max(min(max_image_size / max(size), 1.0), min_image_size / min(size))
+    sides = [_divisible(round(side * scale), image_stride) for side in size]
+    if max(sides) > max_image_size:
+        sides = [_divisible(round(side * max_image_size / max(sides)), image_stride) for side in sides]
+    return sides[0] * sides[1] // image_stride**2
+
+
+def _divisible(side: int, stride: int) -> int:
+    return max(stride, round(side / stride) * stride)
 
 
 def _json(value: object) -> str:

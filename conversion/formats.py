@@ -21,6 +21,7 @@ FORMATS = Registry(
     {
         "anole": "conversion.anole:FORMAT",
         "bagel": "conversion.bagel:FORMAT",
+        "bagel-interleaved": "conversion.bagel_interleaved:FORMAT",
         "diffusers": "conversion.diffusers:FORMAT",
         "emu3": "conversion.emu3:FORMAT",
         "emu35": "conversion.emu35:FORMAT",

@@ -1,4 +1,4 @@
-"""JSON records from a file: a list or JSON Lines, one at a time, so that a file of any size fits."""
+"""Records from a file: a JSON list, JSON Lines or Parquet, one at a time, so that a file of any size fits."""
 
 import json
 from collections.abc import Iterator
@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from toolkit.errors import SourceError
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import LocalFolder
 
 CHUNK = 1 << 20  # characters read at once
 _DECODER = json.JSONDecoder()
 
 
 def read_records(path: Path) -> Iterator[tuple[int, Any]]:
-    """(position from 0, record) of a JSON list or a JSON Lines file.
+    """(position from 0, record) of a JSON list, a JSON Lines file or a Parquet file.
 
     Raises:
-        SourceError: the file is missing or not JSON; names the record.
+        SourceError: the file is missing or not JSON; names the record. ShardError: it is not Parquet.
     """
+    if path.suffix == ".parquet":
+        yield from enumerate(_table_records(path))
+        return
     try:
         with path.open(encoding="utf-8") as file:
             is_list = file.read(CHUNK).lstrip().startswith("[")
@@ -24,6 +29,12 @@ def read_records(path: Path) -> Iterator[tuple[int, Any]]:
             yield from enumerate(_list_items(file, path) if is_list else _lines(file, path))
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{path} cannot be read: {error}") from error
+
+
+def _table_records(path: Path) -> Iterator[dict[str, Any]]:
+    with open_parquet(LocalFolder(path.parent), path.name) as file:
+        for batch in file.iter_batches(batch_size=16, use_threads=False):
+            yield from batch.to_pylist()
 
 
 def _lines(file: IO[str], path: Path) -> Iterator[Any]:

@@ -157,18 +157,23 @@ def test_options_are_simple_words_and_say_what_they_are(name, profile):
 def test_describe_names_every_profile_and_what_it_cannot_hold():
     rows = describe()
     assert [(row["format"], row["profile"]) for row in rows] == PROFILES
-    assert {row["format"] for row in rows if row["imports"]} == {"llava", "messages", "webdataset"}
+    assert {row["format"] for row in rows if row["imports"]} == {
+        "bagel-interleaved",
+        "llava",
+        "messages",
+        "webdataset",
+    }
     json.dumps(rows)
 
 
 def test_unknown_names_list_the_known(tmp_path):
-    with pytest.raises(UnknownName, match="anole, bagel, diffusers"):
+    with pytest.raises(UnknownName, match="anole, bagel, bagel-interleaved, diffusers"):
         convert_shards([], tmp_path, to="painting")
     with pytest.raises(UnknownName, match="known: output_images, profile, root"):
         convert_shards([], tmp_path, to="llava", options={"colour": "red"})
     with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
         convert_shards([], tmp_path, to="llava", on_unfit="ignore")
-    with pytest.raises(UsageError, match="no way back; import knows llava, messages, webdataset"):
+    with pytest.raises(UsageError, match="no way back; import knows bagel-interleaved, llava, messages, webdataset"):
         import_rows("bagel", tmp_path)
 
 
