@@ -82,7 +82,7 @@ PROFILES = {
             "before its final answer, is refused: the reader would train an empty answer, or skip the row",
             "the reader wraps each text in `<think>` itself, strips it, and deletes `THOUGHT 1:` and the like from it; "
             "counted under warned",
-            "a picture that opens the answer or follows another is drawn with a loss, but nothing is trained to begin it; "
+            "a picture that opens the answer or follows another is trained, but nothing is trained to begin it; "
             "counted under warned",
             "a text that holds what reads as a reference to a picture is refused: the reader would skip the row",
         ),
