@@ -38,7 +38,7 @@ def family(name, *, knows_rows=False):
         batch = collate(ROWS)
         optimizer = torch.optim.Adam([each for each in tiny.model.parameters() if each.requires_grad], lr=1e-2)
         for _ in range(200):
-            losses = torch.cat(losses_of(tiny.model, batch))
+            losses = torch.cat(losses_of(tiny.model, batch)[:2])
             if losses.max() < 0.4:  # each token has two thirds of the probability at least
                 break
             optimizer.zero_grad()

@@ -15,7 +15,6 @@ from PIL import ImageOps
 from torch import Tensor
 
 from toolkit.collate.common import (
-    IGNORE_INDEX,
     Collator,
     Columns,
     Sample,
@@ -62,7 +61,7 @@ class JanusCollator(Collator):
     placeholder:
 
         input_ids       <s> <|User|>: Draw \\n\\n <|Assistant|>: <boi> # # <eoi> </s>
-        labels           -      -      -    -         -        <boi> - - <eoi> </s>
+        labels           -      -      -    -         -        <boi> # # <eoi> </s>
         gen_image_mask   0      0      0    0         0          0   1 1   0     0          gen_image_ids [[c1, c2]]
 
     Args:
@@ -76,8 +75,8 @@ class JanusCollator(Collator):
     Returns:
         input_ids: int64 (B, L), L = longest row, tokens; placeholders where pictures stand.
         attention_mask: int64 (B, L).
-        labels: int64 (B, L); answer text, boi and eoi of answer pictures, and eos; IGNORE_INDEX on prompts, padding and
-            inside pictures.
+        labels: int64 (B, L); answer text, answer pictures with boi and eoi, and eos; IGNORE_INDEX on prompts and
+            padding. Inside pictures the placeholder, which says that there is a target: it stands in `gen_image_ids`.
         gen_image_ids: int64 (M, N), codebook ids of the M answer pictures in reading order, N = num_image_tokens.
         gen_image_mask: bool (B, L); True on the M * N positions that `gen_image_ids` fills.
         pixel_values: float32 (K, 3, S, S), the K prompt pictures in reading order; left out when K = 0.
@@ -164,7 +163,7 @@ class JanusCollator(Collator):
     def _picture(self, *, is_answer: bool) -> Columns:
         return {
             "input_ids": [self.boi, *[self.encoder.image_id] * self.num_ids, self.eoi],
-            "labels": [self.boi, *[IGNORE_INDEX] * self.num_ids, self.eoi],
+            "labels": [self.boi, *[self.encoder.image_id] * self.num_ids, self.eoi],
             "gen_image_mask": [0, *[int(is_answer)] * self.num_ids, 0],
         }
 

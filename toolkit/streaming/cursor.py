@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from toolkit.errors import UsageError
+from toolkit.streaming.accelerate import leave_streams_alone
 from toolkit.streaming.share import MAX_WORKERS, Progress, resume_position
 
 
@@ -22,17 +23,17 @@ def running_ranks() -> tuple[int, int]:
     """Rank and world size of torch.distributed; 0 of 1 where it does not run.
 
     Raises:
-        UsageError: Accelerate runs with several processes. Loaders that it prepares are shared out once more, so each
-            row could be lost but to one rank.
+        UsageError: Accelerate runs with several processes and would share out once more what a rank reads.
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
     state = sys.modules.get("accelerate.state")
-    if torch.distributed.get_world_size() > 1 and state and getattr(state.PartialState, "_shared_state", None):
+    runs = torch.distributed.get_world_size() > 1 and state and getattr(state.PartialState, "_shared_state", None)
+    if runs and not leave_streams_alone():
         raise UsageError(
-            "Accelerate runs, and shares out the loaders it prepares by itself: pass rank=0, world_size=1 (also for "
-            "the Trainer of transformers); "
-            "for a loader that is not prepared pass its real rank= and world_size="
+            "this version of Accelerate shares out the loaders it prepares by itself: pass rank=0, world_size=1, and "
+            'dispatch_batches=False to Accelerate (accelerator_config={"dispatch_batches": False} of '
+            "TrainingArguments); for a loader that is not prepared pass its real rank= and world_size="
         )
     return torch.distributed.get_rank(), torch.distributed.get_world_size()
 

@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
+from toolkit.streaming.accelerate import leave_streams_alone
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.cursor import Cursor, chosen_ranks, this_worker
@@ -127,6 +128,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         self._threads, self._ahead = threads, ahead
         self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit
         self._cursor = Cursor()
+        leave_streams_alone()
         self._share()  # says what is wrong with the arguments now, not in a worker
 
     # What there is
@@ -134,6 +136,11 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     @property
     def epoch(self) -> int:
         return self._cursor.epoch
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether `rank=0, world_size=1` was passed: then this process reads all rows, however many there are."""
+        return self._given_ranks == (0, 1)
 
     @property
     def num_rows(self) -> int:
