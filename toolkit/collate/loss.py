@@ -219,8 +219,10 @@ def _left_out(module: torch.nn.Module) -> set[str]:
     named = list(module.named_parameters(remove_duplicate=False))
     first = {id(parameter): name for name, parameter in reversed(named)}
     tied = {name for name, parameter in named if first[id(parameter)] != name}
-    has_adapters = isinstance(module, LossModel) and hasattr(module.model, "peft_config")
-    return tied | ({name for name, parameter in named if not parameter.requires_grad} if has_adapters else set())
+    if not (isinstance(module, LossModel) and hasattr(module.model, "peft_config")):
+        return tied
+    frozen = {name for name, parameter in named if not parameter.requires_grad}
+    return tied | frozen | {name for name, _ in module.named_buffers()}
 
 
 def _leave_out(module: torch.nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:

@@ -36,6 +36,13 @@ def leave_streams_alone() -> bool:
     return True
 
 
+def processes() -> int:
+    """Among how many processes Accelerate shares out a loader that reads all."""
+    state = sys.modules.get("accelerate.state")
+    shared = getattr(state.PartialState, "_shared_state", None) if state else None
+    return int(shared.get("num_processes", 1)) if shared else 1
+
+
 def _leaving_streams(original: Any) -> Any:
     signature = inspect.signature(original)
 

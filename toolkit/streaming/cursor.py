@@ -1,7 +1,6 @@
 """Where a dataset stands, across the process of the loop and its workers."""
 
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ import torch
 from torch.utils.data import get_worker_info
 
 from toolkit.errors import UsageError
-from toolkit.streaming.accelerate import leave_streams_alone
+from toolkit.streaming.accelerate import leave_streams_alone, processes
 from toolkit.streaming.share import MAX_WORKERS, Progress, resume_position
 
 
@@ -27,9 +26,7 @@ def running_ranks() -> tuple[int, int]:
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
-    state = sys.modules.get("accelerate.state")
-    runs = torch.distributed.get_world_size() > 1 and state and getattr(state.PartialState, "_shared_state", None)
-    if runs and not leave_streams_alone():
+    if processes() > 1 and not leave_streams_alone():
         raise UsageError(
             "this version of Accelerate shares out the loaders it prepares by itself: pass rank=0, world_size=1, and "
             'dispatch_batches=False to Accelerate (accelerator_config={"dispatch_batches": False} of '

@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
-from toolkit.streaming.accelerate import leave_streams_alone
+from toolkit.streaming.accelerate import leave_streams_alone, processes
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.cursor import Cursor, chosen_ranks, this_worker
@@ -51,8 +51,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         image_size: pixels, or height and width; None leaves every picture its own.
         fit, image_type: see `decode.Target`.
         columns: those to read; default: all.
-        rank, world_size: default: those of torch.distributed where it runs, else 0 of 1. Under Accelerate and the
-            Trainer of transformers with several processes pass 0 and 1, for they share out the batches themselves.
+        rank, world_size: default: those of torch.distributed where it runs, also under Accelerate and the Trainer of
+            transformers; else 0 of 1.
         batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state
             fits any; without it each worker makes batches of its own rows.
         tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its
@@ -139,7 +139,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
 
     @property
     def reads_all(self) -> bool:
-        """Whether `rank=0, world_size=1` was passed: then this process reads all rows, however many there are."""
+        """Whether each process reads all rows, for `rank=0, world_size=1` was passed."""
         return self._given_ranks == (0, 1)
 
     @property
@@ -204,7 +204,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         standing = self._cursor.standing(self._now())
         if batches is not None:
             share = self._share(start=standing.start)
-            standing = replace(self._now(), start=share.start, taken=min(batches * self._batch_size, share.rank_rows))
+            taken = batches * self._batch_size * (processes() if self.reads_all else 1)
+            standing = replace(self._now(), start=share.start, taken=min(taken, share.rank_rows))
         return standing.to_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,58 @@
+"""Two processes of torchrun against one, for every family. The processes are started once; see tests/two_ranks.py."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packed import pack_demo
+from tests.training_families import DRAWING, FAMILIES, difference, trainer_update
+from toolkit.streaming.dataset import StreamingDataset
+
+torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
+pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    tasks = ["image_generation", "image_editing", "llava_cot", "cot_collection"]
+    packed = pack_demo(folder / "packed", tasks)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, "-m", "tests.two_ranks", str(folder), str(packed)],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_two_ranks_take_the_step_of_one(two_ranks, tmp_path, family):
+    alone = trainer_update(family, tmp_path, rows=4, accumulation=1)
+    for rank in (0, 1):
+        found = torch.load(two_ranks / f"{family}-{rank}.pt", weights_only=True)
+        assert found.keys() == (
+            {"trainer", "accumulated", "ddp", "fsdp"} if family in DRAWING else {"trainer", "accumulated"}
+        )
+        for way, update in found.items():
+            assert difference(update, alone) < 1e-5, way
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ranks_share_out_a_stream_under_the_plain_lines_of_trainer(two_ranks, family):
+    ranks = [json.loads((two_ranks / f"{family}-{rank}.json").read_text()) for rank in (0, 1)]
+    rows = list(StreamingDataset(two_ranks / "packed", "all", decode=None, batch_size=2, rank=0, world_size=1))
+    ids = [row["id"] for row in rows]
+    assert ranks[0]["ids"] == [*ids[:2], *ids[4:6]]
+    assert ranks[1]["ids"] == [*ids[2:4], *ids[6:8]]
+    assert len(ranks[0]["losses"]) == 2
+    assert ranks[0]["losses"] == ranks[1]["losses"]  # the mean over all tokens of both

@@ -1,0 +1,80 @@
+"""What two processes of torchrun do, for tests/test_training_ranks.py: updates of every family as files in a folder.
+
+python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ranks FOLDER PACKED
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from tests.training_families import DRAWING, FAMILIES, PLAIN_STEP, ROWS, bare, trainer, trainer_update, wrapped
+from toolkit.collate.loss import tokens_of_update
+from unifiedvisual import StreamingDataset
+
+
+def loop_update(family, distribute):
+    """One step of a loop of one's own; ranks have batches of unlike length, in two micro-batches each."""
+    rank = torch.distributed.get_rank()
+    model, collate = bare(family)
+    batches = [collate(ROWS[rank : rank + 1]), collate(ROWS[rank + 2 : rank + 3])]  # before the VQ encoder is sharded
+    distributed = distribute(wrapped(family, model))
+    before = [full(value).clone() for value in distributed.parameters()]
+    optimizer = torch.optim.SGD([each for each in distributed.parameters() if each.requires_grad], lr=1.0)
+    tokens = tokens_of_update(batches)
+    for batch in batches:
+        distributed(**batch, num_items_in_batch=tokens)["loss"].backward()
+    optimizer.step()
+    after = [full(value) for value in distributed.parameters()]
+    return torch.cat([(new - old).flatten() for new, old in zip(after, before, strict=True)])
+
+
+def full(value):
+    value = value.detach()
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def sharded(model):
+    """FSDP2 as it is used: each decoder layer, then the rest."""
+    inner = model.get_decoder() if hasattr(model, "get_decoder") else model
+    for layer in inner.layers:
+        fully_shard(layer)
+    return fully_shard(model)
+
+
+def streamed(family, packed):
+    """Ids that this rank trains on under the Trainer lines of the docs, for two steps."""
+    model, collate = bare(family)
+    ids = []
+
+    def collate_and_note(rows):
+        ids.extend(row["id"] for row in rows)
+        return collate(rows)
+
+    dataset = StreamingDataset(packed, "all", decode=None, batch_size=2)
+    options = {"max_steps": 2, "per_device_train_batch_size": 2, **PLAIN_STEP, "learning_rate": 1e-3}
+    made = trainer(wrapped(family, model), collate_and_note, "unused", rows=dataset, **options)
+    made.train()
+    return {"ids": ids[:4], "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry]}
+
+
+def main(folder: Path, packed: str) -> None:
+    torch.set_num_threads(1)
+    for family in FAMILIES:  # the first Trainer starts torch.distributed
+        found = {"trainer": trainer_update(family, folder / "unused", rows=2, accumulation=1)}
+        found["accumulated"] = trainer_update(family, folder / "unused", rows=1, accumulation=2)
+        if family in DRAWING:
+            found["ddp"] = loop_update(family, DistributedDataParallel)
+            found["fsdp"] = loop_update(family, sharded)
+        torch.save(found, folder / f"{family}-{torch.distributed.get_rank()}.pt")
+        name = f"{family}-{torch.distributed.get_rank()}.json"
+        (folder / name).write_text(json.dumps(streamed(family, packed)))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
