@@ -59,6 +59,7 @@ _TOOLKIT = {
     "StreamingDataset": "toolkit.streaming.dataset",
     "Task": "toolkit.tasks",
     "tokenize": "toolkit.collate.tokenizing",
+    "tokens_of_update": "toolkit.collate.loss",
     "verify": "conversion",
     "vocabulary_losses": "toolkit.collate.loss",
     "write_card": "dataset_card",

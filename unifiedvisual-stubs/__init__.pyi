@@ -15,6 +15,7 @@ from toolkit.collate import get_tokenizer as get_tokenizer
 from toolkit.collate import load_tokenizer as load_tokenizer
 from toolkit.collate.loss import LossModel as LossModel
 from toolkit.collate.loss import janus_losses as janus_losses
+from toolkit.collate.loss import tokens_of_update as tokens_of_update
 from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
@@ -72,6 +73,7 @@ __all__ = [
     "read_card",
     "sample_answers",
     "tokenize",
+    "tokens_of_update",
     "verify",
     "vocabulary_losses",
     "write_card",

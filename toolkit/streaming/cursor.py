@@ -46,12 +46,21 @@ def chosen_ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
     return running_ranks()
 
 
+class Skipped:
+    """Stands for a row, or with `max_tokens` a batch, that a loop has had before a checkpoint."""
+
+
+SKIPPED = Skipped()
+
+
 class Cursor:
     """Epoch and position. Worker processes that already run see `epoch` change; each worker goes on from a loaded state
     once.
     """
 
     def __init__(self) -> None:
+        leave_streams_alone()
+        self.skip = (0, 0)  # epoch, batches
         self._reading: tuple[int, Progress, int] | None = (
             None  # process, where the iteration in it began, rows taken; a forked worker has that of its parent
         )
@@ -89,8 +98,8 @@ class Cursor:
         else:
             self._began[this_worker()[0]] = False
 
-    def begin(self, now: Progress) -> Progress:
-        """Where an iteration of this epoch begins; `now` says who reads.
+    def begin(self, now: Progress) -> tuple[Progress, int]:
+        """Where an iteration of this epoch begins, and what of its rows before that are skipped; `now` says who reads.
 
         Raises:
             UsageError: the loaded state does not fit this loader, or was loaded when its workers already ran.
@@ -101,14 +110,26 @@ class Cursor:
                 "iterated, or make a new loader"
             )
         start = now if self._began[now.worker] else self._start(now)
+        epoch, batches = self.skip
+        own = len(range(now.worker, batches, now.num_workers)) if epoch == now.epoch else 0
+        start = replace(start, taken=start.taken + (skipped := own * now.batch_size))
         self.advance(start, start.taken)
         self._began[now.worker] = True
         if now.num_workers == 1 or get_worker_info() is not None:
             self._loaded = ()
-        return start
+        return start, skipped
 
-    def standing(self, now: Progress) -> Progress:
-        """Where reading is, or would begin."""
+    def standing(self, now: Progress, *, is_read_here: bool) -> Progress:
+        """Where reading is, or would begin.
+
+        Raises:
+            UsageError: `is_read_here`, but workers read.
+        """
+        if is_read_here and self._workers_read:
+            raise UsageError(
+                "rows are read in worker processes, which work ahead of the loop; pass batches=, or use torchdata's "
+                "StatefulDataLoader"
+            )
         reading = self.reading
         return reading if reading and reading.epoch == now.epoch else self._start(now)
 
@@ -133,6 +154,6 @@ class Cursor:
             return mine
 
     @property
-    def workers_read(self) -> bool:
+    def _workers_read(self) -> bool:
         """Whether workers have begun to read, of whose progress this process cannot know."""
         return self.reading is None and get_worker_info() is None and bool(self._began.any())

@@ -12,16 +12,16 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from itertools import repeat
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
-from toolkit.streaming.accelerate import leave_streams_alone, processes
+from toolkit.streaming.accelerate import processes
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
-from toolkit.streaming.cursor import Cursor, chosen_ranks, this_worker
+from toolkit.streaming.cursor import SKIPPED, Cursor, chosen_ranks, this_worker
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
 from toolkit.streaming.groups import Layout
 from toolkit.streaming.guidance import make_dropout, without_prompt
@@ -30,7 +30,7 @@ from toolkit.streaming.order import shuffle_rows
 from toolkit.streaming.reading import RowGroups, check_columns
 from toolkit.streaming.rows import read_items
 from toolkit.streaming.selection import Lengths, Selection, Split, Where
-from toolkit.streaming.share import Progress, Share, Tail, find_progress, warn_of_shared_lanes
+from toolkit.streaming.share import Progress, Share, Tail, check_data, check_epoch, find_progress, warn_of_shared_lanes
 from toolkit.streaming.token_batches import Items, PackedRows, make_budget
 
 
@@ -128,7 +128,6 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         self._threads, self._ahead = threads, ahead
         self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit
         self._cursor = Cursor()
-        leave_streams_alone()
         self._share()  # says what is wrong with the arguments now, not in a worker
 
     # What there is
@@ -196,12 +195,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 `load_state_dict`. Needed with workers in a plain DataLoader, because they work ahead; not with
                 StatefulDataLoader, which asks the workers.
         """
-        if batches is None and self._cursor.workers_read:
-            raise UsageError(
-                "rows are read in worker processes, which work ahead of the loop; pass batches=, or use torchdata's "
-                "StatefulDataLoader"
-            )
-        standing = self._cursor.standing(self._now())
+        standing = self._cursor.standing(self._now(), is_read_here=batches is None)
         if batches is not None:
             share = self._share(start=standing.start)
             taken = batches * self._batch_size * (processes() if self.reads_all else 1)
@@ -219,17 +213,18 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
                 loader is another.
         """
         states = find_progress(state)
-        if (found := states[0].checksum) != self._checksum:
-            raise UsageError(
-                f"the state is of other data, config or mixture (checksum {found}, here {self._checksum}); open what "
-                "it was taken of"
-            )
+        check_data(states, self._checksum)
         layout = Layout(**{name: getattr(states[0], name) for name in asdict(self._layout)})
-        num_items = self._contents.items(layout, states[0].epoch).num_items
-        if wrong := [each.num_rows for each in states if each.num_rows != num_items]:
-            raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_items}; it is damaged")
+        check_epoch(states, self._contents.items(layout, states[0].epoch).num_items)
         self._layout = layout
         self._cursor.load(states)
+
+    def skip_batches(self, batches: int, *, epoch: int) -> None:
+        """That epoch then begins with so many batches of `cursor.SKIPPED`, unread, in place of rows.
+
+        For loops that count what a checkpoint has had by taking it from the loader once more, as Trainer does.
+        """
+        self._cursor.skip = (epoch, batches)
 
     def _now(self) -> Progress:
         """The beginning of this epoch, for this worker."""
@@ -250,7 +245,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     # Rows
 
     def __iter__(self) -> Iterator[Any]:
-        begin = self._cursor.begin(self._now())
+        begin, skipped = self._cursor.begin(self._now())
+        yield from repeat(SKIPPED, skipped)
         share = self._share(start=begin.start, worker=begin.worker, num_workers=begin.num_workers)
         warn_of_shared_lanes(share, self._layout)
         groups = RowGroups(self._contents.sources, self._columns)
@@ -278,11 +274,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
 
     def _share(self, *, start: int = 0, worker: int = 0, num_workers: int = 1) -> Share:
         rank, world_size = self._ranks()
-        if world_size > 1 and self._decoder and self._decoder.skips:
-            raise UsageError(
-                'on_bad="skip" would leave ranks with different numbers of rows, which hangs training; use '
-                'on_bad="placeholder"'
-            )
+        if self._decoder:
+            self._decoder.check_ranks(world_size)
         return Share(
             num_rows=self._items.num_items,
             start=start,

@@ -192,6 +192,14 @@ class RowDecoder:
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         return cls(PictureDecoder(mode, Target(size=size, fit=fit, image_type=image_type), policy))
 
+    def check_ranks(self, world_size: int) -> None:
+        """Raises UsageError for a policy that leaves rows out where several ranks read."""
+        if world_size > 1 and self.skips:
+            raise UsageError(
+                'on_bad="skip" would leave ranks with different numbers of rows, which hangs training; use '
+                'on_bad="placeholder"'
+            )
+
     @property
     def counts(self) -> Counter[str]:
         return self._pictures.counts

@@ -172,6 +172,21 @@ def _check(state: Progress) -> None:
         )
 
 
+def check_data(states: Sequence[Progress], checksum: int) -> None:
+    """Raises UsageError for states of other data."""
+    if (found := states[0].checksum) != checksum:
+        raise UsageError(
+            f"the state is of other data, config or mixture (checksum {found}, here {checksum}); open what it was "
+            "taken of"
+        )
+
+
+def check_epoch(states: Sequence[Progress], num_rows: int) -> None:
+    """Raises UsageError for states of an epoch of another length."""
+    if wrong := [each.num_rows for each in states if each.num_rows != num_rows]:
+        raise UsageError(f"the state is of an epoch of {wrong[0]} rows, here of {num_rows}; it is damaged")
+
+
 def _walk(state: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(state, Mapping):
         if KIND in state:
