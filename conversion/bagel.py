@@ -26,12 +26,19 @@ from conversion.bagel_config import (
     USES_GROUPS,
     USES_LINES,
     VAE,
-    check_picture,
     write_config,
     write_parquet_info,
 )
 from conversion.formats import Format, Holds, Writer
-from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
+from conversion.pairs import (
+    check_pair_options,
+    count_left_out,
+    count_pairs,
+    edit_steps,
+    output_pairs,
+    picture_size,
+    refuse,
+)
 from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
@@ -137,7 +144,7 @@ class ParquetWriter:
     def _pairs(self, row: Row) -> list[tuple[dict[str, Any], int]]:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
         for pair in pairs:
-            check_picture(row, pair.image, MAX_T2I_PIXELS)
+            picture_size(row, pair.image, max_pixels=MAX_T2I_PIXELS)
         count_pairs(self.shard.tally, row, pairs)
         self.shard.tally.images_out += len(pairs)
         images = [row.images[pair.image].bytes for pair in pairs]
@@ -151,7 +158,7 @@ class ParquetWriter:
         steps = edit_steps(row)
         used = [*steps[0].before, *(step.after for step in steps)]
         for number in used:
-            check_picture(row, number, MAX_EDIT_PIXELS)
+            picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
         count_left_out(self.shard.tally, row, set(used))
         self.shard.tally.images_out += len(used)
         images = [row.images[number].bytes for number in used]
@@ -173,7 +180,7 @@ class VlmWriter:
         if not any(part.text for m in row.messages if m.role == "assistant" for part in m.content):
             raise refuse(row, "no_text", "its answers are empty; BAGEL's vlm reader skips rows without a loss")
         for number in range(len(row.images)):
-            check_picture(row, number, MAX_EDIT_PIXELS)
+            picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
         messages = fold_system(row)
         tally = self.shard.tally
         tally.count("flattened", "literal_tag", row.id, has_literal(row))

@@ -17,17 +17,13 @@ from typing import Any
 
 import yaml
 
-from conversion.pairs import refuse
 from conversion.shard import Notes
-from toolkit.errors import ImageError
-from toolkit.images import image_size
-from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
 NAME = "unifiedvisual"
-# Readers set Image.MAX_IMAGE_PIXELS to this; Pillow refuses twice as many, and the reader then skips the row.
+# Twice what readers set Image.MAX_IMAGE_PIXELS to: Pillow refuses more, and the reader then skips the row.
 # Source: data/t2i_dataset.py#L15; data/interleave_datasets/edit_dataset.py#L12, data/vlm_dataset.py#L17
-MAX_T2I_PIXELS, MAX_EDIT_PIXELS = 20_000_000, 200_000_000
+MAX_T2I_PIXELS, MAX_EDIT_PIXELS = 40_000_000, 400_000_000
 # Sizes and strides. Source: data/configs/example.yaml
 VAE = {"image_stride": 16, "max_image_size": 1024, "min_image_size": 512}
 VIT = {"image_stride": 14, "max_image_size": 518, "min_image_size": 224}
@@ -62,25 +58,6 @@ def write_parquet_info(out: Path, root: Path, notes: Sequence[Notes]) -> None:
     """
     info = {str(root / note["file"]): {"num_row_groups": note["row_groups"]} for note in notes if note["row_groups"]}
     write_whole(out / "parquet_info.json", _json(info))
-
-
-def check_picture(row: Row, number: int, max_pixels: int) -> tuple[int, int]:
-    """Width and height of `row.images[number]`.
-
-    Raises:
-        RowError: kinds "picture_format", "picture_too_large": the reader would skip the row.
-    """
-    try:
-        width, height = image_size(row.images[number].bytes)
-    except ImageError as error:
-        raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
-    if width * height > 2 * max_pixels:
-        raise refuse(
-            row,
-            "picture_too_large",
-            f"images[{number}] is {width} x {height}; BAGEL skips more than {2 * max_pixels:,} pixels",
-        )
-    return width, height
 
 
 def num_tokens(size: tuple[int, int], *, image_stride: int, max_image_size: int, min_image_size: int) -> int:

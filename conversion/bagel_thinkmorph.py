@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
-from conversion.bagel_config import EDIT_TRANSFORMS, MAX_EDIT_PIXELS, check_picture, num_tokens
+from conversion.bagel_config import EDIT_TRANSFORMS, MAX_EDIT_PIXELS, num_tokens
 from conversion.bagel_interleaved_import import ANSWER, DRAW, DRAWN, THINK
 from conversion.one_turn import count_turn, one_turn, split_answer, texts_between
-from conversion.pairs import refuse
+from conversion.pairs import picture_size, refuse
 from conversion.parquet import ParquetShard
 from conversion.shard import Notes, ShardFolder
 from toolkit.schema import Part, Row
@@ -82,7 +82,7 @@ def _checked(row: Row, answer: Sequence[Part]) -> list[str]:
 
 def _tokens(row: Row, number: int) -> int:
     """As BAGEL counts them: a picture of a prompt is seen by VAE and ViT, one of an answer is drawn and then seen."""
-    size = check_picture(row, number, MAX_EDIT_PIXELS)
+    size = picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
     vae, vit = (num_tokens(size, **transform) for transform in EDIT_TRANSFORMS.values())
     return vit + vae * (1 if row.image_roles[number] == "input" else 2)
 

@@ -10,10 +10,10 @@ data/interleave_datasets/think_trace_dataset.py#L91
 import re
 from collections.abc import Sequence
 
-from conversion.bagel_config import MAX_EDIT_PIXELS, check_picture
+from conversion.bagel_config import MAX_EDIT_PIXELS
 from conversion.bagel_interleaved_import import DRAW, DRAWN
 from conversion.one_turn import count_turn, one_turn, split_answer, texts_between
-from conversion.pairs import refuse
+from conversion.pairs import picture_size, refuse
 from conversion.shard import Notes, ShardFolder
 from toolkit.schema import Part, Row
 
@@ -32,7 +32,7 @@ class ZebraWriter:
         if any(part.text and REFERENCE.search(part.text) for part in (*question, *answer)):
             raise refuse(row, "image_reference", "a text holds what the reader takes for a reference to a picture")
         for number in range(len(row.images)):
-            check_picture(row, number, MAX_EDIT_PIXELS)
+            picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
         count_turn(self.shard.tally, row)
         is_deleted = any(THOUGHT.search(part.text) for part in trace)
         self.shard.tally.count("warned", "text_deleted_by_reader", row.id, is_deleted)

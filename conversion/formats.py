@@ -27,6 +27,7 @@ FORMATS = Registry(
         "emu35": "conversion.emu35:FORMAT",
         "llava": "conversion.llava:FORMAT",
         "messages": "conversion.messages:FORMAT",
+        "sensenova": "conversion.sensenova:FORMAT",
         "webdataset": "conversion.webdataset:FORMAT",
     },
 )

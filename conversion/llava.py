@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import yaml
 
+from conversion.conversations_import import reader
 from conversion.formats import Format, Holds, LeftOut, check_options, choose
 from conversion.importing import ReadOptions
-from conversion.llava_import import read
 from conversion.pairs import refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
@@ -168,6 +168,6 @@ FORMAT = Format(
     writer=LlavaWriter,
     wraps=wraps,
     finish=finish,
-    read=read,
+    read=reader("llava", "*.json", "*.jsonl"),
     read_options=ReadOptions,
 )

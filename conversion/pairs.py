@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from conversion.formats import check_options, choose
 from conversion.report import Tally
-from toolkit.errors import RowError
+from toolkit.errors import ImageError, RowError
+from toolkit.images import image_size
 from toolkit.schema import Row, text_of
 
 TEXTS = ("instruction", "caption")
@@ -30,6 +31,27 @@ class Edit(NamedTuple):
 
 def refuse(row: Row, kind: str, problem: str) -> RowError:
     return RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
+
+
+def picture_size(row: Row, number: int, *, max_pixels: int = 0, max_ratio: int = 0) -> tuple[int, int]:
+    """Width and height of `row.images[number]`, which a reader would pass over if it could not open it.
+
+    Args:
+        max_pixels, max_ratio: more pixels, or a side as much longer than the other, are passed over too; 0 = never.
+
+    Raises:
+        RowError: kinds "picture_format", "picture_too_large", "picture_shape".
+    """
+    try:
+        width, height = image_size(row.images[number].bytes)
+    except ImageError as error:
+        raise refuse(row, "picture_format", f"images[{number}] cannot be opened: {error}") from error
+    found = f"images[{number}] is {width} x {height}; the reader skips"
+    if max_pixels and width * height > max_pixels:
+        raise refuse(row, "picture_too_large", f"{found} more than {max_pixels:,} pixels")
+    if max_ratio and max(width, height) > max_ratio * min(width, height):
+        raise refuse(row, "picture_shape", f"{found} pictures of one side over {max_ratio} times the other")
+    return width, height
 
 
 def check_pair_options(options: Any, profiles: Iterable[str]) -> None:

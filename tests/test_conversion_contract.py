@@ -161,6 +161,7 @@ def test_describe_names_every_profile_and_what_it_cannot_hold():
         "bagel-interleaved",
         "llava",
         "messages",
+        "sensenova",
         "webdataset",
     }
     json.dumps(rows)
@@ -173,7 +174,9 @@ def test_unknown_names_list_the_known(tmp_path):
         convert_shards([], tmp_path, to="llava", options={"colour": "red"})
     with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
         convert_shards([], tmp_path, to="llava", on_unfit="ignore")
-    with pytest.raises(UsageError, match="no way back; import knows bagel-interleaved, llava, messages, webdataset"):
+    with pytest.raises(
+        UsageError, match="no way back; import knows bagel-interleaved, llava, messages, sensenova, webdataset"
+    ):
         import_rows("bagel", tmp_path)
 
 

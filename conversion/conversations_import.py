@@ -1,7 +1,8 @@
-"""LLaVA files back to rows. Any LLaVA file will do, not only ours: leading dots, slashes and spaces in ids, one picture
-or a list.
+"""Conversations of strings with an <image> placeholder back to rows: LLaVA and what is made like it. Any such file will
+do, not only ours: leading dots, slashes and spaces in ids, one picture or a list.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,20 @@ from toolkit.schema import Message, Row
 ROLES = {"human": "user", "gpt": "assistant", "system": "system"}
 
 
-def read(src: Path, options: ReadOptions) -> list[Shard]:
-    return record_shards(src, options, ("*.json", "*.jsonl"), partial(record_to_row, options=options))
+def reader(kind: str, *patterns: str) -> Callable[[Path, ReadOptions], list[Shard]]:
+    """`Format.read` for files of these names.
+
+    Args:
+        kind: what rows say that they were imported from.
+    """
+
+    def read(src: Path, options: ReadOptions) -> list[Shard]:
+        return record_shards(src, options, patterns, partial(record_to_row, options=options, kind=kind))
+
+    return read
 
 
-def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions) -> Row:
+def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: ReadOptions, kind: str) -> Row:
     """
     Raises:
         RowError: kinds "unknown_role", "count_mismatch", "no_task", and those of `read_image`.
@@ -31,4 +41,4 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: R
     messages = [Message(ROLES[turn["from"]], turn_parts(turn["value"])) for turn in turns]
     found = record.get("image") or []
     images = [read_image(folder, image) for image in ([found] if isinstance(found, str) else found)]
-    return foreign_row(record, messages, images, options, name, "llava")
+    return foreign_row(record, messages, images, options, name, kind)
