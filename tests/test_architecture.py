@@ -41,6 +41,7 @@ FLOORS = (
     "toolkit.streaming",
     "toolkit.collate",
     "toolkit.sampling",
+    "toolkit.training",
     "toolkit.packing",
     "toolkit.report",
     "toolkit.demo",

@@ -27,9 +27,6 @@ torch = pytest.importorskip("torch", reason="training needs torch; pip install t
 pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
 peft = pytest.importorskip("peft", reason="adapters are PEFT's; pip install peft")
 
-# The name that Trainer and all its users know, and that transformers 6 will not.
-pytestmark = pytest.mark.filterwarnings("ignore:`(is_)?gradient_checkpointing.*is deprecated:FutureWarning")
-
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_update_is_the_same_however_its_rows_are_cut(family, tmp_path):

@@ -87,6 +87,10 @@ uv.vocabulary_losses(no_such_argument=1)
 uv.janus_losses(no_such_argument=1)
 uv.sample_answers(no_such_argument=1)
 uv.Sampling(no_such_argument=1)
+uv.tokens_of_update(3)
+uv.train_only(1, "tail")
+uv.trained_parameters(1, depth="all")
+uv.UnifiedTrainer().log(3)
 uv.collate_images(no_such_argument=1)
 uv.__version__ + 1
 uv.no_such_name

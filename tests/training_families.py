@@ -23,14 +23,14 @@ ROWS = [
 ]
 
 
-def bare(family):
+def bare(family, *, drop=0.0):
     """The model of transformers and its collator."""
     tiny = getattr(tiny_models, f"tiny_{family}")()
     for module in tiny.model.modules():  # Emu3 drops a tenth, and two ways to one update would draw it apart
         if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0
+            module.attention_dropout = drop
         if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
+            module.p = drop
     tokens = {"image_tokens": TOKENIZERS.load(family)(tiny.model, tiny.processor)} if family in DRAWING else {}
     return tiny.model, get_collator(family if tokens else "understanding", processor=tiny.processor, **tokens)
 

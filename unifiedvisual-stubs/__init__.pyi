@@ -38,6 +38,9 @@ from toolkit.streaming.dataset import StreamingDataset as StreamingDataset
 from toolkit.streaming.indexed import RowDataset as RowDataset
 from toolkit.streaming.mixture import Component as Component
 from toolkit.tasks import Task as Task
+from toolkit.training.freezing import train_only as train_only
+from toolkit.training.freezing import trained_parameters as trained_parameters
+from toolkit.training.trainer import UnifiedTrainer as UnifiedTrainer
 
 __all__ = [
     "Component",
@@ -54,6 +57,7 @@ __all__ = [
     "StoredTokens",
     "StreamingDataset",
     "Task",
+    "UnifiedTrainer",
     "UnifiedVisual",
     "UnifiedVisualConfig",
     "__version__",
@@ -74,6 +78,8 @@ __all__ = [
     "sample_answers",
     "tokenize",
     "tokens_of_update",
+    "train_only",
+    "trained_parameters",
     "verify",
     "vocabulary_losses",
     "write_card",

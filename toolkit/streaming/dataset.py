@@ -1,11 +1,4 @@
-"""A packed dataset as a torch IterableDataset: seeded order, decoded pictures, exact resume.
-
-dataset = StreamingDataset("folder-or-org/name", "image_editing", image_size=256, batch_size=8)
-loader = DataLoader(dataset, batch_size=8, num_workers=2, collate_fn=collate_images)
-for epoch in range(3):
-    dataset.set_epoch(epoch)
-    for batch in loader: ...
-"""
+"""A packed dataset as a torch IterableDataset: seeded order, decoded pictures, exact resume."""
 
 import os
 import zlib
@@ -140,6 +133,11 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     def reads_all(self) -> bool:
         """Whether each process reads all rows, for `rank=0, world_size=1` was passed."""
         return self._given_ranks == (0, 1)
+
+    @property
+    def makes_batches(self) -> bool:
+        """Whether items are batches, for `max_tokens` was passed."""
+        return self._contents.budget is not None
 
     @property
     def num_rows(self) -> int:
