@@ -32,8 +32,8 @@ from conversion.bagel_config import (
 from conversion.formats import Format, Holds, Writer
 from conversion.pairs import (
     check_pair_options,
-    count_left_out,
     count_pairs,
+    count_steps,
     edit_steps,
     output_pairs,
     picture_size,
@@ -159,7 +159,7 @@ class ParquetWriter:
         used = [*steps[0].before, *(step.after for step in steps)]
         for number in used:
             picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
-        count_left_out(self.shard.tally, row, set(used))
+        count_steps(self.shard.tally, row, steps, together=True)
         self.shard.tally.images_out += len(used)
         images = [row.images[number].bytes for number in used]
         # Lists of paraphrases: from a plain list of strings the reader would train on one random character.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from conversion.formats import Format, Holds
-from conversion.pairs import check_pair_options, count_left_out, count_pairs, edit_steps, output_pairs, refuse
+from conversion.pairs import check_pair_options, count_pairs, count_steps, edit_steps, output_pairs, refuse
 from conversion.shard import Notes, ShardFolder
 from toolkit.images import image_format
 from toolkit.schema import Row
@@ -88,8 +88,7 @@ class FolderWriter:
         steps = edit_steps(row)
         used = {number for step in steps for number in (*step.before, step.after)}
         _check_formats(row, used)
-        count_left_out(self.shard.tally, row, used)
-        self.shard.tally.count("flattened", "chain_told_apart", row.id, len(steps) > 1)
+        count_steps(self.shard.tally, row, steps)
         names = {number: self._image(row, number) for number in sorted(used)}
         for step in steps:
             record = {

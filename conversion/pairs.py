@@ -124,12 +124,32 @@ def count_left_out(tally: Tally, row: Row, used: set[int]) -> None:
         tally.count("images_dropped", f"{role}_image", row.id, number not in used)
 
 
-def edit_steps(row: Row, *, fewest: int = 1, most: int = 1) -> list[Edit]:
+def count_steps(tally: Tally, row: Row, steps: Sequence[Edit], *, together: bool = False) -> None:
+    """What a row loses as edits: its other pictures, where they stood in the text, that its edits belonged together.
+
+    Args:
+        together: one record holds them all.
+    """
+    uses = [number for step in steps for number in (*step.before, step.after)]
+    count_left_out(tally, row, set(uses))
+    tally.count("images_moved", "beside_the_text", row.id, _behind_text(row))
+    if not together:
+        tally.count("flattened", "chain_told_apart", row.id, len(steps) > 1)
+        tally.count("images_repeated", "chain_told_apart", row.id, len(uses) - len(set(uses)))
+
+
+def _behind_text(row: Row) -> int:
+    """Pictures of prompts that stand behind a text."""
+    kinds = [[part.type for part in message.content] for message in row.messages if message.role == "user"]
+    return sum(each[each.index("text") :].count("image") for each in kinds if "text" in each)
+
+
+def edit_steps(row: Row, *, fewest: int = 1, most: int | None = 1) -> list[Edit]:
     """A chain of edits, one per user turn: the pictures before, the user's words, the output picture. A later turn
     starts from the output before it and the pictures that its user adds.
 
     Args:
-        fewest, most: pictures that one edit may start from.
+        fewest, most: pictures that one edit may start from; None = any number.
 
     Raises:
         RowError: kinds "no_output_image", "input_images" (fewer or more), "output_images" (not one per turn),
@@ -140,12 +160,13 @@ def edit_steps(row: Row, *, fewest: int = 1, most: int = 1) -> list[Edit]:
     steps: list[Edit] = []
     before: tuple[int, ...] = ()
     words, number = "", 0
+    is_one_turn = sum(message.role == "user" for message in row.messages) == 1
     for message in row.messages:
         here = tuple(number + offset for offset in range(sum(part.type == "image" for part in message.content)))
         number += len(here)
         if message.role == "user":
             before = (*(step.after for step in steps[-1:]), *here)
-            words = text_of((message,), "user")
+            words = (row.instruction if is_one_turn else "") or text_of((message,), "user")
             _check_inputs(row, len(before), fewest, most)
         elif message.role == "assistant":
             steps.append(Edit(before, words, _output_of(row, here, words)))
@@ -154,9 +175,9 @@ def edit_steps(row: Row, *, fewest: int = 1, most: int = 1) -> list[Edit]:
     return steps
 
 
-def _check_inputs(row: Row, found: int, fewest: int, most: int) -> None:
-    if not fewest <= found <= most:
-        expected = f"exactly {most}" if fewest == most else f"{fewest} to {most}"
+def _check_inputs(row: Row, found: int, fewest: int, most: int | None) -> None:
+    if found < fewest or (most is not None and found > most):
+        expected = f"exactly {most}" if fewest == most else f"{fewest} {'or more' if most is None else f'to {most}'}"
         raise refuse(row, "input_images", f"a user turn starts from {found} pictures; expected {expected}")
 
 

@@ -20,6 +20,7 @@ REASONS = (
     "images_moved",
     "images_without_loss",
     "images_changed",
+    "images_repeated",
     "flattened",
     "warned",
     "columns_lost",
@@ -45,6 +46,7 @@ class Report:
         images_without_loss: reason -> pictures of answers which the consumer shows to the model but does not train it
             to draw.
         images_changed: reason -> pictures whose bytes in the output are not the original ones.
+        images_repeated: reason -> how often pictures are in the output again, in other records of their row.
         flattened: reason -> rows whose text or structure was changed to fit.
         warned: reason -> rows that are whole, but which a known reader of the format does not read whole.
         columns_lost: column -> rows whose value of it is not in the output.
@@ -63,7 +65,8 @@ class Report:
     images_dropped: Mapping[str, int]
     images_moved: Mapping[str, int]
     images_without_loss: Mapping[str, int]
-    images_changed: Mapping[str, int] = field(default_factory=dict)  # not in reports of 0.1
+    images_changed: Mapping[str, int] = field(default_factory=dict)  # this and the next: not in reports of 0.1
+    images_repeated: Mapping[str, int] = field(default_factory=dict)
     flattened: Mapping[str, int]
     warned: Mapping[str, int]
     columns_lost: Mapping[str, int]

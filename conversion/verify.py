@@ -119,7 +119,7 @@ def _end(folder: Path, written: Report, found: Sequence[Found]) -> Findings:
         )
         for what, there, expected in (
             ("records", findings.rows, written.records_out),
-            ("pictures", findings.images, written.images_out),
+            ("pictures", findings.images, written.images_out + sum(written.images_repeated.values())),
         )
         if (count := sum(there.values())) != expected
     )

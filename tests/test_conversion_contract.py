@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from conversion import FORMATS, convert_shards, describe, import_rows
+from conversion import FORMATS, convert_shards, describe, import_rows, verify
 from conversion.formats import get_format, is_for
 from conversion.report import REASONS, Report
 from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
@@ -135,6 +135,18 @@ def test_what_a_format_says_of_itself_is_plain_but_for_code(name, profile):
         assert not text.endswith(".")
 
 
+IMPORTED = [(name, profile) for name, profile in PROFILES if get_format(name).read]
+
+
+@pytest.mark.parametrize(("name", "profile"), IMPORTED)
+def test_what_was_written_is_verified_by_reading_it_back(name, profile, tmp_path, options_for):
+    options = options_for(name, profile)
+    convert_shards([RowShard(*ROWS)], tmp_path / "out", to=name, options=options, on_unfit="drop")
+    found = verify(tmp_path / "out")
+    assert not found.problems
+    assert sum(found.rows.values()) == Report.read(tmp_path / "out/conversion_report.json").records_out
+
+
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
 def test_no_rows_are_an_output_too(name, profile, tmp_path, options_for):
     report = convert_shards([RowShard()], tmp_path / "out", to=name, options=options_for(name, profile))
@@ -159,6 +171,8 @@ def test_describe_names_every_profile_and_what_it_cannot_hold():
     assert [(row["format"], row["profile"]) for row in rows] == PROFILES
     assert {row["format"] for row in rows if row["imports"]} == {
         "bagel-interleaved",
+        "edit-triples",
+        "janus",
         "llava",
         "messages",
         "sensenova",
@@ -174,9 +188,8 @@ def test_unknown_names_list_the_known(tmp_path):
         convert_shards([], tmp_path, to="llava", options={"colour": "red"})
     with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
         convert_shards([], tmp_path, to="llava", on_unfit="ignore")
-    with pytest.raises(
-        UsageError, match="no way back; import knows bagel-interleaved, llava, messages, sensenova, webdataset"
-    ):
+    known = "bagel-interleaved, edit-triples, janus, llava, messages, sensenova, webdataset"
+    with pytest.raises(UsageError, match=f"no way back; import knows {known}"):
         import_rows("bagel", tmp_path)
 
 
