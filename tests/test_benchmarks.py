@@ -15,7 +15,7 @@ RUNS = {
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
 }
-RUN_IN_PIECES = {"resume", "stream", "stream_peers"}
+RUN_IN_PIECES = {"resume", "stream", "stream_peers", "tokens"}
 TOO_LONG = {
     "browse",
     "generate_scale",
@@ -61,12 +61,25 @@ def test_each_way_of_streaming_gives_every_picture(benchmark, streams, way):
     assert found.get("images", 0) == (0 if way == "limit" else sum(map(len, stream.encoded_rows(streams / "packed"))))
 
 
-def test_resume_compares_what_is_left(benchmark, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("options", [[], ["--max-tokens", "3000", "--packing"]])
+def test_resume_compares_what_is_left(benchmark, tmp_path, monkeypatch, capsys, options):
     resume = benchmark("resume")
     monkeypatch.setattr(resume, "WORKERS", (0, 1))
     monkeypatch.setattr(resume, "RANKS", (2,))
-    monkeypatch.setattr(sys, "argv", ["resume.py", "--folder", str(tmp_path), "--rows", "1500"])
+    monkeypatch.setattr(sys, "argv", ["resume.py", "--folder", str(tmp_path), "--rows", "1500", *options])
     with pytest.raises(SystemExit) as ended:
         resume.main()
     assert not ended.value.code
     assert capsys.readouterr().out.count(" yes ") == 4
+
+
+def test_tokens_prints_padding_and_speed_of_each_way(benchmark, tmp_path, monkeypatch, capsys):
+    tokens = benchmark("tokens")
+    monkeypatch.setattr(tokens, "TASKS", ("image_editing", "cot_collection"))
+    monkeypatch.setattr(
+        sys, "argv", ["tokens.py", "--folder", str(tmp_path), "--rows", "3", "--steps", "1", "--max-tokens", "4096"]
+    )
+    tokens.main()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[-3:]]
+    assert [line[-5] for line in lines] == ["rows", "max_tokens", "packing"]
+    assert lines[2][-3] == "0.0%"
