@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from multiprocessing import get_context
@@ -41,77 +41,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from PIL import Image
+from stream_data import encoded_rows, samples, write_packed
 from stream_peers import PEERS
 from torch.utils.data import DataLoader
 
-from toolkit.photos import photos
-from toolkit.schema import ARROW_SCHEMA, IMAGE_PART, EncodedImage, Message, Part, Row, rows_to_table
-from toolkit.sources.manifest import Manifest, Shard
 from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.decode import PictureDecoder, Target
 
 WORKERS, SIZE = 2, 256
 PICTURES_PER_ROW = 2.5  # on average
-PER_GROUP, PER_SHARD = 50, 250
 READY, MEASURED = "-- ready --", "-- measured --"
 MODES = ("exact", "fused", "scaled")
-
-
-def samples(count: int) -> Iterator[tuple[str, list[bytes]]]:
-    """Photographs of 512 to 1024 pixels with some grain, about 100 kB each."""
-    chance = np.random.default_rng(0)
-    pictures = [Image.open(io.BytesIO(photo.bytes)).convert("RGB") for photo in photos()]
-    for number in range(count):
-        yield (
-            f"r-{number:06d}",
-            [_jpeg(pictures[int(chance.integers(len(pictures)))], chance) for _ in range(int(chance.integers(1, 5)))],
-        )
-
-
-def _jpeg(picture: Image.Image, chance: np.random.Generator) -> bytes:
-    side = int(chance.integers(512, 1025))
-    scale = side / max(picture.size)
-    pixels = np.asarray(picture.resize((round(picture.width * scale), round(picture.height * scale))), np.int16)
-    pixels = pixels + chance.normal(0, 6, (*pixels.shape[:2], 1)).astype(np.int16)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
-
-
-def write_packed(folder: Path, count: int) -> None:
-    (folder / "data" / "llava_cot").mkdir(parents=True)
-    source, shards = samples(count), []
-    for start in range(0, count, PER_SHARD):
-        path = folder / "data" / "llava_cot" / f"train-{start // PER_SHARD:05d}.parquet"
-        groups = [min(PER_GROUP, count - first) for first in range(start, min(start + PER_SHARD, count), PER_GROUP)]
-        with pq.ParquetWriter(path, ARROW_SCHEMA, compression="none", use_dictionary=False) as writer:
-            for rows in groups:
-                writer.write_table(rows_to_table([_row(*next(source)) for _ in range(rows)]))
-        numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
-        name = path.relative_to(folder).as_posix()
-        shards.append(Shard(path=name, task="llava_cot", sha256="", row_groups=tuple(groups), quadrants={}, **numbers))
-    (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
-
-
-def _row(id_: str, images: list[bytes]) -> Row:
-    prompt = Message("user", (*[IMAGE_PART] * len(images), Part("text", "What is this?")))
-    pictures = tuple(EncodedImage(data, f"{number}.jpg") for number, data in enumerate(images))
-    roles = ("input",) * len(images)
-    captions = ("",) * len(images)
-    messages = (prompt, Message("assistant", (Part("text", "A place."),)))
-    return Row(
-        id=id_,
-        task="llava_cot",
-        quadrant="mm-text",
-        messages=messages,
-        images=pictures,
-        image_roles=roles,
-        image_captions=captions,
-    )
 
 
 def pillow_recipe(images: list[bytes]) -> torch.Tensor:
@@ -130,11 +73,6 @@ def pillow_recipe(images: list[bytes]) -> torch.Tensor:
 
 def our_recipe(mode: str) -> Callable[[list[bytes]], torch.Tensor]:
     return lambda images: _collated([images], mode)["pixel_values"]
-
-
-def encoded_rows(folder: Path) -> list[list[bytes]]:
-    tables = (pq.read_table(path, columns=["images"]) for path in sorted(folder.rglob("*.parquet")))
-    return [[image["bytes"] for image in row["images"]] for table in tables for row in table.to_pylist()]
 
 
 def _collated(rows: list[list[bytes]], mode: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ RUNS = {
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
 }
-RUN_IN_PIECES = {"resume", "stream", "stream_peers", "tokens"}
+RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
 TOO_LONG = {
     "browse",
     "generate_scale",
