@@ -30,6 +30,7 @@ from toolkit.tasks import CONFIGS, tasks_of
 # Public names that live elsewhere, loaded when they are first asked for. For type checkers they stand in
 # unifiedvisual-stubs, which `python -m tests.stubs` writes.
 _TOOLKIT = {
+    "check_packing": "toolkit.collate.packing",
     "check_row": "toolkit.rules",
     "collate_images": "toolkit.streaming.batch",
     "Component": "toolkit.streaming.mixture",
@@ -40,7 +41,9 @@ _TOOLKIT = {
     "get_tokenizer": "toolkit.collate",
     "import_source": "conversion",
     "janus_losses": "toolkit.collate.loss",
+    "load_collator": "toolkit.collate",
     "load_tokenizer": "toolkit.collate",
+    "measure_lengths": "toolkit.collate.lengths",
     "LossModel": "toolkit.collate.loss",
     "Message": "toolkit.schema",
     "open_source": "toolkit.sources.layout",
@@ -55,6 +58,7 @@ _TOOLKIT = {
     "RowDataset": "toolkit.streaming.indexed",
     "sample_answers": "toolkit.sampling.answers",
     "Sampling": "toolkit.sampling.answers",
+    "StoredLengths": "toolkit.streaming.lengths",
     "StoredTokens": "toolkit.collate.tokens",
     "StreamingDataset": "toolkit.streaming.dataset",
     "Task": "toolkit.tasks",

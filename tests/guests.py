@@ -82,6 +82,24 @@ MODULES = {
             name="hex", options=Options, profiles=PROFILES, writer=HexWriter, read=read, read_options=ReadOptions
         )
     """,
+    "guest_collators": """
+        from toolkit.collate.common import Collator, Sample, pad_id_of, splice
+        from toolkit.collate.template import ChatEncoder
+
+        class ShortCollator(Collator):
+            # A picture is one token, whatever it shows.
+            def __init__(self, processor, *, max_length=None, on_bad_row="raise"):
+                super().__init__(
+                    pad_id=pad_id_of(processor.tokenizer), max_length=max_length, on_bad_row=on_bad_row
+                )
+                self.encoder = ChatEncoder(processor, image_token=processor.image_token)
+
+            def encode(self, row):
+                encoded = self.encoder.encode(row)
+                pictures = [{"input_ids": [7], "labels": [7]} for _ in row["images"] or ()]
+                columns = splice(encoded, self.encoder.image_id, pictures, row_id=row["id"])
+                return Sample(columns=columns)
+    """,
     "guest_recipes": """
         from pathlib import Path
 
@@ -112,6 +130,7 @@ schema:
 ENTRY_POINTS = {
     "tasks": {"sketching": "guest_tasks:SKETCHING"},
     "formats": {"hex": "guest_formats:FORMAT"},
+    "collators": {"short": "guest_collators:ShortCollator"},
     "recipes": {"riddles": "guest_recipes:RIDDLES"},
 }
 

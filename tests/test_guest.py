@@ -7,7 +7,7 @@ import pytest
 
 from tests.guests import guest, write_guest, write_llava  # noqa: F401 (a fixture)
 from toolkit.cli.app import main
-from unifiedvisual import StreamingDataset, load_dataset
+from unifiedvisual import StoredLengths, StreamingDataset, load_dataset
 
 KEEP = ("--profile", "next", "--output-images", "context")
 
@@ -128,3 +128,19 @@ def test_a_foreign_recipe_makes_rows_of_a_foreign_task(run, guest, tmp_path, how
     assert {row["answer"] for row in rows} == {"A cat."}
     assert {row["instruction"] for row in rows} == {"Who, 0?", "Who, 1?", "Who, 2?"}
     assert rows[0]["id"].startswith("riddles-proc-")
+
+
+@pytest.mark.parametrize("name", ["short", "{site}/guest_collators.py:ShortCollator"])
+def test_a_foreign_collator_counts_the_tokens_of_rows(run, packed, guest, tmp_path, name):  # noqa: F811
+    pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
+    from toolkit.demo.tiny_models import tiny_llava
+
+    processor = tiny_llava().processor
+    processor.save_pretrained(tmp_path / "model")
+    options = ("--collator", name.format(site=guest), "--model", tmp_path / "model", "--json")
+    code, out = run("lengths", packed, tmp_path / "lengths", *options)
+    assert (code, json.loads(out)["measured"]) == (0, 3)
+    for row in load_dataset(str(packed), split="train"):
+        text = processor.apply_chat_template(row["messages"])  # where a picture is one token
+        expected = len(processor.tokenizer(text)["input_ids"]) + 1  # eos
+        assert StoredLengths(tmp_path / "lengths").of([row["id"]]) == [(expected, "")]

@@ -12,11 +12,14 @@ from dataset_card import read_card as read_card
 from dataset_card import write_card as write_card
 from toolkit.collate import get_collator as get_collator
 from toolkit.collate import get_tokenizer as get_tokenizer
+from toolkit.collate import load_collator as load_collator
 from toolkit.collate import load_tokenizer as load_tokenizer
+from toolkit.collate.lengths import measure_lengths as measure_lengths
 from toolkit.collate.loss import LossModel as LossModel
 from toolkit.collate.loss import janus_losses as janus_losses
 from toolkit.collate.loss import tokens_of_update as tokens_of_update
 from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
+from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
 from toolkit.packing.pack import pack as pack
@@ -36,6 +39,7 @@ from toolkit.sources.layout import open_source as open_source
 from toolkit.streaming.batch import collate_images as collate_images
 from toolkit.streaming.dataset import StreamingDataset as StreamingDataset
 from toolkit.streaming.indexed import RowDataset as RowDataset
+from toolkit.streaming.lengths import StoredLengths as StoredLengths
 from toolkit.streaming.mixture import Component as Component
 from toolkit.tasks import Task as Task
 from toolkit.training.freezing import train_only as train_only
@@ -54,6 +58,7 @@ __all__ = [
     "Row",
     "RowDataset",
     "Sampling",
+    "StoredLengths",
     "StoredTokens",
     "StreamingDataset",
     "Task",
@@ -61,6 +66,7 @@ __all__ = [
     "UnifiedVisual",
     "UnifiedVisualConfig",
     "__version__",
+    "check_packing",
     "check_row",
     "collate_images",
     "convert",
@@ -68,8 +74,10 @@ __all__ = [
     "get_tokenizer",
     "import_source",
     "janus_losses",
+    "load_collator",
     "load_dataset",
     "load_tokenizer",
+    "measure_lengths",
     "open_source",
     "pack",
     "pack_rows",

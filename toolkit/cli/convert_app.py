@@ -1,4 +1,4 @@
-"""Wiring of the commands that turn rows into what trainers read, and back: convert, import, tokenize."""
+"""Wiring of the commands that turn rows into what trainers read, and back: convert, import, tokenize, lengths."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -189,3 +189,48 @@ def tokenize(
     }
     how = {"batch_size": batch_size, "on_bad_image": on_bad_image, **spread(workers, executor, part, out)}
     run(source, out, tasks, model=chosen, revision=revision, token=token, as_json=json, **how)
+
+
+@app.command()
+def lengths(
+    source: Src,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A folder of lengths; may hold the ids that `tokenize` wrote.", show_default=False
+        ),
+    ],
+    collator: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="chameleon, emu3, janus or understanding; or module:NAME or file.py:NAME.",
+            show_default=False,
+        ),
+    ],
+    model: Checkpoint,
+    tokens: Annotated[
+        str, typer.Option(metavar="DIR", help="Picture ids that `tokenize` wrote.", show_default=False)
+    ] = "",
+    model_revision: ModelRevision = None,
+    config: Annotated[str, typer.Option(metavar="NAME", help="all, a family or a task.")] = "all",
+    on_bad_row: OnBad = "raise",
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
+    revision: Revision = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Count the tokens of every row of a packed dataset, as a collator makes them: what batches by tokens need.
+
+    Rows that are there are not measured again; killed at any moment, the same command goes on. Needs: pip install -c
+    constraints.txt -e '.[train]'
+
+    Example: unifiedvisual lengths packed lengths --collator understanding --model Qwen/Qwen2.5-VL-3B-Instruct
+    """
+    from toolkit.cli.lengths import run
+
+    chosen: Any = {"name": collator, "checkpoint": model, "image_tokens": tokens or None, "revision": model_revision}
+    how = {"on_bad_row": on_bad_row, **spread(workers, executor, part, out)}
+    run(source, out, config, collator=chosen, revision=revision, token=token, as_json=json, **how)

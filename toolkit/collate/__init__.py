@@ -19,16 +19,20 @@ A model on a GPU cannot tokenize pictures in forked workers: run `tokens.tokeniz
 the files here import torch.
 """
 
+import inspect
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.collate.tokenizers import TOKENIZERS, get_tokenizer, load_tokenizer
-from toolkit.errors import MissingExtra
+from toolkit.errors import MissingExtra, UsageError
 from toolkit.registry import Registry
 
 if TYPE_CHECKING:
     from toolkit.collate.common import Collator
 
-__all__ = ["COLLATORS", "TOKENIZERS", "get_collator", "get_tokenizer", "load_tokenizer"]
+__all__ = ["COLLATORS", "TOKENIZERS", "get_collator", "get_tokenizer", "load_collator", "load_tokenizer"]
 
 # Adding a family is one file and one line here.
 COLLATORS = Registry(
@@ -50,13 +54,50 @@ def get_collator(name: str, **options: Any) -> "Collator":
         options: arguments of that collator; `processor` in every case, `image_tokens` where pictures become ids.
 
     Raises:
-        UnknownName: no such family; lists the known. UsageError: "module:NAME" cannot be loaded.
+        UnknownName: no such family; lists the known. UsageError: "module:NAME" cannot be loaded, or
+            the options are not its own.
         MissingExtra: torch is not installed.
     """
     try:
-        collator: Collator = COLLATORS.load(name)(**options)
+        make: Callable[..., Collator] = COLLATORS.load(name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtra("torch", "train") from error
-    return collator
+    try:
+        inspect.signature(make).bind(**options)
+    except TypeError as error:
+        raise UsageError(f"collator {name!r}: {error}; it takes {inspect.signature(make)}") from error
+    return make(**options)
+
+
+def load_collator(
+    name: str,
+    checkpoint: str,
+    *,
+    image_tokens: str | PathLike[str] | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    **options: Any,
+) -> "Collator":
+    """The collator of a checkpoint's processor; no model is loaded.
+
+    Args:
+        name: as for `get_collator`.
+        checkpoint: a folder or a Hub model, org/name, in the form of transformers.
+        image_tokens: a folder that `tokenize` wrote, for families whose pictures are ids.
+        revision: branch, tag or commit of a Hub model.
+        token: of the Hub.
+        options: other arguments of that collator.
+
+    Raises:
+        UnknownName, UsageError, MissingExtra: as `get_collator`. SourceError: the checkpoint cannot be opened.
+    """
+    from toolkit.collate.tokenizers import opened
+
+    processor = opened("AutoProcessor", checkpoint, revision=revision, token=token)
+    if image_tokens is not None:
+        from toolkit.collate.tokens import StoredTokens
+
+        options["image_tokens"] = StoredTokens(Path(image_tokens))
+    return get_collator(name, processor=processor, **options)

@@ -82,26 +82,33 @@ def load_tokenizer(
         MissingExtra: torch or transformers is not installed.
         UsageError: the model has no VQ tokenizer, or an option does not fit it. SourceError: it cannot be opened.
     """
+    where: dict[str, Any] = {"revision": revision, "token": token}
+    name = name or opened("AutoConfig", checkpoint, **where).model_type
+    make, processor = _maker(name, checkpoint), opened("AutoProcessor", checkpoint, **where)
+    tokenizer = make(opened("AutoModelForImageTextToText", checkpoint, **where), processor, image_size=image_size)
+    has_cuda = import_module("torch").cuda.is_available()
+    tokenizer.module.to(device or ("cuda" if has_cuda else "cpu"))
+    return name, tokenizer
+
+
+def opened(kind: str, checkpoint: str, **where: Any) -> Any:
+    """What a class of transformers makes of a checkpoint.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed. SourceError: the checkpoint cannot be opened.
+    """
     try:
-        torch, transformers = import_module("torch"), import_module("transformers")
+        import_module("torch")
+        transformers = import_module("transformers")
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "train") from error
-    where: dict[str, Any] = {"revision": revision, "token": token}
     try:
-        name = name or transformers.AutoConfig.from_pretrained(checkpoint, **where).model_type
-        make = _maker(name, checkpoint)
-        processor = transformers.AutoProcessor.from_pretrained(checkpoint, **where)
-        model = transformers.AutoModelForImageTextToText.from_pretrained(checkpoint, **where)
+        return getattr(transformers, kind).from_pretrained(checkpoint, **where)
     except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise SourceError(
             f"model {checkpoint}: cannot be opened: {str(error).splitlines()[0]}; expected a folder or a Hub model, "
             "org/name"
         ) from error
-    tokenizer = make(model, processor, image_size=image_size)
-    tokenizer.module.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return name, tokenizer
 
 
 def _maker(name: str, checkpoint: str) -> MakeTokenizer:
