@@ -7,7 +7,7 @@ from pathlib import Path
 import unifiedvisual
 
 PAGE = Path(unifiedvisual.__file__).parent / "docs/api.md"
-START = "<!-- names: written by `python -m tests.docs_api`, compared by tests/test_docs.py -->"
+START = "<!-- names: written by `python -m tests.docs_api`, compared by tests/test_architecture.py -->"
 END = "<!-- end of names -->"
 OWN = "unifiedvisual"
 

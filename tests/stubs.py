@@ -12,7 +12,7 @@ import unifiedvisual
 
 SOURCE = Path(unifiedvisual.__file__)
 STUB = SOURCE.parent / "unifiedvisual-stubs/__init__.pyi"
-HEAD = "# Written by `python -m tests.stubs`, compared by tests/test_typing.py.\n"
+HEAD = "# Written by `python -m tests.stubs`, compared by tests/test_architecture.py.\n"
 
 
 def written() -> str:

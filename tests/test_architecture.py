@@ -13,6 +13,7 @@ import pytest
 
 import unifiedvisual
 from conversion import FORMATS
+from tests import docs_api, stubs
 from toolkit.generation.backends import BACKENDS
 
 ROOT = Path(unifiedvisual.__file__).parent
@@ -207,6 +208,11 @@ def test_nothing_reads_parquet_with_threads_of_arrow():
     ]
     assert len(calls) > 5
     assert threaded == []
+
+
+def test_stubs_and_the_table_of_public_names_are_those_of_the_code():
+    assert stubs.STUB.read_text(encoding="utf-8") == stubs.written()  # else: python -m tests.stubs
+    assert docs_api.PAGE.read_text(encoding="utf-8") == docs_api.written()  # else: python -m tests.docs_api
 
 
 def test_public_names_are_sorted_and_all_there():

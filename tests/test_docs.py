@@ -161,10 +161,6 @@ def test_the_table_of_formats_is_that_of_the_code():
     assert PAGE.read_text(encoding="utf-8") == written()  # else: python -m tests.docs_formats
 
 
-def test_the_table_of_public_names_is_that_of_the_code():
-    assert docs_api.PAGE.read_text(encoding="utf-8") == docs_api.written()  # else: python -m tests.docs_api
-
-
 def test_pages_and_examples_import_what_is_public():
     pages = [*PAGES, ROOT / "dataset_card/template.md"]
     shown = [(page.name, text) for page in pages for language, text in blocks(page) if language == "python"]

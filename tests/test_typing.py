@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import unifiedvisual
-from tests.stubs import STUB, written
 
 ROOT = Path(unifiedvisual.__file__).parent
 PACKED = ("toolkit", "conversion", "dataset_card", "unifiedvisual-stubs", "unifiedvisual.py")
@@ -138,10 +137,6 @@ def check(environment, folder, text):
     found = re.findall(r"^mine\.py:(\d+): error: (.*)", done.stdout, flags=re.MULTILINE)
     assert "error" not in done.stdout.replace("mine.py", "") or found, done.stdout + done.stderr
     return [(text.splitlines()[int(line) - 1], message) for line, message in found]
-
-
-def test_the_stub_is_that_of_the_source():
-    assert STUB.read_text(encoding="utf-8") == written()  # else: python -m tests.stubs
 
 
 def test_every_public_name_is_typed(environment, tmp_path):

@@ -1,4 +1,4 @@
-# Written by `python -m tests.stubs`, compared by tests/test_typing.py.
+# Written by `python -m tests.stubs`, compared by tests/test_architecture.py.
 import os
 from dataclasses import dataclass
 from typing import Any
