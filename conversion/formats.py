@@ -26,6 +26,7 @@ FORMATS = Registry(
         "edit-triples": "conversion.edit_triples:FORMAT",
         "emu3": "conversion.emu3:FORMAT",
         "emu35": "conversion.emu35:FORMAT",
+        "finevision": "conversion.finevision:FORMAT",
         "janus": "conversion.janus:FORMAT",
         "llava": "conversion.llava:FORMAT",
         "messages": "conversion.messages:FORMAT",

@@ -172,6 +172,7 @@ def test_describe_names_every_profile_and_what_it_cannot_hold():
     assert {row["format"] for row in rows if row["imports"]} == {
         "bagel-interleaved",
         "edit-triples",
+        "finevision",
         "janus",
         "llava",
         "messages",
@@ -188,7 +189,7 @@ def test_unknown_names_list_the_known(tmp_path):
         convert_shards([], tmp_path, to="llava", options={"colour": "red"})
     with pytest.raises(UsageError, match="on_unfit must be one of 'error', 'drop'"):
         convert_shards([], tmp_path, to="llava", on_unfit="ignore")
-    known = "bagel-interleaved, edit-triples, janus, llava, messages, sensenova, webdataset"
+    known = "bagel-interleaved, edit-triples, finevision, janus, llava, messages, sensenova, webdataset"
     with pytest.raises(UsageError, match=f"no way back; import knows {known}"):
         import_rows("bagel", tmp_path)
 
