@@ -25,7 +25,8 @@ from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import folder_in
-from toolkit.tasks import CONFIGS, tasks_of
+from toolkit.sources.skips import MAX_IN_A_ROW
+from toolkit.tasks import CONFIGS, in_order, tasks_of
 
 # Public names that live elsewhere, loaded when they are first asked for. For type checkers they stand in
 # unifiedvisual-stubs, which `python -m tests.stubs` writes.
@@ -82,15 +83,17 @@ class UnifiedVisualConfig(datasets.BuilderConfig):
         data_dir: what to read: a folder, `org/name` or `hf://datasets/org/name[@revision][/folder]`; default: the
             dataset as published.
         revision: branch, tag or commit of a Hub repository.
-        mapping: YAML file that says how upstream's columns are read, where our guess is wrong.
+        mapping: YAML file that says how upstream's columns are read, where the plan is wrong.
         on_missing: "raise" or "skip" rows whose picture is not in its archive.
         on_bad_row: "raise" or "skip" rows that break a rule.
+        max_in_a_row: bad rows without a good one between that stop the reading all the same.
     """
 
     revision: str | None = None
     mapping: str | None = None
     on_missing: str = "raise"
     on_bad_row: str = "raise"
+    max_in_a_row: int = MAX_IN_A_ROW
 
 
 class UnifiedVisual(datasets.ArrowBasedBuilder):
@@ -100,7 +103,8 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         stream = builder.as_streaming_dataset(split="train")
 
     Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last picture
-    has come; a shard is a task there, and a Parquet file in the packed layout. The cache key holds a fingerprint of the
+    has come; a shard is a task there, or all tasks where only the archives tell them apart, and a Parquet file in the
+    packed layout. The cache key holds a fingerprint of the
     files' content, so changed data is never served from an old cache.
     """
 
@@ -113,7 +117,7 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
     ) -> None:
         settings = {
             name: kwargs.get(name) or getattr(UnifiedVisualConfig, name)
-            for name in ("revision", "mapping", "on_missing", "on_bad_row")
+            for name in ("revision", "mapping", "on_missing", "on_bad_row", "max_in_a_row")
         }
         name = kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME
         self.source: UpstreamSource | PackedSource = open_source(
@@ -133,17 +137,24 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         tasks = self._tasks(self.config.name)
         if not dl_manager.is_streaming:
             self.source = self.source.downloaded()
-        shards = self.source.shards(tasks)
-        if not shards:
+        by_split = {split: self.source.of_split(split).shards(tasks) for split in self.source.splits}
+        found = [
+            datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards, "first": shards[0], "split": split})
+            for split, shards in by_split.items()
+            if shards
+        ]
+        if not found:
+            there = {task for split in by_split for task in self.source.of_split(split).tasks}
             raise UnifiedVisualError(
                 f"{self.source.repository.name} has no rows of config {self.config.name!r}; it has: "
-                f"{', '.join(self.source.tasks)}"
+                f"{', '.join(in_order(there))}"
             )
-        return [datasets.SplitGenerator(name="train", gen_kwargs={"shards": shards, "first": shards[0]})]
+        return found
 
-    def _generate_tables(self, shards: list[str], first: str) -> Any:
+    def _generate_tables(self, shards: list[str], first: str, split: str) -> Any:
+        source = self.source.of_split(split)
         for shard in shards:
-            for number, table in enumerate(self.source.read_tables(shard, owns_unknown=shard == first)):
+            for number, table in enumerate(source.read_tables(shard, owns_unknown=shard == first)):
                 yield f"{shard}/{number}", self._cast(table)
 
     def _cast(self, table: Any) -> Any:
@@ -183,8 +194,8 @@ def load_dataset(
         path: a folder, a Hub id or an hf:// URL.
         name: a config: "all" (default), a family or a task; `unifiedvisual info` lists them.
         data_dir: a folder inside `path`.
-        data_files: not supported; a file whose columns are guessed wrong is described in a mapping.
-        config_kwargs: mapping, on_missing, on_bad_row; see UnifiedVisualConfig.
+        data_files: not supported; a file whose columns are read wrong is described in a mapping.
+        config_kwargs: mapping, on_missing, on_bad_row, max_in_a_row; see UnifiedVisualConfig.
 
     Raises:
         UnknownName: no such config. SourceError: nothing there, or it cannot be read. RowError: a bad row, unless

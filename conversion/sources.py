@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from conversion.driver import convert_shards
 from conversion.formats import Shard
@@ -14,7 +15,8 @@ from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import LocalFolder
-from toolkit.sources.skips import OnBad, Skips
+from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips
+from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.staging.jobs import Part, check_apart
 
 
@@ -29,7 +31,9 @@ def convert(
     part: Part | None = None,
     on_bad_row: OnBad = "raise",
     on_missing: OnBad = "raise",
+    max_in_a_row: int = MAX_IN_A_ROW,
     on_unfit: str = "error",
+    split: str = DEFAULT_SPLIT,
     mapping: str | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
@@ -50,6 +54,8 @@ def convert(
         executor: "local", or "ray" for tasks on its cluster instead of processes.
         part: (i, N): only every N-th shard, from shard i; another process, on any machine, does the others.
         on_bad_row, on_missing: "raise" or "skip", counted.
+        max_in_a_row: bad rows without a good one between that stop the conversion all the same.
+        split: whose rows are converted.
         on_unfit: good rows which the format cannot hold: "error" or "drop", counted.
         progress: called with (finished shards, all shards).
         options: of the format, such as profile=.
@@ -63,9 +69,9 @@ def convert(
         RowError: a bad row, or one that does not fit, unless skipped or dropped.
         DiskFull: no space is left. PartDone: the part is.
     """
-    opened = open_source(
-        source, revision=revision, token=token, mapping=mapping, on_missing=on_missing, on_bad_row=on_bad_row
-    )
+    reading: Any = {"revision": revision, "token": token, "mapping": mapping, "split": split}
+    policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "max_in_a_row": max_in_a_row}
+    opened = open_source(source, **reading, **policies)
     chosen = choose_tasks(opened, ["all"] if tasks is None else tasks)
     if isinstance(opened.repository, LocalFolder):
         check_apart(Path(out), opened.repository.root)
@@ -104,12 +110,12 @@ def shards_of(source: UpstreamSource | PackedSource, tasks: Iterable[str]) -> li
 class _Collected(Skips):
     """Keeps the errors of rows that are left out."""
 
-    def __init__(self, source_policies: dict[str, str]) -> None:
-        super().__init__(**source_policies)  # type: ignore[arg-type]
+    def __init__(self, source: UpstreamSource) -> None:
+        super().__init__(on_missing=source.on_missing, on_bad_row=source.on_bad_row, max_in_a_row=source.max_in_a_row)
         self.errors: list[RowError] = []
 
-    def bad(self, error: RowError) -> None:
-        super().bad(error)
+    def bad(self, error: RowError, *, is_accident: bool = False) -> None:
+        super().bad(error, is_accident=is_accident)
         self.errors.append(error)
 
 
@@ -118,7 +124,7 @@ def _rows_of(source: UpstreamSource | PackedSource, name: str, *, owns_unknown: 
         for table in source.read_tables(name):
             yield from table_to_rows(table)
         return
-    skips = _Collected({"on_missing": source.on_missing, "on_bad_row": source.on_bad_row})
+    skips = _Collected(source)
     for row in source.read(name, skips, owns_unknown=owns_unknown):
         yield row
         yield from skips.errors

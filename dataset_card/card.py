@@ -22,7 +22,7 @@ from dataset_card.claims import (
 )
 from dataset_card.columns import MEANINGS, PICTURES, type_name
 from dataset_card.markdown import code_json, inline, table
-from dataset_card.metadata import card_data
+from dataset_card.metadata import card_data, split_of
 from toolkit.errors import UsageError, shorten
 from toolkit.published import PUBLISHED, published_rows
 from toolkit.schema import Row
@@ -81,6 +81,7 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
     return {
         "repo_id": repo_id,
         "title": _title(manifest, repo_id),
+        "split": split_of(manifest),
         "config": min(
             with_pictures, key=lambda task: manifest.total("bytes", [task]), default="all"
         ),  # the least to download

@@ -11,6 +11,7 @@ from toolkit.published import UPSTREAM_REPOSITORY, published_rows
 from toolkit.schema import Row
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.repository import REPO_ID
+from toolkit.sources.splits import DEFAULT_SPLIT, split_named_in
 from toolkit.tasks import QUADRANTS, TASKS, configs_of
 
 # Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image;
@@ -64,7 +65,7 @@ def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) ->
             )
         ),
         tags=[*TAGS, *([PAPER] if about_published else [])],
-        configs=[_config(config, tasks) for config, tasks in configs.items()],
+        configs=[_config(config, tasks, split_of(manifest)) for config, tasks in configs.items()],
         dataset_info=[_info(manifest, config, tasks) for config, tasks in configs.items()],
     )
 
@@ -81,8 +82,13 @@ def _power(exponent: int) -> str:
     return f"{10 ** (exponent % 3)}{THOUSANDS[exponent // 3]}"
 
 
-def _config(config: str, tasks: list[str]) -> dict[str, Any]:
-    files = [{"split": "train", "path": [f"data/{task}/*.parquet" for task in tasks]}]
+def split_of(manifest: Manifest) -> str:
+    """The one split of a packed dataset, as the names of its shards say."""
+    return split_named_in(manifest.shards[0].path.rpartition("/")[2]) if manifest.shards else DEFAULT_SPLIT
+
+
+def _config(config: str, tasks: list[str], split: str) -> dict[str, Any]:
+    files = [{"split": split, "path": [f"data/{task}/*.parquet" for task in tasks]}]
     return {"config_name": config, "data_files": files, **({"default": True} if config == "all" else {})}
 
 
@@ -91,7 +97,7 @@ def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
     about the same.
     """
     size = manifest.total("bytes", tasks)
-    splits = [{"name": "train", "num_bytes": size, "num_examples": manifest.total("rows", tasks)}]
+    splits = [{"name": split_of(manifest), "num_bytes": size, "num_examples": manifest.total("rows", tasks)}]
     return {
         "config_name": config,
         "features": yaml_features(),

@@ -1,15 +1,27 @@
 """Archives made here with the standard library, read by ours."""
 
+import bz2
 import gzip
 import io
+import lzma
 import tarfile
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from toolkit.errors import ArchiveError
-from toolkit.sources.published import archives
-from toolkit.sources.published.archives import normalise_name, read_members
+from toolkit.errors import ArchiveError, LayoutError
+from toolkit.sources.published import members as member_rules
+from toolkit.sources.published import tars
+from toolkit.sources.published.archives import read_archive
+from toolkit.sources.published.holdings import find_holdings
+from toolkit.sources.published.mapping import Overrides
+from toolkit.sources.published.members import Watch, decodings, normalise_name
+from toolkit.sources.published.tars import read_tar
+from toolkit.sources.published.zips import read_zip
+from toolkit.sources.repository import LocalFolder
 
 
 def make_tar(*members: tuple[str, bytes] | tarfile.TarInfo, **options: int) -> bytes:
@@ -24,19 +36,20 @@ def make_tar(*members: tuple[str, bytes] | tarfile.TarInfo, **options: int) -> b
     return buffer.getvalue()
 
 
+def zstd(data: bytes) -> bytes:
+    return pa.compress(data, "zstd", asbytes=True)
+
+
 def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
     return info
 
 
-def read(compressed: bytes, **options: object) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
+def read(compressed: bytes, **watch: object) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
     refused: list[tuple[str, str]] = []
-    members = list(
-        read_members(
-            io.BytesIO(compressed), "A.tar.gz", on_refused=lambda kind, name: refused.append((kind, name)), **options
-        )
-    )  # type: ignore[arg-type]
+    watched = Watch(on_refused=lambda kind, name: refused.append((kind, name)), **watch)  # type: ignore[arg-type]
+    members = list(read_tar(io.BytesIO(compressed), "A.tar.gz", watched))
     return [tuple(member) for member in members], refused
 
 
@@ -76,6 +89,7 @@ def test_members_that_could_do_harm_are_refused_by_name_and_write_nothing(tmp_pa
         (str(outside), b"absolute"),
         special("link.png", tarfile.SYMTYPE, str(outside)),
         special("hard.png", tarfile.LNKTYPE, str(outside)),
+        special("up.png", tarfile.SYMTYPE, "../up.png"),
         special("pipe.png", tarfile.FIFOTYPE),
         special("device.png", tarfile.CHRTYPE),
         special("folder", tarfile.DIRTYPE),
@@ -86,8 +100,7 @@ def test_members_that_could_do_harm_are_refused_by_name_and_write_nothing(tmp_pa
     assert refused == [
         ("unsafe_name", "../outside.png"),
         ("unsafe_name", "a/../../outside.png"),
-        ("link", "link.png"),
-        ("link", "hard.png"),
+        ("unsafe_link", "up.png"),
         ("device", "pipe.png"),
         ("device", "device.png"),
     ]
@@ -96,7 +109,7 @@ def test_members_that_could_do_harm_are_refused_by_name_and_write_nothing(tmp_pa
 
 
 def test_a_huge_member_is_passed_over_and_counted(monkeypatch):
-    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr(member_rules, "MAX_MEMBER_BYTES", 1000)
     members, refused = read(gzip.compress(make_tar(("bomb.png", b"\0" * 1001), ("good.png", b"good"))))
     assert (members, refused) == ([("good.png", b"good")], [("huge_member", "bomb.png")])
 
@@ -110,7 +123,7 @@ def test_a_huge_extended_header_is_refused_before_it_is_read(kind):
 
 
 def test_zeros_without_end_after_the_tar_are_refused(monkeypatch):
-    monkeypatch.setattr(archives, "MAX_TRAILING_BYTES", 1 << 20)
+    monkeypatch.setattr(tars, "MAX_TRAILING_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="follow the end of the tar"):
         read(gzip.compress(make_tar(("a.png", b"1")) + b"\0" * (4 << 20)))
 
@@ -126,7 +139,6 @@ DAMAGED = {
     "tar cut in a member": (gzip.compress(GOOD[:3000]), ""),
     "tar cut between members": (gzip.compress(GOOD[: 512 * 7 * 3]), ""),
     "broken header inside": (gzip.compress(GOOD[:3584] + b"garbage!" * 64 + GOOD[4096:]), ""),
-    "html": (b"<html>Not found</html>", ""),
     "empty": (b"", ""),
     "empty gzip": (gzip.compress(b""), ""),
     "not tar": (gzip.compress(b"not a tar" * 1000), ""),
@@ -155,8 +167,156 @@ def test_a_file_can_be_read_that_cannot_seek(tmp_path: Path):
         def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
             return self.data.readinto(buffer)
 
-    names = [
-        member.name
-        for member in read_members(OneWay(gzip.compress(GOOD)), "A.tar.gz", wanted=lambda name: name == "19.png")
-    ]  # type: ignore[arg-type]
+    watch = Watch(wanted=lambda name: name == "19.png")
+    names = [member.name for member in read_tar(OneWay(gzip.compress(GOOD)), "A.tar.gz", watch)]  # type: ignore[arg-type]
     assert names == ["19.png"]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_the_compression_is_told_by_the_first_bytes(compress):
+    members, _ = read(compress(GOOD))
+    assert [name for name, _ in members] == [f"{n}.png" for n in range(20)]
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_archives_put_one_behind_the_other_are_read_to_the_end(compress):
+    both = [make_tar(("a.png", b"1" * 700)), make_tar(("b.png", b"2")), make_tar(("c.png", b"3"))]
+    members, refused = read(b"".join(map(compress, both)))
+    assert (members, refused) == ([("a.png", b"1" * 700), ("b.png", b"2"), ("c.png", b"3")], [])
+
+
+def test_what_follows_the_end_and_is_no_tar_is_counted():
+    members, refused = read(gzip.compress(make_tar(("a.png", b"1")) + b"rubbish" * 100))
+    assert [name for name, _ in members] == ["a.png"]
+    assert [kind for kind, _ in refused] == ["trailing_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n", "a Git LFS pointer, not the file"),
+        (b"\n<!DOCTYPE html>", "an HTML page in place of the file"),
+        (b"<html>Not found</html>", "an HTML page in place of the file"),
+    ],
+)
+def test_what_lies_in_place_of_an_archive_is_named(content, message):
+    with pytest.raises(ArchiveError, match=rf"A\.tar\.gz: {message}"):
+        read(content)
+
+
+def test_links_are_handed_over_with_their_target_inside_the_archive():
+    links = {}
+    tar = make_tar(
+        ("in/a.png", b"1"),
+        special("out/hard.png", tarfile.LNKTYPE, "./in/a.png"),
+        special("out/soft.png", tarfile.SYMTYPE, "../in/a.png"),
+        special("folder", tarfile.SYMTYPE, "in"),
+    )
+    list(read_tar(io.BytesIO(tar), "A.tar", Watch(on_link=links.__setitem__)))
+    assert links == {"out/hard.png": "in/a.png", "out/soft.png": "in/a.png", "folder": "in"}
+
+
+def test_names_in_other_encodings_can_be_told_and_shown():
+    raw = "\u7f16\u8f91/1.png".encode("gb18030").decode("utf-8", "surrogateescape")
+    given = decodings(normalise_name(raw))
+    assert given[0] == "\u7f16\u8f91/1.png"
+    assert given[-1] == "%B1%E0%BC%AD/1.png"
+
+
+def make_zip(*members: tuple[str, bytes], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as file:
+        for name, data in members:
+            file.writestr(name, data)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_is_read(compression):
+    refused = []
+    packed = make_zip(("./b.png", b"2" * 900), ("../x.png", b"0"), ("\u00fc/a.png", b"1"), compression=compression)
+    watch = Watch(on_refused=lambda kind, name: refused.append((kind, name)))
+    assert list(read_zip(io.BytesIO(packed), "A.zip", watch)) == [("b.png", b"2" * 900), ("\u00fc/a.png", b"1")]
+    assert refused == [("unsafe_name", "../x.png")]
+
+
+@pytest.mark.parametrize("damaged", [lambda data: data[:-10], lambda data: data.replace(b"1" * 50, b"1" * 49 + b"0")])
+def test_a_damaged_zip_raises(damaged):
+    with pytest.raises(ArchiveError, match=r"A\.zip: damaged or cut off .*download it again"):
+        list(read_zip(io.BytesIO(damaged(make_zip(("a.png", b"1" * 900)))), "A.zip"))
+
+
+def in_folder(folder: Path, files: dict[str, bytes]) -> LocalFolder:
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return LocalFolder(folder)
+
+
+def names_read(folder: LocalFolder) -> dict[str, list[str]]:
+    holdings = find_holdings("here", folder.list_files(), Overrides())
+    return {each.name: [m.name for m in read_archive(folder, each, Watch())] for each in holdings.archives}
+
+
+@pytest.mark.parametrize(
+    "suffixes", [("-aa", "-ab", "-ac"), (".part00", ".part01", ".part02"), (".001", ".002", ".003")]
+)
+@pytest.mark.parametrize(
+    ("whole", "data"), [("x.tar.gz", gzip.compress(GOOD)), ("x.ZIP", make_zip(("0.png", b"1" * 5000)))]
+)
+def test_parts_are_read_as_one_archive(tmp_path, suffixes, whole, data):
+    third = len(data) // 3
+    pieces = (data[:third], data[third : 2 * third], data[2 * third :])
+    files = {f"images/{whole}{suffix}": piece for suffix, piece in zip(suffixes, pieces, strict=True)}
+    folder = in_folder(tmp_path, {"data/a.parquet": b"", **files})
+    [(name, found)] = names_read(folder).items()
+    assert name == f"images/{whole}{suffixes[0]}"
+    assert found[0] == "0.png"
+
+
+def test_a_part_that_is_missing_is_named(tmp_path):
+    folder = in_folder(tmp_path, {"d.parquet": b"", "x.tar.gz.part-aa": b"1", "x.tar.gz.part-ac": b"1"})
+    with pytest.raises(LayoutError, match=r"x\.tar\.gz: part '1' is missing; there are 'x\.tar\.gz\.part-aa', "):
+        find_holdings("here", folder.list_files(), Overrides())
+
+
+def test_pictures_in_folders_are_read_like_an_archive_of_their_task(tmp_path):
+    files = {"images/Image_Editing/s/1.png": b"1", "images/Image_Editing/2.jpe": b"2", "assets/logo.png": b"3"}
+    folder = in_folder(tmp_path, {"data/a.parquet": b"", "notes.json": b"{}", "README.md": b"", **files})
+    holdings = find_holdings("here", folder.list_files(), Overrides())
+    assert [(each.name, each.task, each.kind) for each in holdings.archives] == [
+        ("assets", "", "folder"),
+        ("images/Image_Editing", "image_editing", "folder"),
+    ]
+    assert names_read(folder)["images/Image_Editing"] == ["images/Image_Editing/2.jpe", "images/Image_Editing/s/1.png"]
+    assert holdings.unread == ("notes.json: not read; expected Parquet, an archive or a picture",)
+
+
+@pytest.mark.parametrize(
+    ("path", "task"),
+    [
+        ("images/Image_Editing.TAR.GZ", "image_editing"),
+        ("images/Image_Correction.tgz", "image_correction"),
+        ("Image_Editing/part-0001.tar", "image_editing"),
+        ("images/MMReasoning_MM-00001-of-00003.zip", "mm_reasoning_mm"),
+        ("images/pictures.tar", ""),
+    ],
+)
+def test_archives_belong_to_the_task_they_or_their_folders_are_named_after(path, task):
+    assert find_holdings("here", ["a.parquet", path], Overrides()).archives[0].task == task
+
+
+def test_pieces_of_one_set_are_known_by_their_names():
+    names = [
+        "Image_Editing_part1.tar",
+        "Image_Editing-00002-of-00003.tar",
+        "Image_Editing.tar",
+        "Image_Editing_old.tar",
+    ]
+    holdings = find_holdings("here", ["a.parquet", *names], Overrides())
+    assert {each.name: each.series for each in holdings.archives} == {
+        "Image_Editing_part1.tar": "Image_Editing",
+        "Image_Editing-00002-of-00003.tar": "Image_Editing",
+        "Image_Editing.tar": "Image_Editing",
+        "Image_Editing_old.tar": "Image_Editing_old",
+    }

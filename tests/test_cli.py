@@ -81,8 +81,8 @@ def test_inspect_and_verify_find_nothing_wrong_with_a_whole_replica(run, tmp_pat
     code, out, _ = run("inspect", source, "--json")
     found = json.loads(out)
     assert (code, found["counts"]) == (0, {})
-    assert found["rows"] == dict.fromkeys(TASKS, ROWS_PER_TASK)
-    assert all(finding["matched"] == len(finding["members"]) > 0 for finding in found["archives"].values())
+    assert found["rows"] == {"train": dict.fromkeys(TASKS, ROWS_PER_TASK)}
+    assert all(finding["matched"] == finding["members"] > 0 for finding in found["archives"].values())
     code, out, _ = run("verify", source, "--deep", "--json")
     found = json.loads(out)
     assert (code, found["problems"], sum(found["rows"].values())) == (0, {}, ROWS_PER_TASK * len(TASKS))
@@ -125,8 +125,9 @@ def test_inspect_goes_on_past_what_it_cannot_read(run, tmp_path):
     code, out, _ = run("inspect", source, "--json")
     found = json.loads(out)
     assert code == 1
-    assert found["counts"] == {"unknown_columns": 1, "bad_parquet": 1, "bad_archive": 1}
-    assert found["rows"] == {"image_editing": ROWS_PER_TASK, "cot_collection": ROWS_PER_TASK}
+    assert found["counts"] == {"unknown_columns": 1, "bad_parquet": 1}
+    assert found["rows"] == {"train": {"image_editing": ROWS_PER_TASK, "cot_collection": ROWS_PER_TASK}}
+    assert "images/MMInternet.tar.gz: not read: no row names a picture that may be in it" in found["notes"]
 
 
 BAD_INPUT = {
@@ -149,7 +150,7 @@ BAD_INPUT = {
         ["verify", "{source}"],
         lambda s: (s / "images/Image_Editing.tar.gz").write_text("<html>"),
         1,
-        "damaged or cut off",
+        "an HTML page in place of the file; download it again",
     ),
     "half a Parquet": (
         ["verify", "{source}"],

@@ -231,7 +231,9 @@ def test_a_missing_picture_stops_or_is_skipped_in_both_modes(tmp_path, streaming
     ]
     write_archive(source / "images/Image_Editing.tar.gz", members[:-1])
     with pytest.raises(
-        RowError, match=r"row 'ie-0006': picture 'ie-0006_1.jpg' is not in 'images/Image_Editing.tar.gz'.*on_missing"
+        RowError,
+        match=r"image_editing: data/Image_Editing.parquet: row 6: picture 'ie-0006_1.jpg' is not in "
+        r"'images/Image_Editing.tar.gz'.*on_missing",
     ):
         list(load(source, "image_editing", streaming=streaming))
     kept = list(load(source, "image_editing", streaming=streaming, on_missing="skip"))

@@ -144,11 +144,11 @@ def test_a_second_pack_into_the_folder_says_so_and_does_no_harm(source, packed, 
     out, told = tmp_path / "out", []
     real = pack_module.publish
 
-    def meanwhile(job, folders):
+    def meanwhile(job, folders, split):
         with pytest.raises(UsageError) as refused:
             pack(open_source(source), out, TASKS, SMALL)
         told.append(str(refused.value))
-        return real(job, folders)
+        return real(job, folders, split)
 
     monkeypatch.setattr(pack_module, "publish", meanwhile)
     pack(open_source(source), out, TASKS, SMALL)
@@ -245,9 +245,9 @@ def test_finished_shards_are_not_written_again(source, tmp_path, monkeypatch):
     written: list[str] = []
     real = pack_module.publish
 
-    def watch(job, folders):
+    def watch(job, folders, split):
         written.extend(path.name for path in staged.glob("*.parquet") if path.stat().st_mtime_ns != times[path.name])
-        return real(job, folders)
+        return real(job, folders, split)
 
     monkeypatch.setattr(pack_module, "publish", watch)
     pack(open_source(source), out, ["image_editing"], SMALL)

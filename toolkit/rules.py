@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from toolkit.errors import RowError
-from toolkit.schema import ID_PATTERN, MAX_ROW_BYTES, ORIGINS, Row, quadrant_of
+from toolkit.schema import ID_PATTERN, MAX_ROW_BYTES, ORIGINS, Region, Row, quadrant_of
 from toolkit.tasks import QUADRANTS, TASK_NAME
 
 
@@ -19,6 +19,7 @@ def check_row(row: Row) -> None:
 
 
 def _problems(row: Row) -> Iterator[tuple[str, str]]:
+    yield from _text_problems(row)
     if not ID_PATTERN.fullmatch(row.id):
         yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
     if not TASK_NAME.fullmatch(row.task):
@@ -32,8 +33,7 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
     yield from _message_problems(row)
     yield from _image_problems(row)
     for number, region in enumerate(row.regions):
-        x0, y0, x1, y1 = region.box
-        if not 0 <= region.image < len(row.images) or not (0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1):
+        if not _is_in_image(region, len(row.images)):
             yield (
                 "bad_region",
                 f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, "
@@ -41,6 +41,42 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
             )
     if not _is_json_object(row.provenance):
         yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
+
+
+def _text_problems(row: Row) -> Iterator[tuple[str, str]]:
+    """Text is Unicode that can be written: `str`, and no half of a surrogate pair."""
+    for column, text in _texts(row):
+        if not isinstance(text, str):
+            yield "bad_text", f"{column} is {text!r:.80}; expected text"
+        elif not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                around = text[max(0, error.start - 10) : error.end + 10]
+                yield "bad_text", f"{column} has half a surrogate pair in {around!r}; expected whole characters"
+
+
+def _texts(row: Row) -> Iterator[tuple[str, object]]:
+    for column in ("id", "task", "quadrant", "source", "license", "origin", "instruction", "rationale", "answer"):
+        yield column, getattr(row, column)
+    yield "provenance", row.provenance
+    for number, message in enumerate(row.messages):
+        yield f"messages[{number}].role", message.role
+        for part in message.content:
+            yield f"messages[{number}].content", part.type
+            yield f"messages[{number}].content", part.text
+    yield from (("images.path", image.path) for image in row.images)
+    yield from (("image_roles", role) for role in row.image_roles)
+    yield from (("image_captions", caption) for caption in row.image_captions)
+    yield from (("regions.label", region.label) for region in row.regions)
+
+
+def _is_in_image(region: Region, count: int) -> bool:
+    try:
+        x0, y0, x1, y1 = region.box
+        return 0 <= region.image < count and 0 <= x0 <= x1 <= 1 and 0 <= y0 <= y1 <= 1
+    except (TypeError, ValueError):
+        return False
 
 
 def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
@@ -73,17 +109,22 @@ def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
                 "bad_image_role",
                 f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
             )
-    if (size := sum(len(image.bytes) for image in row.images)) > MAX_ROW_BYTES:
+    if (size := sum(len(image.bytes or b"") for image in row.images)) > MAX_ROW_BYTES:
         yield "row_too_large", f"images of {size:,} bytes; expected at most {MAX_ROW_BYTES:,} in a row"
     for number, image in enumerate(row.images):
-        if not image.bytes:
+        if not image.bytes or not isinstance(image.bytes, bytes):
             yield "empty_image", f"images[{number}] ({image.path!r}) has no bytes"
     if row.quadrant in QUADRANTS and row.quadrant != (found := quadrant_of(row.messages)):
         yield "bad_quadrant", f"quadrant is {row.quadrant!r}, but the messages are {found!r}"
 
 
 def _is_json_object(text: str) -> bool:
+    """Strict JSON, which other readers take too: no NaN."""
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
+        return isinstance(json.loads(text, parse_constant=_refuse), dict)
+    except (ValueError, RecursionError):
         return False
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)

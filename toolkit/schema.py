@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from toolkit.errors import RowError
 from toolkit.tasks import Task
 
 if TYPE_CHECKING:
@@ -120,20 +121,31 @@ class Row:
 
     @classmethod
     def from_dict(cls, columns: dict[str, Any]) -> "Row":
-        """The inverse of `to_dict`. Extra keys are refused, missing ones raise TypeError."""
-        return cls(
-            **{
-                **columns,
-                "messages": tuple(
-                    Message(m["role"], tuple(Part(p["type"], p["text"]) for p in m["content"]))
-                    for m in columns["messages"]
-                ),
-                "images": tuple(EncodedImage(i["bytes"], i["path"] or "") for i in columns["images"]),
-                "image_roles": tuple(columns["image_roles"]),
-                "image_captions": tuple(columns["image_captions"]),
-                "regions": tuple(Region(r["image"], tuple(r["box"]), r["label"]) for r in columns["regions"]),
-            }
-        )
+        """The inverse of `to_dict`. What the columns hold is for `check_row` to judge.
+
+        Raises:
+            RowError: "bad_columns": one is missing, null where a list belongs, or not known.
+        """
+        try:
+            return cls(
+                **{
+                    **columns,
+                    "messages": tuple(
+                        Message(m["role"], tuple(Part(p["type"], p["text"]) for p in m["content"]))
+                        for m in columns["messages"]
+                    ),
+                    "images": tuple(EncodedImage(i["bytes"], i["path"] or "") for i in columns["images"]),
+                    "image_roles": tuple(columns["image_roles"]),
+                    "image_captions": tuple(columns["image_captions"]),
+                    "regions": tuple(Region(r["image"], tuple(r["box"]), r["label"]) for r in columns["regions"]),
+                }
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RowError(
+                f"row {columns.get('id')!r}: columns {sorted(columns)} are not those of a row "
+                f"({type(error).__name__}: {error}); expected {', '.join(COLUMNS)}",
+                kind="bad_columns",
+            ) from error
 
 
 _TEXT = pa.string()

@@ -36,6 +36,7 @@ from toolkit.schema import Region as Region
 from toolkit.schema import Row as Row
 from toolkit.sources.findings import Findings as Findings
 from toolkit.sources.layout import open_source as open_source
+from toolkit.sources.skips import MAX_IN_A_ROW
 from toolkit.streaming.batch import collate_images as collate_images
 from toolkit.streaming.dataset import StreamingDataset as StreamingDataset
 from toolkit.streaming.indexed import RowDataset as RowDataset
@@ -100,6 +101,7 @@ class UnifiedVisualConfig(datasets.BuilderConfig):
     mapping: str | None = None
     on_missing: str = "raise"
     on_bad_row: str = "raise"
+    max_in_a_row: int = MAX_IN_A_ROW
 
 class UnifiedVisual(datasets.ArrowBasedBuilder):
     def __init__(

@@ -10,7 +10,7 @@ import typer
 from toolkit import __version__
 from toolkit.cli import convert_app, evaluate_app, generate_app, look_app
 from toolkit.cli import spread as spreading
-from toolkit.cli.options import DryRun, Json, MappingFile, OnBad, Revision, Src, Tasks, Token
+from toolkit.cli.options import DryRun, Json, MappingFile, MaxInARow, OnBad, Revision, Split, Src, Tasks, Token
 from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
@@ -65,21 +65,39 @@ def inspect(
     mapping: MappingFile = None,
     write_mapping: Annotated[
         Path | None,
-        typer.Option("--write-mapping", metavar="FILE", help="Write the guesses, as a start for your own mapping."),
+        typer.Option(
+            "--write-mapping", metavar="FILE", help="Write how it would be read, as a start for your own mapping."
+        ),
+    ] = None,
+    archives: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|front",
+            help="Names of all pictures, or of each archive's first; default: all in a folder, front on the Hub.",
+            show_default=False,
+        ),
     ] = None,
     revision: Revision = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """What a folder or repository holds, how it would be read and why, and what is wrong with it.
+    """What a folder or repository holds, how it would be read and why, what is not read, and what is wrong with it.
 
-    Reads all text and the first pictures of each archive. Exits 1 if there are problems.
+    Looks at every row, and at the names of all pictures. Exits 1 if there are problems.
 
     Example: unifiedvisual inspect fnlp-vision/UnifiedVisual-240K
     """
     from toolkit.cli.inspect import run
 
-    run(source, mapping=mapping, write_mapping=write_mapping, revision=revision, token=token, as_json=json)
+    run(
+        source,
+        mapping=mapping,
+        write_mapping=write_mapping,
+        archives=archives,
+        revision=revision,
+        token=token,
+        as_json=json,
+    )
 
 
 @app.command()
@@ -136,6 +154,8 @@ def pack(
     on_bad_row: OnBad = "raise",
     on_bad_image: OnBad = "raise",
     limit: Limit = None,
+    max_in_a_row: MaxInARow = 100,
+    split: Split = "train",
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
@@ -153,12 +173,14 @@ def pack(
     from toolkit.packing.stage import PackOptions
 
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_bad_image": on_bad_image}
-    options = PackOptions(shard_bytes=shard_size, row_group_bytes=row_group_bytes, limit=limit, **policies)
+    sizes: Any = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes, "limit": limit}
+    options = PackOptions(max_in_a_row=max_in_a_row, **sizes, **policies)
     run(
         source,
         out,
         tasks,
         options,
+        split=split,
         mapping=mapping,
         revision=revision,
         token=token,

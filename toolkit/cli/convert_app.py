@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import SRC_HELP, Json, MappingFile, OnBad, Revision, Src, Tasks, Token
+from toolkit.cli.options import SRC_HELP, Json, MappingFile, MaxInARow, OnBad, Revision, Split, Src, Tasks, Token
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
 app = typer.Typer()
@@ -52,6 +52,8 @@ def convert(
     part: Part = "",
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
+    max_in_a_row: MaxInARow = 100,
+    split: Split = "train",
     mapping: MappingFile = None,
     revision: Revision = None,
     token: Token = None,
@@ -74,8 +76,9 @@ def convert(
         raise typer.BadParameter("SRC, FORMAT and OUT are needed, or --list")
     given = {"profile": profile, "output_images": output_images}
     options = command.parse_options(option) | {name: value for name, value in given.items() if value}
-    reading: Any = {"mapping": mapping, "revision": revision, "token": token}
+    reading: Any = {"mapping": mapping, "split": split, "revision": revision, "token": token}
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "on_unfit": on_unfit}
+    policies["max_in_a_row"] = max_in_a_row
     how = spread(workers, executor, part, out)
     command.run(source, format, out, tasks, options, as_json=json, **reading, **policies, **how)
 

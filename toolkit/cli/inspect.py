@@ -1,6 +1,5 @@
 """`unifiedvisual inspect`: how a source would be read, counts beside the published ones, problems by kind."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -9,9 +8,10 @@ from toolkit.cli.terminal import print_json, print_problems, published_count, sa
 from toolkit.errors import UsageError, shorten
 from toolkit.published import PUBLISHED
 from toolkit.sources.layout import packed_shards
-from toolkit.sources.published.inspection import Inspection, inspect_upstream
+from toolkit.sources.published.inspection import How, Inspection, inspect_upstream
 from toolkit.sources.published.mapping import read_mapping
-from toolkit.sources.repository import open_repository
+from toolkit.sources.published.plan import FilePlan
+from toolkit.sources.repository import LocalFolder, open_repository
 
 
 def run(
@@ -19,6 +19,7 @@ def run(
     *,
     mapping: str | None,
     write_mapping: Path | None,
+    archives: str | None,
     revision: str | None,
     token: str | None,
     as_json: bool,
@@ -30,12 +31,17 @@ def run(
             f"{repository.name} is in the packed layout, which needs no guessing; check it with `unifiedvisual verify "
             f"{source}`"
         )
+    if archives not in (None, "all", "front"):
+        raise UsageError(f"--archives is {archives!r}; expected 'all' or 'front'")
+    how: How = "all" if archives == "all" or (archives is None and isinstance(repository, LocalFolder)) else "front"
     with stages.status("looking") as status:
-        found = inspect_upstream(repository, overrides, on_progress=lambda stage: status.update(f"looking at {stage}"))
+        found = inspect_upstream(
+            repository, overrides, archives=how, on_progress=lambda stage: status.update(f"looking at {stage}")
+        )
     if write_mapping:
         write_mapping.write_text(yaml.safe_dump(found.mapping(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     if as_json:
-        print_json({**asdict(found), "mapping": found.mapping()})
+        print_json(found.to_json())
     else:
         _print(found, write_mapping)
     if found.counts:
@@ -44,16 +50,33 @@ def run(
 
 def _print(found: Inspection, written: Path | None) -> None:
     say(f"{found.name}\n")
-    by_reasons: dict[tuple[str, ...], list[str]] = {}
+    by_reasons: dict[tuple[str, ...], list[FilePlan]] = {}
     for plan in found.plans:
-        by_reasons.setdefault(plan.reasons, []).append(plan.path)
-    for reasons, paths in by_reasons.items():  # shards of one set are told once
-        say("\n".join([shorten(paths), *(f"  {reason}" for reason in reasons)]))
-    rows = [
-        (name, found.rows.get(name, 0), published_count(name), _archive(found, name))
-        for name in (*PUBLISHED, *(task for task in found.rows if task not in PUBLISHED))
+        by_reasons.setdefault(plan.reasons, []).append(plan)
+    for reasons, plans in by_reasons.items():  # files that are read alike are told together
+        say("\n".join([shorten(plan.path for plan in plans), *(f"  {reason}" for reason in reasons)]))
+        say(
+            "\n".join(
+                f"  {plan.path}: {plan.split}, {plan.rows:,} rows; {'; '.join(plan.signs_told)}" for plan in plans
+            )
+        )
+    for split, rows in found.rows.items():
+        tasks = (*PUBLISHED, *(task for task in rows if task not in PUBLISHED))
+        cells = [(task or "told by archives", rows.get(task, 0), published_count(task)) for task in tasks]
+        table(f"\nRows of {split}", ("task", "found", "published"), cells, right=("found", "published"))
+    archives = [
+        (
+            each.name,
+            each.task or "-",
+            f"{each.size / 1e6:,.1f}",
+            f"{each.matched:,} of {each.members:,}" + ("" if each.is_whole else " looked at"),
+        )
+        for each in found.archives.values()
     ]
-    table("\nRows", ("task", "found", "published", "archive"), rows, right=("found", "published"))
+    if archives:
+        table("\nArchives and folders of pictures", ("name", "task", "MB", "members that rows name"), archives)
+    for note in found.notes:
+        say(f"Note: {note}")
     print_problems(found.counts, found.problems)
     say(
         f"{len(found.counts)} kinds of problem"
@@ -61,18 +84,4 @@ def _print(found: Inspection, written: Path | None) -> None:
         else "No problems found. `unifiedvisual verify` reads every picture as well."
     )
     if written:
-        say(f"Wrote what was guessed to {written}; change it and pass it as --mapping.")
-
-
-def _archive(found: Inspection, task: str) -> str:
-    finding = found.archives.get(task)
-    if not finding:
-        return "no pictures" if task in PUBLISHED and not PUBLISHED[task].archive else "-"
-    rule = finding.rule
-    moved = (
-        f"; rows begin {rule.row_prefix!r} where members begin {rule.member_prefix!r}"
-        if rule.row_prefix or rule.member_prefix
-        else ""
-    )
-    matched = f"{finding.matched} of the first {len(finding.members)} members"
-    return f"{finding.path} ({finding.size / 1e6:,.1f} MB): rows name {finding.named:,} pictures, {matched}{moved}"
+        say(f"Wrote how it would be read to {written}; change it and pass it as --mapping.")

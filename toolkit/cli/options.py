@@ -9,13 +9,17 @@ Src = Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=F
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 MappingFile = Annotated[
     str | None,
-    typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where our guess is wrong."),
+    typer.Option("--mapping", metavar="FILE", help="YAML that says how columns are read, where the plan is wrong."),
 ]
 Revision = Annotated[
     str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hub dataset.")
 ]
 OnBad = Annotated[str, typer.Option(metavar="raise|skip", help="Stop at such a row, or count it and go on.")]
 Tasks = Annotated[str, typer.Option("--tasks", metavar="NAMES", help="Configs or tasks, comma-separated.")]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split whose rows are read.")]
+MaxInARow = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Bad rows without a good one between that stop all the same.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
 Token = Annotated[
     str | None,

@@ -1,7 +1,6 @@
 """`unifiedvisual pack`: a source -> the packed layout, with its card."""
 
 import tempfile
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import Source, choose_tasks, open_source
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.published.source import UpstreamSource
-from toolkit.sources.skips import Skips
+from toolkit.sources.rows import RowsSource
 
 
 def run(
@@ -22,6 +21,7 @@ def run(
     tasks: str,
     options: PackOptions,
     *,
+    split: str,
     mapping: str | None,
     revision: str | None,
     token: str | None,
@@ -34,8 +34,10 @@ def run(
         revision=revision,
         token=token,
         mapping=mapping,
+        split=split,
         on_missing=options.on_missing,
         on_bad_row=options.on_bad_row,
+        max_in_a_row=options.max_in_a_row,
     )
     wanted = choose_tasks(opened, tasks.split(","))
     if dry_run:
@@ -48,10 +50,18 @@ def run(
         print_json(asdict(manifest))
     else:
         print_manifest(manifest, out)
+        say_splits(opened)
+
+
+def say_splits(source: Source) -> None:
+    """Splits that were not read."""
+    others = {} if isinstance(source, RowsSource) else {k: v for k, v in source.splits.items() if k != source.split}
+    if others:
+        say(f"Not packed: split {', '.join(others)}; pack each into a folder of its own with --split.")
 
 
 def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Path, *, as_json: bool) -> None:
-    rows = _count_rows(source, tasks) if isinstance(source, UpstreamSource) else {}
+    rows = {task: source.count(task) for task in tasks} if isinstance(source, UpstreamSource) else {}
     sizes = {task: source.disk_needed([task]) for task in tasks}
     whole = source.disk_needed(tasks)
     if as_json:
@@ -59,17 +69,13 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
         return
     columns = ("task", "rows", "published", "MB to write, about")
     cells = [
-        (task, rows.get(task, "-"), published_count(task), f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
+        (task, rows.get(task) or "-", published_count(task), f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
     ]
     table(f"Would pack {source.repository.name} to {out}", columns, cells, right=columns[1:])
     say(
         f"Disk: about {whole['output'] / 1e9:,.2f} GB in {out}, at worst {whole['temporary'] / 1e9:,.2f} GB in "
         f"{tempfile.gettempdir()}. Nothing was written."
     )
-
-
-def _count_rows(source: UpstreamSource, tasks: Iterable[str]) -> dict[str, int]:
-    return {task: sum(1 for _ in source.sketches(task, Skips(on_missing="skip", on_bad_row="skip"))) for task in tasks}
 
 
 def print_manifest(manifest: Manifest, out: Path) -> None:

@@ -1,6 +1,7 @@
 """A source -> `data/<task>/train-00000-of-000NN.parquet` + MANIFEST.json. What was killed goes on where it was.
 
-    stage: rows in source order -> row groups -> shards in the staging folder, a unit for each task
+    stage: rows in source order -> row groups -> shards in the staging folder, a unit for each task, or for several that
+        can only be read together
     pack: shards get their names once all are whole -> MANIFEST.json, last
 
 Where rows are cut into groups and shards depends on the rows alone, so the bytes are the same on every run, for any
@@ -18,16 +19,18 @@ from typing import Any
 
 from toolkit.errors import UsageError
 from toolkit.executors import Tell
-from toolkit.packing.stage import PackOptions, stage_task, staged_shards
+from toolkit.packing.stage import PackOptions, stage_tasks, staged_shards
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
+from toolkit.sources.published.source import TOGETHER, UpstreamSource
 from toolkit.sources.repository import LocalFolder, OnRead
 from toolkit.sources.rows import RowsSource
+from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.sources.telling import told
 from toolkit.staging.files import check_space, sync_folder, write_whole
 from toolkit.staging.jobs import Job, Part, check_apart, forget, open_job
-from toolkit.tasks import TASKS, configs_of, describe_tasks
+from toolkit.tasks import TASKS, Task, configs_of, describe_tasks
 
 # the plan of a finished folder; it names this machine's files, so it stays here, out of manifest and push
 PACKED_FROM = ".packed-from.json"
@@ -61,9 +64,8 @@ def pack(
     """
     options = options or PackOptions()
     tasks = _present(source, tasks)
-    vocabulary = describe_tasks(tasks, source.vocabulary)
-    configs_of((*TASKS.values(), *vocabulary.values()))  # raises where names collide
-    plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": asdict(options)}
+    vocabulary = _described(source, tasks)
+    plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": _shaping(options)}
     if (out / MANIFEST).exists():
         return _finished(out, source, options, plan)
     _check_inputs(source, out)
@@ -72,18 +74,19 @@ def pack(
             job.close()
             return _finished(out, source, options, plan)
         _check_disk(source, tasks, job)
+        units = _units(source, tasks)
         skipped = job.run(
-            partial(_stage, source, tasks, options),
-            _largest_first(source, tasks) if workers > 1 else range(len(tasks)),
+            partial(_stage, source, units, options),
+            _largest_first(source, units) if workers > 1 else range(len(units)),
             executor=executor,
             workers=workers,
             on_news=lambda news: on_read(*news),
         )
         manifest = Manifest(
             source=_describe(source),
-            options=asdict(options),
-            shards=tuple(publish(job, {task: job.unit(number) for number, task in enumerate(tasks)})),
-            skipped={task: counts for task, counts in zip(tasks, skipped, strict=True) if counts},
+            options=_shaping(options),
+            shards=tuple(publish(job, _staged(job, units, tasks), getattr(source, "split", DEFAULT_SPLIT))),
+            skipped={task: counts for unit in skipped for task, counts in unit.items() if counts},
             vocabulary=vocabulary,
         )
         end(job, manifest, plan)
@@ -105,7 +108,7 @@ def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, A
             f"{out} holds a dataset packed from other files, tasks or options, or from files that changed since; "
             "choose another folder, or remove it"
         )
-    if (manifest.source, manifest.options) != (_describe(source), asdict(options)):
+    if (manifest.source, manifest.options) != (_describe(source), _shaping(options)):
         raise UsageError(
             f"{out} holds a dataset packed from {manifest.source} with {manifest.options}; choose another folder, or "
             "remove it"
@@ -117,7 +120,19 @@ def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, A
 def _present(source: Source, tasks: Iterable[str]) -> list[str]:
     if present := [task for task in tasks if task in source.tasks]:
         return present
-    raise UsageError(f"{source.repository.name} has none of these tasks; it has: {', '.join(source.tasks)}")
+    there = f"{', '.join(source.tasks)}{_splits(source)}"
+    raise UsageError(f"{source.repository.name} has none of these tasks; it has: {there}")
+
+
+def _described(source: Source, tasks: Iterable[str]) -> dict[str, Task]:
+    vocabulary = describe_tasks(tasks, source.vocabulary)
+    configs_of((*TASKS.values(), *vocabulary.values()))  # raises where names collide
+    return vocabulary
+
+
+def _shaping(options: PackOptions) -> dict[str, Any]:
+    """Options that the output depends on."""
+    return {name: value for name, value in asdict(options).items() if name != "max_in_a_row"}
 
 
 def _check_inputs(source: Source, out: Path) -> None:
@@ -128,16 +143,38 @@ def _check_inputs(source: Source, out: Path) -> None:
         check_apart(out, source.repository.root)
 
 
-def _largest_first(source: Source, tasks: Sequence[str]) -> list[int]:
-    sizes = [source.disk_needed([task])["output"] for task in tasks]
-    return sorted(range(len(tasks)), key=lambda number: -sizes[number])
+def _splits(source: Source) -> str:
+    known = [] if isinstance(source, RowsSource) else list(source.splits)
+    return f" (splits: {', '.join(known)})" if known not in ([], [DEFAULT_SPLIT]) else ""
+
+
+def _units(source: Source, tasks: Sequence[str]) -> list[list[str]]:
+    """Tasks that are staged together."""
+    if not isinstance(source, UpstreamSource):
+        return [[task] for task in tasks]
+    return [shard.split(TOGETHER) for shard in source.shards(tasks)]
+
+
+def _staged(job: Job, units: Sequence[Sequence[str]], tasks: Sequence[str]) -> dict[str, Path]:
+    """Task -> where its shards are, in the order of the tasks."""
+    places = {
+        task: job.unit(number) / task if len(unit) > 1 else job.unit(number)
+        for number, unit in enumerate(units)
+        for task in unit
+    }
+    return {task: places[task] for task in tasks}
+
+
+def _largest_first(source: Source, units: Sequence[Sequence[str]]) -> list[int]:
+    sizes = [source.disk_needed(unit)["output"] for unit in units]
+    return sorted(range(len(units)), key=lambda number: -sizes[number])
 
 
 def _stage(
-    source: Source, tasks: Sequence[str], options: PackOptions, number: int, folder: Path, tell: Tell
-) -> dict[str, int]:
+    source: Source, units: Sequence[Sequence[str]], options: PackOptions, number: int, folder: Path, tell: Tell
+) -> dict[str, dict[str, int]]:
     with told(tell) as on_read:
-        return stage_task(source, folder, tasks[number], options, owns_unknown=number == 0, on_read=on_read)
+        return stage_tasks(source, folder, units[number], options, owns_unknown=number == 0, on_read=on_read)
 
 
 def _check_disk(source: Source, tasks: Iterable[str], job: Job) -> None:
@@ -147,7 +184,7 @@ def _check_disk(source: Source, tasks: Iterable[str], job: Job) -> None:
     check_space(Path(tempfile.gettempdir()), needed["temporary"])
 
 
-def publish(job: Job, staged: Mapping[str, Path]) -> Iterator[Shard]:
+def publish(job: Job, staged: Mapping[str, Path], split: str = DEFAULT_SPLIT) -> Iterator[Shard]:
     """Shards of whole tasks under their own names; those that already have them are left.
 
     Args:
@@ -158,7 +195,7 @@ def publish(job: Job, staged: Mapping[str, Path]) -> Iterator[Shard]:
         folder = job.out / "data" / task
         folder.mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(shards):
-            name = f"train-{number:05d}-of-{len(shards):05d}.parquet"
+            name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
             if (place / shard.path).exists():
                 (place / shard.path).replace(folder / name)
             yield replace(shard, path=f"data/{task}/{name}")

@@ -4,9 +4,11 @@
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 from toolkit.errors import ImageError, RowError, UsageError
@@ -16,8 +18,9 @@ from toolkit.schema import MAX_ROW_BYTES, Row
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
+from toolkit.sources.published.source import TOGETHER
 from toolkit.sources.repository import OnRead
-from toolkit.sources.skips import OnBad, Skips, check_policy
+from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips, check_policy
 from toolkit.staging.files import write_whole
 from toolkit.staging.jobs import DONE
 
@@ -30,6 +33,7 @@ class PackOptions:
         shard_bytes, row_group_bytes: of pictures and text, after which a shard or row group ends.
         limit: rows of each task, from the first; None = all.
         on_missing, on_bad_row, on_bad_image: "raise" or "skip", counted in the manifest.
+        max_in_a_row: bad rows without a good one between that stop the packing all the same.
     """
 
     shard_bytes: int = 500_000_000
@@ -38,40 +42,64 @@ class PackOptions:
     on_missing: OnBad = "raise"
     on_bad_row: OnBad = "raise"
     on_bad_image: OnBad = "raise"
+    max_in_a_row: int = MAX_IN_A_ROW
 
     def __post_init__(self) -> None:
         for name in ("on_missing", "on_bad_row", "on_bad_image"):
             check_policy(name, getattr(self, name))
-        for name in ("shard_bytes", "row_group_bytes", "limit"):
+        for name in ("shard_bytes", "row_group_bytes", "limit", "max_in_a_row"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UsageError(f"{name} is {value}; expected a positive number")
         if self.row_group_bytes > MAX_ROW_BYTES:  # with one row more it must stay under the 2 GiB of Arrow's columns
             raise UsageError(f"row_group_bytes is {self.row_group_bytes:,}; expected at most {MAX_ROW_BYTES:,}")
 
     def skips(self) -> Skips:
-        return Skips(on_missing=self.on_missing, on_bad_row=self.on_bad_row, on_bad_image=self.on_bad_image)
+        return Skips(
+            on_missing=self.on_missing,
+            on_bad_row=self.on_bad_row,
+            on_bad_image=self.on_bad_image,
+            max_in_a_row=self.max_in_a_row,
+        )
 
 
-def stage_task(
-    source: Source, folder: Path, task: str, options: PackOptions, *, owns_unknown: bool, on_read: OnRead
-) -> dict[str, int]:
-    """Stage every shard of a task; returns what was skipped. `<number>.done` beside a shard says that it is whole."""
+def stage_tasks(
+    source: Source, folder: Path, tasks: Sequence[str], options: PackOptions, *, owns_unknown: bool, on_read: OnRead
+) -> dict[str, dict[str, int]]:
+    """Stage every shard of some tasks that are read together; returns what was skipped of each. `<number>.done` beside
+    a shard says that it is whole.
+
+    Args:
+        folder: for the shards of one task, or for a folder of each of several.
+    """
     folder.mkdir(exist_ok=True)
     skips = options.skips()
-    rows = _checked(
-        source.read(task, skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read), skips, options.limit
-    )
-    groups = row_groups(rows, options.row_group_bytes)
-    ahead = read_ahead(groups, size_of=lambda group: 1, max_bytes=1)
+    rows = source.read(TOGETHER.join(tasks), skips, in_order=True, owns_unknown=owns_unknown, on_read=on_read)
+    if len(tasks) == 1:
+        _stage_rows(_checked(rows, skips, options.limit), folder, tasks[0], options)
+        return {tasks[0]: dict(skips.counts)}
+    found: dict[str, Counter[str]] = {task: Counter() for task in tasks}
+    last = tasks[-1]
+    with closing(rows):  # type: ignore[type-var]  # an Iterator that is a generator
+        for last, rows_of_task in groupby(rows, key=lambda row: row.task):
+            (folder / last).mkdir(exist_ok=True)
+            _stage_rows(_checked(rows_of_task, skips, options.limit), folder / last, last, options)
+            found[last] += skips.counts - sum(found.values(), Counter())
+    found[last] += skips.counts - sum(found.values(), Counter())
+    return {task: dict(counts) for task, counts in found.items()}
+
+
+def _stage_rows(rows: Iterator[Row], folder: Path, task: str, options: PackOptions) -> None:
+    ahead = read_ahead(row_groups(rows, options.row_group_bytes), size_of=lambda group: 1, max_bytes=1)
     with closing(ahead), TaskShards(folder, task, options.shard_bytes) as shards:
         for group in ahead:
             shards.write(group)
-    return dict(skips.counts)
 
 
 def _checked(rows: Iterator[Row], skips: Skips, limit: int | None) -> Iterator[Row]:
     left = limit
-    with closing(rows):  # type: ignore[type-var]
+    with ExitStack() as stack:
+        if hasattr(rows, "close"):  # here, in the thread that reads: what rows come from may be bound to it
+            stack.enter_context(closing(rows))  # type: ignore[type-var]
         for row in rows:
             if left == 0:
                 return

@@ -36,7 +36,7 @@ STYLE_HINTS = {
     "blueprint": "like an engineer's plan, with light lines on dark paper",
     "sticker": "as if everything had been cut out with a white rim and stuck on",
 }
-# What a picture may be for; the paper's topics are not published, these are ours.
+# What a picture may be for; the paper's topics were not seen by us, these are ours.
 OCCASIONS = (
     "a notebook cover",
     "a birthday invitation",

@@ -9,10 +9,11 @@ from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.mapping import read_mapping
-from toolkit.sources.published.source import UpstreamSource, open_upstream
+from toolkit.sources.published.opening import open_upstream
+from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import Repository, downloaded, open_repository
 from toolkit.sources.rows import RowsSource
-from toolkit.sources.skips import OnBad
+from toolkit.sources.skips import MAX_IN_A_ROW, OnBad
 from toolkit.tasks import tasks_of
 
 LOOKED_AT_BYTES = 4 << 30  # of Parquet in all; the texts as published are 0.2 GB, more is pictures
@@ -26,16 +27,20 @@ def open_source(
     revision: str | None = None,
     token: str | bool | None = None,
     mapping: str | None = None,
+    split: str | None = None,
     on_missing: OnBad = "raise",
     on_bad_row: OnBad = "raise",
+    max_in_a_row: int = MAX_IN_A_ROW,
     download: bool = False,
 ) -> UpstreamSource | PackedSource:
     """Rows of a folder or Hub repository in either layout.
 
     Args:
         source: a folder, `org/name`, or `hf://datasets/org/name[@revision][/folder]`.
-        mapping: a YAML file that says how upstream's columns are read, where our guess is wrong.
+        mapping: a YAML file that says how upstream's columns are read, where the plan is wrong.
+        split: whose rows are read; default: train.
         on_missing, on_bad_row: "raise" or "skip" (counted, and logged at the end), for the layout as published.
+        max_in_a_row: bad rows without a good one between that stop the reading all the same.
         download: what is looked at of a Hub repository is downloaded, so that it can be opened again without network.
 
     Raises:
@@ -51,13 +56,22 @@ def open_source(
     if shards := packed_shards(repository):
         if overrides is not None:
             raise UsageError(f"{repository.name} is packed and needs no mapping")
-        return PackedSource(repository=repository, paths=shards)
+        packed = PackedSource(repository=repository, paths=shards)
+        return packed.of_split(split) if split else packed
     if inside := [path.removesuffix(f"/{MANIFEST}") for path in files if path.endswith(f"/{MANIFEST}")]:
         raise LayoutError(
             f"{repository.name}: holds packed datasets in folders: {', '.join(inside)}; pass one of them, or move "
             "them elsewhere"
         )
-    return open_upstream(repository, files, overrides=overrides, on_missing=on_missing, on_bad_row=on_bad_row)
+    return open_upstream(
+        repository,
+        files,
+        overrides=overrides,
+        split=split,
+        on_missing=on_missing,
+        on_bad_row=on_bad_row,
+        max_in_a_row=max_in_a_row,
+    )
 
 
 def choose_tasks(source: Source, configs: Iterable[str]) -> list[str]:

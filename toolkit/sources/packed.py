@@ -1,5 +1,6 @@
 """The packed layout: `data/<task>/*.parquet` with the pictures inside, read row group by row group."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import Skips
+from toolkit.sources.splits import DEFAULT_SPLIT, check_split, split_named_in
 from toolkit.tasks import NO_TASKS, TASK_NAME, Vocabulary, in_order
 
 
@@ -20,15 +22,31 @@ class PackedSource:
     """Rows of the packed layout.
 
     Attributes:
-        paths: task -> its shards, in order.
+        paths: task -> its shards of all splits, in order.
+        split: whose rows are read.
     """
 
     repository: Repository
     paths: dict[str, tuple[str, ...]]
+    split: str = DEFAULT_SPLIT
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Split -> shards, of all that are there."""
+        return dict(Counter(_split_of(path) for paths in self.paths.values() for path in paths))
+
+    def of_split(self, split: str) -> "PackedSource":
+        """The same source, reading another split.
+
+        Raises:
+            UsageError: there is none; lists those there are.
+        """
+        check_split(self.repository.name, split, self.splits)
+        return replace(self, split=split)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(self.paths)
+        return tuple(task for task, paths in self.paths.items() if any(_split_of(path) == self.split for path in paths))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -36,10 +54,11 @@ class PackedSource:
         return read_manifest(self.repository).vocabulary if MANIFEST in self.repository.list_files() else NO_TASKS
 
     def shards(self, tasks: Iterable[str]) -> list[str]:
-        return [path for task in tasks for path in self.paths.get(task, ())]
+        return [path for task in tasks for path in self.paths.get(task, ()) if _split_of(path) == self.split]
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
-        return self.repository.fingerprint(self.shards(tasks))
+        """Of all splits."""
+        return self.repository.fingerprint([path for task in tasks for path in self.paths.get(task, ())])
 
     def downloaded(self) -> "PackedSource":
         """The same rows, from shards that are downloaded when they are first opened."""
@@ -84,6 +103,10 @@ class PackedSource:
                         f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}"
                     )
                 yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+
+
+def _split_of(path: str) -> str:
+    return split_named_in(path.rpartition("/")[2])
 
 
 def find_shards(files: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, reason_of
+from toolkit.sources.impostors import impostor
 from toolkit.sources.repository import Repository
 
 BATCH_ROWS, BATCH_BYTES = 256, 64 << 20
@@ -42,7 +43,16 @@ def open_parquet(
             with parquet_file(file, metadata) as parquet:
                 yield parquet
         except broken as error:
-            raise ShardError(f"{repository.name}: {path}: {_cause(error)}") from error
+            raise ShardError(f"{repository.name}: {path}: {_impostor(file) or _cause(error)}") from error
+
+
+def _impostor(file: BinaryIO) -> str:
+    """What lies in place of a Parquet file; "" if it begins as one."""
+    try:
+        file.seek(0)
+        return impostor(file.read(64))
+    except (OSError, ValueError):
+        return ""
 
 
 @contextmanager
@@ -84,18 +94,31 @@ def read_tables(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
 
 def read_records(parquet: pq.ParquetFile) -> Iterator[dict[str, Any]]:
     """Rows as plain dicts, a batch of BATCH_ROWS, and of about BATCH_BYTES at most, in memory at a time."""
+    for batch in read_batches(parquet):
+        yield from batch.to_pylist()
+
+
+def read_batches(parquet: pq.ParquetFile, leaves: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches of BATCH_ROWS, and of about BATCH_BYTES at most, in order.
+
+    Args:
+        leaves: Parquet's paths of what is read; None = everything.
+    """
     for number in range(parquet.num_row_groups):
-        for batch in _read_batches(parquet, number):
-            yield from batch.to_pylist()
+        yield from _read_batches(parquet, number, leaves)
 
 
-def _read_batches(parquet: pq.ParquetFile, number: int) -> Iterator[pa.RecordBatch]:
-    group = parquet.metadata.row_group(number)
-    yield from parquet.iter_batches(_batch_rows(group), row_groups=[number], use_threads=False)
+def _read_batches(parquet: pq.ParquetFile, number: int, leaves: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    rows = _batch_rows(parquet.metadata.row_group(number), leaves)
+    yield from parquet.iter_batches(rows, row_groups=[number], columns=leaves, use_threads=False)
 
 
-def _batch_rows(group: pq.RowGroupMetaData) -> int:
-    if group.total_byte_size <= BATCH_BYTES:
+def _batch_rows(group: pq.RowGroupMetaData, leaves: list[str] | None) -> int:
+    size = group.total_byte_size
+    if leaves is not None:
+        columns = [group.column(number) for number in range(group.num_columns)]
+        size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema in leaves)
+    if size <= BATCH_BYTES:
         return BATCH_ROWS
-    mean = group.total_byte_size // max(group.num_rows, 1)
+    mean = size // max(group.num_rows, 1)
     return int(max(1, min(FEW_ROWS, BATCH_BYTES // max(UNEVEN * mean, 1))))

@@ -26,10 +26,10 @@ class Skips:
         on_bad_image: for rows with a picture that is none (kind "bad_image").
         on_bad_row: for every other fault of a single row.
         num_examples: messages kept of each kind.
-        max_in_a_row: so many bad rows without a good one between stop the reading all the same.
+        max_in_a_row: that many bad rows without a good one between stop the reading all the same.
 
     Raises:
-        UsageError: a policy other than "raise" or "skip".
+        UsageError: a policy other than "raise" or "skip", or a limit below 1.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class Skips:
         }
         for name, policy in self._policies.items():
             check_policy(name, policy)
+        if max_in_a_row < 1:
+            raise UsageError(f"max_in_a_row is {max_in_a_row!r}; expected a positive number")
         self._in_a_row, self._max_in_a_row = 0, max_in_a_row
         self._num_examples = num_examples
         self.counts: Counter[str] = Counter()
@@ -56,8 +58,11 @@ class Skips:
     def good(self) -> None:
         self._in_a_row = 0
 
-    def bad(self, error: RowError) -> None:
+    def bad(self, error: RowError, *, is_accident: bool = False) -> None:
         """Count a row that will be left out.
+
+        Args:
+            is_accident: it says nothing about the rows beside it, as where one of many folders of pictures is missing.
 
         Raises:
             RowError: the same, where the policy is "raise".
@@ -69,11 +74,11 @@ class Skips:
                 f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind
             ) from error
         self.note(error.kind, str(error))
-        self._in_a_row += 1
+        self._in_a_row += not is_accident
         if self._in_a_row >= self._max_in_a_row:
             raise TooManyBadRows(
                 f"{self._in_a_row} bad rows in a row, the last: {error}; so many are no accident of single rows: look "
-                "at what they share"
+                "at what they share, or raise the limit (max_in_a_row)"
             )
 
     def note(self, kind: str, message: str) -> None:

@@ -7,9 +7,9 @@ in this process.
 
 Bands are cosines, lowest and highest accepted: `text_band` of a picture and words, `pair_band` of two pictures, whose
 upper end keeps near-duplicates out. They
-have no default: cosines of one model mean nothing for another, and the paper's thresholds are not published. As a judge
-it answers `picture_matches`, `edit_judge` and `pick_picture`; what it saw is in the journal's raw bodies, and in the
-detail of what is rejected.
+have no default: cosines of one model mean nothing for another, and the paper's thresholds were not seen by us. As a
+judge it answers `picture_matches`, `edit_judge` and `pick_picture`; what it saw is in the journal's raw bodies, and in
+the detail of what is rejected.
 """
 
 import json

@@ -1,5 +1,5 @@
 """The framework's recipes, one folder each: recipe, its prompts, its script for the scene engine. The paper's own
-prompts and thresholds are not published; these are our reconstruction.
+prompts and thresholds were not seen by us; these are our reconstruction.
 
 A recipe reads from top to bottom as its steps; each step is a prompt of `prompts/` or a check of `checks`, and may
 reject the sample with a reason.

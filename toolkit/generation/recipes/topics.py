@@ -1,4 +1,4 @@
-"""Topics and scenes that recipes start from where no picture is given. The paper's lists are not published; these are
+"""Topics and scenes that recipes start from where no picture is given. The paper's lists were not seen by us; these are
 ours, 24 x 12.
 """
 

@@ -20,7 +20,7 @@ def report(spec: RunSpec, folder: Path) -> str:
         [
             f"# Run `{spec.name}`",
             "",
-            f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds are not published.",
+            f"Seed {spec.seed}. Recipes are reconstructions; the paper's prompts and thresholds were not seen by us.",
             "",
         ],
         _funnel(summary),

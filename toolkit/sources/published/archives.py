@@ -1,97 +1,92 @@
-"""tar.gz -> members, one sequential pass, safely. Nothing is ever written to disk under a member's name.
+"""An archive of any kind -> members, safely. Nothing is ever written to disk under a member's name.
 
-Rules:
-  names     compared after normalising: Unicode NFC, "\\" is "/", no "." or empty components, a leading "/" is dropped
-            (as GNU tar does)
-  ".."      refused: the member is counted and not read
-  links, devices, pipes   refused: counted, never followed
-  duplicates              the first member of a name counts; later ones are counted and ignored
-  size      a member over `MAX_MEMBER_BYTES` is counted and not read; an extended header over `MAX_HEADER_BYTES` stops
-            the archive
-  end       an archive must end as tar says it does; a cut or damaged one raises, however much could be read
+names     compared after normalising: Unicode NFC, "\\" is "/", no "." or empty components, a leading "/" is dropped
+          (as GNU tar does); bytes that are not UTF-8 are surrogates, see members.decodings
+".."      refused: the member is counted and not read
+links     handed over as name and target, where they stay inside the archive
+devices, pipes, encrypted members   refused: counted, not read
+size      a member over `MAX_MEMBER_BYTES` is counted and not read
 """
 
 import io
-import tarfile
-import unicodedata
-import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any, BinaryIO, cast
 
-from isal import igzip
-
-from toolkit.errors import ArchiveError, SourceError
-
-MAX_MEMBER_BYTES = 512 << 20
-MAX_HEADER_BYTES = 1 << 20
-MAX_TRAILING_BYTES = 64 << 20  # tar pads with zeros after its end mark; more than this is not padding
+from toolkit.sources.published.holdings import Archive
+from toolkit.sources.published.members import MAX_MEMBER_BYTES, NAME_ONLY, Member, Watch, normalise_name
+from toolkit.sources.published.tars import read_tar
+from toolkit.sources.published.zips import read_zip
+from toolkit.sources.repository import OnRead, Repository
 
 
-_EXTENDED_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
-
-
-class Member(NamedTuple):
-    name: str  # normalised
-    data: bytes
-
-
-def normalise_name(name: str) -> str:
-    """One spelling for every way to write a path; ".." is kept, so that it can be refused."""
-    pieces = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
-    return "/".join(piece for piece in pieces if piece not in ("", "."))
-
-
-def read_members(
-    raw: BinaryIO,
-    archive: str,
-    *,
-    wanted: Callable[[str], bool] = lambda name: True,
-    on_refused: Callable[[str, str], None] = lambda kind, name: None,
+def read_archive(
+    repository: Repository, archive: Archive, watch: Watch, *, on_read: OnRead | None = None
 ) -> Iterator[Member]:
-    """Regular members in archive order, as (normalised name, bytes).
+    """Members in the order in which they lie.
 
     Args:
-        raw: the compressed file, read once from front to back.
-        archive: how messages call it.
-        wanted: asked per normalised name; bytes of others are passed over.
-        on_refused: told (kind, name) of every member that is not read for a reason: "unsafe_name", "link", "device",
-            "huge_member".
+        on_read: told (file, bytes just read), for progress.
 
     Raises:
-        ArchiveError: not gzip, not tar, cut off or damaged.
+        ArchiveError: damaged or cut off, or something else in its place.
     """
-    try:
-        with (
-            igzip.IGzipFile(fileobj=_OneWay(raw), mode="rb") as inflated,
-            tarfile.open(fileobj=inflated, mode="r:", tarinfo=_StrictTarInfo) as tar,
-        ):
-            while (info := tar.next()) is not None:
-                tar.members.clear()  # type: ignore[attr-defined]  # or it would keep every header
-                name = normalise_name(info.name)
-                if kind := _refusal(info, name):
-                    on_refused(kind, info.name)
-                elif info.isreg() and wanted(name):
-                    yield Member(name, _read(tar, info))
-            _read_to_end(inflated, archive)
-    except (SourceError, GeneratorExit):
-        raise
-    except (EOFError, OSError, zlib.error, tarfile.TarError, ValueError) as error:
-        raise ArchiveError(
-            f"{archive}: damaged or cut off ({type(error).__name__}: {error}); download it again"
-        ) from error
+    if archive.kind == "folder":
+        yield from _read_folder(repository, archive, watch)
+        return
+    with ExitStack() as stack:
+        if archive.kind == "zip":
+            files = [stack.enter_context(closing(repository.open(path))) for path in archive.files]
+            whole = files[0] if len(files) == 1 else cast(BinaryIO, io.BufferedReader(_Joined(files)))
+            yield from read_zip(whole, archive.name, watch)
+        else:
+            parts = cast(BinaryIO, _Sequence(repository, archive.files, on_read, stack))
+            yield from read_tar(parts, archive.name, watch)
 
 
-class _OneWay(io.RawIOBase):
-    """A file that is only ever read forward; igzip and tarfile ask whether it can seek, and then do not."""
+def _read_folder(repository: Repository, archive: Archive, watch: Watch) -> Iterator[Member]:
+    sizes = repository.list_files()
+    for path in archive.files:
+        name = normalise_name(path)
+        if sizes[path] > MAX_MEMBER_BYTES:
+            watch.on_refused("huge_member", path)
+        elif watch.wanted(name):
+            if watch.names_only:
+                yield Member(name, NAME_ONLY)
+                continue
+            with closing(repository.stream(path)) as file:
+                yield Member(name, file.read())
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
+
+class _Sequence:
+    """Parts read one behind the other, each opened when it is due."""
+
+    def __init__(
+        self, repository: Repository, paths: tuple[str, ...], on_read: OnRead | None, stack: ExitStack
+    ) -> None:
+        self._coming = iter(paths)
+        self._repository, self._on_read, self._stack = repository, on_read, stack
+        self._path, self._file = "", cast(BinaryIO, io.BytesIO())
+
+    def read(self, size: int = -1) -> bytes:
+        while not (data := self._file.read(size)) and size:
+            path = next(self._coming, None)
+            if path is None:
+                return b""
+            self._path, self._file = path, self._stack.enter_context(closing(self._repository.stream(path)))
+        if self._on_read:
+            self._on_read(self._path, len(data))
+        return data
+
+
+class _Joined(io.RawIOBase):
+    """Parts as one seekable file."""
+
+    def __init__(self, files: list[BinaryIO]) -> None:
+        self._files, self._place = files, 0
+        self._ends: list[int] = []
+        for file in files:
+            self._ends.append((self._ends[-1] if self._ends else 0) + file.seek(0, io.SEEK_END))
 
     def readable(self) -> bool:
         return True
@@ -99,55 +94,17 @@ class _OneWay(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._ends[-1]}[whence]
+        return self._place
+
     def readinto(self, buffer: Any) -> int:
-        data = self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _StrictTarInfo(tarfile.TarInfo):
-    """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size; not here."""
-
-    @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> "_StrictTarInfo":
-        try:
-            return super().fromtarfile(tar)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-            raise
-        except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"{error} at byte {tar.offset}") from error
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_StrictTarInfo":
-        info = super().frombuf(buf, encoding, errors)
-        if info.type in _EXTENDED_HEADERS and info.size > MAX_HEADER_BYTES:
-            raise tarfile.ReadError(f"extended header of {info.size} bytes; at most {MAX_HEADER_BYTES} are read")
-        return info
-
-
-def _refusal(info: tarfile.TarInfo, name: str) -> str:
-    if ".." in name.split("/"):
-        return "unsafe_name"
-    if info.issym() or info.islnk():
-        return "link"
-    if not (info.isreg() or info.isdir()):
-        return "device"
-    return "huge_member" if info.size > MAX_MEMBER_BYTES else ""
-
-
-def _read(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(info)
-    assert file is not None  # regular members always have one
-    data = file.read()
-    if len(data) != info.size:
-        raise EOFError(f"member {info.name!r} has {len(data)} of {info.size} bytes")
-    return data
-
-
-def _read_to_end(inflated: BinaryIO, archive: str) -> None:
-    """Past tar's end mark, so that gzip can compare its checksum."""
-    left = MAX_TRAILING_BYTES
-    while piece := inflated.read(1 << 20):
-        left -= len(piece)
-        if left < 0:
-            raise ArchiveError(f"{archive}: over {MAX_TRAILING_BYTES >> 20} MiB follow the end of the tar; refused")
+        for number, end in enumerate(self._ends):
+            if self._place < end:
+                file = self._files[number]
+                file.seek(self._place - (self._ends[number - 1] if number else 0))
+                data = file.read(min(len(buffer), end - self._place))
+                buffer[: len(data)] = data
+                self._place += len(data)
+                return len(data)
+        return 0

@@ -1,143 +1,222 @@
-"""What a repository in the published layout holds, how it would be read, and what is wrong with it: nothing stops at
+"""What a repository in the layout as published holds, how it would be read, and what is wrong with it: nothing stops at
 the first fault.
+
+The rows are really made, with one byte in place of each picture: what is counted here is what reading would meet.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any, Literal
 
-from toolkit.errors import ArchiveError, LayoutError, MappingError, ShardError, UnifiedVisualError
+from toolkit.errors import ArchiveError, LayoutError, ShardError, SourceError
 from toolkit.published import PUBLISHED
-from toolkit.sources.published.archives import read_members
-from toolkit.sources.published.join import LEARN_MEMBERS, PathRule, learn_rule
-from toolkit.sources.published.look import look
-from toolkit.sources.published.mapping import FilePlan, Overrides
-from toolkit.sources.published.source import UpstreamSource, find_archives, source_of
+from toolkit.sources.published.archives import read_archive
+from toolkit.sources.published.holdings import Archive, Holdings, find_holdings
+from toolkit.sources.published.mapping import Overrides
+from toolkit.sources.published.matching import Names
+from toolkit.sources.published.members import Member, Watch
+from toolkit.sources.published.opening import make_plans, surveyed
+from toolkit.sources.published.plan import FilePlan, explain
+from toolkit.sources.published.source import TOGETHER, UpstreamSource
+from toolkit.sources.published.survey import FileSurvey, survey_files
 from toolkit.sources.repository import Repository
 from toolkit.sources.skips import Skips
 
+How = Literal["all", "front"]
+FRONT_MEMBERS = 32
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class ArchiveFinding:
-    """One archive, judged by its first members."""
+    """One archive.
 
-    path: str
+    Attributes:
+        members: that were looked at; all of them, or the first few.
+        named: pictures that rows look for in it, and perhaps in others too.
+        matched: members that some row names.
+    """
+
+    name: str
+    task: str
     size: int
-    members: tuple[str, ...]
-    named: int  # pictures rows name in it
-    matched: int  # of the first members, those some row names
-    rule: PathRule
+    members: int = 0
+    named: int = 0
+    matched: int = 0
+    is_whole: bool = True
 
 
 @dataclass(kw_only=True)
 class Inspection:
-    """Findings; `problems` maps a kind to messages, `counts` says how often each occurred."""
+    """Findings; `problems` maps a kind to messages, `counts` says how often each occurred.
+
+    Attributes:
+        rows: split -> task -> rows that can be read; "" = of a task that only the archives tell.
+        notes: what is not read, and what is odd, with the file it is about.
+    """
 
     name: str
     plans: tuple[FilePlan, ...] = ()
-    rows: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, dict[str, int]] = field(default_factory=dict)
     archives: dict[str, ArchiveFinding] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, kind: str, message: str) -> None:
-        self.add_many(kind, 1, [message])
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.problems.setdefault(kind, []).append(message)
 
-    def add_many(self, kind: str, count: int, examples: list[str]) -> None:
-        self.counts[kind] = self.counts.get(kind, 0) + count
-        self.problems.setdefault(kind, []).extend(examples)
+    def add_skips(self, skips: Skips) -> None:
+        for kind, count in skips.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+            self.problems.setdefault(kind, []).extend(skips.examples[kind])
 
     def mapping(self) -> dict[str, object]:
-        """A mapping file that says what was guessed; a start for the user's own."""
+        """A mapping file that says what was told from the data; a start for the user's own."""
         return {"files": {plan.path: plan.to_yaml() for plan in self.plans}}
+
+    def to_json(self) -> dict[str, Any]:
+        plans = [
+            {
+                "path": plan.path,
+                "split": plan.split,
+                "rows": plan.rows,
+                "tasks": plan.counts,
+                "reasons": [*plan.reasons, *plan.signs_told],
+            }
+            for plan in self.plans
+        ]
+        archives = {name: vars(finding) for name, finding in self.archives.items()}
+        return {**vars(self), "plans": plans, "archives": archives, "mapping": self.mapping()}
 
 
 def inspect_upstream(
     repository: Repository,
     overrides: Overrides | None = None,
     *,
+    archives: How = "all",
     on_progress: Callable[[str], None] = lambda stage: None,
 ) -> Inspection:
-    """Look at every file, read every row's text, and the first members of every archive.
+    """Look at every file, every row, and the names of all pictures.
 
     Args:
+        archives: "all" of their members, or only those at the "front", where that would take too long.
         on_progress: told what comes next.
+
+    Raises:
+        MappingError: an override does not fit. LayoutError: no Parquet.
     """
+    overrides = overrides or Overrides()
     found = Inspection(name=repository.name)
     files = repository.list_files()
-    found.plans = tuple(_look_at_all(repository, files, overrides or {}, found, on_progress))
-    try:
-        source = source_of(repository, found.plans, find_archives(files))
-    except UnifiedVisualError as error:
-        found.add("layout", str(error))
-        return found
-    for task in source.tasks:
-        if task in PUBLISHED and PUBLISHED[task].archive and task not in source.archives:
-            found.add("missing_archive", f"{task}: images/{PUBLISHED[task].archive} is not there")
-    named = _read_texts(source, found, on_progress)
-    for task, path in source.archives.items():
-        on_progress(path)
-        try:
-            found.archives[task] = _peek(repository, path, files[path], named.get(path, {}))
-        except (ArchiveError, UnifiedVisualError) as error:
-            found.add("bad_archive", str(error))
-    for finding in found.archives.values():
-        if finding.members and not finding.matched:
-            found.add(
-                "unmatched_archive",
-                f"{finding.path}: no row names any of its first {len(finding.members)} members, e.g. "
-                f"{finding.members[0]!r}",
-            )
+    overrides.check(files)
+    holdings = find_holdings(repository.name, files, overrides)
+    surveys = _survey(repository, holdings, found, on_progress)
+    plans, tables = make_plans(surveys, overrides, holdings)
+    for plan in plans:
+        if plan.problems:
+            found.add("unknown_columns", str(explain(repository.name, plan, tables[plan.path])))
+    found.plans = tuple(plans)
+    found.notes += UpstreamSource(repository=repository, plans=tuple(plans), holdings=holdings).notes()
+    good = tuple(plan for plan in plans if not plan.problems)
+    source = UpstreamSource(repository=repository, plans=good, holdings=holdings)
+    for archive in holdings.archives:
+        size = sum(files[path] for path in archive.files)
+        found.archives[archive.name] = ArchiveFinding(name=archive.name, task=archive.task, size=size, members=0)
+    for split in source.splits:
+        _look(source.of_split(split), found, archives, on_progress)
+    _judge(source, found)
     return found
 
 
-def _look_at_all(
-    repository: Repository,
-    files: Iterable[str],
-    overrides: Overrides,
-    found: Inspection,
-    on_progress: Callable[[str], None],
-) -> Iterable[FilePlan]:
-    for path in (path for path in files if path.endswith(".parquet")):
-        on_progress(path)
+def _survey(
+    repository: Repository, holdings: Holdings, found: Inspection, on_progress: Callable[[str], None]
+) -> list[FileSurvey]:
+    try:
+        return surveyed(repository, holdings, on_progress)
+    except SourceError:
+        pass  # one broken file does not hide what the others hold
+    surveys: list[FileSurvey] = []
+    for path in holdings.texts:
         try:
-            yield look(repository, path, overrides)
-        except MappingError:
-            raise
+            surveys += survey_files(repository, [path], on_progress=on_progress)
         except LayoutError as error:
             found.add("unknown_columns", str(error))
         except ShardError as error:
             found.add("bad_parquet", str(error))
+    return surveys
 
 
-def _read_texts(
-    source: UpstreamSource, found: Inspection, on_progress: Callable[[str], None]
-) -> dict[str, dict[str, int]]:
-    """Counts rows and their problems; returns archive -> names that rows look for in it."""
-    named: dict[str, dict[str, int]] = {}
-    for number, task in enumerate(source.tasks):
-        on_progress(f"texts of {task}")
+def _look(source: UpstreamSource, found: Inspection, how: How, on_progress: Callable[[str], None]) -> None:
+    """Make every row of a split, as far as names go."""
+    rows = found.rows.setdefault(source.split, {})
+    for number, shard in enumerate(source.shards(source.tasks)):
+        on_progress(f"{source.split}: {shard.replace(TOGETHER, ', ')}")
         skips = Skips(on_missing="skip", on_bad_row="skip", max_in_a_row=sys.maxsize)
-        found.rows[task] = 0
         try:
-            for sketch in source.sketches(task, skips, owns_unknown=not number):
-                found.rows[task] += 1
-                for place in filter(None, sketch.places):
-                    named.setdefault(place.archive, {})[place.name] = 1
-        except LayoutError as error:
-            found.add("missing_archive", str(error))
-        for kind, count in skips.counts.items():
-            found.add_many(kind, count, skips.examples[kind])
-    return named
+            if how == "all":
+                reader = _NameReader(source.repository, found.archives)
+                for row in source.read(shard, skips, owns_unknown=not number, reader=reader.read):
+                    rows[row.task] = rows.get(row.task, 0) + 1
+            else:
+                _look_at_front(source, shard, skips, found, owns_unknown=not number)
+        except (LayoutError, ArchiveError) as error:
+            found.add("bad_archive" if isinstance(error, ArchiveError) else "layout", str(error))
+        found.add_skips(skips)
 
 
-def _peek(repository: Repository, path: str, size: int, named: dict[str, int]) -> ArchiveFinding:
-    with closing(repository.stream(path)) as raw:
-        members = tuple(member.name for member in islice(read_members(raw, path), LEARN_MEMBERS))
-    rule = learn_rule(named, members)
-    expected = {rule.member_name(name) for name in named}
-    return ArchiveFinding(
-        path=path, size=size, members=members, named=len(named), matched=len(expected & set(members)), rule=rule
-    )
+class _NameReader:
+    """Reads members' names, and gives a byte in place of each picture; counts what it sees."""
+
+    def __init__(self, repository: Repository, findings: dict[str, ArchiveFinding]) -> None:
+        self._repository, self._findings = repository, findings
+
+    def read(self, archive: Archive, watch: Watch) -> Iterator[Member]:
+        finding = self._findings[archive.name]
+        finding.members = finding.matched = 0  # read once for each split and shard that needs it
+
+        def wanted(name: str) -> bool:
+            is_wanted = watch.wanted(name)
+            finding.members += 1
+            finding.matched += is_wanted
+            return is_wanted
+
+        return read_archive(self._repository, archive, watch._replace(wanted=wanted, names_only=True))
+
+
+def _look_at_front(source: UpstreamSource, shard: str, skips: Skips, found: Inspection, *, owns_unknown: bool) -> None:
+    """Count rows by their texts, and compare their pictures' names with the first members of each archive."""
+    rows = found.rows[source.split]
+    names: dict[str, dict[str, None]] = {}
+    for sketch in source.sketches(shard, skips, owns_unknown=owns_unknown):
+        rows[sketch.task] = rows.get(sketch.task, 0) + 1
+        names.setdefault(sketch.task, {}).update(dict.fromkeys(sketch.names.values()))
+    for archive in source.archives(shard.split(TOGETHER)):
+        finding = found.archives[archive.name]
+        wanted = list(dict.fromkeys([*names.get(archive.task, ()), *names.get("", ())]))
+        finding.named += len(wanted)
+        if not wanted or finding.members:
+            continue
+        search = Names(archive.name, archive.task, enumerate(wanted))
+        members = read_archive(source.repository, archive, Watch(names_only=True))
+        with closing(members):  # type: ignore[type-var]  # an Iterator that is a generator
+            first = [member.name for member in islice(members, FRONT_MEMBERS + 1)]
+        finding.is_whole = len(first) <= FRONT_MEMBERS
+        finding.members = min(len(first), FRONT_MEMBERS)
+        finding.matched = sum(bool(search.find(name)[1]) for name in first[:FRONT_MEMBERS])
+
+
+def _judge(source: UpstreamSource, found: Inspection) -> None:
+    for finding in found.archives.values():
+        if finding.members and not finding.matched:
+            what = "members" if finding.is_whole else f"first {finding.members} members"
+            found.add("unmatched_archive", f"{finding.name}: no row names any of its {what}")
+        elif not finding.members and "bad_archive" not in found.counts:
+            found.notes.append(f"{finding.name}: not read: no row names a picture that may be in it")
+    for task in source.tasks:
+        archive = PUBLISHED[task].archive if task in PUBLISHED else ""
+        if archive and not source.holdings.of_task(task):
+            found.add("missing_archive", f"{task}: images/{archive} is not there")

@@ -1,164 +1,207 @@
-"""How each Parquet file is read: FilePlan, and the YAML file a user can write to say it instead of us.
+"""The YAML file a user can write to say how files are read, instead of us.
 
     files:
       "data/*.parquet":                  # a path, or a pattern for several; the first that fits counts
-        task: image_editing              # or: {column: kind, values: {edit: image_editing}}
-        shape: columns                   # turns | columns
-        columns: {id: uid, prompt: question, rationale: cot, answer: answer, prompt_images: [src], answer_images: [dst]}
-        placeholder: "<image>"
+        task: image_editing              # or: {column: kind, values: {edit: image_editing, 0: llava_cot}}
+        split: train
+        shape: columns                   # turns | pairs | columns, or "module:NAME"
+        columns: {id: uid, prompt: question, answer: answer, prompt_images: [src], answer_images: [dst], ignore: [url]}
+        placeholder: ["<image>", "<pic_1>", {pattern: "@(?P<number>[0-9]+)@"}]   # those that count; [] = none
         paths: {strip: "/home/me/", add: ""}   # of the pictures, before they are looked up in the archives
+    archives:
+      "images/part*.tar": mm_internet    # whose pictures an archive or a folder holds; or: ignore
 
-Every key is optional; what is not given is guessed.
+Every key is optional; what is not given is told from the data.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from toolkit.errors import MappingError, UnknownName
-from toolkit.sources.published.placing import PLACEHOLDERS
-from toolkit.sources.published.shapes import SHAPES, Columns
+from toolkit.errors import MappingError, UsageError, shorten
+from toolkit.sources.published.shapes import COLUMN_SHAPES, Columns
+from toolkit.sources.published.shapes.common import USES
+from toolkit.sources.published.shapes.placeholders import kind_of
+from toolkit.sources.splits import SPLITS
 from toolkit.tasks import KNOWN_TASKS
 
-Overrides = Mapping[str, Mapping[str, Any]]  # file pattern -> entry, as written
-LIST_COLUMNS = ("images", "prompt_images", "answer_images")
+IGNORE = "ignore"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilePlan:
-    """How one Parquet file is read.
+class Entry:
+    """What a mapping says of the files of one pattern; None and empty = nothing.
 
     Attributes:
-        task: of every row; "" when it differs by row.
-        task_column: column that tells the task of a row, through `task_values`; "" = the archive that its picture paths
-            name tells it.
-        strip, add: prefix taken from, and then put before, every picture path.
-        reasons: why each of these was chosen, for people.
+        values: value of the task column, as text -> task.
+        columns: use -> columns.
+        placeholders: kinds, other literals, and "re:PATTERN".
     """
 
-    path: str
+    pattern: str
     task: str = ""
     task_column: str = ""
-    task_values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    split: str = ""
     shape: str = ""
-    columns: Columns = field(default_factory=Columns)
-    placeholder: str = "<image>"
+    columns: Columns = field(default_factory=dict)
+    placeholders: tuple[str, ...] | None = None
     strip: str = ""
     add: str = ""
-    reasons: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
-    def to_yaml(self) -> dict[str, Any]:
-        """The entry a mapping file would need to say the same."""
-        task = {"column": self.task_column, "values": dict(self.task_values)} if self.task_column else self.task
-        columns = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self.columns).items()
-            if value
-        }
-        paths = {"strip": self.strip, "add": self.add} if self.strip or self.add else None
-        entry = {"task": task, "shape": self.shape, "columns": columns, "placeholder": self.placeholder, "paths": paths}
-        return {key: value for key, value in entry.items() if value}
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """A whole mapping file."""
+
+    entries: tuple[Entry, ...] = ()
+    archives: tuple[tuple[str, str], ...] = ()  # pattern, task or "ignore"
+
+    def entry_for(self, path: str) -> Entry | None:
+        return next((entry for entry in self.entries if fnmatchcase(path, entry.pattern)), None)
+
+    def archive(self, path: str) -> str:
+        """The task a mapping gives an archive, "ignore", or "" where it says nothing."""
+        return next((task for pattern, task in self.archives if fnmatchcase(path, pattern)), "")
+
+    def check(self, files: Iterable[str]) -> None:
+        """
+        Raises:
+            MappingError: a pattern fits no file.
+        """
+        files = list(files)
+        for kind, patterns in (
+            ("files", [entry.pattern for entry in self.entries]),
+            ("archives", [pattern for pattern, _ in self.archives]),
+        ):
+            for pattern in patterns:
+                if not any(fnmatchcase(path, pattern) or path.startswith(f"{pattern}/") for path in files):
+                    raise MappingError(f"the mapping: {kind}[{pattern!r}] fits no file; there are {shorten(files)}")
 
 
 def read_mapping(path: str | Path) -> Overrides:
     """A mapping file, checked as far as it can be without the data.
 
     Raises:
-        MappingError: not there, not YAML, or with unknown keys, tasks, shapes or placeholders.
+        MappingError: not there, not YAML, or with wrong keys or values; names the file and the key, what was found and
+            what was expected.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"files"} or not isinstance(content["files"], dict):
-        raise MappingError(
-            f"{path}: expected one key 'files' that maps file patterns to entries, found {content!r:.80}"
+    content = _table(str(path), content, ("files", "archives"))
+    entries = (
+        tuple(
+            _entry(str(path), pattern, entry)
+            for pattern, entry in _table(f"{path}: files", content["files"], None).items()
         )
-    for pattern, entry in content["files"].items():
-        _check_entry(f"{path}: files[{pattern!r}]", entry)
-    return dict(content["files"])
-
-
-def _check_entry(where: str, entry: Any) -> None:
-    _check_keys(where, entry, {"task", "shape", "columns", "placeholder", "paths"})
-    task = entry.get("task", "")
-    if isinstance(task, dict):
-        _check_keys(f"{where}: task", task, {"column", "values"})
-        _check_keys(f"{where}: task.values", task.get("values", {}), None)
-    for name in task.get("values", {}).values() if isinstance(task, dict) else filter(None, [task]):
-        _check_known(where, "task", name, KNOWN_TASKS)
-    _check_keys(f"{where}: columns", entry.get("columns", {}), {each.name for each in fields(Columns)})
-    _check_keys(f"{where}: paths", entry.get("paths", {}), {"strip", "add"})
-    _check_known(where, "shape", entry.get("shape", "turns"), SHAPES)
-    _check_known(where, "placeholder", entry.get("placeholder", "<image>"), PLACEHOLDERS)
-
-
-def _check_keys(where: str, entry: Any, known: set[str] | None) -> None:
-    if not isinstance(entry, dict):
-        raise MappingError(f"{where}: expected a mapping, found {entry!r:.80}")
-    if known is not None and (unknown := sorted(set(entry) - known)):
-        raise MappingError(f"{where}: unknown keys {unknown}; known: {', '.join(sorted(known))}")
-
-
-def _check_known(where: str, what: str, name: object, known: Mapping[str, object]) -> None:
-    if name not in known:
-        raise MappingError(f"{where}: {UnknownName(what, name, known)}")
-
-
-def override(plan: FilePlan, overrides: Overrides, available: list[str]) -> FilePlan:
-    """The plan with what a mapping file says about its file put over it.
-
-    Raises:
-        MappingError: it names columns the file does not have; lists those it has.
-    """
-    pattern = next((pattern for pattern in overrides if fnmatchcase(plan.path, pattern)), None)
-    if pattern is None:
-        return plan
-    entry = overrides[pattern]
-    changes: dict[str, Any] = {key: entry[key] for key in ("shape", "placeholder") if key in entry}
-    changes |= entry.get("paths", {})
-    if "task" in entry:
-        task = entry["task"]
-        by_column = isinstance(task, dict)
-        changes |= {
-            "task": "" if by_column else task,
-            "task_column": task["column"] if by_column else "",
-            "task_values": task.get("values", {}) if by_column else {},
-        }
-    if "columns" in entry:
-        given: dict[str, Any] = {
-            name: _as_tuple(value) if name in LIST_COLUMNS else value for name, value in entry["columns"].items()
-        }
-        changes["columns"] = replace(_cleared(plan.columns, given), **given)
-    planned = replace(
-        plan,
-        **changes,
-        reasons=(*plan.reasons, f"{', '.join(sorted(entry))}: from the mapping file, entry {pattern!r}"),
+        if "files" in content
+        else ()
     )
-    if absent := sorted((planned.columns.named() | {planned.task_column}) - {"", *available}):
-        raise MappingError(
-            f"{plan.path}: the mapping names columns {absent}; the file has: {', '.join(sorted(available))}"
-        )
-    return planned
+    archives = _table(f"{path}: archives", content["archives"], None) if "archives" in content else {}
+    for pattern, task in archives.items():
+        _known(f"{path}: archives[{pattern!r}]", task, (*KNOWN_TASKS, IGNORE))
+    if not entries and not archives:
+        raise MappingError(f"{path}: found no entry; expected 'files' that maps file patterns to entries")
+    return Overrides(entries=entries, archives=tuple(archives.items()))
 
 
-def _cleared(columns: Columns, given: Mapping[str, Any]) -> Columns:
-    """Guesses that a given column replaces: one column has one use."""
-    taken = {name for value in given.values() for name in (value if isinstance(value, tuple) else (value,))}
-    kept: dict[str, Any] = {
-        each.name: tuple(name for name in value if name not in taken)
-        if isinstance(value := getattr(columns, each.name), tuple)
-        else ""
-        if value in taken
-        else value
-        for each in fields(Columns)
-    }
-    return Columns(**kept)
+def _entry(path: str, pattern: str, content: Any) -> Entry:
+    where = f"{path}: files[{pattern!r}]"
+    entry = _table(where, content, ("task", "split", "shape", "columns", "placeholder", "paths"))
+    task = entry.get("task", "")
+    by_column = _table(f"{where}: task", task, ("column", "values")) if isinstance(task, dict) else {}
+    if isinstance(task, dict):
+        _text(f"{where}: task.column", by_column.get("column"))
+        values = _table(f"{where}: task.values", by_column.get("values", {}), None, any_key=True)
+        for value, name in values.items():
+            _known(f"{where}: task.values[{value!r}]", name, KNOWN_TASKS)
+    elif "task" in entry:
+        _known(f"{where}: task", task, KNOWN_TASKS)
+    paths = _table(f"{where}: paths", entry.get("paths", {}), ("strip", "add"))
+    return Entry(
+        pattern=pattern,
+        task="" if by_column else task,
+        task_column=by_column.get("column", ""),
+        values={_as_value(value): name for value, name in by_column.get("values", {}).items()},
+        split=_known(f"{where}: split", entry["split"], SPLITS) if "split" in entry else "",
+        shape=_shape(where, entry["shape"]) if "shape" in entry else "",
+        columns=_columns(where, entry.get("columns", {}), entry.get("shape", "")),
+        placeholders=_placeholders(f"{where}: placeholder", entry["placeholder"]) if "placeholder" in entry else None,
+        strip=_text(f"{where}: paths.strip", paths.get("strip") or "", empty=True),
+        add=_text(f"{where}: paths.add", paths.get("add") or "", empty=True),
+        keys=tuple(sorted(entry)),
+    )
 
 
-def _as_tuple(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
+def _as_value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _shape(where: str, name: Any) -> str:
+    try:
+        COLUMN_SHAPES.load(_text(f"{where}: shape", name))
+    except UsageError as error:
+        raise MappingError(f"{where}: shape: {error}") from error
+    return str(name)
+
+
+def _columns(where: str, content: Any, shape: str) -> dict[str, tuple[str, ...]]:
+    uses = {*USES, *(use for name in (*COLUMN_SHAPES, *filter(None, [shape])) for use in COLUMN_SHAPES.load(name).uses)}
+    columns = _table(f"{where}: columns", content, None)
+    if unknown := sorted(set(columns) - uses):
+        raise MappingError(f"{where}: columns: unknown keys {unknown}; known: {', '.join(sorted(uses))}")
+    several = ("images", "prompt_images", "answer_images", "keep", "ignore")
+    found = {}
+    for use, names in columns.items():
+        if names is not None and not isinstance(names, list if use in several else str):
+            names = [names] if use in several and isinstance(names, str) else names
+        listed = names if isinstance(names, list) and use in several else [names] if names is not None else []
+        found[use] = tuple(_text(f"{where}: columns.{use}", name) for name in listed)
+    return found
+
+
+def _placeholders(where: str, content: Any) -> tuple[str, ...]:
+    found = []
+    for item in content if isinstance(content, list) else [] if content is None else [content]:
+        if isinstance(item, dict):
+            pattern = _text(f"{where}: pattern", _table(where, item, ("pattern",)).get("pattern"))
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise MappingError(f"{where}: pattern {pattern!r} is no regular expression: {error}") from error
+            found.append(f"re:{pattern}")
+        else:
+            literal = _text(where, item)
+            found.append(kind_of(literal) or literal)
+    return tuple(found)
+
+
+def _table(where: str, content: Any, known: Iterable[str] | None, *, any_key: bool = False) -> dict[Any, Any]:
+    if not isinstance(content, dict):
+        raise MappingError(f"{where}: found {content!r:.80}; expected a mapping of keys to values")
+    keys = list(content)
+    if not any_key and (wrong := [key for key in keys if not isinstance(key, str)]):
+        raise MappingError(f"{where}: found the key {wrong[0]!r}; expected text, in quotes")
+    if known is not None and (unknown := sorted(set(keys) - set(known))):
+        raise MappingError(f"{where}: unknown keys {unknown}; known: {', '.join(sorted(known))}")
+    return content
+
+
+def _text(where: str, value: Any, *, empty: bool = False) -> str:
+    if not isinstance(value, str) or not (value or empty):
+        raise MappingError(f"{where}: found {value!r:.80}; expected text")
+    return value
+
+
+def _known(where: str, value: Any, known: Iterable[str]) -> str:
+    if not isinstance(value, str) or value not in set(known):
+        raise MappingError(f"{where}: found {value!r:.80}; expected one of {', '.join(sorted(known))}")
+    return value

@@ -1,170 +1,183 @@
-"""Parquet rows of one task -> Sketch: everything of a row but the bytes of its pictures. Sketch + pictures -> Row."""
+"""Sketch: everything of a row but the bytes of its pictures. Sketch + pictures -> Row."""
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from toolkit.errors import LayoutError, RowError, shorten
+from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.published import PUBLISHED
 from toolkit.rules import check_row
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
-from toolkit.sources.parquet import open_parquet, read_records
-from toolkit.sources.published.archives import Member, normalise_name
-from toolkit.sources.published.look import task_named_in, task_of
-from toolkit.sources.published.mapping import FilePlan
-from toolkit.sources.published.placing import Reference
-from toolkit.sources.published.shapes import Draft, read_draft
-from toolkit.sources.repository import Repository
+from toolkit.sources.published.shapes import Draft
+from toolkit.sources.published.shapes.pictures import Reference
+from toolkit.sources.published.shapes.placeholders import Placeholders, placeholders_of
+from toolkit.sources.published.shapes.placing import Pools, place
 from toolkit.sources.skips import Skips
 from toolkit.tasks import Task, find_task
 
 MAX_ID = 64
-
-
-class Place(NamedTuple):
-    """Where a picture is: an archive of the repository, and a normalised member name in it."""
-
-    archive: str
-    name: str
+# Source: Xkev/LLaVA-CoT-100k, whose answers are these four sections.
+COT_SECTIONS = re.compile(
+    r"\s*<SUMMARY>(.*?)</SUMMARY>\s*<CAPTION>(.*?)</CAPTION>\s*<REASONING>(.*?)</REASONING>\s*<CONCLUSION>(.*?)</CONCLUSION>\s*",
+    re.DOTALL,
+)
 
 
 class Sketch(NamedTuple):
     """A row without its pictures.
 
     Attributes:
-        places: of the pictures in reading order; None where the row itself holds the bytes.
-        origin: file, row number and the columns nothing else reads, for provenance.
+        where: how messages call it: file and row number.
+        task, id: "" until the archives have told the task.
+        own_id: upstream's; "" = none.
+        draft: its turns; pictures in place once `pools` is None.
+        pools: pictures of columns of their own, which the task helps to place.
+        names: path of each picture as rows give it -> the name it is looked up by.
+        placeholders: kinds that count; None = all known.
+        origin: file, row number and kept columns, for provenance.
     """
 
-    id: str
+    where: str
     task: str
+    id: str
+    own_id: str
     draft: Draft
-    places: tuple[Place | None, ...]
+    pools: Pools | None
+    names: dict[str, str]
+    placeholders: tuple[str, ...] | None
     origin: dict[str, Any]
 
 
-def read_sketches(
-    repository: Repository,
-    plans: Iterable[FilePlan],
-    task: Task,
-    archives: Mapping[str, str],
-    skips: Skips,
-    *,
-    owns_unknown: bool,
-) -> Iterator[Sketch]:
-    """Rows of a task in the order of the files, bad ones given to `skips`.
+class Placed(NamedTuple):
+    """A picture that was found: archive and member, for provenance, and its bytes."""
 
-    Args:
-        archives: task name -> path of its archive in the repository.
-        owns_unknown: rows whose task cannot be told are reported here; of several tasks read together, one should.
-    """
-    taken: set[str] = set()
-    for plan in plans:
-        if plan.task not in ("", task.name):
-            continue
-        with open_parquet(repository, plan.path) as parquet:
-            for number, record in enumerate(read_records(parquet)):
-                try:
-                    if task_of(record, plan) == task.name:
-                        yield _sketch(record, number, plan, task, archives, taken, skips)
-                except RowError as error:
-                    if error.kind != "unknown_task" or owns_unknown:
-                        skips.bad(type(error)(f"{task.name}: {plan.path}: row {number}: {error}", kind=error.kind))
+    archive: str
+    name: str
+    data: bytes
 
 
-def _sketch(
-    record: dict[str, Any],
-    number: int,
-    plan: FilePlan,
-    task: Task,
-    archives: Mapping[str, str],
-    taken: set[str],
-    skips: Skips,
-) -> Sketch:
-    draft = read_draft(
-        record, shape=plan.shape, columns=plan.columns, placeholder=plan.placeholder, quadrant=task.quadrant
-    )
-    places = tuple(_place(reference, plan, task, archives) for reference in draft.references())
-    unread = {
-        name: value
-        for name, value in record.items()
-        if name not in plan.columns.named() and name != plan.task_column and value is not None
-    }
-    origin = (
-        {"file": plan.path, "row": number}
-        | ({"id": record[plan.columns.id]} if plan.columns.id else {})
-        | ({"columns": unread} if unread else {})
-    )
-    identifier = _identify(record, plan, task, draft)
-    if identifier in taken:
-        skips.note(
-            "duplicate_id",
-            f"{task.name}: {plan.path}: row {number}: id {identifier!r} again; a number was put behind it",
-        )
-        identifier = next(
-            f"{identifier}-{again}" for again in range(2, 1 << 62) if f"{identifier}-{again}" not in taken
-        )
-    taken.add(identifier)
-    return Sketch(identifier, task.name, draft, places, origin)
-
-
-def _place(reference: Reference, plan: FilePlan, task: Task, archives: Mapping[str, str]) -> Place | None:
-    if reference.bytes:
-        return None
-    name = normalise_name(reference.path)
-    if ".." in name.split("/"):
-        raise RowError(
-            f"picture path {reference.path!r} leads upwards; expected a path inside an archive", kind="unsafe_path"
-        )
-    name = normalise_name(
-        plan.add + name.removeprefix(normalise_name(plan.strip)).lstrip("/") if plan.strip or plan.add else name
-    )
-    # A path may name the archive of another task: a picture generated for one and reasoned over in the next.
-    folder = name.rpartition("/")[0]
-    owner = task_named_in(folder) or task.name
-    archive = archives.get(owner) or archives.get(task.name)
-    if archive is None:
-        raise LayoutError(
-            f"{task.name}: row names picture {reference.path!r}, but images/{_archive(owner)} is not "
-            f"there; found {shorten(archives.values())}"
-        )
-    return Place(archive, name)
-
-
-def _identify(record: dict[str, Any], plan: FilePlan, task: Task, draft: Draft) -> str:
-    """Upstream's own id where there is one that is safe as a file name, else a digest of the content: the same in every
-    version that has the row.
-    """
-    own = str(record[plan.columns.id]) if plan.columns.id and record[plan.columns.id] is not None else ""
-    slug = re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
-    content = own or repr(draft.turns)
-    digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-    if not slug:
-        return f"{task.prefix}-{digest[:16]}"
-    return f"{task.prefix}-{slug}" if slug == own else f"{task.prefix}-{slug}-{digest[:8]}"
-
-
-def to_row(sketch: Sketch, members: Sequence[Member]) -> Row:
-    """A sketch with its pictures, in reading order, as a Row that keeps every rule.
+def settle(sketch: Sketch, task: str) -> Sketch:
+    """The same row with its pictures in place, now that its task is known.
 
     Raises:
-        RowError: it breaks one; `kind` says which.
+        RowError: they cannot be placed, or a message is left empty.
     """
-    row = unchecked_row(sketch, members)
-    check_row(row)
-    return row
+    if sketch.pools is None:
+        return sketch
+    quadrant, placeholders = find_task(task).quadrant, placeholders_of(sketch.placeholders)
+    draft = sketch.draft
+    turns = place(draft.turns, sketch.pools, placeholders=placeholders, quadrant=quadrant)
+    for turn in turns:
+        if not any(not isinstance(piece, str) or piece.strip() for piece in turn.content):
+            kind = "null_answer" if turn.role == "assistant" else "null_prompt"
+            raise RowError(f"the {turn.role} message is empty; expected text or a picture", kind=kind)
+    if draft.answer == "" and not any(
+        isinstance(piece, Reference) for turn in turns for piece in turn.content if turn.role == "assistant"
+    ):
+        raise RowError("the answer is null or blank; expected text or a picture", kind="null_answer")
+    if quadrant != "text-text":  # there, tags are the writer's own words
+        rationale, answer = (
+            text and _without_placeholders(text, placeholders) for text in (draft.rationale, draft.answer)
+        )
+        draft = draft._replace(rationale=rationale or "", answer=answer)
+    draft = _split_cot(draft._replace(turns=turns))
+    needed = {each.path for each in draft.references() if not each.bytes}
+    names = {path: name for path, name in sketch.names.items() if path in needed}
+    return sketch._replace(task=task, draft=draft, pools=None, names=names)
 
 
-def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
-    task, published = find_task(sketch.task), PUBLISHED.get(sketch.task)
+def _split_cot(draft: Draft) -> Draft:
+    """LLaVA-CoT's sections tell the rationale from the answer; the turns keep the tagged text as it was."""
+    replies = [turn for turn in draft.turns if turn.role == "assistant"]
+    if draft.rationale or len(replies) != 1 or not (match := COT_SECTIONS.fullmatch(_text(replies[0].content))):
+        return draft
+    *reasons, conclusion = (section.strip() for section in match.groups())
+    return draft._replace(rationale="\n\n".join(filter(None, reasons)), answer=conclusion)
+
+
+def _without_placeholders(text: str, placeholders: Placeholders) -> str:
+    pieces, end = [], 0
+    for tag in placeholders.find(text):
+        pieces.append(text[end : tag.start])
+        end = tag.end
+    return _text([*pieces, text[end:]])
+
+
+def _text(content: Iterable[object]) -> str:
+    return "\n".join(text for piece in content if isinstance(piece, str) and (text := piece.strip()))
+
+
+class RowBuilder:
+    """Sketch + pictures -> Row; knows the ids it has given, so that none occurs twice."""
+
+    def __init__(self, skips: Skips) -> None:
+        self._skips = skips
+        self._taken: set[str] = set()
+
+    def build(self, sketch: Sketch, task: str, here: Mapping[str, Placed]) -> Row:
+        """A row that keeps every rule.
+
+        Args:
+            here: name of each picture -> it.
+
+        Raises:
+            RowError: it breaks one; `kind` says which.
+        """
+        try:
+            row = self.unchecked(sketch, task, here)
+            check_row(row)
+            return row
+        except RowError as error:
+            known = str(error)
+            raise type(error)(
+                known if sketch.where in known else f"{sketch.where}: {known}", kind=error.kind
+            ) from error
+        except UnifiedVisualError:
+            raise
+        except Exception as error:
+            raise RowError(
+                f"{sketch.where}: cannot be read ({type(error).__name__}: {error!s:.200})", kind="unreadable_row"
+            ) from error
+
+    def unchecked(self, sketch: Sketch, task: str, here: Mapping[str, Placed]) -> Row:
+        if not task:
+            raise RowError("its pictures lie in archives of several tasks, or of none", kind="ambiguous_task")
+        return _row(self.identify(settle(sketch, task)), find_task(task), here)
+
+    def identify(self, sketch: Sketch) -> Sketch:
+        """A settled row with its id: upstream's own where there is one that is safe as a file name, else a digest of
+        the content: the same in every version that has the row.
+        """
+        if sketch.id:
+            return sketch
+        task = find_task(sketch.task)
+        own = sketch.own_id
+        slug = re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
+        content = own or repr(sketch.draft.turns)
+        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+        found = (
+            f"{task.prefix}-{slug or digest[:16]}" if slug == own or not slug else f"{task.prefix}-{slug}-{digest[:8]}"
+        )
+        if found in self._taken:
+            self._skips.note("duplicate_id", f"{sketch.where}: id {found!r} again; a number was put behind it")
+            found = next(name for again in range(2, 1 << 62) if (name := f"{found}-{again}") not in self._taken)
+        self._taken.add(found)
+        return sketch._replace(id=found)
+
+
+def _row(sketch: Sketch, task: Task, here: Mapping[str, Placed]) -> Row:
+    published = PUBLISHED.get(task.name)
     messages = tuple(_message(turn.role, turn.content) for turn in sketch.draft.turns)
     references = sketch.draft.references()
-    found = [
-        place and {"archive": place.archive, "member": member.name}
-        for place, member in zip(sketch.places, members, strict=True)
+    found = [None if each.bytes else here[sketch.names[each.path]] for each in references]
+    images = [
+        EncodedImage(each.bytes, _last(each.path)) if placed is None else EncodedImage(placed.data, _last(placed.name))
+        for each, placed in zip(references, found, strict=True)
     ]
+    places = [placed and {"archive": placed.archive, "member": placed.name} for placed in found]
     return Row(
         id=sketch.id,
         task=task.name,
@@ -172,16 +185,18 @@ def unchecked_row(sketch: Sketch, members: Sequence[Member]) -> Row:
         source=published.source if published else "",
         license=published.license if published else "",
         messages=messages,
-        images=tuple(EncodedImage(member.data, member.name.rpartition("/")[2]) for member in members),
+        images=tuple(images),
         image_roles=image_roles(messages, task),
         image_captions=tuple(reference.caption for reference in references),
         instruction=text_of(messages, "user"),
         rationale=sketch.draft.rationale,
         answer=text_of(messages, "assistant") if sketch.draft.answer is None else sketch.draft.answer,
-        provenance=json.dumps(
-            sketch.origin | ({"images": found} if found else {}), ensure_ascii=False, default=_as_text
-        ),
+        provenance=json.dumps(_plain(sketch.origin | ({"images": places} if places else {})), ensure_ascii=False),
     )
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def _message(role: str, content: Iterable[object]) -> Message:
@@ -190,9 +205,14 @@ def _message(role: str, content: Iterable[object]) -> Message:
     )
 
 
-def _archive(task: str) -> str:
-    return (PUBLISHED[task].archive if task in PUBLISHED else "") or "?"
-
-
-def _as_text(value: object) -> str:
-    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+def _plain(value: Any) -> Any:
+    """What JSON can hold: bytes by their number, what is not finite as text, other types as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)

@@ -75,3 +75,27 @@ class Spool:
     ) -> None:
         if self._file is not None:
             self._file.close()
+
+
+class Held:
+    """Bytes of one member: at hand while it is read, then in the spool as long as some picture needs them."""
+
+    __slots__ = ("_spool", "_ticket", "archive", "data", "name", "uses")
+
+    def __init__(self, spool: Spool, archive: int, name: str, data: bytes) -> None:
+        self._spool, self._ticket, self.uses = spool, 0, 0
+        self.archive, self.name, self.data = archive, name, data
+
+    def get(self) -> bytes:
+        return self._spool.get(self._ticket) if self._ticket else self.data
+
+    def put_aside(self) -> None:
+        if self.uses and not self._ticket:
+            self._ticket = self._spool.put(self.data)
+        self.data = b""
+
+    def let_go(self) -> None:
+        self.uses -= 1
+        if not self.uses and self._ticket:
+            self._spool.drop(self._ticket)
+            self._ticket = 0

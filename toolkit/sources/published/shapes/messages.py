@@ -1,0 +1,57 @@
+"""One message, in any of the ways columns hold one: text, parts, or a list of both -> pieces."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from toolkit.errors import RowError
+from toolkit.sources.published.shapes.pictures import BYTES_KEYS, PART_TYPES, PATH_KEYS, parse_text, pictures_in
+from toolkit.sources.published.shapes.placing import Gap, Piece
+
+
+def read_pieces(value: Any, column: str, parts: Iterable[str] = ()) -> Iterator[Piece]:
+    """The pieces of one message.
+
+    Args:
+        parts: columns whose text is JSON of typed parts in every row. Text that merely looks like JSON is text.
+    """
+    value = parse_text(value) if column in parts else value
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if sum(isinstance(item, str) for item in items) > 1 and not any(isinstance(item, Mapping) for item in items):
+        raise RowError(
+            f"column {column!r}: a list of {len(items)} texts; expected one text, or typed parts", kind="bad_shape"
+        )
+    for part in items:
+        if isinstance(part, Mapping):
+            yield from _read_part(part, column)
+        elif part is not None:
+            yield as_text(part, column)
+
+
+def as_text(value: Any, column: str) -> str:
+    """Text, and numbers as text of themselves."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, float)):
+        return str(value)
+    raise RowError(f"column {column!r}: a part is {show(value)}; expected text or a typed part", kind="bad_shape")
+
+
+def _read_part(part: Mapping[str, Any], column: str) -> Iterator[Piece]:
+    names_picture = any(part.get(key) for key in (*PATH_KEYS, *BYTES_KEYS))
+    kind = part.get("type") or ("text" if part.get("text") else "image" if names_picture else None)
+    if kind in PART_TYPES and "text" in kind:
+        yield as_text(part.get("text") or "", column)
+    elif kind in PART_TYPES:
+        found = pictures_in({key: value for key, value in part.items() if key not in ("type", "text")}, column)
+        yield from found if found else [Gap()]
+    else:
+        raise RowError(f"column {column!r}: a part has type {kind!r}; expected text or image", kind="bad_shape")
+
+
+def text_of_pieces(content: tuple[Piece, ...]) -> str:
+    return "\n".join(text for piece in content if isinstance(piece, str) and (text := piece.strip()))
+
+
+def show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,181 @@
+"""Values of a column -> the pictures they name or hold: paths, bytes, base64, data URIs, structs, lists, JSON text."""
+
+import ast
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from toolkit.errors import RowError
+from toolkit.image_files import PATH_SUFFIXES, format_name
+
+SUFFIXES = "|".join(PATH_SUFFIXES)
+MAX_NAME = 1024
+PICTURE_NAME = re.compile(rf"[^\n]{{1,{MAX_NAME}}}\.(?:{SUFFIXES})(?:[?#]\S*)?\s*", re.IGNORECASE)
+NAME_LIST = re.compile(rf"[^\n,;|]+\.(?:{SUFFIXES})(?:\s*[,;|]\s*[^\n,;|]+\.(?:{SUFFIXES}))+", re.IGNORECASE)
+PATH_KEYS = ("path", "image", "image_path", "file_name", "filename", "file", "url", "image_url", "origin")
+BYTES_KEYS = ("bytes", "data", "base64")
+PART_TYPES = ("text", "input_text", "output_text", "image", "image_url", "input_image", "output_image")
+CAPTION_KEYS = ("caption", "alt", "prompt")
+# A struct of these alone is one picture: `datasets`' Image, Spark's image schema, and their like.
+PICTURE_KEYS = frozenset(
+    [*PATH_KEYS, *BYTES_KEYS, *CAPTION_KEYS, *["height", "width", "nChannels", "mode", "format", "size", "id", "type"]]
+)
+DATA_URI = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+MIN_BASE64 = 64  # characters; shorter than any picture
+REPR_LIMIT = 100_000  # characters of a Python repr that is read
+
+
+class Reference(NamedTuple):
+    """A picture a row names: by path, or with its bytes in the row itself."""
+
+    path: str
+    caption: str = ""
+    bytes: bytes = b""
+
+
+def is_picture_struct(keys: frozenset[str]) -> bool:
+    return (
+        bool(keys & {"path", "bytes", "url", "file_name", "filename", "image_path", "origin"}) and keys <= PICTURE_KEYS
+    )
+
+
+def is_picture_name(text: str) -> bool:
+    return bool(PICTURE_NAME.fullmatch(text))
+
+
+def is_encoded(text: str) -> bool:
+    """Whether text is a picture in base64, as a data URI or bare."""
+    return bool(DATA_URI.match(text)) or _bare_base64(text) is not None
+
+
+def parse_text(value: Any) -> Any:
+    """JSON text, or Python's repr, of a list or an object as what it says; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
+        return value
+    try:
+        return json.loads(value)
+    except RecursionError:
+        return value
+    except ValueError:
+        pass
+    if len(value) > REPR_LIMIT or "'" not in value:
+        return value
+    try:
+        parsed = ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+    return parsed if isinstance(parsed, (list, dict)) else value
+
+
+def is_parts_text(text: str) -> bool:
+    """Whether text is JSON of a list of typed parts, as messages are."""
+    if '"type"' not in text:
+        return False
+    value = parse_text(text)
+    return isinstance(value, list) and all(isinstance(part, dict) and part.get("type") in PART_TYPES for part in value)
+
+
+def pictures_in(value: Any, column: str) -> list[Reference]:
+    """The pictures a value names or holds; none for null or blank.
+
+    Raises:
+        RowError: "null_picture", a list with a hole: which picture stands where is no longer known.
+    """
+    found = list(_pictures(parse_text(value), column))
+    if any(reference is None for reference in found):
+        if len(found) == 1 and not isinstance(parse_text(value), (list, tuple)):
+            return []
+        holes = [number for number, reference in enumerate(found) if reference is None]
+        raise RowError(
+            f"column {column!r}: {len(holes)} of {len(found)} pictures are null (number {holes[0] + 1} is the first); "
+            "expected all of them",
+            kind="null_picture",
+        )
+    return [reference for reference in found if reference is not None]
+
+
+def _pictures(value: Any, column: str) -> Iterator[Reference | None]:
+    """References; None for each hole."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _pictures(item, column)
+    elif isinstance(value, Mapping):
+        yield from _from_struct(value, column)
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        yield _from_bytes(bytes(value))
+    elif isinstance(value, str) and value.strip():
+        yield from _from_text(value.strip())
+    elif value is None or isinstance(value, str):
+        yield None
+    else:
+        raise RowError(
+            f"column {column!r}: a picture is {value!r:.80}; expected a path, bytes or a struct of them",
+            kind="bad_shape",
+        )
+
+
+def _from_struct(value: Mapping[str, Any], column: str) -> Iterator[Reference | None]:
+    caption = next((text for key in CAPTION_KEYS if isinstance(text := value.get(key), str)), "")
+    path = next((value[key] for key in PATH_KEYS if value.get(key)), None)
+    data = next((value[key] for key in BYTES_KEYS if value.get(key)), None)
+    if isinstance(path, (list, tuple)) or isinstance(data, (list, tuple)):  # a struct of lists, as older versions write
+        paths, datas = (list(part) if isinstance(part, (list, tuple)) else [] for part in (path, data))
+        for number in range(max(len(paths), len(datas))):
+            pair = {"path": paths[number] if number < len(paths) else None}
+            yield from _from_struct(pair | {"bytes": datas[number] if number < len(datas) else None}, column)
+        return
+    named = next(iter(_pictures(path, column)), None) if path else None
+    held = next(iter(_pictures(data, column)), None) if data else None
+    if held is not None and held.bytes:
+        yield Reference(named.path if named else "", caption, held.bytes)
+    elif named is not None:
+        yield named._replace(caption=named.caption or caption)
+    else:
+        yield None
+
+
+def _from_bytes(value: bytes) -> Reference | None:
+    if not value:
+        return None
+    if not format_name(value) and len(value) <= MAX_NAME:
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError:
+            return Reference("", bytes=value)
+        if is_picture_name(text):
+            return Reference(text.strip())
+    return Reference("", bytes=value)
+
+
+def _from_text(text: str) -> Iterator[Reference]:
+    if match := DATA_URI.match(text):
+        yield Reference("", bytes=_decode(text[match.end() :]))
+    elif (data := _bare_base64(text)) is not None:
+        yield Reference("", bytes=data)
+    elif NAME_LIST.fullmatch(text):
+        yield from (Reference(name.strip()) for name in re.split(r"[,;|]", text))
+    else:
+        yield Reference(text)
+
+
+def _bare_base64(text: str) -> bytes | None:
+    if len(text) < MIN_BASE64 or not re.match(r"[A-Za-z0-9+/\s]{60}", text):
+        return None
+    try:
+        head = base64.b64decode(re.sub(r"\s", "", text[:80])[:64])
+    except (ValueError, binascii.Error):
+        return None
+    return _decode(text) if format_name(head) else None
+
+
+def _decode(text: str) -> bytes:
+    compact = re.sub(r"\s", "", text)
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise RowError(
+            f"a picture in base64 that cannot be decoded ({error}); {text[:40]!r}...", kind="bad_base64"
+        ) from error
