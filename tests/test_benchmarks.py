@@ -14,6 +14,7 @@ RUNS = {
     "compression": ("--rows 1 --repeats 1", "zstd 9"),
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
+    "verifier": ("--scenes 1", "shadow"),
 }
 RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
 TOO_LONG = {

@@ -16,6 +16,7 @@ _FREQUENT = 0.015  # share of the pixels along a side, from which on a colour be
 _NOISE = 2.5  # mean difference from the median of 3 x 3 pixels along the edge: above it, a picture is smoothed
 _HALF = 0.45  # of the contrast between a thing and the ground: where its outline runs, however soft
 _RIM = 10 / 512  # how wide shadows and blur are at most, as a fraction of the side
+_GAP = 2  # pixels: half of the widest gap across which an outline is taken to go on
 _SHADOW = 8  # levels by which a shadow may differ from the ground's own hue
 _AROUND = 8  # pixels around a thing that tell what lies behind it
 
@@ -72,7 +73,9 @@ def _cut(pixels: Pixels, raw: Mask, rough: Piece, least: int) -> list[Piece]:
     mine[rough.y0 - top : rough.y1 - top, rough.x0 - left : rough.x1 - left] = rough.mask
     rim = mine & ~eroded(mine, 3)
     sure = eroded(mine, round(_RIM * min(pixels.shape[:2])))
-    outline = filled(mine & (sure | (away > _HALF * np.percentile(away[rim], 60))))
+    clear = mine & (sure | (away > _HALF * np.percentile(away[rim], 60)))
+    closed = eroded(~eroded(~clear, _GAP), _GAP)  # parts of one thing are one, as mast and hull of a boat
+    outline = filled(mine & (clear | closed))
     return [
         part._replace(x0=part.x0 + left, x1=part.x1 + left, y0=part.y0 + top, y1=part.y1 + top)
         for part in pieces(outline, least)
