@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol
 from conversion.formats import Format, Holds
 from conversion.pairs import check_pair_options, count_pairs, output_pairs
 from conversion.shard import Notes, ShardFolder
+from conversion.stored import stored_tokens
 from toolkit.errors import UsageError
 from toolkit.registry import Registry
 from toolkit.schema import Row
@@ -29,9 +30,9 @@ TOKENIZERS = Registry("row_tokenizers", {})
 class Tokenizer(Protocol):
     """Chameleon's tokenizer and VQ model, as a caller brings them."""
 
-    def row(self, parts: Sequence[tuple[str, str | bytes]], /) -> Sequence[int]:
-        """Token ids of a row: parts are (role, text) or (role, encoded picture) in reading order; template and end
-        tokens are the caller's.
+    def row(self, parts: Sequence[tuple[str, str | bytes | list[int]]], /) -> Sequence[int]:
+        """Token ids of a row: parts are (role, text) or (role, encoded picture) in reading order, with the option
+        `stored` (role, ids of the picture); template and end tokens are the caller's.
         """
 
 
@@ -45,14 +46,23 @@ class Options:
         root: profile raw: put before paths, which Anole opens as they stand: run from the output folder, or name that
             folder here.
         tokenizer: profile tokens: "module:factory" or "file.py:factory" of a `Tokenizer`.
+        stored: profile tokens: the folder that `unifiedvisual tokenize` wrote for Chameleon or Anole; the tokenizer
+            gets its ids in place of pictures.
     """
 
-    ONLY: ClassVar = {"text": ("raw",), "input_images": ("raw",), "root": ("raw",), "tokenizer": ("tokens",)}
+    ONLY: ClassVar = {
+        "text": ("raw",),
+        "input_images": ("raw",),
+        "root": ("raw",),
+        "tokenizer": ("tokens",),
+        "stored": ("tokens",),
+    }
     profile: str = "raw"
     text: str = "instruction"
     input_images: str = "error"
     root: str = ""
     tokenizer: str = ""
+    stored: str = ""
 
     def __post_init__(self) -> None:
         check_pair_options(self, PROFILES)
@@ -83,7 +93,11 @@ PROFILES = {
         answer_images="any number, as tokens",
         trains_output_images=True,
         columns=("id", "messages", "images"),
-        notes=_NOTES,
+        notes=(
+            *_NOTES,
+            "`stored=FOLDER` gives the tokenizer the ids that `unifiedvisual tokenize` wrote, so that no picture is "
+            "encoded again",
+        ),
     ),
 }
 
@@ -92,6 +106,7 @@ class AnoleWriter:
     def __init__(self, shard: ShardFolder, options: Options) -> None:
         self.shard, self.options = shard, options
         self.tokenizer: Tokenizer | None = TOKENIZERS.make(options.tokenizer) if options.tokenizer else None
+        self.ids = stored_tokens(options.stored) if options.stored else None
 
     def write(self, row: Row) -> None:
         if self.tokenizer:
@@ -107,17 +122,21 @@ class AnoleWriter:
         return {}
 
     def _tokens(self, row: Row, tokenizer: Tokenizer) -> None:
-        images = iter(row.images)
+        images = (self._picture(row, image.bytes) for image in row.images)
         parts = [
-            (m.role, part.text if part.type == "text" else next(images).bytes)
-            for m in row.messages
-            for part in m.content
+            (m.role, part.text if part.type == "text" else next(images)) for m in row.messages for part in m.content
         ]
         tokens = [int(token) for token in tokenizer.row(parts)]
         if not tokens or min(tokens) < 0:  # -100 is padding to the trainer
             raise UsageError(f"the tokenizer gave {tokens[:5]} for row {row.id!r}; expected token ids of 0 and more")
         self.shard.line("anole.jsonl", {"id": row.id, "text_tokens": tokens, "image_tokens": []})
         self.shard.tally.images_out += len(row.images)
+
+    def _picture(self, row: Row, image: bytes) -> bytes | list[int]:
+        if self.ids is None:
+            return image
+        ids: list[int] = self.ids.find({"bytes": image}, row_id=row.id).tolist()
+        return ids
 
 
 FORMAT = Format(name="anole", options=Options, profiles=PROFILES, writer=AnoleWriter)

@@ -3,7 +3,8 @@ the first that did.
 
     raw     emu3.json, the list that emu3/train/prepare_data.py tokenises: {"name", "text", "image"}; one entry per
             output picture
-    tokens  feature/<name>.pth and list/train.json, what prepare_data.py would write, by an encoder the caller brings
+    tokens  feature/<name>.pth and list/train.json, what prepare_data.py would write: from the ids that `tokenize`
+            wrote, or by an encoder the caller brings
 
 Its reader adds no template: the text is the whole prompt, and is tokenised with special tokens on.
 Source: https://github.com/baaivision/Emu3@f6ea9aa emu3/train/prepare_data.py#L51, emu3/train/datasets.py#L15
@@ -20,6 +21,7 @@ import numpy as np
 from conversion.formats import Format, Holds
 from conversion.pairs import check_pair_options, count_pairs, output_pairs, refuse
 from conversion.shard import Notes, ShardFolder
+from conversion.stored import stored_tokens
 from toolkit.errors import MissingExtra, UsageError
 from toolkit.registry import Registry
 from toolkit.schema import Row
@@ -28,6 +30,7 @@ SPECIAL_TOKEN = re.compile(r"<\|[^|<>]+\|>")
 # Functions without arguments that return an `Encoder`.
 ENCODERS = Registry("image_encoders", {})
 CODEBOOK_SIZE = 32768  # Source: emu3/train/train.py, visual tokens 0..32767
+FIRST_CODE = 184_622 - CODEBOOK_SIZE  # the vocabulary ends with them. Source: transformers Emu3TextConfig, vocab_size
 
 
 class Encoder(Protocol):
@@ -46,21 +49,25 @@ class Options:
         input_images: "error" or "drop", for pictures in the prompt.
         root: put before paths, which Emu3 opens as they stand: run from the output folder, or name that folder here.
         encoder: profile tokens: "module:factory" or "file.py:factory" of an `Encoder`.
+        stored: profile tokens, in place of an encoder: the folder that `unifiedvisual tokenize` wrote for Emu3.
+        first_code: profile tokens: the id of <|visual token 000000|> in the vocabulary of the stored ids.
     """
 
-    ONLY: ClassVar = {"encoder": ("tokens",)}
+    ONLY: ClassVar = {"encoder": ("tokens",), "stored": ("tokens",), "first_code": ("tokens",)}
     profile: str = "raw"
     text: str = "instruction"
     input_images: str = "error"
     root: str = ""
     encoder: str = ""
+    stored: str = ""
+    first_code: int = FIRST_CODE
 
     def __post_init__(self) -> None:
         check_pair_options(self, PROFILES)
-        if (self.profile == "tokens") != bool(self.encoder):
+        if self.profile == "tokens" and bool(self.encoder) == bool(self.stored):
             raise UsageError(
-                f"profile 'tokens' needs encoder='module:factory', and only it; profile is {self.profile!r}, encoder "
-                f"{self.encoder!r}"
+                "profile 'tokens' needs stored=, a folder that tokenize wrote, or encoder='module:factory', not both; "
+                f"stored is {self.stored!r}, encoder {self.encoder!r}"
             )
 
 
@@ -85,7 +92,10 @@ PROFILES = {
     "tokens": Holds(
         consumers="Emu3, emu3/train/train.py",
         use="`DATAPATH=OUT/list/train.json` in scripts/t2i_sft.sh",
-        notes=("no trainer of Emu1, Emu2 or Emu3.5 reads it",),
+        notes=(
+            "no trainer of Emu1, Emu2 or Emu3.5 reads it",
+            "`stored=FOLDER` takes the ids that `unifiedvisual tokenize` wrote, so that no picture is encoded again",
+        ),
         **_HOLDS,
     ),
 }
@@ -95,6 +105,8 @@ class Emu3Writer:
     def __init__(self, shard: ShardFolder, options: Options) -> None:
         self.shard, self.options = shard, options
         self.encoder: Encoder | None = ENCODERS.make(options.encoder) if options.encoder else None
+        if options.stored:
+            self.encoder = StoredCodes(options.stored, options.first_code)
 
     def write(self, row: Row) -> None:
         pairs = output_pairs(row, text=self.options.text, input_images=self.options.input_images)
@@ -128,6 +140,31 @@ class Emu3Writer:
         torch.save(entry, self.shard.path(f"feature/{file}"))
         self.shard.line("list/train.json", file)
         self.shard.tally.images_out += 1
+
+
+class StoredCodes:
+    """An `Encoder` that looks up what `tokenize` wrote: rows of ids of the text vocabulary, with an end of line after
+    each.
+    """
+
+    def __init__(self, folder: str, first_code: int) -> None:
+        self.ids, self.first_code = stored_tokens(folder), first_code
+
+    def __call__(self, image: bytes, /) -> "np.ndarray[Any, Any]":
+        """
+        Raises:
+            RowError: kind "missing_tokens". UsageError: the ids are not of Emu3, or of another vocabulary.
+        """
+        ids = self.ids.find({"bytes": image}).numpy()
+        codes = ids - self.first_code
+        ends = np.flatnonzero((codes < 0) | (codes >= CODEBOOK_SIZE))
+        width = int(ends[0]) + 1 if ends.size else 0
+        if width < 2 or len(ids) % width or (ends != np.arange(width - 1, len(ids), width)).any():
+            raise UsageError(
+                f"{self.ids.folder}: {len(ids)} ids from {ids.min()} to {ids.max()} are not rows of Emu3's codes, an "
+                f"end of line after each; expected codes from first_code={self.first_code}"
+            )
+        return codes.reshape(-1, width)[:, :-1]
 
 
 def codes_of(encoder: Encoder, row: Row, number: int) -> "np.ndarray[Any, Any]":
