@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
 
 from tests.packed import pack_demo, split, write_packed
 from tests.replicas import truth
@@ -104,3 +105,17 @@ def test_a_row_that_was_not_measured_is_named(packed, tmp_path):
         StreamingDataset(packed, max_tokens=5000, lengths=tmp_path / "lengths")
     with pytest.raises(SourceError, match="run measure_lengths first"):
         StreamingDataset(packed, max_tokens=5000, lengths=tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_long_rows_do_not_end_training_with_batches_of_one(packed, tmp_path, workers):
+    expected = lengths_of(packed)
+    limit = sorted(expected.values())[len(expected) // 2]
+    measure_lengths(packed, llava(), tmp_path / "lengths")
+    collate = llava(max_length=limit)  # raises, were there one
+    dataset = StreamingDataset(
+        packed, decode=None, lengths=tmp_path / "lengths", where=lambda row: row["num_tokens"] <= limit
+    )
+    batches = list(DataLoader(dataset, batch_size=1, num_workers=workers, collate_fn=collate))
+    assert len(batches) == sum(length <= limit for length in expected.values())
+    assert dataset.left_out == {"where": len(expected) - len(batches)}

@@ -134,7 +134,8 @@ class Collator(ABC):
     def _none_left(self, num_rows: int) -> NoReturn:
         raise TooManyBadRows(
             f"none of the {num_rows} rows of this batch is left, skipped so far: {dict(self.skipped)}; leave such rows "
-            "out before batching, with StreamingDataset(..., where=...)"
+            "out before batching: measure_lengths(path, collate, folder) once, then StreamingDataset(..., "
+            'lengths=folder, where=lambda row: row["num_tokens"] <= max_length)'
         )
 
     def _encode(self, row: Mapping[str, Any]) -> Sample | None:
