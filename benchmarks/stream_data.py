@@ -44,14 +44,14 @@ def write_packed(folder: Path, count: int) -> None:
         groups = [min(PER_GROUP, count - first) for first in range(start, min(start + PER_SHARD, count), PER_GROUP)]
         with pq.ParquetWriter(path, ARROW_SCHEMA, compression="none", use_dictionary=False) as writer:
             for rows in groups:
-                writer.write_table(rows_to_table([_row(*next(source)) for _ in range(rows)]))
+                writer.write_table(rows_to_table([row_of(*next(source)) for _ in range(rows)]))
         numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
         name = path.relative_to(folder).as_posix()
         shards.append(Shard(path=name, task="llava_cot", sha256="", row_groups=tuple(groups), quadrants={}, **numbers))
     (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
 
 
-def _row(id_: str, images: list[bytes]) -> Row:
+def row_of(id_: str, images: list[bytes]) -> Row:
     prompt = Message("user", (*[IMAGE_PART] * len(images), Part("text", "What is this?")))
     pictures = tuple(EncodedImage(data, f"{number}.jpg") for number, data in enumerate(images))
     roles = ("input",) * len(images)

@@ -12,6 +12,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Arguments, {} being a folder; and what a whole run prints.
 RUNS = {
     "compression": ("--rows 1 --repeats 1", "zstd 9"),
+    "checksums": ("--rows 4 --repeats 1", "decoded, 256 pixels"),
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
     "verifier": ("--scenes 1", "shadow"),

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolkit.schema import ARROW_SCHEMA
-from toolkit.streaming.pages import plain_values
-from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_places, image_slices
+from toolkit.streaming.pages import plain_pages
+from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_pages, image_slices
 
 PICTURES = [[b"one", b""], [], [b"three" * 700, bytes(range(256)) * 40, b"five"], [b"six"]] * 9
 
@@ -30,12 +30,18 @@ def write(path: Path, pictures: list = PICTURES, **options: object) -> Path:
 def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
     with pq.ParquetFile(path) as parquet:
         file = OpenFile(path)
-        places = image_places(file.number, parquet.metadata.row_group(group))
+        places = image_pages(file.number, parquet.metadata.row_group(group))
         return (
             None
             if places is None
             else image_slices(file, places, parquet.read_row_group(group, columns=[IMAGE_PATH])["images"])
         )
+
+
+def plain_values(content, at, end):
+    """Places of all values of a column."""
+    pages = plain_pages(content, at, end)
+    return pages and [place for page in pages for place in page.values]
 
 
 def read(found: list[list[ImageSlice]]) -> list[list[bytes]]:
@@ -146,4 +152,4 @@ def test_a_file_that_is_cut_off_has_no_places(tmp_path):
         for size in (5000, 100, 0):
             os.truncate(path, size)
             file = OpenFile(path)
-            assert image_places(file.number, parquet.metadata.row_group(0)) is None
+            assert image_pages(file.number, parquet.metadata.row_group(0)) is None

@@ -4,7 +4,8 @@ images      not compressed: they are JPEG, PNG and WebP already (benchmarks/comp
             the writing speed)
 text        zstd: 7 % of its size
 statistics  on id, task and quadrant, with a page index, so that filters skip; none on bytes and long texts
-pages       cut by content, so that two versions of a dataset share most of their chunks on the Hub
+pages       cut by content, so that two versions of a dataset share most of their chunks on the Hub; each with a
+            checksum, by which a reader can tell damaged bytes
 """
 
 import hashlib
@@ -127,6 +128,7 @@ class ShardWriter:
             image_bytes=self._totals["image_bytes"],
             row_groups=tuple(self._num_rows),
             quadrants=dict(sorted(self._quadrants.items())),
+            page_checksums=True,
         )
 
     def abandon(self, error: BaseException) -> None:
@@ -200,6 +202,7 @@ def _options(schema: pa.Schema) -> dict[str, Any]:
         "use_dictionary": [leaf for leaf in leaves if leaf in REPEATING],
         "write_statistics": list(FILTERED),
         "write_page_index": True,
+        "write_page_checksum": True,
         "use_content_defined_chunking": True,
     }
 

@@ -25,7 +25,7 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
-from toolkit.streaming.slices import image_places
+from toolkit.streaming.slices import image_pages
 
 
 def verify_packed(
@@ -156,7 +156,7 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
 def _slow_reading(file: int, parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
     """Whether StreamingDataset cannot leave the pictures of a local shard in its file until their rows are due."""
     groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)] if shard.images else []
-    if slow := sum(image_places(file, group) is None for group in groups):
+    if slow := sum(image_pages(file, group) is None for group in groups):
         yield (
             "slow_reading",
             f"{shard.path}: {slow} of {len(groups)} row groups store images compressed, in a dictionary or in pages of "

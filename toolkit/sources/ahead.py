@@ -1,11 +1,34 @@
 """Read ahead in a thread, so that inflating (which releases the GIL) overlaps with what is done with the result."""
 
+import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
+from toolkit.errors import UsageError
+
 T = TypeVar("T")
+
+
+def in_one_process(items: Iterable[T]) -> Generator[T, None, None]:
+    """The same items. A process that was forked meanwhile has none of the threads that make them, and its place in
+    their files is that of the other.
+
+    Raises:
+        UsageError: asked for more in such a process.
+    """
+    process = os.getpid()
+    for item in items:
+        yield item
+        _check_process(process)
+
+
+def _check_process(process: int) -> None:
+    if os.getpid() != process:
+        raise UsageError(
+            "the process was forked in the middle of an iteration; begin another iteration in the new process"
+        )
 
 
 class _Stopped(BaseException):
@@ -51,6 +74,7 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
                 ended = outcome
                 change.notify()
 
+    process = os.getpid()
     thread = _Reader(target=fill, name="read-ahead", daemon=True)
     outer = threading.current_thread()
     thread.start()
@@ -67,10 +91,12 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
                 waiting_bytes -= size_of(item)
                 change.notify()
             yield item
+            _check_process(process)
         if ended is not None and not isinstance(ended, StopIteration):
             raise ended
     finally:
-        with change:
-            stopped = thread.is_stopped = True
-            change.notify()
-        thread.join()
+        if os.getpid() == process:  # in one that was forked the thread is not, and the lock may be for ever closed
+            with change:
+                stopped = thread.is_stopped = True
+                change.notify()
+            thread.join()

@@ -26,6 +26,7 @@ class Shard:
         rows, images, image_bytes: it holds.
         row_groups: rows of each row group, in order.
         quadrants: quadrant -> rows.
+        page_checksums: every page has one.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Shard:
     image_bytes: int
     row_groups: tuple[int, ...]
     quadrants: dict[str, int]
+    page_checksums: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from toolkit.errors import ShardError
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
+from toolkit.sources.ahead import in_one_process
 from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import OnRead, Repository, downloaded
@@ -96,8 +97,8 @@ class PackedSource:
         Raises:
             ShardError: cut off, damaged, or not of our columns.
         """
-        with open_parquet(self.repository, shard) as parquet:
-            for table in read_tables(parquet):
+        with open_parquet(self.repository, shard, verify=True) as parquet:
+            for table in in_one_process(read_tables(parquet)):
                 if set(table.column_names) != set(COLUMNS):
                     raise ShardError(
                         f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}"

@@ -24,12 +24,13 @@ BUFFER_BYTES = 1 << 20
 
 @contextmanager
 def open_parquet(
-    repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None
+    repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None, verify: bool = False
 ) -> Iterator[pq.ParquetFile]:
     """A Parquet file, closed at the end.
 
     Args:
         metadata: of this file, from an earlier opening, so that its footer is not read again.
+        verify: pages that have a checksum are compared with it when they are read.
 
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
@@ -40,7 +41,7 @@ def open_parquet(
     )  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
-            with parquet_file(file, metadata) as parquet:
+            with parquet_file(file, metadata, verify=verify) as parquet:
                 yield parquet
         except broken as error:
             raise ShardError(f"{repository.name}: {path}: {_impostor(file) or _cause(error)}") from error
@@ -56,15 +57,18 @@ def _impostor(file: BinaryIO) -> str:
 
 
 @contextmanager
-def parquet_file(file: BinaryIO, metadata: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+def parquet_file(
+    file: BinaryIO, metadata: pq.FileMetaData | None = None, *, verify: bool = False
+) -> Iterator[pq.ParquetFile]:
     """A Parquet file in an open one. If it has row groups over BATCH_BYTES, columns are read page by page: else Arrow
     has a whole column of a row group in memory to give a batch of it.
     """
-    with pq.ParquetFile(file, pre_buffer=False, metadata=metadata) as parquet:
+    options = {"pre_buffer": False, "page_checksum_verification": verify}
+    with pq.ParquetFile(file, metadata=metadata, **options) as parquet:
         if metadata is not None or not _has_large_groups(parquet.metadata):  # in vain where it was looked at before
             yield parquet
             return
-        with pq.ParquetFile(file, pre_buffer=False, metadata=parquet.metadata, buffer_size=BUFFER_BYTES) as by_page:
+        with pq.ParquetFile(file, metadata=parquet.metadata, buffer_size=BUFFER_BYTES, **options) as by_page:
             yield by_page
 
 

@@ -42,8 +42,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         seed, shuffle, lanes, window: shape the order; see `order.Layout`.
         decode: "exact", "fused", "scaled" (see `decode`), or None, which leaves pictures as {"bytes", "path"}.
         image_size: pixels, or height and width; None leaves every picture its own.
-        fit, image_type: see `decode.Target`.
-        columns: those to read; default: all.
+        fit, image_type: see `decode.Target`. columns: those to read; default: all.
         rank, world_size: default: those of torch.distributed where it runs, also under Accelerate and the Trainer of
             transformers; else 0 of 1.
         batch_size: of the loader. With it the batches of an epoch are the same for any number of workers, and a state
@@ -51,9 +50,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         tail: how ranks are kept even: "drop" at most world_size - 1 rows of an epoch, or "pad" with as many of its
             first ones; `odd_rows` counts them.
         stop: when a mixture ends; see `mixture.Mixture`.
-        threads: that decode inside each worker.
-        ahead: rows of a worker whose row groups are read before they are needed.
+        threads: that decode inside each worker. ahead: rows whose row groups are read before they are needed.
         policy: for bad pictures; "skip" leaves the row out, for a single rank only.
+        verify: compare each page with its checksum before anything of it is used.
         prompt_dropout: share of the rows with an image in an answer that lose their prompt, others in each epoch, for
             models that draw with classifier-free guidance.
         max_tokens: of a batch, padding included. Items are then batches, lists of rows of like length, not rows, and
@@ -89,6 +88,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         threads: int = 1,
         ahead: int = 32,
         policy: DecodePolicy | None = None,
+        verify: bool = False,
         prompt_dropout: float = 0.0,
         max_tokens: int | None = None,
         packing: bool = False,
@@ -116,7 +116,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             split=split,
         )
         budget = make_budget(max_tokens, packing=packing, batch_size=batch_size)
-        self._contents = Contents.open(path, name, selection, budget=budget, stop=stop, revision=revision, token=token)
+        self._contents = Contents.open(
+            path, name, selection, budget=budget, stop=stop, revision=revision, token=token, verify=verify
+        )
         self._given_ranks, self._batch_size, self._tail = (rank, world_size), batch_size, tail
         self._threads, self._ahead = threads, ahead
         self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit

@@ -33,8 +33,8 @@ class RowDataset(Dataset[dict[str, Any]]):
     or in sequence.
 
     Args:
-        path, name, decode, image_size, fit, image_type, columns, policy, where, holdout, holdout_seed, split: as of
-            StreamingDataset.
+        path, name, decode, image_size, fit, image_type, columns, policy, verify: as of StreamingDataset.
+        where, holdout, holdout_seed, split: likewise.
         held: row groups kept; default: as many as a sampler of `sampler()` has open.
 
     Attributes:
@@ -57,6 +57,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         columns: Sequence[str] | None = None,
         held: int | None = None,
         policy: DecodePolicy | None = None,
+        verify: bool = False,
         where: Where | None = None,
         holdout: float = 0.0,
         holdout_seed: int = 0,
@@ -71,7 +72,7 @@ class RowDataset(Dataset[dict[str, Any]]):
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')
         selection = Selection(where=where, holdout=holdout, holdout_seed=holdout_seed, split=split)
-        source = selection.of(open_packed(path, name, revision=revision, token=token))
+        source = selection.of(open_packed(path, name, revision=revision, token=token, verify=verify))
         self.left_out = dict(source.left_out)
         self._rows = Numbering(source.row_groups())
         self._reader = RowGroups([source], chosen)

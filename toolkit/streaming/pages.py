@@ -8,11 +8,11 @@ Source: apache/parquet-format, README.md (data pages) and parquet.thrift; apache
 
 import mmap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 # Fields of PageHeader and DataPageHeader, and what they hold here; a second kind of data page, compression and
 # dictionaries are Arrow's to read.
-PAGE_TYPE, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_PAGE_HEADER = 1, 2, 3, 5
+PAGE_TYPE, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, CRC, DATA_PAGE_HEADER = 1, 2, 3, 4, 5
 ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING = 2, 3, 4
 DATA_PAGE, PLAIN, RLE = 0, 0, 3
 
@@ -22,14 +22,23 @@ Content = bytes | bytearray | mmap.mmap
 Span = tuple[int, int]  # offset and size, bytes
 
 
-def plain_values(content: Content, at: int, end: int) -> list[Span] | None:
-    """Places of the values of a repeated column that lies between two offsets; None if they are not there as they are.
+class PlainPage(NamedTuple):
+    """A data page: where it lies behind its header, its checksum (CRC-32; None if it has none), and its values."""
+
+    offset: int
+    size: int
+    crc: int | None
+    values: list[Span]
+
+
+def plain_pages(content: Content, at: int, end: int) -> list[PlainPage] | None:
+    """The pages of a repeated column that lies between two offsets; None if its values are not there as they are.
 
     Args:
         content: the file or a part of it, which the offsets count from.
     """
     try:
-        return list(_values(content, at, end))
+        return list(_pages(content, at, end))
     except (
         _OtherwiseWritten,
         IndexError,
@@ -42,20 +51,27 @@ class _OtherwiseWritten(Exception):
     pass
 
 
-def _values(content: Content, at: int, end: int) -> Iterator[Span]:
+def _pages(content: Content, at: int, end: int) -> Iterator[PlainPage]:
     while at < end:
         header, at = _struct(content, at)
-        page_end = at + _page_bytes(header)
-        if not at <= page_end <= end:  # it would be followed through whatever else is in the file, or far beyond it
+        size, crc = _page_bytes(header), header.get(CRC)
+        if not at <= at + size <= end:  # it would be followed through whatever else is in the file, or far beyond it
             raise _OtherwiseWritten
-        for _ in ("repetition levels", "definition levels"):
-            at += 4 + _length(content, at)
-        while at < page_end:
-            length = _length(content, at)
-            yield at + 4, length
-            at += 4 + length
-        if at != page_end:
-            raise _OtherwiseWritten
+        yield PlainPage(
+            at, size, crc & 0xFFFFFFFF if isinstance(crc, int) else None, list(_values(content, at, at + size))
+        )
+        at += size
+
+
+def _values(content: Content, at: int, end: int) -> Iterator[Span]:
+    for _ in ("repetition levels", "definition levels"):
+        at += 4 + _length(content, at)
+    while at < end:
+        length = _length(content, at)
+        yield at + 4, length
+        at += 4 + length
+    if at != end:
+        raise _OtherwiseWritten
 
 
 def _page_bytes(header: dict[int, Any]) -> int:

@@ -24,7 +24,7 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.streaming.groups import Place, RowGroup, row_groups
-from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_places, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_pages, image_slices
 from toolkit.tasks import tasks_of
 
 Encoded = dict[str, Any]  # a row as plain values, pictures as {"bytes", "path"}
@@ -42,6 +42,7 @@ class Packed:
         kept: rows that are read, by shard and row group; all of those that are not named.
         num_tokens: lengths of the rows that are read, where they are known, in the same order.
         left_out: reason -> rows that are not read.
+        verify: every page is compared with its checksum before anything of it is used.
     """
 
     repository: Repository
@@ -49,6 +50,7 @@ class Packed:
     kept: Mapping[tuple[int, int], NDArray[np.uint32]] = field(default_factory=dict)
     num_tokens: Mapping[tuple[int, int], NDArray[np.int32]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    verify: bool = False
 
     def row_groups(self, source: int = 0) -> tuple[RowGroup, ...]:
         """Row groups with the number of rows that are read of each."""
@@ -65,9 +67,17 @@ class Packed:
 
 
 def open_packed(
-    path: Any, name: str = "all", *, revision: str | None = None, token: str | bool | None = None
+    path: Any,
+    name: str = "all",
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    verify: bool = False,
 ) -> Packed:
     """A config of a packed dataset.
+
+    Args:
+        verify: see `Packed`.
 
     Raises:
         UsageError: the dataset is not packed; UnknownName: no such config; SourceError: it cannot be found, or its
@@ -87,7 +97,12 @@ def open_packed(
             f"{source.repository.name} has no rows of config {name!r}; it has: {', '.join(manifest.tasks)}"
         )
     check_sizes(shards, source.repository.list_files(), source.repository.name)
-    return Packed(repository=source.repository, shards=shards)
+    if verify and (bare := [shard.path for shard in shards if not shard.page_checksums]):
+        raise UsageError(
+            f"{source.repository.name}: {len(bare)} of {len(shards)} shards have no page checksums, {bare[0]} the "
+            "first; pack again, or leave verify= out and run `unifiedvisual verify` once"
+        )
+    return Packed(repository=source.repository, shards=shards, verify=verify)
 
 
 def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
@@ -132,7 +147,8 @@ class RowGroups:
     def _opened(self, group: RowGroup) -> Iterator[pq.ParquetFile]:
         packed = self._sources[group.source]
         shard = packed.shards[group.shard]
-        with open_parquet(packed.repository, shard.path, metadata=self._footers.get(group[:2])) as parquet:
+        known = self._footers.get(group[:2])
+        with open_parquet(packed.repository, shard.path, metadata=known, verify=packed.verify) as parquet:
             footer, expected = parquet.metadata, shard.row_groups[group.number]
             found = footer.row_group(group.number).num_rows if group.number < footer.num_row_groups else 0
             if found != expected:
@@ -154,12 +170,12 @@ class RowGroups:
 
     def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, group: RowGroup) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
-        places = image_places(file.number, parquet.metadata.row_group(group.number))
-        if places is None:
+        pages = image_pages(file.number, parquet.metadata.row_group(group.number))
+        if pages is None:
             return None
         columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
         table = parquet.read_row_group(group.number, columns=columns, use_threads=False)
-        pictures = image_slices(file, places, table[IMAGES])
+        pictures = image_slices(file, pages, table[IMAGES], verify=self._sources[group.source].verify)
         if pictures is None:
             return None
         kept = self._kept(group)

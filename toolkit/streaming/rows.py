@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
+from toolkit.sources.ahead import in_one_process
 from toolkit.streaming.groups import Place
 from toolkit.streaming.reading import Encoded, RowGroups, read_rows
 from toolkit.streaming.threads import in_threads
@@ -37,7 +38,7 @@ def read_items(
     rows = read_rows(places(), groups, ahead=ahead, held=held)
     with closing(rows):
         item: list[Row | None] = []
-        for row in in_threads(lambda read: decode(*read), rows, threads):
+        for row in in_one_process(in_threads(lambda read: decode(*read), rows, threads)):
             item.append(row)
             if len(item) == sizes[0]:
                 sizes.popleft()

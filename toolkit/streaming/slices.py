@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from isal import isal_zlib
 
-from toolkit.streaming.pages import Span, plain_values
+from toolkit.errors import ShardError, SourceError, reason_of
+from toolkit.streaming.pages import PlainPage, plain_pages
 
 IMAGES, IMAGE_BYTES, IMAGE_PATH = "images", "images.list.element.bytes", "images.list.element.path"
 
@@ -20,41 +22,94 @@ class OpenFile:
     """A file that is closed when nothing refers to it any more; the same bytes, should another file take its name."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.number = os.open(path, os.O_RDONLY)
+        self.path, self.number = path, -1
+        try:
+            self.number = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be opened: {reason_of(error)}") from error
+
+    def read(self, offset: int, size: int) -> bytes:
+        """
+        Raises:
+            ShardError: it cannot be read, or ends before.
+        """
+        try:
+            data = os.pread(self.number, size, offset)
+        except OSError as error:
+            raise ShardError(f"{self.path}: cannot be read: {reason_of(error)}") from error
+        if len(data) < size:
+            raise ShardError(f"{self.path}: ends at byte {offset + len(data):,}, within a page; download it again")
+        return data
 
     def __del__(self) -> None:
-        os.close(self.number)
+        if self.number >= 0:
+            os.close(self.number)
+
+
+class CheckedPage:
+    """A page that is compared with its checksum when the first of its pictures is read."""
+
+    def __init__(self, page: PlainPage) -> None:
+        self._page, self._is_good = page, False
+
+    def check(self, file: OpenFile) -> None:
+        """
+        Raises:
+            ShardError: the page has another checksum, or none.
+        """
+        if self._is_good:
+            return
+        offset, size, crc, _ = self._page
+        if isal_zlib.crc32(file.read(offset, size)) != crc:
+            raise ShardError(
+                f"{file.path}: the page of {size:,} bytes at {offset:,} does not have the checksum that was written; "
+                "download it again, or pack again"
+            )
+        self._is_good = True
 
 
 class ImageSlice(NamedTuple):
-    """A picture in an open file."""
+    """A picture in an open file; `page` if it is to be checked."""
 
     file: OpenFile
     offset: int
     size: int
     path: str
+    page: CheckedPage | None = None
 
     def read(self) -> dict[str, bytes | str]:
-        return {"bytes": os.pread(self.file.number, self.size, self.offset), "path": self.path}
+        """
+        Raises:
+            ShardError: the file is damaged, as far as that is looked at.
+        """
+        if self.page is not None:
+            self.page.check(self.file)
+        return {"bytes": self.file.read(self.offset, self.size), "path": self.path}
 
 
-def image_slices(file: OpenFile, places: list[Span], images: pa.ChunkedArray) -> list[list[ImageSlice]] | None:
+def image_slices(
+    file: OpenFile, pages: list[PlainPage], images: pa.ChunkedArray, *, verify: bool = False
+) -> list[list[ImageSlice]] | None:
     """The pictures of a row group, a list for each row; None if some have no bytes.
 
     Args:
         images: the column `images`, read without the bytes.
+        verify: pages are compared with their checksums when they are first read.
     """
     pictures = images.combine_chunks()
     fields, ends = pictures.values, pictures.offsets.to_pylist()
-    if len(places) != len(fields) or pictures.null_count or fields.null_count:
+    if sum(len(page.values) for page in pages) != len(fields) or pictures.null_count or fields.null_count:
         return None
     paths = (path or "" for path in fields.field("path").to_pylist())
-    found = [ImageSlice(file, offset, size, path) for (offset, size), path in zip(places, paths, strict=True)]
+    found = []
+    for page in pages:
+        checked = CheckedPage(page) if verify else None
+        found += [ImageSlice(file, offset, size, next(paths), checked) for offset, size in page.values]
     return [found[start:end] for start, end in pairwise(ends)]
 
 
-def image_places(file: int, group: pq.RowGroupMetaData) -> list[Span] | None:
-    """Where the bytes of a row group's pictures lie in an open file; None if they are not there as they are.
+def image_pages(file: int, group: pq.RowGroupMetaData) -> list[PlainPage] | None:
+    """The pages that hold the bytes of a row group's pictures in an open file; None if these are not there as they are.
 
     That is so where they are compressed, in a dictionary or in data pages of the second version.
     """
@@ -67,5 +122,8 @@ def image_places(file: int, group: pq.RowGroupMetaData) -> list[Span] | None:
         return None
     base = start - start % mmap.ALLOCATIONGRANULARITY
     with mmap.mmap(file, start + size - base, offset=base, access=mmap.ACCESS_READ) as content:
-        places = plain_values(content, start - base, start + size - base)
-    return places and [(base + offset, length) for offset, length in places]
+        pages = plain_pages(content, start - base, start + size - base)
+    return pages and [
+        PlainPage(base + offset, size, crc, [(base + start, length) for start, length in values])
+        for offset, size, crc, values in pages
+    ]

@@ -1,0 +1,62 @@
+"""What it costs to compare page checksums while streaming (`verify=True`), against the same stream without.
+
+    python benchmarks/checksums.py
+
+Rows are those of benchmarks/stream.py, packed as `pack` does. Passes with and without take turns; the least CPU time of
+each counts, of this process alone, after one pass that brings the files into memory.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from stream_data import row_of, samples
+
+from toolkit.packing.shards import ShardWriter, row_groups
+from toolkit.sources.manifest import MANIFEST, Manifest
+from toolkit.streaming.dataset import StreamingDataset
+
+ROW_GROUP_BYTES, SIZE = 20_000_000, 256
+USES = {"bytes alone": {"decode": None}, f"decoded, {SIZE} pixels": {"decode": "fused", "image_size": SIZE}}
+
+
+def write_packed(folder: Path, rows: int) -> None:
+    path = "data/llava_cot/train-00000-of-00001.parquet"
+    (folder / path).parent.mkdir(parents=True)
+    writer = ShardWriter(folder / path)
+    for group in row_groups((row_of(*sample) for sample in samples(rows)), ROW_GROUP_BYTES):
+        writer.write(group)
+    manifest = Manifest(source={}, options={}, shards=(writer.close(path=path, task="llava_cot"),))
+    (folder / MANIFEST).write_text(manifest.to_json())
+
+
+def cpu_s(folder: Path, **options: object) -> float:
+    dataset = StreamingDataset(folder, **options)  # type: ignore[arg-type]
+    started = time.process_time()
+    for _ in dataset:
+        pass
+    return time.process_time() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=600)
+    parser.add_argument("--repeats", type=int, default=7)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        write_packed(Path(name), arguments.rows)
+        size = sum(path.stat().st_size for path in Path(name).rglob("*.parquet")) / 1e6
+        print(f"{arguments.rows} rows, {size:.0f} MB\n{'':22} {'without, s':>11} {'verify, s':>10} {'cost':>6}")
+        for use, options in USES.items():
+            cpu_s(Path(name), **options)
+            pairs = [
+                [cpu_s(Path(name), verify=verify, **options) for verify in (False, True)]
+                for _ in range(arguments.repeats)
+            ]
+            without, verified = map(min, zip(*pairs, strict=True))
+            print(f"{use:22} {without:11.3f} {verified:10.3f} {verified / without - 1:6.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Flipped bytes are told where they are asked after, and a fork in the middle of an iteration is an error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import unifiedvisual
+from tests.packed import pack_demo
+from tests.replicas import replica, truth
+from toolkit.errors import ShardError, UsageError
+from toolkit.packing.pack import pack
+from toolkit.packing.stage import PackOptions
+from toolkit.sources.ahead import read_ahead
+from toolkit.sources.layout import open_source
+from toolkit.sources.manifest import read_manifest
+from toolkit.sources.repository import LocalFolder
+from toolkit.streaming.dataset import StreamingDataset
+from toolkit.streaming.indexed import RowDataset
+from toolkit.streaming.slices import OpenFile
+
+ROWS = truth()["image_editing"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return replica(tmp_path_factory.mktemp("source") / "columns", "columns", tasks=("image_editing",))
+
+
+@pytest.fixture
+def packed(source, tmp_path) -> Path:
+    pack(open_source(source), tmp_path / "packed", ["image_editing"], PackOptions(row_group_bytes=60_000))
+    return tmp_path / "packed"
+
+
+def shard_of(packed: Path) -> Path:
+    (shard,) = packed.rglob("*.parquet")
+    return shard
+
+
+def flip(packed: Path, found: bytes) -> None:
+    """A bit of the file, in the middle of some bytes in it."""
+    shard = shard_of(packed)
+    content = bytearray(shard.read_bytes())
+    content[content.index(found) + len(found) // 2] ^= 1
+    shard.write_bytes(content)
+
+
+def by_arrow(packed: Path) -> None:
+    """An independent reader that compares checksums."""
+    with pq.ParquetFile(shard_of(packed), page_checksum_verification=True) as parquet:
+        parquet.read()
+
+
+def test_packed_pages_have_checksums_that_others_can_compare(packed):
+    by_arrow(packed)
+    assert all(shard.page_checksums for shard in read_manifest(LocalFolder(packed)).shards)
+    flip(packed, ROWS[3].images[1].bytes)
+    with pytest.raises(OSError, match="CRC"):
+        by_arrow(packed)
+
+
+@pytest.mark.parametrize("number", range(len(ROWS)))
+@pytest.mark.parametrize("image", [0, 1])
+def test_a_flipped_byte_of_any_picture_is_told(packed, number, image):
+    flip(packed, ROWS[number].images[image].bytes)
+    whole = {row["id"] for row in StreamingDataset(packed, decode=None)}
+    assert whole == {row.id for row in ROWS}  # without a word
+    with pytest.raises(ShardError, match="does not have the checksum that was written; download it again"):
+        list(StreamingDataset(packed, decode=None, verify=True))
+    with pytest.raises(ShardError, match="checksum"):
+        [RowDataset(packed, decode=None, verify=True)[row] for row in range(len(ROWS))]
+    with pytest.raises(ShardError, match="CRC"):
+        list(unifiedvisual.load_dataset(str(packed), "image_editing", split="train", streaming=True))
+
+
+def test_a_whole_dataset_passes_and_gives_the_same_rows(packed):
+    assert list(StreamingDataset(packed, decode=None, verify=True)) == list(StreamingDataset(packed, decode=None))
+
+
+def test_a_flipped_byte_of_a_text_is_told(packed):
+    with pq.ParquetFile(shard_of(packed)) as parquet:
+        column = parquet.metadata.row_group(0).column(0)
+        assert column.path_in_schema == "id"
+        end = column.data_page_offset + column.total_compressed_size - (column.data_page_offset - column.file_offset)
+    content = bytearray(shard_of(packed).read_bytes())
+    content[end - 1] ^= 1
+    shard_of(packed).write_bytes(content)
+    with pytest.raises(ShardError):
+        list(StreamingDataset(packed, columns=["id"], verify=True))
+
+
+def test_a_hub_dataset_is_verified_too(hub, packed):
+    flip(packed, ROWS[3].images[1].bytes)
+    hub.add_folder("org/packed", packed)
+    assert len(list(StreamingDataset("org/packed", decode=None))) == len(ROWS)
+    with pytest.raises(ShardError, match="CRC"):
+        list(StreamingDataset("org/packed", decode=None, verify=True))
+
+
+def test_a_dataset_without_checksums_cannot_be_verified_and_says_so(tmp_path):
+    folder = pack_demo(tmp_path / "old", ["image_editing"])
+    for make in (StreamingDataset, RowDataset):
+        with pytest.raises(UsageError, match=r"2 of 2 shards have no page checksums, data/.* pack again, or leave"):
+            make(folder, verify=True)
+
+
+def test_a_page_is_compared_once(packed, monkeypatch):
+    reads = []
+    read = OpenFile.read
+
+    def counted(file, offset, size):
+        reads.append((offset, size))
+        return read(file, offset, size)
+
+    monkeypatch.setattr(OpenFile, "read", counted)
+    list(StreamingDataset(packed, decode=None, verify=True))
+    pictures = sum(len(row.images) for row in ROWS)
+    assert len(set(reads)) == len(reads)
+    assert pictures < len(reads) <= 2 * pictures
+
+
+def test_a_shard_that_shrinks_while_it_is_read_is_told(packed):
+    rows = iter(StreamingDataset(packed, decode=None, shuffle=False, ahead=1))
+    next(rows)
+    os.truncate(shard_of(packed), 70_000)
+    with pytest.raises(ShardError, match=r"ends at byte 70,000|not a whole Parquet file"):
+        list(rows)
+
+
+# Processes that are forked
+
+
+def in_a_fork(act) -> str:
+    """What a forked process says of an act."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            said = f"made {act()}"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return said
+
+
+FORKED = "UsageError: the process was forked in the middle of an iteration; begin another iteration in the new process"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        lambda packed: StreamingDataset(packed, threads=2),
+        lambda packed: StreamingDataset(packed),
+        lambda packed: unifiedvisual.load_dataset(str(packed), split="train", streaming=True),
+    ],
+    ids=["threads", "one thread", "load_dataset"],
+)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_in_the_middle_of_an_iteration_is_an_error_there_and_none_here(packed, begin):
+    rows = iter(begin(packed))
+    next(rows)
+    assert in_a_fork(lambda: list(rows)) == FORKED
+    assert len(list(rows)) == len(ROWS) - 1
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_while_a_thread_reads_ahead_is_an_error_there():
+    numbers = read_ahead(iter(range(100)), size_of=lambda number: 1, max_bytes=2)
+    assert next(numbers) == 0
+    assert in_a_fork(lambda: next(numbers)) == FORKED
+    assert list(numbers) == list(range(1, 100))
+
+
+def test_an_interpreter_that_ends_with_open_iterations_is_silent(source, packed):
+    script = f"""
+from unifiedvisual import StreamingDataset, load_dataset
+rows = [
+    iter(StreamingDataset({str(packed)!r}, threads=2)),
+    iter(load_dataset({str(packed)!r}, split="train", streaming=True)),
+    iter(load_dataset({str(source)!r}, split="train", streaming=True)),
+]
+for each in rows:
+    next(each)
+print("end")
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
