@@ -17,13 +17,15 @@ class BatchServer(OpenAIServer):
     """
     Attributes:
         polls: that a batch is in progress for.
-        spoil: number and custom_id of a line -> "missing", "expired", "duplicate", "error 500" or "" ; may be replaced
-            at any time.
+        spoil: number and custom_id of a line -> "missing", "null", "expired", "duplicate", "error 500" or ""; may be
+            replaced at any time.
+        failed: code and message that the next batches fail with as a whole, one each.
         on_batch: called when a batch is made, before its maker is told.
     """
 
     def __init__(self) -> None:
         self.polls = 2
+        self.failed: list[tuple[str, str]] = []
         self.spoil: Callable[[int, str], str] = lambda number, custom_id: ""
         self.on_batch: Callable[[], None] = lambda: None
         self.files: dict[str, bytes] = {}
@@ -147,11 +149,13 @@ class _BatchHandler(_Handler):
     def _polled(self, batch: dict[str, Any]) -> dict[str, Any]:
         with self.owner.lock:
             batch["polls"] -= 1
-            is_done = batch["polls"] <= 0 and batch["status"] != "completed"
-            batch["status"] = (
-                "finalizing" if is_done else batch["status"] if batch["status"] == "completed" else "in_progress"
-            )
-        if is_done:
+            has_ended = batch["status"] in ("completed", "failed")
+            is_done = batch["polls"] <= 0 and not has_ended
+            batch["status"] = "finalizing" if is_done else batch["status"] if has_ended else "in_progress"
+        if is_done and self.owner.failed:
+            code, message = self.owner.failed.pop(0)
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [{"code": code, "message": message}]}}
+        elif is_done:
             self._complete(batch)
         return batch
 
@@ -163,6 +167,9 @@ class _BatchHandler(_Handler):
             number, id = self._next(request), request["custom_id"]
             spoiled = self.owner.spoil(number, id)
             if spoiled == "missing":
+                continue
+            if spoiled == "null":
+                good.append({"id": f"line-{number}", "custom_id": id, "response": None, "error": None})
                 continue
             if spoiled == "expired":
                 bad.append(
@@ -209,7 +216,8 @@ class _BatchHandler(_Handler):
         except BadRequest as error:
             self.owner.complaints.append(str(error))
             return 400, {"error": {"message": str(error)}}
-        step = content.get("response_format", {}).get("json_schema", {}).get("name", path)
+        is_chat = path == "chat/completions"
+        step = content["response_format"]["json_schema"]["name"] if is_chat else path
         fault = self.owner.faults(len(self.owner.requests), step, content)
         answered._fail(fault, path, content) if fault else answered._succeed(path, content)
         return answered.status, answered.value

@@ -32,11 +32,20 @@ class BadRequest(Exception):
 
 
 class OpenAIServer:
-    """`requests` counts posts, `billed` what was answered with 200 and usage; `faults` may be replaced at any time."""
+    """`requests` counts posts, `billed` what was answered with 200 and usage; `faults` and `dialect` may be replaced at
+    any time.
+
+    Attributes:
+        dialect: path and body of a request as it came -> None, or status and JSON of an answer in place of the usual.
+        downloads: path of a GET -> what is there; `fetched` lists what was asked for.
+    """
 
     def __init__(self, *, latency_s: float = 0.0, handler: "type[_Handler] | None" = None) -> None:
         self.latency_s, self.faults = latency_s, (lambda number, path, content: "")
         self.wrong_pictures: set[str] = set()
+        self.dialect: Callable[[str, bytes], tuple[int, Any] | None] = lambda path, body: None
+        self.downloads: dict[str, bytes] = {}
+        self.fetched: list[tuple[str, str]] = []  # path and key of each
         self.unsafe: set[str] = set()  # what moderation flags, in texts or base64
         self.lock = threading.Lock()
         self.reset()
@@ -71,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         path = self.path.removeprefix("/v1/")
+        if (own := self.owner.dialect(path, body)) is not None:
+            return self._answer(own[0], own[1])
         try:
             content = _read(path, body, self.headers)
         except BadRequest as error:
@@ -97,6 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
             if (fault := self.owner.faults(number, step, content))
             else self._succeed(path, content)
         )
+
+    def do_GET(self) -> None:
+        self.owner.fetched.append((self.path, self.headers.get("Authorization") or ""))
+        content = self.owner.downloads.get(self.path)
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        self.wfile.write(content or b"")
 
     def _succeed(self, path: str, content: dict[str, Any]) -> None:
         if path == "chat/completions":

@@ -18,6 +18,9 @@ class SmallDisk:
     def grow(self, size):
         self._mount("-o", f"remount,size={size}", str(self.path))
 
+    def close_for_writing(self):
+        self._mount("-o", "remount,ro", str(self.path))
+
     def close(self):
         subprocess.run(["umount", str(self.path)], check=True)
 

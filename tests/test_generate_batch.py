@@ -15,8 +15,8 @@ from tests.batch_server import BatchServer
 from tests.generation_kills import ROOT
 from tests.generation_runs import KEY, PRICES, http_spec
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation.backends.batch import split
-from toolkit.generation.calls import calls
+from toolkit.generation.backends.batch_files import split
+from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.spec import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
@@ -109,7 +109,7 @@ def test_rows_are_those_of_direct_calls(server, spec_path, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("fault", ["missing", "expired", "error 500"])
+@pytest.mark.parametrize("fault", ["missing", "null", "expired", "error 500"])
 def test_lines_that_are_lost_are_asked_again_in_the_next_batch(server, spec_path, tmp_path, fault):
     server.spoil = lambda number, custom_id: fault if number in (2, 6) else ""
     summary = run(spec_path(), tmp_path / "run")
@@ -146,6 +146,34 @@ def test_refusals_and_repairs_inside_batches(server, spec_path, tmp_path):
     assert summary.recipes["image_generation_topic"].reasons == {"picture_rationale: refusal": 4}
     assert sorted(sends(server).values()) == [1] * 3 * 4  # brief, its repair, rationale
     assert_half_the_servers_bill(server, summary)
+
+
+def test_a_batch_that_comes_too_early_is_made_again_later_and_costs_no_attempt(server, spec_path, tmp_path):
+    server.failed = [("token_limit_exceeded", "Enqueued token limit reached")] * 6
+    summary = run(spec_path(attempts=1, gather_s=0.2), tmp_path / "run")
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert server.failed == []
+    assert_half_the_servers_bill(server, summary)
+
+
+def test_a_batch_that_is_wrong_stops_the_run_with_the_servers_words(server, spec_path, tmp_path):
+    server.failed = [("invalid_model", "The model 'chat' has no batches")]
+    with pytest.raises(RunStopped, match="batch_failed: The model 'chat' has no batches"):
+        run(spec_path(gather_s=0.2), tmp_path / "run")
+
+
+def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_path, tmp_path):
+    path, run_folder = spec_path(gather_s=0.2), tmp_path / "run"
+    killed_when(server, path, run_folder, batches=2)
+    lost = list(server.batches)[-1]
+    for noted in run_folder.rglob("*.jsonl"):  # its id was noted, and it is gone when the run goes on
+        if noted.name.startswith("0002") and not noted.with_suffix(".remote.json").exists():
+            noted.with_suffix(".remote.json").write_text(json.dumps({"id": lost}))
+    del server.batches[lost]
+    summary = run(path, run_folder)
+    assert summary.recipes["image_generation_topic"].ok == 4
+    assert summary.in_doubt == 4  # the server may have billed them
+    assert run(path, run_folder).recipes["image_generation_topic"].ok == 4
 
 
 @pytest.mark.parametrize(
@@ -259,7 +287,7 @@ def test_a_plan_says_half_the_price(server, spec_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "openai_chat", "mode": "later"}, "mode is 'later'; expected direct or batch"),
+        ({"kind": "openai_chat", "mode": "later"}, r"'mode' is 'later': input should be 'direct' or 'batch'"),
         ({"kind": "folder", "mode": "batch"}, "'folder' takes no batches"),
     ],
 )

@@ -124,7 +124,7 @@ def test_what_it_cannot_judge_is_fatal():
 
 @pytest.mark.parametrize("band", [None, [0.5], [0.9, 0.1], [0, 7], "high"])
 def test_bands_have_to_be_given(band):
-    with pytest.raises(UsageError, match=r"text_band is .*; expected the lowest and highest cosine"):
+    with pytest.raises(UsageError, match="'text_band"):
         Clip.from_options({"model": "m", "text_band": band, "pair_band": [0, 1]})
 
 

@@ -344,7 +344,7 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
         ({}, "recipes is empty"),
         ({"recipes": {"nope": 1}}, "unknown recipe 'nope'; known: .*image_editing"),
         ({"recipes": {"image_editing": 0}}, "recipes.image_editing.n is 0; expected a whole number of at least 1"),
-        ({"recipes": {"import_llava_cot": 1}}, "needs records; add source"),
+        ({"recipes": {"import_llava_cot": 1}}, "needs records of image, conversations; add source"),
         ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
         ({"recipes": {"image_editing": 1}, "backend": {}}, "unknown key in .* 'backend'"),
         (
@@ -383,6 +383,7 @@ SCRIPT = Script(answers={
 })
 RECIPE = Recipe(
     name="riddles", task="cot_collection", version=1, folder=Path(__file__).parent, prompts=("riddle@1",), make=make,
+    calls={"riddle@1": 2},
     script=f"{__file__}:SCRIPT",
 )
 """

@@ -91,7 +91,7 @@ def test_processes_of_one_run_stop_together_at_ctrl_c(server, spec, tmp_path):
 def test_a_stopped_process_keeps_its_shard_and_goes_on(server, spec, tmp_path):
     process = start(spec, tmp_path / "run")
     process.send_signal(signal.SIGSTOP)
-    with pytest.raises(UsageError, match="another process is working on this shard"):
+    with pytest.raises(UsageError, match="another process is working on this part"):
         engine.run(read_spec(spec), tmp_path / "run")
     with pytest.raises(UsageError, match="another process is working on 000-of-001, which shares samples with it"):
         engine.run(read_spec(spec), tmp_path / "run", shard=(0, 2))

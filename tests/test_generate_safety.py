@@ -149,5 +149,5 @@ class TestClassifiers:
             go(safety(picture=0, text=0, unsafe=["gore"]))
 
     def test_both_models_are_needed(self, go):
-        with pytest.raises(UsageError, match=r"needs model .of pictures., text_model, and unsafe"):
+        with pytest.raises(UsageError, match="'text_model' is missing; 'unsafe' is missing"):
             go({"kind": "safety_classifier", "model": "m"})

@@ -25,7 +25,7 @@ from toolkit.cli.app import main
 from toolkit.errors import RunStopped
 from toolkit.generation.backends.openai_chat import OpenAIChat
 from toolkit.generation.backends.openai_images import OpenAIImages
-from toolkit.generation.calls import calls
+from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.protocol import Fatal, Origin, Request
 from toolkit.generation.core.spec import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
@@ -142,7 +142,7 @@ def test_pictures_go_in_and_are_counted(server):
     )  # 16 x 16 pixels in patches of 8; the template ends a picture's line
 
 
-def test_a_run_counts_what_the_server_answered_and_rejects_what_fits_no_schema(server, tmp_path):
+def test_a_run_counts_what_the_server_answered_and_rejects_what_is_cut_off(server, tmp_path):
     path = spec_file(
         tmp_path, server, {"image_generation_topic": 2, "mm_reasoning_o": {"n": 2, "source": "mm_reasoning_o.jsonl"}}
     )
@@ -152,14 +152,14 @@ def test_a_run_counts_what_the_server_answered_and_rejects_what_fits_no_schema(s
     assert not ended.value.code
     summary = summarise(read_spec(path), tmp_path / "run")
     assert {name: (f.ok, f.reasons) for name, f in summary.recipes.items()} == {
-        "image_generation_topic": (0, {"topic_brief: wrong_schema": 2}),
-        "mm_reasoning_o": (0, {"o_question: wrong_schema": 2}),
+        "image_generation_topic": (0, {"topic_brief: cut_off": 2}),
+        "mm_reasoning_o": (0, {"o_question: cut_off": 2}),
     }
     text, llava = summary.models[server.text], summary.models[server.llava]
-    assert (text.sends, llava.sends) == (4, 4)  # each sample: one question, one repair
+    assert (text.sends, llava.sends) == (4, 4)  # each sample: one question, once more with twice the room
     assert server.answered(200) - before == 8
-    assert (text.output_tokens, llava.output_tokens) == (4 * 12, 4 * 12)
-    dollars = ((text.input_tokens + llava.input_tokens) * 2.0 + 8 * 12 * 8.0) / 1e6
+    assert (text.output_tokens, llava.output_tokens) == (2 * (12 + 24), 2 * (12 + 24))
+    dollars = ((text.input_tokens + llava.input_tokens) * 2.0 + 4 * (12 + 24) * 8.0) / 1e6
     assert summary.cost == pytest.approx(dollars)
     assert summary.cost > 0
     raw = [
@@ -190,11 +190,11 @@ def test_a_server_that_hangs_is_asked_again_until_it_answers(server, tmp_path, m
         for journal in journal_paths(tmp_path / "run")
         for found in query(journal, "SELECT state, problem FROM attempts ORDER BY number")
     ]
-    assert states[0][0] == "bad"
+    assert states[0][0] == "in_doubt"
     assert states[0][1].startswith("timeout: ")
     assert [state for state, _ in states].count("ok") == 2
     assert summarise(read_spec(path), tmp_path / "run").recipes["image_generation_topic"].reasons == {
-        "topic_brief: wrong_schema": 1
+        "topic_brief: cut_off": 1
     }
 
 

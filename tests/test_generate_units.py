@@ -3,8 +3,6 @@
 import asyncio
 import hashlib
 import sqlite3
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
 
 import pytest
 
@@ -13,12 +11,9 @@ from toolkit.cli import generate_app
 from toolkit.errors import UsageError
 from toolkit.generation import backends
 from toolkit.generation.backends import BACKENDS, open_backend
-from toolkit.generation.backends.http import error_of, retry_after_s
-from toolkit.generation.calls.budget import Budget, BudgetReached, Price, cost_of, price_of, price_table, reserve_of
-from toolkit.generation.calls.calls import pause_s
+from toolkit.generation.calls.sending import pause_s
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.prompting import read_prompt
-from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request, Transient, Usage
 from toolkit.generation.core.replies import KEYWORDS, ReplyProblem, parse_reply
 from toolkit.generation.core.spec import BackendSpec
 from toolkit.generation.journal import Journal
@@ -142,85 +137,11 @@ def test_topics_and_scenes_all_come_before_one_comes_again():
     assert len(pairs) == 24 * 12
 
 
-@pytest.mark.parametrize(
-    ("headers", "low", "high"),
-    [
-        ({"retry-after": "2"}, 2, 2),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25, 0.25),
-        ({"retry-after": format_datetime(datetime.now(timezone.utc) + timedelta(days=1), usegmt=True)}, 43_200, 86_400),
-        ({"retry-after": "-3"}, 0, 0),
-    ],
-)
-def test_retry_after_is_read_in_all_its_spellings(headers, low, high):
-    assert low <= retry_after_s(headers) <= high
-
-
-def test_retry_after_that_is_nonsense_is_not_said():
-    assert retry_after_s({"retry-after": "soon"}) is None
-    assert retry_after_s({}) is None
-
-
-@pytest.mark.parametrize(
-    ("status", "raw", "kind", "problem"),
-    [
-        (429, "{}", Transient, "rate_limit"),
-        (429, '{"error": {"code": "insufficient_quota"}}', Fatal, "no_quota"),
-        (503, "", Transient, "status_503"),
-        (408, "", Transient, "status_408"),
-        (400, '{"error": {"message": "no", "code": "content_policy_violation"}}', Refused, "content_policy"),
-        (400, '{"error": {"message": "no"}}', Refused, "bad_request"),
-        (401, "", Fatal, "status_401"),
-        (404, "", Fatal, "status_404"),
-    ],
-)
-def test_statuses_fall_into_three_classes(status, raw, kind, problem):
-    error = error_of(status, {}, raw)
-    assert (type(error), error.problem, error.raw) == (kind, problem, raw)
-
-
 def test_pauses_double_under_full_jitter_and_obey_the_server():
     assert [pause_s(attempt, None, lambda: 1.0) for attempt in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 60.0]
     assert pause_s(3, None, lambda: 0.0) == 0
     assert pause_s(1, 7.5, lambda: 1.0) == 7.5
     assert pause_s(1, 100.0, lambda: 1.0) == 100.0
-
-
-def request(**rest):
-    return Request(
-        step="s", seed=0, origin=Origin(recipe="r", seed=0, index=0), **{"kind": "chat", "user": "x" * 2000, **rest}
-    )
-
-
-def test_costs_by_hand():
-    chat, draw = Price(input_per_mtok=2.0, output_per_mtok=8.0), Price(per_image=0.04)
-    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000)) == 6.0
-    assert cost_of(draw, Usage(images=3)) == pytest.approx(0.12)
-    assert cost_of(chat, Usage()) is None
-    assert cost_of(None, Usage(input_tokens=1)) is None
-    assert reserve_of(chat, request(), max_output_tokens=1000) == pytest.approx((1000 * 2 + 1000 * 8) / 1e6)
-    assert reserve_of(draw, request(kind="generate")) == pytest.approx(0.04)
-    assert reserve_of(None, request()) is None
-
-
-def test_prices_are_dated_and_unknown_models_are_unknown():
-    assert price_table()["as_of"].year >= 2025
-    assert price_of("nobody-knows", {}) is None
-    assert price_of("gpt-4o", {"gpt-4o": {}}) == Price()
-    assert price_of("gpt-4o", {}, is_batch=True) == Price(input_per_mtok=1.25, output_per_mtok=5.0)
-    assert price_of("m", {"m": {"input_per_mtok": 1.0}}) == Price(input_per_mtok=1.0)
-    with pytest.raises(ValueError, match="expected input_per_mtok"):
-        price_of("m", {"m": {"per_token": 1.0}})
-
-
-def test_a_budget_counts_reserves_and_settles():
-    budget = Budget(1.0)
-    held = [budget.reserve(0.4, "m"), budget.reserve(0.4, "m")]
-    with pytest.raises(BudgetReached, match="may cost"):
-        budget.reserve(0.4, "m")
-    budget.settle(held[0], 0.1)
-    assert budget.reserve(0.4, "m") == 0.4
-    budget.settle(held[1], None)
-    assert budget.spent == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
@@ -24,6 +25,8 @@ from toolkit.generation.runs import engine
 from toolkit.generation.runs.audit import problems
 from toolkit.generation.runs.engine import Progress as Event
 from toolkit.generation.runs.finalize import LEFT_OUT, PACKED, finalize
+from toolkit.generation.runs.plans import plan as plan_run
+from toolkit.generation.runs.plans import warnings
 from toolkit.generation.runs.retry import put_back
 from toolkit.generation.runs.shards import run_shards
 from toolkit.staging.files import write_whole
@@ -34,27 +37,38 @@ def _folder(spec: RunSpec, out: Path | None) -> Path:
 
 
 def plan(path: Path, *, as_json: bool) -> None:
-    found = estimate(read_spec(path))
+    spec = read_spec(path)
+    found, told = estimate(spec), list(warnings(spec, plan_run(spec)))
     if as_json:
-        print_json([asdict(each) for each in found])
+        print_json({"estimates": [asdict(each) for each in found], "max_usd": spec.max_usd, "warnings": told})
         return
-    columns = ("recipe", "role", "model", "calls", "pictures", "tokens in", "tokens out", "US dollars")
+    columns = ("recipe", "role", "model", "calls", "pictures", "tokens in", "tokens out", "US dollars", "at most")
     cells = [
         (
             *(each.recipe, each.role, each.model, each.calls, each.images),
             "{:,} to {:,}".format(*each.input_tokens),
             "{:,} to {:,}".format(*each.output_tokens),
             "unknown" if each.usd is None else "{:.2f} to {:.2f}".format(*each.usd),
+            "unknown" if each.most_usd is None else f"{each.most_usd:.2f}",
         )
         for each in found
     ]
     table("Estimate, low to high", columns, cells, right=columns[3:])
     known = [each.usd for each in found if each.usd is not None]
+    most = sum(each.most_usd or 0.0 for each in found)
     unknown = sorted({each.model for each in found if each.usd is None})
+    capped = f", or the cap of ${spec.max_usd:.2f}" if spec.max_usd is not None and spec.max_usd < most else ""
     say(
-        f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}"
+        f"In all: ${sum(low for low, _ in known):.2f} to ${sum(high for _, high in known):.2f}, at most ${most:.2f} if "
+        f"every call is as long as it may be, cut, repaired and sent again{capped}"
         + (f", and {', '.join(unknown)}: unknown" if unknown else "")
     )
+    _warn(told)
+
+
+def _warn(told: Iterable[str]) -> None:
+    for each in told:
+        stages.print(Text(f"warning: {each}"), soft_wrap=True)
 
 
 def run(
@@ -70,6 +84,7 @@ def run(
 ) -> None:
     spec = read_spec(path)
     folder = _folder(spec, out)
+    _warn(warnings(spec, plan_run(spec)))
     try:
         with _live(spec) as on_sample:
             how: dict[str, Any] = {"fork": fork, "replay": replay, "on_sample": on_sample}

@@ -15,12 +15,15 @@ replay              answers of an earlier run, from its journals
 """
 
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
+
+from pydantic import Field
 
 from toolkit.errors import UsageError
 from toolkit.generation.core.keys import digest
+from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend
-from toolkit.generation.core.spec import BATCH_OPTIONS, BackendSpec
+from toolkit.generation.core.spec import BackendSpec
 from toolkit.registry import Registry
 
 BACKENDS = Registry(
@@ -38,35 +41,77 @@ BACKENDS = Registry(
 )
 
 
+class CommonOptions(Options):
+    """What every backend takes.
+
+    Attributes:
+        mode: "batch" = calls are gathered into batches; see `batch` for gather_s and poll_s.
+        timeout_s: of a call, from when its server can have begun with it.
+        max_parallel: calls under way at the same time.
+        requests_per_minute: calls begun.
+    """
+
+    mode: Literal["direct", "batch"] = "direct"
+    gather_s: float = Field(10.0, ge=0)
+    poll_s: float = Field(15.0, gt=0)
+    timeout_s: float | None = Field(None, gt=0)
+    max_parallel: int | None = Field(None, ge=1)
+    requests_per_minute: float | None = Field(None, gt=0)
+
+
 def get_backend(spec: BackendSpec) -> type[Backend]:
     """
     Raises:
-        UnknownName: no such kind. UsageError: it cannot be loaded, is no backend, or takes no batches.
+        UnknownName: no such kind. UsageError: it cannot be loaded, or is no backend.
     """
     found = BACKENDS.load(spec.target or spec.kind)
     if not (isinstance(found, type) and issubclass(found, Backend)):
-        raise UsageError(
-            f"backend {spec.kind!r} is {found!r}; expected a class derived from {Backend.__module__}.Backend"
-        )
-    if not found.takes_batches and (given := sorted(set(BATCH_OPTIONS) & set(spec.options))):
-        raise UsageError(f"backends: {spec.kind!r} takes no batches, and so none of: {', '.join(given)}")
+        expected = f"a class derived from {Backend.__module__}.Backend"
+        raise UsageError(f"backend {spec.kind!r} is {found!r}; expected {expected}")
     return found
+
+
+def common_options(spec: BackendSpec) -> CommonOptions:
+    """
+    Raises:
+        UsageError: they are wrong.
+    """
+    given = {name: value for name, value in spec.options.items() if name in CommonOptions.model_fields}
+    return read_options(CommonOptions, given, f"backends: {spec.kind!r}")
+
+
+def check_backend(spec: BackendSpec) -> type[Backend]:
+    """All that can be known of a backend without opening it.
+
+    Raises:
+        UnknownName: no such kind. UsageError: options that it does not take.
+    """
+    kind = get_backend(spec)
+    batch = [name for name in ("mode", "gather_s", "poll_s") if name in spec.options]
+    common_options(spec)
+    if batch and not kind.takes_batches:
+        raise UsageError(f"backends: {spec.kind!r} takes no batches, and so none of: {', '.join(batch)}")
+    if kind.options:
+        read_options(kind.options, _own(spec), f"backends: {spec.kind!r}")
+    return kind
+
+
+def _own(spec: BackendSpec) -> dict[str, object]:
+    return {name: value for name, value in spec.options.items() if name not in CommonOptions.model_fields}
 
 
 def open_backend(spec: BackendSpec, folder: Path) -> Backend:
     """
     Args:
-        folder: of the shard, for backends that keep something.
+        folder: of the part, for backends that keep something.
 
     Raises:
         UnknownName: no such kind. UsageError: options it does not take. MissingExtra: a package is not installed.
     """
-    kind = get_backend(spec)
-    options = {name: value for name, value in spec.options.items() if name not in BATCH_OPTIONS}
-    opened = kind.from_options(options)
-    if not spec.is_batch:
+    opened, common = check_backend(spec).from_options(_own(spec)), common_options(spec)
+    if common.mode == "direct":
         return opened
     from toolkit.generation.backends.batch import Batchable, Batched
 
-    times = {name: float(spec.options[name]) for name in ("gather_s", "poll_s") if name in spec.options}
-    return Batched(cast(Batchable, opened), folder / "batches" / digest(spec.identity())[:12], **times)
+    kept = folder / "batches" / digest(spec.identity())[:12]
+    return Batched(cast(Batchable, opened), kept, gather_s=common.gather_s, poll_s=common.poll_s)

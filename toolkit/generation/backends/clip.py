@@ -19,14 +19,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field, field_validator
 
-from toolkit.errors import UsageError
 from toolkit.generation.backends.embedder import Embedder, TransformersEmbedder
-from toolkit.generation.backends.local import LocalModel, check_local
+from toolkit.generation.backends.local import LocalModel, LocalOptions, require
 from toolkit.generation.backends.picture_index import PictureIndex, open_index
+from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request
 
 Band = tuple[float, float]
+
+
+class ClipOptions(LocalOptions):
+    """
+    Attributes:
+        text_band, pair_band: lowest and highest cosine that is accepted, as in [0.25, 1.0].
+        path: JSON Lines of the pictures that are found; None = only judges.
+        top: pictures that are found, at most.
+    """
+
+    text_band: Band
+    pair_band: Band
+    path: Path | None = None
+    top: int = Field(6, ge=1)
+
+    @field_validator("text_band", "pair_band")
+    @classmethod
+    def _ascends(cls, band: Band) -> Band:
+        if not -1 <= band[0] < band[1] <= 1:
+            raise ValueError("expected the lowest and highest cosine that is accepted, as in [0.25, 1.0]")
+        return band
 
 
 class Clip(Backend):
@@ -36,7 +58,8 @@ class Clip(Backend):
         path: JSON Lines of the pictures that are found; None = only judges.
     """
 
-    is_free = True
+    is_free = is_local = True
+    options = ClipOptions
 
     def __init__(
         self,
@@ -53,15 +76,15 @@ class Clip(Backend):
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Clip":
-        check_local("clip", options, {"text_band", "pair_band", "path", "top"}, "transformers")
-        bands = {name: _band(name, options.get(name)) for name in ("text_band", "pair_band")}
-        path = Path(options["path"]) if options.get("path") else None
+        given = read_options(ClipOptions, options, "backends: 'clip'")
+        require("transformers")
         return cls(
-            partial(TransformersEmbedder, options),
-            name=options["model"],
-            path=path,
-            top=int(options.get("top", 6)),
-            **bands,
+            partial(TransformersEmbedder, given.model_dump()),
+            name=given.model,
+            path=given.path,
+            top=given.top,
+            text_band=given.text_band,
+            pair_band=given.pair_band,
         )
 
     async def send(self, request: Request) -> Reply:
@@ -171,16 +194,3 @@ def _outside(what: str, score: float, band: Band) -> str:
 
 def _round(score: Any) -> float:
     return round(float(score), 4)
-
-
-def _band(name: str, value: Any) -> Band:
-    try:
-        low, high = (float(each) for each in value)
-    except (TypeError, ValueError):
-        low, high = 1.0, 0.0
-    if not -1 <= low < high <= 1:
-        raise UsageError(
-            f"backends: 'clip': {name} is {value!r}; expected the lowest and highest cosine that is accepted, as in "
-            "[0.25, 1.0]"
-        )
-    return low, high

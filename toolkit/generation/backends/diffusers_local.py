@@ -5,21 +5,40 @@
 
 `model` is a folder or a repository of the Hub, with `revision` if one is meant. A pipeline of the other sort is turned
 where diffusers can: the one that draws from words also edits, from the same weights. `params` go to the pipeline as
-they are; `edit_params` (strength, ...) are added where a picture is edited. The noise is drawn on the CPU from the seed
-of the call, so that the same call on the same device and versions gives the same bytes.
+they are; `edit_params` (strength, ...) are added where a picture is edited, which has the size of what it was made of,
+cut to what pipelines can do, unless they say otherwise. The noise is drawn on the CPU from the seed of the call, so
+that the same call on the same device and versions gives the same bytes.
 """
 
 import inspect
 import io
 from typing import Any
 
-from toolkit.generation.backends.local import LocalModel, check_local, device_of
+from PIL import Image
+from pydantic import Field
+
+from toolkit.generation.backends.local import LocalModel, LocalOptions, device_of, require
+from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Refused, Reply, Request, Usage
 from toolkit.images import decode_image
 
+SIZE = ("width", "height")
+STEP_PX = 16  # sides that every pipeline of diffusers can do are multiples of it
+
+
+class DiffusersOptions(LocalOptions):
+    """
+    Attributes:
+        params: of the pipeline; edit_params: more of them, where a picture is edited.
+    """
+
+    params: dict[str, Any] = Field(default_factory=dict)
+    edit_params: dict[str, Any] = Field(default_factory=dict)
+
 
 class Diffusers(Backend):
-    is_free = True
+    is_free = is_local = True
+    options = DiffusersOptions
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
@@ -27,8 +46,9 @@ class Diffusers(Backend):
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Diffusers":
-        check_local("diffusers", options, {"params", "edit_params"}, "diffusers", "transformers")
-        return cls(options)
+        given = read_options(DiffusersOptions, options, "backends: 'diffusers'")
+        require("diffusers", "transformers")
+        return cls(given.model_dump())
 
     async def send(self, request: Request) -> Reply:
         if request.kind not in ("generate", "edit"):
@@ -51,10 +71,9 @@ class _Pipelines:
         from diffusers import DiffusionPipeline
 
         dtype = getattr(torch, options.get("dtype", "float32"))
-        self._params = {
-            "generate": dict(options.get("params") or {}),
-            "edit": {**(options.get("params") or {}), **(options.get("edit_params") or {})},
-        }
+        drawing, editing = options["params"], options["edit_params"]
+        without_size = {name: value for name, value in drawing.items() if name not in SIZE}
+        self._params = {"generate": drawing, "edit": {**without_size, **editing}}
         pipeline: Any = DiffusionPipeline  # not typed
         self._loaded = pipeline.from_pretrained(options["model"], revision=options.get("revision"), dtype=dtype).to(
             device_of(options)
@@ -76,9 +95,12 @@ class _Pipelines:
             "generator": torch.Generator("cpu").manual_seed(request.seed),
             **self._params[request.kind],
         }
+        takes = set(inspect.signature(pipeline.__call__).parameters)
         if request.kind == "edit":
             given["image"] = decode_image(request.images[0], request.step)
-        unknown = sorted(set(given) - set(inspect.signature(pipeline.__call__).parameters))
+            if set(SIZE) <= takes and not set(SIZE) & set(given):
+                given |= _size_of(given["image"])
+        unknown = sorted(set(given) - takes)
         if unknown:
             raise Fatal("unknown_params", detail=f"{type(pipeline).__name__} does not take {unknown}")
         made = pipeline(**given)
@@ -105,3 +127,7 @@ class _Pipelines:
                     ) from error
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
+
+
+def _size_of(image: Image.Image) -> dict[str, int]:
+    return {name: max(STEP_PX, side // STEP_PX * STEP_PX) for name, side in zip(SIZE, image.size, strict=True)}

@@ -7,12 +7,26 @@ import json
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import SourceError, UsageError
+from pydantic import Field
+
+from toolkit.errors import SourceError
+from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request
 
 
+class FolderOptions(Options):
+    """
+    Attributes:
+        path: JSON Lines of image and caption; top: pictures that are found, at most.
+    """
+
+    path: Path
+    top: int = Field(6, ge=1)
+
+
 class Folder(Backend):
-    is_free = True
+    is_free = is_local = True
+    options = FolderOptions
 
     def __init__(self, path: Path, top: int = 6) -> None:
         self._folder, self._top = path.parent, top
@@ -23,9 +37,8 @@ class Folder(Backend):
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Folder":
-        if set(options) - {"path", "top"} or "path" not in options:
-            raise UsageError(f"backends: 'folder' needs path and takes top; found {sorted(options)}")
-        return cls(Path(options["path"]), int(options.get("top", 6)))
+        given = read_options(FolderOptions, options, "backends: 'folder'")
+        return cls(given.path, given.top)
 
     async def send(self, request: Request) -> Reply:
         if request.kind != "retrieve":

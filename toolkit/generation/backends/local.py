@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from toolkit.errors import MissingExtra, UsageError
+from pydantic import Field
+
+from toolkit.errors import MissingExtra
+from toolkit.generation.core.options import Options
 from toolkit.generation.core.protocol import CallError, Fatal, Transient
 
-DTYPES = ("float32", "bfloat16", "float16")
 Value = TypeVar("Value")
 
 
@@ -51,19 +53,24 @@ class LocalModel:
         self._thread.shutdown()
 
 
-def check_local(kind: str, options: dict[str, Any], known: set[str], *packages: str) -> None:
+class LocalOptions(Options):
+    """
+    Attributes:
+        model: a folder, or a repository of the Hub with `revision`.
+        device: "" = the best there is.
+    """
+
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: str = ""
+
+
+def require(*packages: str) -> None:
     """
     Raises:
-        UsageError: an option it does not take, no model, or an unknown dtype. MissingExtra: a package is not installed.
+        MissingExtra: torch or one of the packages is not installed.
     """
-    known = known | {"model", "device", "dtype", "revision", "timeout_s"}
-    unknown = sorted(set(options) - known)
-    if unknown or not options.get("model"):
-        raise UsageError(
-            f"backends: {kind!r} does not take {unknown} and needs model; it knows: {', '.join(sorted(known))}"
-        )
-    if options.get("dtype", "float32") not in DTYPES:
-        raise UsageError(f"backends: {kind!r}: dtype is {options['dtype']!r}; expected one of {', '.join(DTYPES)}")
     for package in ("torch", *packages):
         if find_spec(package) is None:
             raise MissingExtra(package, "local")

@@ -1,52 +1,63 @@
-"""Pictures from any server that speaks OpenAI's /images/generations and /images/edits; they come back as base64.
+"""Pictures by any server that speaks OpenAI's /images/generations and /images/edits.
 
-    image: {kind: openai_images, model: dall-e-3, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY,
-        params: {size: 1024x1024}}
+    image: {kind: openai_images, model: gpt-image-2, base_url: https://api.openai.com/v1, api_key_env: OPENAI_API_KEY,
+        params: {size: 1024x1024, quality: medium}}
 
-`params` are sent as they are: dall-e-3 wants `response_format: b64_json` there, gpt-image-1 refuses it. Seeds are not
-part of this protocol.
-Source: platform.openai.com/docs/api-reference/images.
+With `mode: batch` what is drawn from words is gathered into batches; see `batch`. `params` are sent as they are, null
+leaves one out. Pictures are asked for as base64 where the server knows that, and fetched where it gives an address.
+Seeds are not part of this protocol. Source: developers.openai.com/api/docs/api-reference/images.
 """
 
 import base64
 import binascii
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from toolkit.generation.backends.http import Server, usage_of
-from toolkit.generation.backends.openai_chat import MIME, check_options
-from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Transient
+from toolkit.generation.backends.dialect import images_lesson
+from toolkit.generation.backends.http import Server, ServerOptions, usage_of
+from toolkit.generation.backends.openai_chat import MIME
+from toolkit.generation.core.options import read_options
+from toolkit.generation.core.protocol import Adapted, Backend, BadRequest, CallError, Fatal, Reply, Request, Transient
 from toolkit.images import image_format
 
-OPTIONS = {"model", "base_url", "api_key_env", "params", "timeout_s"}
+MOST_BYTES = 64 * 2**20  # of a picture that is fetched
+FETCHES = 3
+_DATA_URI = re.compile(r"data:[^,]*,")
 
 
 class OpenAIImages(Backend):
     takes_batches = True
+    options = ServerOptions
 
-    def __init__(self, server: Server, model: str, params: dict[str, Any]) -> None:
-        self.server, self._model, self._params = server, model, params
+    def __init__(self, given: ServerOptions) -> None:
+        self.server = Server(given.base_url, api_key_env=given.api_key_env)
+        self._given = given
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIImages":
-        check_options("openai_images", options, OPTIONS)
-        server = Server(
-            options["base_url"],
-            api_key_env=options.get("api_key_env", ""),
-            timeout_s=float(options.get("timeout_s", 180)),
-        )
-        return cls(server, options["model"], dict(options.get("params") or {}))
+        return cls(read_options(ServerOptions, options, "backends: 'openai_images'"))
 
     async def send(self, request: Request) -> Reply:
-        if request.kind == "edit":
-            forms = {name: str(value) for name, value in self._fields(request).items()}
-            files = [_file(image, number) for number, image in enumerate(request.images)]
-            return self.read(*await self.server.post("images/edits", data=forms, files=files))
-        endpoint, content = self.line(request)
-        return self.read(*await self.server.post(endpoint, json=content))
+        known, fields = self.learned, self._fields(request, with_format=True)
+        try:
+            if request.kind == "edit":
+                forms = {name: _form_value(value) for name, value in fields.items()}
+                files = [_file(image, number, len(request.images)) for number, image in enumerate(request.images)]
+                body, raw = await self.server.post("images/edits", data=forms, files=files)
+            else:
+                endpoint, _ = self.line(request)
+                body, raw = await self.server.post(endpoint, json=fields)
+        except BadRequest as error:
+            raise self.lesson(error, fields, known) or error from None
+        return await self._fetched(self.read(body, raw), body)
 
     def line(self, request: Request) -> tuple[str, dict[str, Any]]:
-        """Endpoint and body, of what goes as JSON; edits go as forms with files, which a batch cannot hold."""
+        """Endpoint and body of a line in a batch, where edits, which are forms with files, cannot be. Models that have
+        batches give base64, and most do not know `response_format`.
+        """
         if request.kind != "generate":
             raise Fatal(
                 "wrong_kind",
@@ -55,46 +66,101 @@ class OpenAIImages(Backend):
                     f"{request.kind}; set its own backend"
                 ),
             )
-        return "images/generations", self._fields(request)
+        return "images/generations", self._fields(request, with_format=False)
 
-    def read(self, body: dict[str, Any], raw: str) -> Reply:
+    def lesson(self, error: BadRequest, sent: Mapping[str, Any], known: Mapping[str, Any]) -> Adapted | None:
+        """As for chat."""
+        if self.learned is known:
+            facts = images_lesson(known, sent, error)
+            if facts is None:
+                return None
+            self.learned = facts
+        return Adapted(error.problem, detail=error.detail, raw=error.raw, status=error.status)
+
+    def read(self, body: dict[str, Any], raw: str | bytes) -> Reply:
         return read_images(body, raw)
 
-    def _fields(self, request: Request) -> dict[str, Any]:
-        return {"model": self._model, "prompt": request.user, "n": 1, **self._params}
+    async def _fetched(self, reply: Reply, body: dict[str, Any]) -> Reply:
+        """With the pictures of which the server gave an address.
+
+        Raises:
+            Fatal: one cannot be had, so that none of those that are paid for could.
+        """
+        addresses = [str(item["url"]) for item in body["data"] if not item.get("b64_json")]
+        if not addresses:
+            return reply
+        try:
+            pictures = [await self._fetch(address) for address in addresses]
+        except CallError as error:
+            hint = "set params: {response_format: b64_json} if the server knows it"
+            given: dict[str, Any] = {"raw": reply.raw, "status": 200, "usage": reply.usage}
+            raise Fatal("no_image", detail=f"{error.detail}; {hint}", **given) from error
+        return replace(reply, pictures=(*reply.pictures, *pictures))
+
+    async def _fetch(self, address: str) -> bytes:
+        if _DATA_URI.match(address):
+            return decoded(address)
+        for _ in range(FETCHES - 1):
+            try:
+                return await self.server.download(address, most_bytes=MOST_BYTES)
+            except CallError:
+                continue
+        return await self.server.download(address, most_bytes=MOST_BYTES)
+
+    def _fields(self, request: Request, *, with_format: bool) -> dict[str, Any]:
+        asks = with_format and self.learned.get("format") is not False
+        asked = {"response_format": "b64_json"} if asks else {}
+        fields = {"model": self._given.model, "prompt": request.user, "n": 1, **asked, **self._given.params}
+        return {name: value for name, value in fields.items() if value is not None}
 
     async def close(self) -> None:
         await self.server.close()
 
 
-def _file(image: bytes, number: int) -> tuple[str, tuple[str, bytes, str]]:
+def _form_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _file(image: bytes, number: int, count: int) -> tuple[str, tuple[str, bytes, str]]:
     suffix = image_format(image) or "png"
-    return "image", (f"image-{number}.{suffix}", image, f"image/{MIME.get(suffix, suffix)}")
+    name = "image" if count == 1 else "image[]"
+    return name, (f"image-{number}.{suffix}", image, f"image/{MIME.get(suffix, suffix)}")
 
 
-def read_images(body: dict[str, Any], raw: str) -> Reply:
-    """
+def read_images(body: dict[str, Any], raw: str | bytes) -> Reply:
+    """Pictures that came with the answer; those of which only the address came are not among them.
+
     Raises:
-        Transient: no picture, or one that cannot be decoded from base64.
+        Transient: no picture, or one that is not base64.
     """
     items = body.get("data")
-    if not isinstance(items, list) or not items:
-        raise Transient("no_image", raw=raw, status=200, usage=usage_of(body))
+    count = len(items) if isinstance(items, list) else 0
+    given: dict[str, Any] = {"raw": raw, "status": 200, "usage": usage_of(body, images=count)}
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise Transient("no_image", **given)
+    if not all(item.get("b64_json") or item.get("url") for item in items):
+        raise Transient("no_image", detail="neither b64_json nor url", **given)
     try:
-        pictures = tuple(base64.b64decode(item["b64_json"], validate=True) for item in items)
-    except (KeyError, TypeError, binascii.Error) as error:
-        raise Transient(
-            "no_image",
-            detail=f"no base64 picture: {error}; set params.response_format to b64_json if the server has it",
-            raw=raw,
-            status=200,
-        ) from error
-    if not all(map(image_format, pictures)):
-        raise Transient("not_an_image", raw=raw, status=200, usage=usage_of(body, images=len(pictures)))
+        pictures = tuple(decoded(str(item["b64_json"])) for item in items if item.get("b64_json"))
+    except ValueError as error:
+        raise Transient("no_image", detail=f"no base64 picture: {error}", **given) from error
     rest = {**body, "data": [{name: value for name, value in item.items() if name != "b64_json"} for item in items]}
     return Reply(
         raw=json.dumps(rest),
         text=str(items[0].get("revised_prompt") or ""),
         pictures=pictures,
-        usage=usage_of(body, images=len(pictures)),
+        usage=usage_of(body, images=count),
     )
+
+
+def decoded(text: str) -> bytes:
+    """Bytes of base64 as servers write it: in a data URI, with line breaks, without padding, or safe for URLs.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    plain = "".join(_DATA_URI.sub("", text, count=1).split()).rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(str(error)) from error

@@ -10,28 +10,22 @@ platform.openai.com/docs/api-reference/moderations.
 import json
 from typing import Any
 
-from toolkit.generation.backends.http import Server
-from toolkit.generation.backends.openai_chat import check_options, data_uri
+from toolkit.generation.backends.http import Server, ServerOptions
+from toolkit.generation.backends.openai_chat import data_uri
+from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Transient
-
-OPTIONS = {"model", "base_url", "api_key_env", "timeout_s"}
 
 
 class OpenAIModeration(Backend):
     is_free = True
+    options = ServerOptions
 
-    def __init__(self, server: Server, model: str) -> None:
-        self._server, self._model = server, model
+    def __init__(self, given: ServerOptions) -> None:
+        self._server, self._model = Server(given.base_url, api_key_env=given.api_key_env), given.model
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIModeration":
-        check_options("openai_moderation", options, OPTIONS)
-        server = Server(
-            options["base_url"],
-            api_key_env=options.get("api_key_env", ""),
-            timeout_s=float(options.get("timeout_s", 60)),
-        )
-        return cls(server, options["model"])
+        return cls(read_options(ServerOptions, options, "backends: 'openai_moderation'"))
 
     async def send(self, request: Request) -> Reply:
         if request.step != "safety":

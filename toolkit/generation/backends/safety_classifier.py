@@ -10,30 +10,39 @@ the rest is cut off.
 import json
 from typing import Any
 
-from toolkit.errors import UsageError
-from toolkit.generation.backends.local import LocalModel, check_local, device_of
+from pydantic import Field
+
+from toolkit.generation.backends.local import LocalModel, LocalOptions, device_of, require
+from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request
 from toolkit.images import decode_image
 
-DEFAULT_THRESHOLD = 0.5
+
+class SafetyClassifierOptions(LocalOptions):
+    """
+    Attributes:
+        model: of pictures; text_model: of texts.
+        unsafe: labels that are flagged from `threshold` on.
+    """
+
+    text_model: str = Field(min_length=1)
+    unsafe: list[str] = Field(min_length=1)
+    threshold: float = Field(0.5, ge=0, le=1)
 
 
 class SafetyClassifier(Backend):
-    is_free = True
+    is_free = is_local = True
+    options = SafetyClassifierOptions
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self._unsafe, self._threshold = set(options["unsafe"]), float(options.get("threshold", DEFAULT_THRESHOLD))
+        self._unsafe, self._threshold = set(options["unsafe"]), float(options["threshold"])
         self._model = LocalModel(options["model"], lambda: _pipelines(options))
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "SafetyClassifier":
-        check_local("safety_classifier", options, {"text_model", "unsafe", "threshold"}, "transformers")
-        if not options.get("text_model") or not isinstance(options.get("unsafe"), list) or not options["unsafe"]:
-            raise UsageError(
-                "backends: 'safety_classifier' needs model (of pictures), text_model, and unsafe: the labels that are "
-                "flagged"
-            )
-        return cls(options)
+        given = read_options(SafetyClassifierOptions, options, "backends: 'safety_classifier'")
+        require("transformers")
+        return cls(given.model_dump())
 
     async def send(self, request: Request) -> Reply:
         if request.step != "safety":

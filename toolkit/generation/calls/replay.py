@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.generation.calls.calls import call_key
+from toolkit.generation.calls.seats import call_key
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.protocol import Backend, Refused, Reply, Request, Transient
 from toolkit.generation.journal.reading import Answers, blobs_in

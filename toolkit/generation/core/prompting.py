@@ -35,13 +35,18 @@ class Prompt:
         """Its name without the version."""
         return self.name.partition("@")[0]
 
+    @property
+    def names(self) -> set[str]:
+        """Of the values that are filled in."""
+        return {name for _, name, _, _ in string.Formatter().parse(self.user) if name}
+
     def fill(self, values: Mapping[str, Any]) -> str:
         """The user's text; values are put in as they are, braces in them mean nothing.
 
         Raises:
             UsageError: a name without a value.
         """
-        missing = {name for _, name, _, _ in string.Formatter().parse(self.user) if name} - set(values)
+        missing = self.names - set(values)
         if missing:
             raise UsageError(f"prompt {self.name}: no value for {sorted(missing)}; given: {sorted(values)}")
         return self.user.format(**values).strip()

@@ -1,25 +1,37 @@
 """What a backend is sent and what comes back; and the ways a call can go wrong.
 
 CallError
-|-- Transient     429, 5xx, timeout, reset, a body that cannot be read: sent again, after `retry_after_s` if the server
-says so
-|-- Refused       the model will not, or the request is not accepted: the sample is rejected, never sent again
-`-- Fatal         no key, no such model: the run stops
+|-- Transient       429, 5xx, timeout, reset, a body that cannot be read: sent again, after `retry_after_s` if the
+|                   server says so
+|-- Adapted         the server does not know a part of the request; it is sent again without, and so are all others
+|-- Refused         the model will not answer: the sample is rejected, never sent again
+|   `-- BadRequest  the server does not accept the request: the sample's fault if it accepted others, else the spec's
+`-- Fatal           no key, no such model, no credit: the run stops
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from toolkit.errors import UsageError
+from toolkit.generation.core.options import Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a call used; None = the server did not say."""
+    """What a call used; None = the server did not say.
+
+    Attributes:
+        input_tokens: image tokens among them.
+        input_image_tokens: of the pictures that were sent.
+        images: pictures made.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    input_image_tokens: int | None = None
     images: int = 0
 
 
@@ -53,6 +65,7 @@ class Request:
         images: encoded pictures that go with it.
         schema: JSON schema of the reply.
         history: earlier (role, text) turns, for a repair.
+        max_output_tokens: of the reply; None = the backend's own.
         seed: of this call.
         prompt_sha256: of the prompt's file.
         key: by which the journal knows it; set where it is sent.
@@ -65,6 +78,7 @@ class Request:
     images: tuple[bytes, ...] = ()
     schema: dict[str, Any] | None = None
     history: tuple[tuple[str, str], ...] = ()
+    max_output_tokens: int | None = None
     seed: int
     origin: Origin
     prompt_sha256: str = ""
@@ -76,13 +90,15 @@ class Reply:
     """An answer.
 
     Attributes:
-        raw: the body as received, pictures taken out.
+        raw: the body as received, pictures taken out; bytes if it is no text.
         text: of the answer.
+        is_cut: the text ends where `max_output_tokens` did.
         pictures: encoded.
     """
 
-    raw: str
+    raw: str | bytes
     text: str = ""
+    is_cut: bool = False
     pictures: tuple[bytes, ...] = ()
     usage: Usage = Usage()
 
@@ -92,11 +108,18 @@ class Backend(ABC):
 
     Attributes:
         is_free: its calls cost nothing.
+        is_local: it answers in this process, one call after another, so that waiting says nothing.
         takes_batches: its calls can also be sent as batches.
+        options: of it, as a spec may set them; None = `from_options` knows.
+        learned: what its server does not know, JSON-ready; kept in the journal, and given back when it is opened again.
+            Replaced as a whole where it changes.
     """
 
     is_free: ClassVar[bool] = False
+    is_local: ClassVar[bool] = False
     takes_batches: ClassVar[bool] = False
+    options: ClassVar[type[Options] | None] = None
+    learned: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Backend":
@@ -110,8 +133,12 @@ class Backend(ABC):
     async def send(self, request: Request) -> Reply:
         """
         Raises:
-            CallError: Transient, Refused or Fatal.
+            CallError: as drawn at the top of this module.
         """
+
+    def holds(self, key: str) -> bool:
+        """Whether an earlier process sent this call, and its answer is still to be had."""
+        return False
 
     async def close(self) -> None:  # noqa: B027
         """Nothing is sent any more."""
@@ -123,13 +150,27 @@ class CallError(Exception):
     Args:
         problem: one word or two, under which it is counted.
         raw: body as received.
+        may_cost: it may be billed although `usage` is unknown.
     """
 
     def __init__(
-        self, problem: str, *, detail: str = "", raw: str = "", status: int = 0, usage: Usage | None = None
+        self,
+        problem: str,
+        *,
+        detail: str = "",
+        raw: str | bytes = "",
+        status: int = 0,
+        usage: Usage | None = None,
+        may_cost: bool | None = None,
     ) -> None:
         super().__init__(f"{problem}: {detail}" if detail else problem)
         self.problem, self.detail, self.raw, self.status, self.usage = problem, detail, raw, status, usage
+        self.may_cost = status == 200 if may_cost is None else may_cost
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether an answer came."""
+        return self.status == 200
 
 
 class Transient(CallError):
@@ -138,7 +179,15 @@ class Transient(CallError):
         self.retry_after_s = retry_after_s
 
 
+class Adapted(CallError):
+    pass
+
+
 class Refused(CallError):
+    pass
+
+
+class BadRequest(Refused):
     pass
 
 

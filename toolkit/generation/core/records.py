@@ -2,7 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]  # a text that says something
+Picture = Annotated[str, StringConstraints(min_length=1)]  # path of a picture, relative to the file of the record
+
+
+class RecordModel(BaseModel):
+    """Base of what the records of a recipe hold; a record with anything else, or without what has no default, stops a
+    run before its first call.
+
+    Attributes:
+        source, license: of the row.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    id: str | None = None
+    source: str | None = None
+    license: str | None = None
 
 
 class Rejected(Exception):

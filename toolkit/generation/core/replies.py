@@ -4,9 +4,10 @@ Only the keywords in `KEYWORDS` are known; prompts use no others (a test reads t
 """
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
+
+from toolkit.generation.core.texts import whole_texts
 
 KEYWORDS = {
     *("type", "properties", "required", "additionalProperties", "items", "enum", "description"),
@@ -20,7 +21,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
-_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+_NO_JSON = "not JSON"
+_FENCE = "```"
+_DECODER = json.JSONDecoder(parse_constant=lambda name: _no_number(name))
+_MOST_FENCES, _MOST_BRACES = 20, 100  # of a text that are tried as the start of an object
 
 
 class ReplyProblem(ValueError):
@@ -28,20 +32,49 @@ class ReplyProblem(ValueError):
 
 
 def parse_reply(text: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The object a reply holds; a Markdown fence around it is forgiven, nothing else.
+    """The object a reply holds. Thoughts before it, a Markdown fence and sentences around it are not part of it; of
+    several objects it is the first that fits.
 
     Raises:
-        ReplyProblem: no JSON object, or one that does not fit; says what and where.
+        ReplyProblem: no JSON object, or none that fits; says what and where.
     """
-    match = _FENCE.match(text)
+    first: list[str] = []
+    for value in _values(text):
+        problems = [str(value)] if isinstance(value, ReplyProblem) else list(problems_of(value, schema))
+        if not problems:
+            return dict(whole_texts(value))
+        if not first or (isinstance(value, dict) and first[0].startswith(_NO_JSON)):
+            first = problems
+    raise ReplyProblem("; ".join(first[:5]))
+
+
+def _values(text: str) -> Iterator[Any]:
+    """JSON values of a reply, the likeliest first: all of it, what is fenced, what begins with a brace."""
+    plain = text.rpartition("</think>")[2] if "</think>" in text else text
+    yield _loads(plain.strip())
+    yield from (_loads(part.strip().removeprefix("json")) for part in plain.split(_FENCE)[1:_MOST_FENCES:2])
+    start = plain.find("{")
+    for _ in range(_MOST_BRACES):
+        if start < 0:
+            return
+        try:
+            value, end = _DECODER.raw_decode(plain, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            yield value
+        start = plain.find("{", end)
+
+
+def _loads(text: str) -> Any:
     try:
-        value = json.loads(match[1] if match else text)
-    except ValueError as error:
-        raise ReplyProblem(f"not JSON ({error}): {text[:120]!r}") from error
-    problems = list(problems_of(value, schema))
-    if problems:
-        raise ReplyProblem("; ".join(problems[:5]))
-    return dict(value)
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        return ReplyProblem(f"{_NO_JSON} ({error}): {text[:120]!r}")
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def problems_of(value: Any, schema: dict[str, Any], where: str = "reply") -> Iterator[str]:

@@ -27,11 +27,15 @@ import yaml
 
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.core.keys import digest
+from toolkit.generation.core.texts import public_url
 
 ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
-BATCH_OPTIONS = ("mode", "gather_s", "poll_s")
-PRIVATE = ("api_key_env", "timeout_s", *BATCH_OPTIONS)  # options of a backend that do not change what it answers
+# Options of a backend that do not change what it answers.
+PRIVATE = (
+    *("api_key_env", "mode", "gather_s", "poll_s", "timeout_s", "max_parallel", "requests_per_minute"),
+    "max_tokens_name",
+)
 _KEYS = {
     "name",
     "seed",
@@ -64,8 +68,11 @@ class BackendSpec:
     target: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """All of it that can change an answer."""
-        return {"kind": self.kind, **{name: value for name, value in self.options.items() if name not in PRIVATE}}
+        """All of it that can change an answer; addresses without what is secret in them."""
+        options = {name: value for name, value in self.options.items() if name not in PRIVATE}
+        if isinstance(url := options.get("base_url"), str):
+            options["base_url"] = public_url(url)
+        return {"kind": self.kind, **options}
 
     @property
     def is_batch(self) -> bool:
@@ -237,8 +244,6 @@ def _backends(content: Mapping[str, Any], where: str, folder: Path) -> dict[str,
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:
             raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind")
-        if value.get("mode", "direct") not in ("direct", "batch"):
-            raise UsageError(f"{where}: backends.{role}: mode is {value['mode']!r}; expected direct or batch")
         options = {name: option for name, option in value.items() if name != "kind"}
         kind = str(value["kind"])
         found[role] = BackendSpec(kind=kind, options=options, target=_located(kind, folder))

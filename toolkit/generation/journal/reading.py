@@ -2,16 +2,16 @@
 
 import heapq
 import json
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from toolkit.errors import SourceError
+from toolkit.generation.journal.files import reading
 from toolkit.generation.journal.tables import Call, Finished
 
 
@@ -46,36 +46,18 @@ def journal_paths(run: Path) -> list[Path]:
     return sorted((run / "shards").glob("*/journal.sqlite3"))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    """A journal to be read. Where its folder cannot be written to, nobody writes it, and SQLite needs no files beside
-    it.
-
-    Raises:
-        SourceError: it lies there with changes that only a run can bring in.
-    """
-    if os.access(path.parent, os.W_OK):
-        return sqlite3.connect(path)
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists() and log.stat().st_size:
-        raise SourceError(
-            f"{path}: its folder cannot be written to, and {log.name} holds changes that are not in it yet; copy the "
-            "run to where it can be written, and read that"
-        )
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-
-
 def query(path: Path, statement: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
     """Read a journal, also while it is written; one that was only just begun is empty.
 
     Raises:
         SourceError: it is no journal.
     """
-    try:
-        with closing(_connect(path)) as db:
+    with reading(path) as db:
+        try:
             yield from db.execute(statement, values)
-    except sqlite3.Error as error:
-        if not str(error).startswith("no such table"):
-            raise SourceError(f"{path}: cannot be read as a journal: {error}") from error
+        except sqlite3.OperationalError as error:
+            if not str(error).startswith("no such table"):
+                raise
 
 
 def finished(run: Path, recipe: str, *, with_rows: bool = False) -> Iterator[Finished]:
@@ -126,9 +108,15 @@ def redraws(run: Path) -> dict[str, int]:
     return totals
 
 
+def learned(path: Path) -> dict[str, dict[str, Any]]:
+    """Digest of a backend's identity -> what its server does not know."""
+    return {identity: json.loads(facts) for identity, facts in query(path, "SELECT identity, learned FROM backends")}
+
+
 def spent(path: Path) -> float:
-    """What the calls of a journal cost so far, in US dollars; those in doubt at their reserve."""
-    return float(next(query(path, "SELECT coalesce(sum(cost), 0) FROM attempts"), (0.0,))[0])
+    """What the calls of a journal cost so far, in US dollars; those that were never heard of at their reserve."""
+    statement = "SELECT coalesce(sum(CASE WHEN state = 'sent' THEN reserved ELSE cost END), 0) FROM attempts"
+    return float(next(query(path, statement), (0.0,))[0])
 
 
 def uses(run: Path) -> dict[str, Use]:
@@ -200,7 +188,8 @@ class Answers:
     """
 
     def __init__(self, run: Path) -> None:
-        self._journals = [_connect(path) for path in journal_paths(run)]
+        self._open = ExitStack()
+        self._journals = [self._open.enter_context(reading(path)) for path in journal_paths(run)]
         if not self._journals:
             raise SourceError(f"{run}: holds no journal to replay; expected shards/*/journal.sqlite3")
 
@@ -214,8 +203,7 @@ class Answers:
         return None
 
     def close(self) -> None:
-        for db in self._journals:
-            db.close()
+        self._open.close()
 
 
 def blobs_in(response: str) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ attempts   one per send: sent | ok | bad | in_doubt (this process was killed whi
            cost
 samples    one per finished sample, inserted once: ok (with its row) | rejected | failed (with a reason)
 redraws    how often a sample was put back to be made anew, from other random numbers
+backends   what the server of each does not know, as it was learned from its answers
 
 Rows are appended, not ordered by their random keys; what every start has to read is in an index.
 """
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS samples (
   id TEXT PRIMARY KEY, recipe TEXT NOT NULL, idx INTEGER NOT NULL, state TEXT NOT NULL,
   step TEXT, reason TEXT, detail TEXT, row TEXT);
 CREATE TABLE IF NOT EXISTS redraws (id TEXT PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS backends (identity TEXT PRIMARY KEY, learned TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempts_of_call ON attempts (key);
 CREATE INDEX IF NOT EXISTS calls_of_sample ON calls (sample);
 CREATE INDEX IF NOT EXISTS samples_in_order ON samples (recipe, idx, state, id);
@@ -119,3 +121,8 @@ def ask_again(sample: str, step: str) -> Statement:
 def redraw(sample: str) -> Statement:
     """The sample is made anew, from another seed."""
     return "INSERT INTO redraws VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET times = times + 1", (sample,)
+
+
+def learned(identity: str, facts: str) -> Statement:
+    """What the server of a backend does not know. Args: identity: its digest; facts: JSON."""
+    return "INSERT OR REPLACE INTO backends VALUES (?, ?)", (identity, facts)

@@ -1,7 +1,6 @@
 """The one writer of a shard's journal.
 
-WAL with synchronous FULL: what `write` returned from is on the disk. Writers that come while a commit runs share the
-next one.
+What `write` returned from is on the disk. Writers that come while a commit runs share the next one.
 """
 
 import asyncio
@@ -11,12 +10,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from toolkit.errors import RunStopped, SourceError
-from toolkit.generation.journal.tables import FORMAT, TABLES, Call, Statement
+from toolkit.errors import RunStopped, UnifiedVisualError
+from toolkit.generation.core.texts import whole_text
+from toolkit.generation.journal.files import open_writer
+from toolkit.generation.journal.tables import Call, Statement
 
 Value = TypeVar("Value")
+_INTEGERS = range(-(2**63), 2**63)
 
 
 class Journal:
@@ -26,16 +28,14 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._db: sqlite3.Connection = self._thread.submit(_open, path).result()
-        last: int = self._thread.submit(
-            lambda: self._db.execute("SELECT coalesce(max(number), 0) FROM attempts").fetchone()[0]
-        ).result()
+        self._db, last = self._thread.submit(_open, path).result()
         self.numbers = itertools.count(last + 1)
         self._waiting: list[tuple[Sequence[Statement], asyncio.Future[None]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
     async def write(self, *statements: Statement) -> None:
-        """All or nothing, on the disk when this returns.
+        """All or nothing, on the disk when this returns. A value that SQLite cannot hold is written as near as it can
+        be: half a character as the sign for a missing one, anything else as text.
 
         Raises:
             RunStopped: the disk is full or broken.
@@ -51,18 +51,22 @@ class Journal:
             batch, self._waiting = self._waiting, []
             try:
                 await self._run(partial(_commit, self._db, [each for statements, _ in batch for each in statements]))
-            except sqlite3.Error as error:
-                problem = RunStopped(
-                    f"{self.path}: cannot be written: {error}; free space, then run again: nothing that is in the "
-                    "journal is lost"
-                )
+            except BaseException as error:
+                problem = self._problem(error)
                 for _, done in batch:
                     if not done.done():
                         done.set_exception(problem)
+                if not isinstance(error, Exception):
+                    raise
             else:
                 for _, done in batch:
                     if not done.done():
                         done.set_result(None)
+
+    def _problem(self, error: BaseException) -> UnifiedVisualError:
+        what = error if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
+        advice = "free space, then run again: nothing that is in the journal is lost"
+        return RunStopped(f"{self.path}: cannot be written: {what}; {advice}")
 
     async def call(self, key: str) -> Call | None:
         return await self._run(lambda: _one_call(self._db, key))
@@ -84,31 +88,32 @@ class Journal:
         self._thread.shutdown()
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        db = sqlite3.connect(path, isolation_level=None)
-        db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;")
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, FORMAT):
-            raise SourceError(f"{path}: a journal of format {found}; expected {FORMAT}")
-        db.executescript(TABLES + f"PRAGMA user_version={FORMAT};")
-        # Sent, and never heard of: this process is the only writer, so whoever sent it is gone.
-        db.execute("UPDATE attempts SET state = 'in_doubt', cost = reserved WHERE state = 'sent'")
-    except sqlite3.Error as error:
-        raise SourceError(f"{path}: cannot be opened as a journal: {error}") from error
-    return db
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    db = open_writer(path)
+    # Sent, and never heard of: this process is the only writer, so the one that sent it is gone.
+    db.execute("UPDATE attempts SET state = 'in_doubt', cost = reserved WHERE state = 'sent'")
+    return db, int(db.execute("SELECT coalesce(max(number), 0) FROM attempts").fetchone()[0])
 
 
 def _commit(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         for statement, values in statements:
-            db.execute(statement, values)
+            try:
+                db.execute(statement, values)
+            except (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+                db.execute(statement, [_storable(value) for value in values])
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _storable(value: Any) -> Any:
+    if value is None or isinstance(value, float | bytes) or (isinstance(value, int) and value in _INTEGERS):
+        return value
+    return whole_text(str(value))
 
 
 def _one_call(db: sqlite3.Connection, key: str) -> Call | None:

@@ -5,19 +5,19 @@ import json
 from functools import cache
 from typing import Any
 
-from toolkit.errors import UsageError
+from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Usage
 from toolkit.generation.procedural.script import Script
 from toolkit.registry import load_object
 
 
 class Procedural(Backend):
-    is_free = True
+    is_free = is_local = True
+    options = Options
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Procedural":
-        if options:
-            raise UsageError(f"backends: 'procedural' takes no options; found {sorted(options)}")
+        read_options(Options, options, "backends: 'procedural'")
         return cls()
 
     async def send(self, request: Request) -> Reply:

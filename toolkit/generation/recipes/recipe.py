@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UsageError
-from toolkit.generation.calls.calls import Answer, CallFailed, CallSite, Seat
+from toolkit.generation.calls.calls import Answer, CallSite
+from toolkit.generation.calls.seats import CallFailed, Seat
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.keys import canonical, digest, number_of
+from toolkit.generation.core.options import Options
 from toolkit.generation.core.prompting import Prompt
 from toolkit.generation.core.protocol import Origin, Request
-from toolkit.generation.core.records import Record, Rejected, reject
+from toolkit.generation.core.records import Record, RecordModel, Rejected, reject
 from toolkit.rules import check_row
 from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.scene.streams import Stream
@@ -84,7 +86,10 @@ class Recipe:
         prompts: it may ask, of its own or of those that recipes share; a test holds this list and the calls together.
         make: one sample.
         script: "module:SCRIPT" or "path/to/file.py:SCRIPT", how the scene engine plays it; "" = it cannot.
-        record: it starts from: "" = from nothing, "drawn" = the scene engine or a file, "file" = a file only.
+        record: it starts from; None = from nothing. The scene engine makes one where it plays every role.
+        options: of a spec, typed, in `context.options`.
+        calls: prompts that a sample may ask more than once, and how often.
+        distinct: samples after which what it starts from comes again; 0 = never.
         imports: rows are from an existing dataset, so they are neither "generated" nor "procedural".
     """
 
@@ -95,7 +100,10 @@ class Recipe:
     prompts: tuple[str, ...]
     make: Callable[["Context"], Awaitable[Made]]
     script: str = ""
-    record: str = ""
+    record: type[RecordModel] | None = None
+    options: type[Options] = Options
+    calls: Mapping[str, int] = field(default_factory=dict)
+    distinct: int = 0
     imports: bool = False
 
     @property
@@ -115,7 +123,7 @@ class Context:
         index: int,
         seed: int,
         record: Record,
-        options: Mapping[str, Any],
+        options: Options,
         calls: CallSite,
         seats: Mapping[str, Seat],
         blobs: Blobs,
@@ -178,13 +186,17 @@ class Context:
         return answer
 
     def _request(self, asked: Prompt, images: tuple[Blob, ...], values: dict[str, Any]) -> Request:
-        recipe, ordinal = self.recipe, self._asked[asked.name]
+        recipe, ordinal, user = self.recipe, self._asked[asked.name], asked.fill(values)
         self._asked[asked.name] += 1
+        if self._asked[asked.name] > recipe.calls.get(asked.name, 1):
+            raise UsageError(f"{recipe.name} asks {asked.name} more often than its `calls` say")
+        if not user:
+            reject(asked.step, "empty_prompt")
         return Request(
             kind=asked.kind,
             step=asked.step,
             system=asked.system,
-            user=asked.fill(values),
+            user=user,
             images=tuple(self._blobs.read(image) for image in images),
             schema=asked.schema,
             seed=number_of(digest([recipe.name, self.seed, self.index, asked.name, ordinal]), 2**31),

@@ -7,17 +7,28 @@ file. `source` and `license` go into the row.
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from toolkit.errors import SourceError, UsageError
-from toolkit.generation.core.records import Record, reject
+from pydantic import ValidationError
+
+from toolkit.errors import SHOWN, SourceError, UsageError
+from toolkit.generation.core.options import problems_of
+from toolkit.generation.core.records import Record, RecordModel, reject
+from toolkit.generation.core.texts import whole_texts
 from toolkit.generation.procedural.procedural import script_of
 from toolkit.generation.recipes.recipe import Recipe
 
 
 class Records(Protocol):
-    """Records by index; `sha256` is cheap, `read` opens pictures."""
+    """Records by index; `sha256` is cheap, `read` opens pictures.
+
+    Attributes:
+        longest: bytes of text of a record, at most; 0 = there are no texts from outside.
+    """
+
+    longest: int
 
     def __len__(self) -> int: ...
 
@@ -28,6 +39,8 @@ class Records(Protocol):
 
 class NoRecords:
     """For recipes that start from nothing, or from what the scene engine draws for their index."""
+
+    longest = 0
 
     def __init__(self, script: str) -> None:
         self._record = script_of(script).record
@@ -42,44 +55,49 @@ class NoRecords:
         return self._record(seed, index) if self._record else Record()
 
 
+class _Line(NamedTuple):
+    place: int
+    sha256: str
+    length: int
+
+
 class JsonLines:
-    """A file with a record a line. Lines are found once; a record is read when it is asked for.
+    """A file with a record a line. Lines are found and checked once; a record is read when it is asked for.
+
+    Args:
+        kind: of the records; n: so many are checked.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: the file cannot be read. UsageError: records are not of the kind.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type[RecordModel], n: int) -> None:
         self._path = path
-        self._places: list[tuple[int, str]] = []
         try:
-            with path.open("rb") as file:
-                place = 0
-                for line in file:
-                    if line.strip():
-                        self._places.append((place, hashlib.sha256(line.strip()).hexdigest()))
-                    place += len(line)
+            found = path.stat()
         except OSError as error:
             raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+        self._lines = _lines_of(path, (found.st_size, found.st_mtime_ns), kind, n)
+        self.longest = max((line.length for line in self._lines), default=0)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._lines)
 
     def sha256(self, index: int) -> str:
-        return self._places[index][1]
+        return self._lines[index].sha256
 
     def read(self, index: int, seed: int) -> Record:
-        place, sha256 = self._places[index]
+        line = self._lines[index]
         with self._path.open("rb") as file:
-            file.seek(place)
-            line = file.readline()
+            file.seek(line.place)
+            text = file.readline()
         try:
-            values = json.loads(line)
-        except ValueError as error:
+            values = whole_texts(json.loads(text))
+        except (ValueError, RecursionError) as error:
             reject("source", "not_json", f"line {index + 1}: {error}")
         if not isinstance(values, dict):
             reject("source", "not_an_object", f"line {index + 1}: {type(values).__name__}")
-        return Record(sha256=sha256, values=values, images=self._images(values))
+        return Record(sha256=line.sha256, values=values, images=self._images(values))
 
     def _images(self, values: Mapping[str, Any]) -> dict[str, bytes]:
         """Pictures by name; those of a list are "images/0", "images/1", ..."""
@@ -92,22 +110,72 @@ class JsonLines:
         return found
 
     def _open(self, name: str) -> bytes:
-        path = (self._path.parent / name).resolve()
-        if not path.is_relative_to(self._path.parent.resolve()):
-            reject("source", "image_outside", name)
         try:
+            path = (self._path.parent / name).resolve()
+            if not path.is_relative_to(self._path.parent.resolve()):
+                reject("source", "image_outside", name)
             return path.read_bytes()
         except OSError as error:
             reject("source", "missing_image", f"{name}: {error.strerror}")
+        except ValueError as error:
+            reject("source", "missing_image", f"{name!r}: {error}")
 
 
-def open_records(recipe: Recipe, source: str) -> Records:
+@lru_cache(8)
+def _lines_of(path: Path, stamp: tuple[int, int], kind: type[RecordModel], n: int) -> list[_Line]:
+    """Lines that hold a record.
+
+    Args:
+        stamp: size and time, so that a file that changes is read anew.
     """
+    lines: list[_Line] = []
+    problems: list[str] = []
+    try:
+        with path.open("rb") as file:
+            place = 0
+            for number, line in enumerate(file, 1):
+                if text := line.strip():
+                    if len(lines) < n:
+                        problems += [f"line {number}: {problem}" for problem in _problems(text, kind)]
+                    lines.append(_Line(place, hashlib.sha256(text).hexdigest(), len(text)))
+                place += len(line)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    if problems:
+        more = f" (+{len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise UsageError(f"{path}: not records of this recipe: {'; '.join(problems[:SHOWN])}{more}")
+    return lines
+
+
+def _problems(text: bytes, kind: type[RecordModel]) -> list[str]:
+    try:
+        values = json.loads(text)
+        kind.model_validate(values)
+    except ValidationError as error:
+        return list(problems_of(error, kind))
+    except (ValueError, RecursionError) as error:
+        return [f"no JSON: {error}"]
+    return []
+
+
+def open_records(recipe: Recipe, source: str, n: int, *, is_procedural: bool) -> Records:
+    """
+    Args:
+        n: records that are wanted.
+
     Raises:
-        UsageError: the recipe needs a file and has none.
+        UsageError: the recipe needs a file and has none, or has one and needs none; or its records are wrong.
     """
+    if recipe.record is None:
+        if source:
+            raise UsageError(f"recipes.{recipe.name}: starts from nothing; remove source")
+        return NoRecords("")
     if source:
-        return JsonLines(Path(source))
-    if recipe.record == "file":
-        raise UsageError(f"recipes.{recipe.name}: needs records; add source: FILE.jsonl")
-    return NoRecords(recipe.script if recipe.record else "")
+        return JsonLines(Path(source), recipe.record, n)
+    if is_procedural and script_of(recipe.script).record:
+        return NoRecords(recipe.script)
+    needed = [name for name, each in recipe.record.model_fields.items() if each.is_required()]
+    raise UsageError(
+        f"recipes.{recipe.name}: needs records of {', '.join(needed)}; add source: FILE.jsonl (only where the scene "
+        "engine plays every role does it draw them itself)"
+    )

@@ -49,9 +49,10 @@ SCENES = (
         "from far away",
     ),
 )
+NUM_TOPICS = len(TOPICS) * len(SCENES)
 
 
 def topic_and_scene(context: Context) -> dict[str, str]:
     """A pair for this sample; every pair comes once before one comes again."""
-    number = (context.index * 127 + context.seed) % (len(TOPICS) * len(SCENES))  # 127 is coprime to 288
+    number = (context.index * 127 + context.seed) % NUM_TOPICS  # 127 is coprime to 288
     return {"topic": TOPICS[number % len(TOPICS)], "scene": SCENES[number // len(TOPICS)]}

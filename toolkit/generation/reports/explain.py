@@ -11,9 +11,9 @@ from toolkit.errors import UsageError
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal import Finished
 from toolkit.generation.journal.reading import calls_of, samples_like
-from toolkit.generation.runs.engine import row_to_json, run_one
 from toolkit.generation.runs.finalize import rows
 from toolkit.generation.runs.plans import plan
+from toolkit.generation.runs.samples import row_to_json, run_one
 from toolkit.schema import Row
 
 SAMPLE_DIGITS = 20  # of a sample's id in a row's

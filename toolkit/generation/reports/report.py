@@ -61,7 +61,7 @@ def _backends(spec: RunSpec, planned: list[Planned]) -> list[str]:
         return ["No model was needed."]
     return _table(
         ("role", "backend", "model", "server"),
-        ((role, b.kind, b.model, b.options.get("base_url", "-")) for role, b in backends),
+        ((role, b.kind, b.model, b.identity().get("base_url", "-")) for role, b in backends),
     )
 
 

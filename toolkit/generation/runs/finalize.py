@@ -15,8 +15,8 @@ from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal import Finished, finished
 from toolkit.generation.runs.duplicates import Duplicate, duplicates
-from toolkit.generation.runs.engine import row_from_json
 from toolkit.generation.runs.plans import Planned, plan
+from toolkit.generation.runs.samples import row_from_json
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.schema import Row
@@ -86,6 +86,7 @@ def _pack(
 ) -> Manifest:
     with_rows = [each for each in planned if next(accepted(each, folder), None)]
     tasks = [find_task(each.recipe.task) for each in with_rows]
+    (folder / "blobs").mkdir(exist_ok=True)  # of rows of texts there is none
     source = RowsSource(
         repository=LocalFolder(folder / "blobs"),
         pieces=[partial(rows, each, folder, without) for each in with_rows],

@@ -3,14 +3,16 @@ one spec only.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 from toolkit.errors import UnknownName, UsageError
-from toolkit.generation.backends import get_backend
-from toolkit.generation.calls.budget import Price, price_of
+from toolkit.generation.backends import check_backend, get_backend
+from toolkit.generation.calls.prices import Price, price_of, price_table, retired_on
+from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.prompting import Prompt, find_prompts
 from toolkit.generation.core.spec import ROLES, BackendSpec, RunSpec, recipe_key, sample_id
 from toolkit.generation.recipes import get_recipe
@@ -19,6 +21,8 @@ from toolkit.generation.recipes.records import Records, open_records
 from toolkit.staging.files import write_whole
 
 LOCK_FILE = "spec.lock.json"
+PRICED_TIERS = (None, "auto", "default", "flex")  # others cost more than the table says
+LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Planned:
     seats: tuple[str, ...]
     key: str
     n: int
-    options: Mapping[str, Any]
+    options: Options
     records: Records
 
     def id(self, index: int) -> str:
@@ -57,21 +61,28 @@ def plan(spec: RunSpec) -> list[Planned]:
     for role, backend in spec.backends.items():
         if role not in (*ROLES, "all", *steps):
             raise UnknownName("role of backends", role, {*ROLES, "all", *steps})
-        get_backend(backend)
+        check_backend(backend)
     planned = []
     for wanted in spec.recipes:
         recipe, found = recipes[wanted.name], prompts[wanted.name]
         shas = {name: each.sha256 for name, each in found.items()}
-        records = open_records(recipe, wanted.source)
+        records = open_records(recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural)
+        options = read_options(recipe.options, wanted.options, f"recipes.{wanted.name}: options")
         seats = tuple(sorted({spec.seat(each.role, each.step) for each in found.values()}))
         planned.append(
             Planned(
                 recipe=recipe,
                 prompts=found,
                 seats=seats,
-                key=recipe_key(spec, wanted, version=recipe.version, prompts=shas, roles=seats),
+                key=recipe_key(
+                    spec,
+                    replace(wanted, options=options.model_dump(mode="json")),
+                    version=recipe.version,
+                    prompts=shas,
+                    roles=seats,
+                ),
                 n=min(wanted.n, len(records)),
-                options=wanted.options,
+                options=options,
                 records=records,
             )
         )
@@ -83,10 +94,55 @@ def _prompts(spec: RunSpec, recipe: Recipe) -> dict[str, Prompt]:
     return find_prompts(names, recipe.prompt_folders)
 
 
+def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -> Iterator[str]:
+    """What a run would do otherwise than its spec seems to say, in words."""
+    for each in planned:
+        name, wanted, distinct = each.recipe.name, spec.recipe(each.recipe.name).n, each.recipe.distinct
+        if each.n < wanted:
+            yield f"recipes.{name}: n is {wanted:,}, but its source has {each.n:,} records"
+        if distinct and each.n > distinct and not spec.is_procedural:
+            times = -(-each.n // distinct)
+            many = f"{each.n:,} samples start from {distinct:,} topics"
+            yield f"recipes.{name}: {many}, so each comes up to {times} times"
+    backends = {seat: spec.backend(seat) for each in planned for seat in each.seats}
+    for seat, backend in sorted(backends.items()):
+        key = str(backend.options.get("api_key_env") or "")
+        if key and not os.environ.get(key):
+            yield f"backends.{seat}: {key} is not set; run needs it"
+        retired = None if backend.model in spec.prices else retired_on(backend.model)
+        if retired:
+            said = "was retired" if retired <= (today or date.today()) else "will be retired"
+            yield f"backends.{seat}: {backend.model} {said} on {retired} (as of {price_table()['as_of']})"
+
+
+def check_budget(spec: RunSpec, planned: list[Planned]) -> None:
+    """
+    Raises:
+        UsageError: there is a cap, and a model without a price, or without a limit of what it may write.
+    """
+    for seat in sorted({seat for each in planned for seat in each.seats} if spec.max_usd is not None else ()):
+        backend = spec.backend(seat)
+        params = backend.options.get("params") or {}
+        price = price_for(spec, backend)
+        if price is None:
+            raise UsageError(
+                f"backends.{seat}: {backend.model}: no price is known, so a cap of ${spec.max_usd:.2f} means nothing; "
+                "add it under prices, or remove budget.max_usd"
+            )
+        if price.output_per_mtok and any(name in params and params[name] is None for name in LIMITS):
+            raise UsageError(
+                f"backends.{seat}: params send no limit of output, so a cap of ${spec.max_usd:.2f} means nothing; set "
+                "max_tokens, or remove budget.max_usd"
+            )
+
+
 def price_for(spec: RunSpec, backend: BackendSpec) -> Price | None:
     """What a backend's calls cost; None = unknown."""
     if get_backend(backend).is_free:
         return Price()
+    tier = (backend.options.get("params") or {}).get("service_tier")
+    if tier not in PRICED_TIERS and backend.model not in spec.prices:
+        return None
     return price_of(backend.model, spec.prices, is_batch=backend.is_batch)
 
 

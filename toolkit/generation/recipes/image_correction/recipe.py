@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import crop, good_box, names_one_of
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import topic_and_scene
+from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 from toolkit.schema import Region
 
 DEFECTS = ("attribute", "count", "relation", "object")
@@ -69,5 +69,7 @@ RECIPE = Recipe(
         "draw_correction@1",
     ),
     make=make,
+    calls={"picture_matches@1": 2},
+    distinct=NUM_TOPICS,
     script="toolkit.generation.recipes.image_correction.script:SCRIPT",
 )

@@ -6,8 +6,24 @@ Records: `image`, `edit`, and `target_image` where the changed picture exists al
 
 from pathlib import Path
 
+from toolkit.generation.core.records import Picture, RecordModel, Words
 from toolkit.generation.recipes.checks import names_none_of, same_pixels
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
+
+
+class EditRecord(RecordModel):
+    """
+    Attributes:
+        edit: the simple order.
+        target_image: the changed picture, where there is one already.
+        caption, target_caption: of the two pictures.
+    """
+
+    image: Picture
+    edit: Words
+    target_image: Picture | None = None
+    caption: str | None = None
+    target_caption: str | None = None
 
 
 async def make(context: Context) -> Made:
@@ -56,5 +72,5 @@ RECIPE = Recipe(
     prompts=("edit_instruction@1", "draw_edit@1", "edit_judge@1", "edit_rationale@1"),
     make=make,
     script="toolkit.generation.recipes.image_editing.script:SCRIPT",
-    record="drawn",
+    record=EditRecord,
 )

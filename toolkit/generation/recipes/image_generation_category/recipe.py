@@ -5,8 +5,14 @@ Records: `image`, `label`; `source` and `license` go into the row.
 
 from pathlib import Path
 
+from toolkit.generation.core.records import Picture, RecordModel, Words
 from toolkit.generation.recipes.checks import names_none_of, names_one_of
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn
+
+
+class LabelledPicture(RecordModel):
+    image: Picture
+    label: Words
 
 
 async def make(context: Context) -> Made:
@@ -43,5 +49,5 @@ RECIPE = Recipe(
     prompts=("category_brief@1", "picture_rationale@1"),
     make=make,
     script="toolkit.generation.recipes.image_generation_category.script:SCRIPT",
-    record="drawn",
+    record=LabelledPicture,
 )

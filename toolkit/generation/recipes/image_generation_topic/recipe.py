@@ -4,7 +4,7 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import names_none_of
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import topic_and_scene
+from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 
 
 async def make(context: Context) -> Made:
@@ -40,5 +40,6 @@ RECIPE = Recipe(
     folder=Path(__file__).parent,
     prompts=("topic_brief@1", "picture_rationale@1", "draw_picture@1", "picture_matches@1"),
     make=make,
+    distinct=NUM_TOPICS,
     script="toolkit.generation.recipes.image_generation_topic.script:SCRIPT",
 )

@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
+from toolkit.generation.core.records import RecordModel
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Turn, reject
 from toolkit.published import PUBLISHED
+
+
+class Solved(RecordModel):
+    source: str
+    target: str
+    rationale: str
+    task: str | None = None
+    type: str | None = None
 
 
 async def make(context: Context) -> Made:
@@ -29,6 +38,6 @@ RECIPE = Recipe(
     folder=Path(__file__).parent,
     prompts=(),
     make=make,
-    record="file",
+    record=Solved,
     imports=True,
 )

@@ -3,9 +3,17 @@ asked.
 """
 
 from pathlib import Path
+from typing import Any
 
+from toolkit.generation.core.records import Picture, RecordModel
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.published import PUBLISHED
+
+
+class Conversation(RecordModel):
+    image: Picture
+    conversations: list[dict[str, Any]]
+
 
 TAGS = ("SUMMARY", "CAPTION", "REASONING", "CONCLUSION")
 
@@ -57,6 +65,6 @@ RECIPE = Recipe(
     folder=Path(__file__).parent,
     prompts=(),
     make=make,
-    record="file",
+    record=Conversation,
     imports=True,
 )

@@ -7,8 +7,26 @@ Records: `texts` and `images`, parallel lists with a null in one of the two at e
 
 from pathlib import Path
 
+from pydantic import Field
+
+from toolkit.generation.core.records import Picture, Record, RecordModel
 from toolkit.generation.recipes.checks import MAX_CHARACTER_REPETITION, good_document
-from toolkit.generation.recipes.recipe import Context, Made, Recipe, Record, Shown, Turn, reject
+from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
+
+
+class Page(RecordModel):
+    """
+    Attributes:
+        texts, images: parallel, with a null in one of the two at each place.
+        captions: of the pictures.
+        question: that the page answers, where there is one already.
+    """
+
+    texts: list[str | None] = Field(min_length=1)
+    images: list[Picture | None] = Field(min_length=1)
+    captions: list[str | None] | None = None
+    question: str | None = None
+
 
 VERDICTS = {
     "is_coherent": "incoherent",
@@ -84,5 +102,5 @@ RECIPE = Recipe(
     prompts=("internet_question@1", "internet_judge@1", "internet_blind@1"),
     make=make,
     script="toolkit.generation.recipes.mm_internet.script:SCRIPT",
-    record="drawn",
+    record=Page,
 )

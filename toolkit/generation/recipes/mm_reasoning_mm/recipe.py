@@ -5,8 +5,14 @@ Records: `image`. Pictures are found by whoever plays `retrieve`.
 
 from pathlib import Path
 
+from toolkit.generation.core.records import Picture, RecordModel
 from toolkit.generation.recipes.checks import agree, same_pixels
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
+
+
+class CaptionedPicture(RecordModel):
+    image: Picture
+    caption: str | None = None
 
 
 async def make(context: Context) -> Made:
@@ -57,5 +63,5 @@ RECIPE = Recipe(
     prompts=("mm_keyword@1", "find_pictures@1", "pick_picture@1", "mm_reason@1", "second_answer@1"),
     make=make,
     script="toolkit.generation.recipes.mm_reasoning_mm.script:SCRIPT",
-    record="drawn",
+    record=CaptionedPicture,
 )

@@ -5,9 +5,21 @@ Records: `image`, and `question` where there is one already.
 
 from pathlib import Path
 
+from toolkit.generation.core.records import Picture, RecordModel
 from toolkit.generation.recipes.checks import agree, crop, good_box
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 from toolkit.schema import Region
+
+
+class QuestionedPicture(RecordModel):
+    """
+    Attributes:
+        question: where there is one already.
+    """
+
+    image: Picture
+    question: str | None = None
+    caption: str | None = None
 
 
 async def make(context: Context) -> Made:
@@ -58,5 +70,5 @@ RECIPE = Recipe(
     prompts=("o_question@1", "o_reason@1", "second_answer@1"),
     make=make,
     script="toolkit.generation.recipes.mm_reasoning_o.script:SCRIPT",
-    record="drawn",
+    record=QuestionedPicture,
 )

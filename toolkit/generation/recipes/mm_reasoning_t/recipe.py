@@ -4,7 +4,7 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import agree
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import topic_and_scene
+from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 
 MAX_PICTURES = 6
 
@@ -49,5 +49,7 @@ RECIPE = Recipe(
     folder=Path(__file__).parent,
     prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"),
     make=make,
+    calls={"draw_picture@1": MAX_PICTURES},
+    distinct=NUM_TOPICS,
     script="toolkit.generation.recipes.mm_reasoning_t.script:SCRIPT",
 )
