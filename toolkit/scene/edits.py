@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from toolkit.errors import UnknownName
 from toolkit.scene.gates import flaws
-from toolkit.scene.graph import PATTERNS, PLACES, RADIUS, Box, Kind, Scene, Thing, centre_of, extent, select
+from toolkit.scene.graph import PATTERNS, PLACES, RADIUS, Kind, Scene, Thing, centre_of, select
 from toolkit.scene.hints import COLOUR_HINTS
 from toolkit.scene.language import RELATION_PHRASES, refer, referring, sentence, spot
 from toolkit.scene.programs import Step, full, where
@@ -66,17 +66,6 @@ def changed(before: Scene, after: Scene) -> tuple[str, ...]:
     return tuple(sorted(id for id in one | two if one.get(id) != two.get(id)))
 
 
-def changed_boxes(before: Scene, after: Scene) -> tuple[Box, ...]:
-    """Boxes of those things in either scene, as fractions of the side; equal boxes once."""
-    found = [
-        extent(thing, scene.style)
-        for scene in (before, after)
-        for thing in scene.things
-        if thing.id in changed(before, after)
-    ]
-    return tuple(dict.fromkeys(found))
-
-
 def changed_mask(before: Scene, after: Scene, side: int) -> npt.NDArray[np.bool_]:
     """Where pixels may differ, bool (side, side); everywhere else they are identical."""
     mask = np.zeros((side, side), dtype=bool)
@@ -128,11 +117,7 @@ def _recolour(scene: Scene, stream: Stream) -> Edit | None:
     )
     hinted = stream.chance(0.4)
     steps = _seen(scene, thing) if hinted else _seen(scene, thing, model)
-    reason = (
-        f"{sentence(COLOUR_HINTS[model.colour])} is {model.colour}"
-        if hinted
-        else f"{sentence(other)} is {model.colour}"
-    )
+    reason = f"{sentence(COLOUR_HINTS[model.colour] if hinted else other)} is {model.colour}"
     nuanced = (
         f"Paint {one} in {COLOUR_HINTS[model.colour]}." if hinted else f"I would like {one} to match {other} in colour."
     )
