@@ -3,7 +3,7 @@
 shards -> (check, write)* -> staging -> join and move -> top-level files -> conversion_report.json
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -147,7 +147,7 @@ def _drop(tally: Tally, row: Row, error: RowError) -> None:
 
 
 def check(row: Row, target: ShardFolder) -> None:
-    """`check_row`, and what files and JSON add to it."""
+    """`check_row`, and what files add to it."""
     check_row(row)
     if len(row.id) > LONGEST_ID:
         raise RowError(
@@ -155,25 +155,11 @@ def check(row: Row, target: ShardFolder) -> None:
             "file name",
             kind="long_id",
         )
-    try:
-        "".join(_texts(row)).encode()
-    except UnicodeEncodeError as error:
-        raise RowError(
-            f"{row.task}: row {row.id!r}: text holds half a character (a lone surrogate): {error}", kind="bad_text"
-        ) from error
     if not target.claim(row.id):
         raise RowError(
             f"{row.task}: row {row.id!r}: the id occurs twice; ids must be unique, for they name files and samples",
             kind="duplicate_id",
         )
-
-
-def _texts(row: Row) -> Iterator[str]:
-    yield from (row.instruction, row.rationale, row.answer, row.source, row.license, row.provenance)
-    yield from (part.text for message in row.messages for part in message.content)
-    yield from row.image_captions
-    yield from (image.path for image in row.images)
-    yield from (region.label for region in row.regions)
 
 
 def _finish(to: str, options: Any, run: Mapping[str, Any], job: Job, results: Sequence[dict[str, Any]]) -> Report:

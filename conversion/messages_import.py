@@ -15,7 +15,7 @@ from conversion.formats import Shard
 from conversion.importing import ReadOptions, foreign_row, read_image, record_shards
 from conversion.report import REPORT_NAME, Report
 from conversion.text import IMAGE_ONLY, TAGS, turn_parts
-from toolkit.errors import ImageError, RowError
+from toolkit.errors import ImageError, RowError, shown
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row, table_to_rows
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder
@@ -83,4 +83,4 @@ def _image(folder: Path, url: str) -> EncodedImage:
     try:
         return EncodedImage(base64.b64decode(url.split(",", 1)[1], validate=True))
     except (IndexError, binascii.Error) as error:
-        raise ImageError(f"a data: URL is not base64: {url[:40]!r}", kind="bad_image_url") from error
+        raise ImageError(f"a data: URL is not base64: {shown(url)}", kind="bad_image_url") from error

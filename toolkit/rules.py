@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from toolkit.errors import RowError
+from toolkit.errors import RowError, shown
 from toolkit.schema import ID_PATTERN, MAX_ROW_BYTES, ORIGINS, Region, Row, quadrant_of
 from toolkit.tasks import QUADRANTS, TASK_NAME
 
@@ -40,14 +40,14 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
                 "same for y",
             )
     if not _is_json_object(row.provenance):
-        yield "bad_provenance", f"provenance must be a JSON object, found {row.provenance[:80]!r}"
+        yield "bad_provenance", f"provenance must be a JSON object, found {shown(row.provenance)}"
 
 
 def _text_problems(row: Row) -> Iterator[tuple[str, str]]:
     """Text is Unicode that can be written: `str`, and no half of a surrogate pair."""
     for column, text in _texts(row):
         if not isinstance(text, str):
-            yield "bad_text", f"{column} is {text!r:.80}; expected text"
+            yield "bad_text", f"{column} is {shown(text)}; expected text"
         elif not text.isascii():
             try:
                 text.encode("utf-8")
@@ -91,7 +91,7 @@ def _message_problems(row: Row) -> Iterator[tuple[str, str]]:
         if part.type not in ("text", "image"):
             yield "bad_part", f"a part has type {part.type!r}; expected 'text' or 'image'"
         elif part.type == "image" and part.text:
-            yield "bad_part", f"an image part carries text {part.text[:80]!r}; expected ''"
+            yield "bad_part", f"an image part carries text {shown(part.text)}; expected ''"
 
 
 def _image_problems(row: Row) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
+from toolkit.errors import shown
 from toolkit.evaluation.checks import Check, Verdict, check, worst
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
 from toolkit.evaluation.wanted import no_picture
@@ -47,7 +48,7 @@ def _check_choice(choices: Sequence[str], target: int, reply: Reply) -> list[Che
             said = said.replace(phrases[1], place)
     chosen = choice_of(said, choices)
     verdict = Verdict.RIGHT if chosen == target else Verdict.WRONG
-    return [check("answer", verdict, f"says {final_answer(reply.text)[:80]!r} instead of {choices[target]!r}")]
+    return [check("answer", verdict, f"says {shown(final_answer(reply.text))} instead of {choices[target]!r}")]
 
 
 def _problem(part: str, id: str, number: int) -> Problem:
