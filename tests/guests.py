@@ -12,9 +12,10 @@ from tests.planted import picture
 from toolkit.collate import COLLATORS, TOKENIZERS
 from toolkit.executors import EXECUTORS
 from toolkit.generation.recipes import RECIPES
+from toolkit.sources.published.shapes import COLUMN_SHAPES
 from toolkit.tasks import KNOWN_TASKS
 
-REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS, RECIPES)
+REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS, RECIPES, COLUMN_SHAPES)
 
 MODULES = {
     "guest_tasks": """
@@ -100,6 +101,34 @@ MODULES = {
                 columns = splice(encoded, self.encoder.image_id, pictures, row_id=row["id"])
                 return Sample(columns=columns)
     """,
+    "guest_shapes": """
+        from toolkit.errors import RowError
+        from toolkit.sources.published.shapes import Draft, Guess
+        from toolkit.sources.published.shapes.placing import Turn
+
+        class Dialogue:
+            # One column holds what is said, user and assistant in turn.
+            uses = ("dialogue",)
+
+            def recognise(self, table, given):
+                found = tuple(name for name in table.columns if name == "dialogue")
+                if not found and "dialogue" not in given:
+                    return None
+                return Guess({} if "dialogue" in given else {"dialogue": found})
+
+            def read(self, record, columns):
+                (column,) = columns["dialogue"]
+                if len(record[column]) % 2:
+                    raise RowError("the last question has no answer", kind="no_answer")
+                roles = ("user", "assistant") * len(record[column])
+                return Draft(tuple(Turn(role, (text,)) for role, text in zip(roles, record[column])))
+
+            def problems(self, columns):
+                if len(columns.get("dialogue", ())) != 1:
+                    yield "shape 'dialogue' needs its one column"
+
+        DIALOGUE = Dialogue()
+    """,
     "guest_recipes": """
         from pathlib import Path
 
@@ -131,6 +160,7 @@ ENTRY_POINTS = {
     "tasks": {"sketching": "guest_tasks:SKETCHING"},
     "formats": {"hex": "guest_formats:FORMAT"},
     "collators": {"short": "guest_collators:ShortCollator"},
+    "column_shapes": {"dialogue": "guest_shapes:DIALOGUE"},
     "recipes": {"riddles": "guest_recipes:RIDDLES"},
 }
 

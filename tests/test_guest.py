@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from tests.guests import guest, write_guest, write_llava  # noqa: F401 (a fixture)
 from toolkit.cli.app import main
@@ -144,3 +147,20 @@ def test_a_foreign_collator_counts_the_tokens_of_rows(run, packed, guest, tmp_pa
         text = processor.apply_chat_template(row["messages"])  # where a picture is one token
         expected = len(processor.tokenizer(text)["input_ids"]) + 1  # eos
         assert StoredLengths(tmp_path / "lengths").of([row["id"]]) == [(expected, "")]
+
+
+@pytest.mark.parametrize("shape", ["dialogue", "guest_shapes:DIALOGUE", "{site}/guest_shapes.py:DIALOGUE", ""])
+def test_a_foreign_column_shape_is_recognised_read_and_packed(run, guest, tmp_path, shape):  # noqa: F811
+    (tmp_path / "source/data").mkdir(parents=True)
+    records = [{"key": f"k{n}", "dialogue": [f"Who is {n}?", "I.", "And 0?", "Nobody."]} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "source/data/train.parquet")
+    entry = {"task": "sketching", **({"shape": shape.format(site=guest)} if shape else {})}
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"files": {"data/*.parquet": entry}}))
+    mapping = ("--mapping", tmp_path / "mapping.yaml")
+    assert run("inspect", tmp_path / "source", *mapping)[0] == 0
+    assert run("verify", tmp_path / "source", *mapping, "--deep")[0] == 0
+    assert run("pack", tmp_path / "source", tmp_path / "packed", *mapping)[0] == 0
+    rows = list(load_dataset(str(tmp_path / "packed"), "sketching", split="train"))
+    assert [[part["text"] for message in row["messages"] for part in message["content"]] for row in rows] == [
+        record["dialogue"] for record in records
+    ]
