@@ -14,7 +14,7 @@ RUNS = {
     "compression": ("--rows 1 --repeats 1", "zstd 9"),
     "checksums": ("--rows 4 --repeats 1", "decoded, 256 pixels"),
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
-    "kills": ("--kills 1 --rows 4 --workers 2 --commands import tokenize finalize", "same"),
+    "kills": ("--kills 1 --rows 4 --workers 2 --commands import finalize", "same"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
     "verifier": ("--scenes 1", "shadow"),
 }
