@@ -37,7 +37,6 @@ FLOORS = (
     "toolkit.rules",
     "toolkit.executors",
     "toolkit.staging",
-    "toolkit.atomic",
     "toolkit.sources.published.shapes",
     "toolkit.sources",
     "toolkit.streaming",

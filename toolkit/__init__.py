@@ -4,7 +4,7 @@ Rows flow one way:  source -> Row -> messages -> a format, a shard, a batch
 
 schema, tasks, errors   the record, the nine tasks, what can go wrong; nothing here imports anything above it
 images                  encoded bytes -> picture, under a policy
-staging                 unfinished work: whole files, locks
+executors, staging      units of a job, here, in processes or on a cluster; what keeps a folder whole however they end
 sources                 where rows come from: the layout as published, or the packed one, in a folder or on the Hub
 packing                 rows -> the packed layout, verified, published
 streaming               packed shards -> a seeded order, decoded, exactly resumable; needs torch

@@ -12,6 +12,7 @@ from toolkit.sources.published.inspection import How, Inspection, inspect_upstre
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.sources.published.plan import FilePlan
 from toolkit.sources.repository import LocalFolder, open_repository
+from toolkit.staging.files import write_whole
 
 
 def run(
@@ -39,7 +40,7 @@ def run(
             repository, overrides, archives=how, on_progress=lambda stage: status.update(f"looking at {stage}")
         )
     if write_mapping:
-        write_mapping.write_text(yaml.safe_dump(found.mapping(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_whole(write_mapping, yaml.safe_dump(found.mapping(), sort_keys=False, allow_unicode=True))
     if as_json:
         print_json(found.to_json())
     else:
