@@ -1,6 +1,7 @@
 # make demo   set up, then go the whole way on a small dataset (no key, no network beyond the package index)
 # make test   set up, then run the tests
 # make check  set up, then format check, lint and types
+# make consumers  set up, then the tests of `convert`, LLaMA-Factory and ms-swift reading its output with them
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +10,11 @@ OUT    ?= demo-out
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
-.PHONY: demo test check clean
+# Trainers that need torchvision and gigabytes: their code that reads data does not.
+CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft
+CONSUMED  ?= $(VENV)/consumers
+
+.PHONY: demo test check consumers clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +35,12 @@ demo: $(VENV)/core
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+$(CONSUMED): $(VENV)/dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ $(CONSUMERS)
+
+consumers: $(CONSUMED)
+	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -83,17 +83,13 @@ PROFILES = {
         consumers="Emu3, emu3/train/prepare_data.py",
         use="`python emu3/train/prepare_data.py --data-path OUT/emu3.json --output-path TOKENS`, then "
         "`DATAPATH=TOKENS/list/train.json` in scripts/t2i_sft.sh",
-        notes=(
-            "Emu1 and Emu2 published no training format",
-            "paths are relative to OUT: run there, or pass root",
-        ),
+        notes=("paths are relative to OUT: run there, or pass root",),
         **_HOLDS,
     ),
     "tokens": Holds(
         consumers="Emu3, emu3/train/train.py",
         use="`DATAPATH=OUT/list/train.json` in scripts/t2i_sft.sh",
         notes=(
-            "no trainer of Emu1, Emu2 or Emu3.5 reads it",
             "`stored=FOLDER` takes the ids that `unifiedvisual tokenize` wrote, so that no picture is encoded again",
         ),
         **_HOLDS,

@@ -63,7 +63,6 @@ PROFILES = {
         answer_images=_ANY,
         trains_output_images=False,
         columns=ALL_COLUMNS,
-        notes=("OpenAI's own fine-tuning refuses pictures in answers",),
     ),
     "trl": Holds(
         consumers="TRL (SFT of vision models)",

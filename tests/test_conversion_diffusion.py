@@ -1,6 +1,7 @@
 """diffusers, read by its own loading code in datasets."""
 
 import io
+import os
 from dataclasses import replace
 
 from tests.conversion_rows import (
@@ -21,7 +22,9 @@ from toolkit.schema import EncodedImage
 def load_folder(folder, cache):
     import datasets
 
-    return datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=str(cache))
+    # as train_text_to_image.py and train_instruct_pix2pix.py do it with --train_data_dir
+    files = {"train": os.path.join(folder, "**")}  # noqa: PTH118
+    return datasets.load_dataset("imagefolder", data_files=files, cache_dir=str(cache))["train"]
 
 
 def color(image):

@@ -187,6 +187,32 @@ def test_emu35_image_before_any_text_makes_a_clip_of_empty_text(story_class, tmp
     assert found == [("", ["cyan"]), ("c", ["magenta", "white", "black"])]
 
 
+def vis_proto_shows(story):
+    """src/utils/vis_proto.py: one file for the question's pictures, named before any is looked at."""
+    yield "000_question.txt", story.question
+    if len(story.reference_images) > 0:
+        yield "000_reference_image.png", color_of(story.reference_images[0].image.image_data)
+    segments = (segment for clip in story.clips for segment in clip.segments)
+    for number, segment in enumerate(segments, start=1):
+        yield f"{number:03d}_prompt.txt", segment.asr
+        for place, image in enumerate(segment.images):
+            yield f"{number:03d}_{place:02d}_image.png", color_of(image.image.image_data)
+
+
+def test_emu35_viewer_shows_the_first_picture_of_a_question_only(story_class, tmp_path):
+    convert_rows("emu35", tmp_path, EIGHT)
+    assert list(vis_proto_shows(read_story(story_class, tmp_path, EIGHT))) == [
+        ("000_question.txt", "a\nb"),
+        ("000_reference_image.png", "red"),
+        ("001_prompt.txt", ""),
+        ("001_00_image.png", "cyan"),
+        ("002_prompt.txt", "c"),
+        ("002_00_image.png", "magenta"),
+        ("002_01_image.png", "white"),
+        ("002_02_image.png", "black"),
+    ]
+
+
 def test_emu35_refuses_several_turns_and_pictures_it_cannot_measure(tmp_path):
     assert refusal("emu35", tmp_path / "one", TURNS) == "several_turns"
     assert refusal("emu35", tmp_path / "two", UNKNOWN_FORMAT) == "picture_format"
@@ -223,6 +249,21 @@ def test_anole_tokens_hold_the_interleaved_row_in_one_sequence(tmp_path, monkeyp
     assert sequence == [1000, blue, *map(ord, "uM"), *map(ord, "aF"), 1000, green, *map(ord, "aT"), 1000, black]
     assert entries[1]["text_tokens"] == list(map(ord, "uTaF"))
     assert report.images_out == 3
+
+
+def test_anole_trains_every_token_and_pads_a_batch_with_what_no_embedding_has(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch", reason="its collate_fn is torch's pad_sequence")
+    (tmp_path / "uv_anole_pad.py").write_text(ANOLE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    convert_rows("anole", tmp_path / "out", EDIT, TEXT, profile="tokens", tokenizer="uv_anole_pad:tokenizer")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "anole.jsonl").read_text().splitlines()]
+    rows = [torch.tensor(line["text_tokens"] + line["image_tokens"], dtype=torch.long) for line in lines]
+    # collate_fn: the padded ids are inputs and labels alike, so nothing is masked, and padding is an input too
+    batch = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100)
+    assert (batch[0] != -100).all()
+    assert (batch[1] == -100).any()
+    alone = torch.nn.utils.rnn.pad_sequence(rows[1:], batch_first=True, padding_value=-100)
+    assert (alone != -100).all()  # batch size 1
 
 
 def test_anole_refuses_negative_tokens_which_are_its_padding(tmp_path, monkeypatch):

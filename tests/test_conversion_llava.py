@@ -170,6 +170,19 @@ def test_llava_next_mixture_names_a_file_per_task_as_its_reader_wants(tmp_path):
     }
 
 
+def test_llava_next_reads_json_lines_through_its_mixture_only(tmp_path):
+    run(tmp_path, UNDERSTAND, LITERAL, profile="next")
+    path = tmp_path / "llava-llava_cot.jsonl"
+    with pytest.raises(ValueError, match="Extra data"):  # what LazySupervisedDataset does with any other data_path
+        json.loads(path.read_text())
+    for entry in yaml.safe_load((tmp_path / "mixture.yaml").read_text())["datasets"]:
+        assert entry["json_path"].endswith((".json", ".jsonl"))
+        assert [json.loads(line)["id"] for line in (tmp_path / entry["json_path"]).read_text().splitlines()] == [
+            UNDERSTAND.id,
+            LITERAL.id,
+        ]
+
+
 def test_llava_warns_of_the_phrase_that_next_deletes(tmp_path):
     row = make("lc-00000010", "llava_cot", ("user", "Say QA_GT_caption_based_noisy."), ("assistant", "No."))
     _, report = run(tmp_path, row, profile="next")

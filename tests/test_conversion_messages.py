@@ -3,12 +3,7 @@ and named.
 """
 
 import base64
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -61,21 +56,6 @@ def lines(row):
         (m.role, [part.text if part.type == "text" else color_of(next(images).bytes) for part in m.content])
         for m in row.messages
     ]
-
-
-def run_script(text, *arguments, folder, **environment):
-    (folder / "consumer.py").write_text(text)
-    command = [sys.executable, "-W", "ignore", str(folder / "consumer.py"), *map(str, arguments)]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=250,
-        env={**os.environ, "HOME": str(folder), **environment},
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 # -- openai
@@ -152,137 +132,6 @@ def test_string_variants_come_back_as_far_as_they_go(profile, tmp_path):
         for row in shard()
     }
     assert {key: lines(row) for key, row in back.items()} == {row.id: lines(row) for row in PICTURED}
-
-
-SWIFT = """
-import json, sys
-from datasets import load_dataset
-from swift.dataset.preprocessor.core import AutoPreprocessor
-from swift.template.base import Template
-from swift.template.utils import split_str_parts_by
-
-rows = AutoPreprocessor()(load_dataset("json", data_files=sys.argv[1], split="train"), strict=True)
-found = []
-for row in rows:
-    images, messages = [image["path"] for image in row["images"]], []
-    before = [message["content"] for message in row["messages"]]
-    class Inputs:  # what _add_default_tags looks at
-        system, videos, audios = None, [], []
-    Inputs.messages, Inputs.images = row["messages"], images
-    Template._add_default_tags(Inputs)
-    assert before == [message["content"] for message in row["messages"]], "ms-swift added tags"
-    number = 0
-    for message in row["messages"]:
-        parts, contexts = [], Template._split_special_tokens([message["content"]], [1.0])[0]
-        for context in contexts:
-            if context in Template.special_tokens:
-                parts.append(images[number] if context == "<image>" else "placeholder " + context)
-                number += 1
-            else:
-                parts.append(context)
-        messages.append([message["role"], parts])
-    found.append(messages)
-print(json.dumps(found))
-"""
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("swift") is None,
-    reason="ms-swift is not installed: pip install --no-deps ms-swift, and modelscope, json_repair",
-)
-@pytest.mark.timeout(300)
-def test_ms_swift_reads_every_picture_in_its_place(tmp_path):
-    run(tmp_path / "out", *PICTURED, profile="ms-swift", root=str(tmp_path / "out"))
-    found = run_script(
-        SWIFT, tmp_path / "out" / "messages.jsonl", folder=tmp_path, MODELSCOPE_CACHE=str(tmp_path / "cache")
-    )
-    assert [as_colors(messages) for messages in found] == [as_strings(row) for row in PICTURED]
-
-
-def as_colors(messages):
-    return [
-        (role, [color_of(Path(part).read_bytes()) if part.startswith("/") else part for part in parts])
-        for role, parts in messages
-    ]
-
-
-def as_strings(row):
-    """The row as a reader of strings must see it: line breaks where parts meet, literal tags escaped."""
-    seen = []
-    for role, parts in lines(row):
-        pieces = []
-        message = row.messages[len(seen)]
-        for number, (part, text) in enumerate(zip(message.content, parts, strict=True)):
-            before = "\n" if number else ""
-            if part.type == "image":
-                # a line break belongs to the text it touches
-                pieces[-1:] = (
-                    [pieces[-1] + "\n"]
-                    if pieces and message.content[number - 1].type == "text"
-                    else [*pieces[-1:], *(["\n"] if number else [])]
-                )
-                pieces.append(text)
-            else:
-                for tag in ("image", "video", "audio", "bbox", "ref-object"):
-                    text = text.replace(f"<\\{tag}>", f"<\\\\{tag}>").replace(f"<{tag}>", f"<\\{tag}>")
-                pieces.append(before + text)
-        seen.append((role, pieces))
-    return seen
-
-
-LLAMA_FACTORY = """
-import importlib.machinery, json, sys, types
-class Stub(types.ModuleType):  # its data code imports what reads films and sounds, which are not read here
-    __path__, __file__ = [], "stub"
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-import transformers.image_utils, peft, trl  # these look for the same packages, and must not find stubs
-for name in ("torchaudio", "torchvision", "av", "librosa"):
-    try:
-        __import__(name)
-    except ImportError:
-        sys.modules[name] = Stub(name)
-        sys.modules[name].__spec__ = importlib.machinery.ModuleSpec(name, None)
-from datasets import load_dataset
-from llamafactory.data.converter import SharegptDatasetConverter
-from llamafactory.data.mm_plugin import BasePlugin, MMPluginMixin
-from llamafactory.data.parser import get_dataset_list
-
-folder = sys.argv[1]
-(attributes,) = get_dataset_list(["unifiedvisual"], folder)
-class Arguments:
-    media_dir = folder
-convert = SharegptDatasetConverter(dataset_attr=attributes, data_args=Arguments)
-found = []
-for row in load_dataset("json", data_files=folder + "/" + attributes.dataset_name, split="train"):
-    new = convert(row)
-    messages = new["_prompt"] + new["_response"]
-    images = new["_images"] or []
-    MMPluginMixin._validate_messages(None, messages, images, [], [])
-    found.append({"system": new["_system"], "messages": messages, "images": images})
-print(json.dumps(found))
-"""
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("llamafactory") is None,
-    reason="LLaMA-Factory is not installed: pip install --no-deps llamafactory, and peft, trl",
-)
-@pytest.mark.timeout(300)
-def test_llama_factory_converts_and_accepts_every_row(tmp_path):
-    records, _ = run(tmp_path / "out", *PICTURED, profile="llama-factory")
-    found = run_script(LLAMA_FACTORY, tmp_path / "out", folder=tmp_path)
-    assert len(found) == len(PICTURED)
-    for row, record, seen in zip(PICTURED, records, found, strict=True):
-        contents = [message["content"] for message in record["messages"]]
-        assert ([seen["system"]] if seen["system"] else []) + [
-            message["content"] for message in seen["messages"]
-        ] == contents
-        assert [color_of(Path(image).read_bytes()) for image in seen["images"]] == [
-            color_of(image.bytes) for image in row.images
-        ]
 
 
 def test_llama_factory_dataset_info_names_the_columns(tmp_path):

@@ -1,9 +1,11 @@
 """Messages for TRL, collated by TRL's own code. Skipped and named where it is not installed."""
 
+from pathlib import Path
+
 import pytest
 
 from conversion import import_rows
-from tests.conversion_rows import EDIT, LITERAL, SPECIAL, TEXT, color_of, convert_rows
+from tests.conversion_rows import EDIT, LITERAL, SPECIAL, TEXT, UNDERSTAND, color_of, convert_rows
 from tests.test_conversion_messages import FOREIGN_TAGS, PICTURED, run
 
 # -- TRL
@@ -109,6 +111,37 @@ def test_trl_rows_with_a_literal_tag_are_whole_but_warned_of(tmp_path):
     _, report = run(tmp_path, LITERAL, TEXT, profile="trl")
     assert report.warned == {"literal_tag": 1}
     assert [row for shard in import_rows("messages", tmp_path) for row in shard()] == [LITERAL, TEXT]
+
+
+@pytest.mark.filterwarnings("ignore")  # trl's and transformers' own
+def test_trl_stops_at_a_literal_tag_in_a_text(tiny_processor, tmp_path):
+    import datasets
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    for name, options in (("keep", {}), ("drop", {"literal_tags": "drop"})):
+        convert_rows("messages", tmp_path / name, UNDERSTAND, LITERAL, profile="trl", **options)
+    collate = DataCollatorForVisionLanguageModeling(tiny_processor)
+    kept, dropped = (
+        datasets.load_dataset("parquet", data_files=str(tmp_path / name / "train-00000.parquet"), split="train")
+        for name in ("keep", "drop")
+    )
+    with pytest.raises((ValueError, StopIteration, IndexError, RuntimeError)):
+        collate(list(kept))
+    assert collate(list(dropped))["input_ids"].shape[0] == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("template", "shown"), [("qwen3_vl", 1), ("llava_next", 1), ("qwen2_5_vl", 3)])
+def test_chat_templates_of_some_models_drop_pictures_in_answers(template, shown):
+    trl = pytest.importorskip("trl", reason="its folder of chat templates: pip install trl")
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    path = Path(trl.__file__).parent / "chat_templates" / f"{template}.jinja"
+    messages = [
+        message._asdict() | {"content": [part._asdict() for part in message.content]} for message in EDIT.messages
+    ]
+    (text,), _ = render_jinja_template([messages], chat_template=path.read_text())
+    assert max(text.count(token) for token in ("<|image_pad|>", "<image>")) == shown  # of three
 
 
 @pytest.mark.parametrize(("literal_tags", "left", "counter"), [("keep", 3, "warned"), ("drop", 1, "rows_dropped")])

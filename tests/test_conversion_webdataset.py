@@ -295,6 +295,23 @@ def test_pairs_refuse_what_cannot_be_encoded_as_jpg(tmp_path):
     assert refusal("webdataset", tmp_path, row, profile="pairs", images="jpg") == "picture_format"
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"
+)  # webdataset leaves its tars open
+def test_pairs_are_what_show_o_picks_from_a_sample(tmp_path):
+    webdataset = pytest.importorskip("webdataset", reason="pip install -c constraints.txt -e '.[webdataset]'")
+    webp = replace(GENERATE, id="ig-4", images=(picture("red", "webp"),))
+    convert_rows("webdataset", tmp_path, GENERATE, webp, profile="pairs")
+    tars = webdataset.WebDataset([str(tmp_path / "train-00000-000.tar")], shardshuffle=False, empty_check=False)
+    # Text2ImageDataset of training/data.py@45a5a2d
+    samples = tars.decode("pil").rename(images="jpg;png;jpeg;webp", input_ids="text;txt;caption")
+    assert [(hf_color(sample["images"]), sample["input_ids"]) for sample in samples] == [
+        ("orange", "Something warm."),
+        ("red", "Something warm."),
+    ]
+    gc.collect()
+
+
 def test_pairs_load_in_datasets_with_the_columns_jpg_and_txt(tmp_path):
     import datasets
 
