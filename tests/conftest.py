@@ -53,6 +53,17 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", loopback_only)
 
 
+@pytest.fixture(scope="module")
+def no_sync() -> Iterator[None]:
+    """What is written is not brought to the disk, which takes as long as others on the machine write. For tests of what
+    files hold; that they survive a kill is looked at elsewhere.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(os, "sync", lambda: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import datasets.config

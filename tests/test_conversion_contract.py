@@ -8,54 +8,41 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import cache
 
 import pytest
 
 from conversion import FORMATS, convert_shards, describe, import_rows, verify
 from conversion.formats import get_format, is_for
 from conversion.report import REASONS, Report
+from tests.conversion_plugins import options_for
 from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
 from tests.docs_formats import PAGE
 from toolkit.errors import PartDone, RowError, TooManyBadRows, UnknownName, UsageError
 from toolkit.schema import COLUMNS, EncodedImage, Message, Part
 
+pytestmark = pytest.mark.usefixtures("no_sync")
+
 PROFILES = [(name, profile) for name in FORMATS for profile in get_format(name).profiles]
 LOSSLESS = [(name, profile) for name, profile in PROFILES if get_format(name).profiles[profile].lossless]
-PLUGINS = """
-def encoder():
-    return lambda image: [[len(image) % 32768, 1], [2, 3]]
-
-class tokenizer:
-    def row(self, parts):
-        return [len(content) for _, content in parts] or [0]
-"""
 
 
-@pytest.fixture
-def options_for(tmp_path, monkeypatch):
-    """The options a profile needs, with plugins where it wants them."""
-    (tmp_path / "uv_test_plugins.py").write_text(PLUGINS)
-    monkeypatch.syspath_prepend(str(tmp_path))
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """(name, profile) -> the folder with all that fits, and its report; made once."""
 
-    def options(name, profile):
-        needs = {
-            ("emu3", "tokens"): {"encoder": "uv_test_plugins:encoder"},
-            ("anole", "tokens"): {"tokenizer": "uv_test_plugins:tokenizer"},
-        }
-        return {"profile": profile, **needs.get((name, profile), {})}
+    @cache
+    def folder(name, profile):
+        out = tmp_path_factory.mktemp("converted") / "out"
+        shards = [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])]
+        return out, convert_shards(shards, out, to=name, options=options_for(name, profile), on_unfit="drop")
 
-    return options
+    return folder
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
-def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, options_for):
-    report = convert_shards(
-        [RowShard(*ROWS[:7]), RowShard(*ROWS[7:])],
-        tmp_path / "out",
-        to=name,
-        options=options_for(name, profile),
-        on_unfit="drop",
-    )
+def test_every_row_and_picture_is_kept_or_counted(name, profile, converted):
+    out, report = converted(name, profile)
     assert report.rows_in == len(ROWS) == report.rows_out + sum(report.rows_dropped.values())
     assert (
         report.images_in
@@ -65,15 +52,15 @@ def test_every_row_and_picture_is_kept_or_counted(name, profile, tmp_path, optio
     assert report.rows_out > 0
     assert report.records_out >= report.rows_out
     # what is told to be kept in JSON is what the caller was told
-    assert Report.read(tmp_path / "out" / "conversion_report.json") == report
+    assert Report.read(out / "conversion_report.json") == report
     for counter in REASONS:
         for reason in getattr(report, counter):
             assert report.examples[f"{counter}.{reason}"]
-    assert not (tmp_path / "out" / ".staging").exists()
+    assert not (out / ".staging").exists()
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
-def test_output_does_not_depend_on_the_order_in_which_shards_are_written(name, profile, tmp_path, options_for):
+def test_output_does_not_depend_on_the_order_in_which_shards_are_written(name, profile, tmp_path):
     shards = [RowShard(*ROWS[:5]), RowShard(), RowShard(*ROWS[5:])]
     # some write the path of their output down
     options = options_for(name, profile)
@@ -111,9 +98,8 @@ def to_float32(row):
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
-def test_a_folder_says_how_to_use_it_as_the_documentation_does(name, profile, tmp_path, options_for):
-    out = tmp_path / "out"
-    convert_shards([RowShard(*ROWS)], out, to=name, options=options_for(name, profile), on_unfit="drop")
+def test_a_folder_says_how_to_use_it_as_the_documentation_does(name, profile, converted):
+    out, _ = converted(name, profile)
     text = (out / "README.md").read_text()
     (entry,) = (entry for entry in describe() if (entry["format"], entry["profile"]) == (name, profile))
     assert entry["guide"] in text
@@ -139,16 +125,15 @@ IMPORTED = [(name, profile) for name, profile in PROFILES if get_format(name).re
 
 
 @pytest.mark.parametrize(("name", "profile"), IMPORTED)
-def test_what_was_written_is_verified_by_reading_it_back(name, profile, tmp_path, options_for):
-    options = options_for(name, profile)
-    convert_shards([RowShard(*ROWS)], tmp_path / "out", to=name, options=options, on_unfit="drop")
-    found = verify(tmp_path / "out")
+def test_what_was_written_is_verified_by_reading_it_back(name, profile, converted):
+    out, report = converted(name, profile)
+    found = verify(out)
     assert not found.problems
-    assert sum(found.rows.values()) == Report.read(tmp_path / "out/conversion_report.json").records_out
+    assert sum(found.rows.values()) == report.records_out
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
-def test_no_rows_are_an_output_too(name, profile, tmp_path, options_for):
+def test_no_rows_are_an_output_too(name, profile, tmp_path):
     report = convert_shards([RowShard()], tmp_path / "out", to=name, options=options_for(name, profile))
     assert (report.rows_in, report.rows_out) == (0, 0)
 

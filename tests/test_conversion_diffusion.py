@@ -4,6 +4,8 @@ import io
 import os
 from dataclasses import replace
 
+import pytest
+
 from tests.conversion_rows import (
     EDIT,
     GENERATE,
@@ -15,6 +17,8 @@ from tests.conversion_rows import (
     refusal,
 )
 from toolkit.schema import EncodedImage
+
+pytestmark = pytest.mark.usefixtures("no_sync")
 
 # -- diffusers, through datasets' own imagefolder
 

@@ -40,6 +40,8 @@ FOREIGN_TAGS = make(
     pictures="red",
     roles="i",
 )
+
+pytestmark = pytest.mark.usefixtures("no_sync")
 PICTURED = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, EIGHT, REUSED, LITERAL, TURNS, UNICODE, FOREIGN_TAGS)
 
 
@@ -132,6 +134,13 @@ def test_string_variants_come_back_as_far_as_they_go(profile, tmp_path):
         for row in shard()
     }
     assert {key: lines(row) for key, row in back.items()} == {row.id: lines(row) for row in PICTURED}
+
+
+def test_paths_of_ms_swift_begin_with_root(tmp_path):
+    (record,), _ = run(tmp_path / "with", UNDERSTAND, profile="ms-swift", root="/data/uv")
+    assert record["images"] == ["/data/uv/images/00000/lc-00000001-0.jpg"]
+    (record,), _ = run(tmp_path / "without", UNDERSTAND, profile="ms-swift")
+    assert record["images"] == ["images/00000/lc-00000001-0.jpg"]
 
 
 def test_llama_factory_dataset_info_names_the_columns(tmp_path):

@@ -69,6 +69,8 @@ ROWS = (
     FUSE,
     SYSTEM,
 )
+
+pytestmark = pytest.mark.usefixtures("no_sync")
 TOKENS = ("<IMG_CONTEXT>", "<img>", "</img>")
 
 
