@@ -420,3 +420,13 @@ def test_verify_says_which_formats_it_can_read_back(run, tmp_path):
     )
     code, _, error = run("verify", tmp_path / "out")
     assert (code, "has no way back" in error) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["preview {source} {there}", "inspect {source} --write-mapping {there}"])
+def test_a_file_that_is_read_is_not_written_over(run, tmp_path, command):
+    source = edits(tmp_path)
+    there = source / "data/Image_Editing.parquet"
+    before = there.read_bytes()
+    code, _, error = run(*command.format(source=source, there=there).split())
+    assert (code, "Image_Editing.parquet is there, and does not end in ." in error) == (2, True)
+    assert there.read_bytes() == before

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import unifiedvisual
+from tests.packed import split, write_packed
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
 from tests.small_disk import SmallDisk
 from toolkit.demo.replica import file_name, write_archive, write_replica
@@ -343,3 +344,13 @@ def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):
     assert process.returncode == 130
     assert err == "interrupted; the same command again goes on, where it had written anything\n"
     assert not (tmp_path / "out/MANIFEST.json").exists()
+
+
+@pytest.mark.parametrize("identifier", ["../../outside", "/etc/passwd", "a.b", "A", ""])
+def test_a_packed_source_of_others_with_unsafe_ids_is_not_packed_on(tmp_path, identifier):
+    rows = [replace(truth()["llava_cot"][0], id=identifier), truth()["llava_cot"][1]]
+    source = write_packed(tmp_path / "source", {"llava_cot": split(rows, 2, 1)})
+    with pytest.raises(RowError, match=rf"train-00000.*: id must match \[a-z0-9_-\]\+, found {identifier!r}"):
+        pack(open_source(source), tmp_path / "out", ["llava_cot"], SMALL)
+    manifest = pack(open_source(source), tmp_path / "out", ["llava_cot"], replace(SMALL, on_bad_row="skip"))
+    assert (manifest.total("rows"), manifest.skipped) == (1, {"llava_cot": {"bad_id": 1}})

@@ -12,7 +12,7 @@ from toolkit.sources.published.inspection import How, Inspection, inspect_upstre
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.sources.published.plan import FilePlan
 from toolkit.sources.repository import LocalFolder, open_repository
-from toolkit.staging.files import write_whole
+from toolkit.staging.files import check_kind, write_whole
 
 
 def run(
@@ -25,6 +25,8 @@ def run(
     token: str | None,
     as_json: bool,
 ) -> None:
+    if write_mapping:
+        check_kind(write_mapping, ".yaml", ".yml")
     overrides = read_mapping(mapping) if mapping else None
     repository = open_repository(source, revision=revision, token=token)
     if packed_shards(repository):

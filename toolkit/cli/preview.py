@@ -11,6 +11,7 @@ from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
 from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.skips import Skips
+from toolkit.staging.files import check_kind
 
 
 def run(
@@ -27,6 +28,7 @@ def run(
 ) -> None:
     if out.is_dir():
         raise UsageError(f"{out} is a folder; expected a file to write, such as {out / 'preview.html'}")
+    check_kind(out, ".html", ".htm")
     templates()
     check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from toolkit.errors import ShardError
+from toolkit.errors import RowError, ShardError
+from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
 from toolkit.sources.ahead import in_one_process
 from toolkit.sources.manifest import MANIFEST, read_manifest
@@ -79,15 +80,22 @@ class PackedSource:
         owns_unknown: bool = True,
         on_read: OnRead | None = None,
     ) -> Iterator[Row]:
-        """Rows of one task, in order. They were checked when they were packed.
+        """Rows of one task, in order; those that break a rule, as others may have packed them, are given to `skips`.
 
         Args:
             on_read: told (shard, its bytes) after each.
         """
+        skips = skips or Skips()
         sizes = self.repository.list_files() if on_read else {}
         for shard in self.shards([task]):
-            for table in self.read_tables(shard):
-                yield from table_to_rows(table)
+            for row in (row for table in self.read_tables(shard) for row in table_to_rows(table)):
+                try:
+                    check_row(row)
+                except RowError as error:
+                    skips.bad(RowError(f"{shard}: {error}", kind=error.kind))
+                else:
+                    skips.good()
+                    yield row
             if on_read:
                 on_read(shard, sizes[shard])
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from toolkit.errors import DiskFull, SourceError
+from toolkit.errors import DiskFull, SourceError, UsageError
 from toolkit.staging.locks import WAIT_S, has_locks, open_locked, release
 
 FEW = 64  # up to this many files are flushed one by one, more with one call for the whole disk
@@ -52,6 +52,17 @@ def write_whole(path: Path, content: str | bytes | Iterable[bytes]) -> None:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
         else:
             file.writelines(content)
+
+
+def check_kind(path: Path, *suffixes: str) -> None:
+    """
+    Raises:
+        UsageError: a file of another kind has this name; it may be one that is read.
+    """
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{path} is there, and does not end in {' or '.join(suffixes)}; choose another name for what is written"
+        )
 
 
 def sweep(folder: Path) -> int:
