@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from conversion import FORMATS
 from tests.command_line import commands, parse_command
 from tests.replicas import ROWS_PER_TASK, replica, truth
 from toolkit.cli.app import main
@@ -352,7 +353,7 @@ def test_convert_lists_formats_and_refuses_unknown_ones_and_options(run, tmp_pat
     source = edits(tmp_path)
     assert run("convert", source, "webdata", tmp_path / "x")[0::2] == (
         2,
-        "error: unknown format 'webdata'; known: anole, bagel, diffusers, emu3, emu35, llava, messages, webdataset\n",
+        f"error: unknown format 'webdata'; known: {', '.join(sorted(FORMATS))}\n",
     )
     assert "unknown option 'shards'" in run("convert", source, "webdataset", tmp_path / "x", "-o", "shards=3")[2]
     assert "expected NAME=VALUE" in run("convert", source, "webdataset", tmp_path / "x", "-o", "shards")[2]
