@@ -68,7 +68,7 @@ def test_a_worker_does_many_units_and_one_that_dies_is_replaced(tmp_path):
 
 def test_a_unit_that_kills_every_worker_is_given_up(tmp_path):
     with pytest.raises(
-        WorkerDied, match=r"died 3 times on unit 1 of the job: the last ended with code -9; is there mem"
+        WorkerDied, match=r"died 3 times on unit 1 of the job: the last was killed by SIGKILL; is there mem"
     ):
         list(run(partial(die, tmp_path, 9), range(3), workers=2))
     assert (tmp_path / "1").read_text() == "xxx"

@@ -1,4 +1,5 @@
 import shutil
+import tempfile
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -6,7 +7,8 @@ import pytest
 
 import conversion
 from tests.replicas import ROWS_PER_TASK, replica, truth
-from toolkit.errors import PartDone, SourceError, UsageError
+from tests.small_disk import SmallDisk
+from toolkit.errors import DiskFull, PartDone, SourceError, UsageError
 from toolkit.packing import push as push_module
 from toolkit.packing.pack import pack
 from toolkit.packing.push import plan_push, push
@@ -192,6 +194,17 @@ def test_a_check_in_parts_or_processes_finds_what_a_whole_one_finds(broken, tmp_
     assert conversion.verify(broken, deep=True, findings=tmp_path / "found") == whole
     assert not list((tmp_path / "found").iterdir())
     assert conversion.verify(broken, deep=True, workers=2) == whole
+
+
+def test_a_full_temporary_disk_is_no_damaged_shard(whole, hub, tmp_path, monkeypatch):
+    hub.add_folder("loopback/packed", whole)
+    disk = SmallDisk(tmp_path / "disk", 64 << 10)
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
+    try:
+        with pytest.raises(DiskFull, match=r"disk: the disk is full: .* are free, more than .* are needed"):
+            conversion.verify("loopback/packed")
+    finally:
+        disk.close()
 
 
 def test_a_part_of_a_check_needs_a_folder(packed):

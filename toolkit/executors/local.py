@@ -89,8 +89,7 @@ def _bury(worker: _Worker, deaths: Counter[int], waiting: deque[int]) -> tuple[i
         return None
     deaths[worker.unit] += 1
     if deaths[worker.unit] > RESTARTS:
-        died = WorkerDied(worker.unit, f"the last ended with code {worker.process.exitcode}")
-        return worker.unit, Outcome(error=died)
+        return worker.unit, Outcome(error=WorkerDied(worker.unit, _why(worker.process.exitcode or 0)))
     waiting.appendleft(worker.unit)
     return None
 
@@ -111,6 +110,15 @@ def _no_interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+def _why(code: int) -> str:
+    if code < 0:
+        return f"the last was killed by {signal.Signals(-code).name}; is there memory enough?"
+    return (
+        f"the last ended with code {code}; see what it printed (a script that starts workers does so under "
+        "`if __name__ == '__main__':`)"
+    )
 
 
 def _serve(work: Work[Any], connection: Connection) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.errors import RowError, SourceError
+from toolkit.errors import DiskFull, RowError, SourceError
 from toolkit.executors import Tell
 from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, Row, table_to_rows
@@ -25,6 +26,7 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
+from toolkit.staging.files import disk_errors, size_text
 from toolkit.streaming.slices import image_pages
 
 
@@ -109,6 +111,8 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                     ids.append(row.id)
                     images += len(row.images)
                     problems += _row_problems(row, shard, deep)
+    except DiskFull:  # of temporary files; the shard may be fine
+        raise
     except (SourceError, pa.ArrowException, OSError, KeyError, TypeError) as error:
         problems.append(("unreadable_shard", f"{shard.path}: {str(error).splitlines()[0]}; download it again"))
     else:
@@ -129,12 +133,14 @@ def _hashed_copy(repository: Repository, path: str) -> Iterator[tuple[BinaryIO, 
     with ExitStack() as stack:
         source = stack.enter_context(repository.stream(path))
         copy = None if isinstance(repository, LocalFolder) else stack.enter_context(tempfile.TemporaryFile())
-        while data := source.read(8 << 20):
-            digest.update(data)
-            if copy:
-                copy.write(data)
-        file = copy or source
-        file.seek(0)
+        file, size = copy or source, 0
+        with disk_errors(Path(tempfile.gettempdir()), lambda: f"more than {size_text(size)} are"):
+            while data := source.read(8 << 20):
+                digest.update(data)
+                size += len(data)
+                if copy:
+                    copy.write(data)
+            file.seek(0)
         yield file, digest.hexdigest()
 
 

@@ -29,7 +29,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DiskFull: no space is left. SourceError: another process is writing the same file.
     """
-    part, handle = _open_part(path)
+    with disk_errors(path, lambda: "more is"):
+        part, handle = _open_part(path)
     try:
         with disk_errors(path, lambda: f"more than {size_text(os.fstat(handle).st_size)} are"):
             with os.fdopen(handle, "wb", closefd=False) as file:
@@ -67,11 +68,18 @@ def check_kind(path: Path, *suffixes: str) -> None:
 
 def sweep(folder: Path) -> int:
     """Remove what killed processes left half written anywhere in a folder; returns how many files."""
+    parts = [
+        Path(place, name)
+        for place, _, names in os.walk(folder)  # not rglob, which takes ten times as long
+        for name in names
+        if name.startswith(".") and name.endswith(".part")
+    ]
     count = 0
-    for part in folder.rglob(".*.part"):
-        if part.is_file() and (handle := open_locked(part)) is not None:
-            count += has_locks(handle)
-            part.unlink(missing_ok=True)
+    for part in parts:
+        if (handle := open_locked(part)) is not None:
+            if has_locks(handle):  # else it may be at work
+                part.unlink(missing_ok=True)
+                count += 1
             release(handle)
     return count
 
