@@ -1,5 +1,5 @@
-"""What does each kind of data teach that the other cannot? A small Chameleon, trained from scratch on a micro-world whose
-rows go through the project's own path, answers in one command.
+"""What does each kind of data teach that the other cannot? A small Chameleon, trained from scratch on a micro-world
+whose rows go through the project's own path, answers in one command.
 
 python examples/synergy/run.py             # six regimes, three seeds: about half an hour on two cores; resumable
 python examples/synergy/run.py --quick     # three regimes, one seed, few tokens: minutes; checks only what is stable

@@ -9,6 +9,10 @@ from typer.core import TyperGroup
 from toolkit.cli.options import Json
 
 SIZE = 50
+MIXTURE_HELP = (
+    "A packed dataset, or YAML with shares of understanding, understanding with thoughts, drawing, and drawing with "
+    "thoughts."
+)
 
 
 class _ScoreIsDefault(TyperGroup):
@@ -51,6 +55,29 @@ def make(
     from toolkit.cli import evaluate
 
     evaluate.make(out, parts, size=size, as_json=json)
+
+
+@app.command("compare")
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="A", help=MIXTURE_HELP, show_default=False)],
+    other: Annotated[Path, typer.Argument(metavar="B", help="The other one.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results; resumable.")] = Path(
+        "compare"
+    ),
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Trainings of each; 6 is what p < 0.05 needs.")] = 3,
+    tokens: Annotated[int, typer.Option(metavar="N", min=10_000, help="Of each training.")] = 4_800_000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings at the same time.")] = 1,
+    json: Json = False,
+) -> None:
+    """Does a mixture teach more than another? Trains a tiny model on both in a micro-world, some minutes each.
+
+    Only kinds of rows are told apart, not what they say: this is for shares, and for whether thoughts are coupled.
+
+    Example: unifiedvisual evaluate compare packed mixture.yaml --seeds 6
+    """
+    from toolkit.cli import evaluate_compare
+
+    evaluate_compare.run(one, other, out, seeds=seeds, tokens=tokens, workers=workers, json=json)
 
 
 @app.command("score")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from toolkit.errors import MissingExtra, UsageError
+from toolkit.errors import MissingExtra
 from toolkit.evaluation.microworld.measures import MEASURES
 from toolkit.evaluation.microworld.training import Run, Settings, train
 from toolkit.evaluation.statistics import Test, paired
@@ -166,27 +166,3 @@ def _curve(axis: Any, runs: Sequence[Run], measure: str, colour: str, label: str
         spread = [statistics.stdev(look.scores[measure] for look in same) for same in looks]
         low, high = zip(*((m - s, m + s) for m, s in zip(means, spread, strict=True)), strict=True)
         axis.fill_between(at, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def read_mixture(path: Path) -> dict[str, float]:
-    """Kind of row -> share, from YAML.
-
-    Raises:
-        UsageError: the file holds something else.
-    """
-    import yaml
-
-    from toolkit.evaluation.microworld.regimes import KINDS
-
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
-    if not isinstance(found, dict) or not found:
-        raise UsageError(f"{path}: holds {type(found).__name__}; expected a mapping of kinds of rows to shares")
-    for kind, share in found.items():
-        if kind not in KINDS:
-            raise UsageError(f"{path}: {kind!r} is no kind of row; known: {', '.join(KINDS)}")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1e9:
-            raise UsageError(f"{path}: {kind}: {share!r}; expected a number above 0")
-    return {str(kind): float(share) for kind, share in found.items()}
