@@ -9,11 +9,12 @@ pytest.importorskip("torch", reason="the micro-world trains a model; pip install
 
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
-from toolkit.evaluation.microworld.items import NOUNS, TASKS, Split, training_item
+from toolkit.evaluation.microworld.items import TASKS, training_item
 from toolkit.evaluation.microworld.measures import MEASURES, is_right, items
 from toolkit.evaluation.microworld.mixtures import read_mixture
 from toolkit.evaluation.microworld.model import make_model, row_mean_losses
 from toolkit.evaluation.microworld.regimes import CONTROLS, REGIMES, rows
+from toolkit.evaluation.microworld.split import NOUNS, Split
 from toolkit.evaluation.microworld.study import study, table
 from toolkit.evaluation.microworld.training import Settings
 from toolkit.evaluation.microworld.world import COLOURS, EMPTY, SHAPES, Thing, codes_of, encode, paint, read

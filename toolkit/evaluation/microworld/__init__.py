@@ -3,7 +3,8 @@
     split -> items -> rows of a regime -> pack -> StreamingDataset -> collator -> LossModel -> sampled answers -> scores
 
 world      pictures of four cells as 16 lossless codes, and a reader of pixels that knows no codes
-items      questions and drawings, each with its thoughts; what either side of the data shows, and what only the other
+split      what either side of the data shows, and what only the other
+items      questions and drawings, each with its thoughts
 regimes    which rows a model is given: text answers, pictures, both apart, thoughts as rows of their own, coupled
 model      a real ChameleonForConditionalGeneration of 0.1 M parameters, a word tokenizer, codes as an image tokenizer
 training   one run: regime, seed -> scores along the way

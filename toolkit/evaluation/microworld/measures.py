@@ -5,7 +5,8 @@ from random import Random
 
 from PIL import Image
 
-from toolkit.evaluation.microworld.items import TASKS, Draw, Item, Side, Split
+from toolkit.evaluation.microworld.items import TASKS, Draw, Item
+from toolkit.evaluation.microworld.split import Side, Split
 from toolkit.evaluation.microworld.world import Picture, read
 
 OTHER: dict[Side, Side] = {"U": "D", "D": "U"}

@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from toolkit.evaluation.microworld.items import Item, Piece, Side, Split, training_item
+from toolkit.evaluation.microworld.items import Item, Piece, training_item
+from toolkit.evaluation.microworld.split import Side, Split
 from toolkit.evaluation.microworld.world import codes_of, paint
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, quadrant_of
 

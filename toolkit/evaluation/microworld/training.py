@@ -11,10 +11,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from toolkit.collate.loss import LossModel, vocabulary_losses
-from toolkit.evaluation.microworld.items import Split
 from toolkit.evaluation.microworld.measures import MEASURES, is_right, items
 from toolkit.evaluation.microworld.model import make_model, row_mean_losses
 from toolkit.evaluation.microworld.regimes import CONTROLS, REGIMES, row_of, rows
+from toolkit.evaluation.microworld.split import Split
 from toolkit.packing.rows import pack_rows
 from toolkit.sampling.answers import Sampling, sample_answers
 from toolkit.streaming.dataset import StreamingDataset
