@@ -95,7 +95,7 @@ def converted_check(folder: Path, *, deep: bool) -> Check:
     written = Report.read(folder / REPORT_NAME)
     # Of records that name none; a rule of the row does not depend on it.
     options = {"task": next(iter(TASKS)), "any_task": True}
-    pieces = import_pieces(written.format, folder, options=options) if written.records_out else []
+    pieces = import_pieces(written.format, folder, options=options) if written.rows_out else []
     repository = LocalFolder(folder.absolute())
     return Check(
         source=str(folder),

@@ -1,6 +1,7 @@
 """The card and the Croissant metadata of a packed dataset, from its files; written beside it."""
 
 import json
+import os
 import re
 from contextlib import closing
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from dataset_card.card import card_text
 from dataset_card.croissant import croissant
 from toolkit.errors import ShardError, UsageError
+from toolkit.published import published_rows
 from toolkit.schema import Row, table_to_rows
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
@@ -29,7 +31,7 @@ def read_card(
 
     Args:
         source: a folder, `org/name` or an hf:// URL.
-        repo_id: where the dataset will be; default: `source` on the Hub, else PACKED_REPOSITORY.
+        repo_id: where the dataset will be; default: `source` on the Hub, else as `default_repo_id`.
 
     Raises:
         UsageError: `repo_id` is not org/name, or the dataset is not packed. SourceError: it cannot be read.
@@ -49,27 +51,36 @@ def read_croissant(
 def _open(
     source: str, repo_id: str | None, revision: str | None, token: str | bool | None
 ) -> tuple[Repository, Manifest, str]:
+    if repo_id is not None and not REPO_ID.fullmatch(repo_id):
+        raise UsageError(f"repo_id is {repo_id!r}; expected org/name")
     repository = open_repository(source, revision=revision, token=token)
-    name = repo_id or (repository.repo_id if isinstance(repository, HubRepository) else PACKED_REPOSITORY)
-    if not REPO_ID.fullmatch(name):
-        raise UsageError(f"repo_id is {name!r}; expected org/name")
     if MANIFEST not in repository.list_files():
         raise UsageError(
             f"{repository.name} holds no {MANIFEST}; a card describes a packed dataset, which `unifiedvisual pack "
             f"{source} OUT` makes"
         )
-    return repository, read_manifest(repository), name
+    manifest = read_manifest(repository)
+    own = repository.repo_id if isinstance(repository, HubRepository) else default_repo_id(source, manifest)
+    return repository, manifest, repo_id or own
 
 
-def write_card(folder: Path, *, repo_id: str = PACKED_REPOSITORY) -> None:
-    """Write README.md and croissant.json of a packed dataset, for a repository of this name. A card that a person has
-    changed stays as it is.
+def default_repo_id(folder: str | os.PathLike[str], manifest: Manifest) -> str:
+    """Where a dataset in a folder belongs: PACKED_REPOSITORY with tasks of the paper, else a name to be filled in."""
+    if published_rows(manifest.tasks):
+        return PACKED_REPOSITORY
+    return f"your-org/{re.sub(r'[^A-Za-z0-9_-]+', '-', Path(folder).resolve().name).strip('-') or 'dataset'}"
+
+
+def write_card(folder: Path, *, repo_id: str | None = None) -> None:
+    """Write README.md and croissant.json of a packed dataset, for a repository of this name (default: as
+    `default_repo_id`). A card that a person has changed stays as it is.
 
     Raises:
         SourceError: the folder holds no packed dataset. ShardError: a shard is damaged, or holds no row.
     """
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
+    repo_id = repo_id or default_repo_id(folder, manifest)
     examples, plots = first_rows(repository, manifest), plots_in(repository)
     readme = folder / "README.md"
     if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8"))):

@@ -30,8 +30,8 @@ TAGS = [
     "image-editing",
     "visual-reasoning",
     "synthetic",
+    "arxiv:2509.14738",
 ]
-PAPER = "arxiv:2509.14738"  # where tasks of it are there
 # The Hub's word where no licence is stated. "other" would say that there is a licence to look up.
 # Source: huggingface.co/docs/hub/repositories-licenses
 LICENSE = "unknown"
@@ -64,7 +64,7 @@ def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) ->
                 category for quadrant in QUADRANTS if quadrant in quadrants for category in CATEGORIES[quadrant]
             )
         ),
-        tags=[*TAGS, *([PAPER] if about_published else [])],
+        tags=TAGS if about_published else None,
         configs=[_config(config, tasks, split_of(manifest)) for config, tasks in configs.items()],
         dataset_info=[_info(manifest, config, tasks) for config, tasks in configs.items()],
     )

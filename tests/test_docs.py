@@ -34,6 +34,7 @@ ROOT = Path(unifiedvisual.__file__).parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OURS = ("toolkit", "conversion", "dataset_card")
+HEREDOC = re.compile(r"^cat > \S+\.py <<'END'\n(.*?)^END$", flags=re.MULTILINE | re.DOTALL)  # files that a block writes
 ONLY_PARSED = ("# Needs", "# Takes")
 STUBS = {  # name -> what it does in place of the real one
     "unifiedvisual": f'exec {shlex.quote(sys.executable)} -m toolkit.cli.app "$@"',
@@ -164,9 +165,10 @@ def test_the_table_of_formats_is_that_of_the_code():
 def test_pages_and_examples_import_what_is_public():
     pages = [*PAGES, ROOT / "dataset_card/template.md"]
     shown = [(page.name, text) for page in pages for language, text in blocks(page) if language == "python"]
+    files = [(page.name, text) for page in pages for text in HEREDOC.findall(page.read_text(encoding="utf-8"))]
     examples = [(path.name, path.read_text(encoding="utf-8")) for path in (ROOT / "examples").glob("*.py")]
     modules = docs_api.public_modules()
-    for where, text in (*shown, *examples):
+    for where, text in (*shown, *files, *examples):
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ImportFrom) and node.module == "unifiedvisual":
                 assert {alias.name for alias in node.names} <= set(unifiedvisual.__all__), where

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from tests.guests import guest, write_guest, write_llava  # noqa: F401 (a fixture)
+from tests.packed import split, write_packed
+from tests.replicas import truth
 from toolkit.cli.app import main
 from unifiedvisual import StoredLengths, StreamingDataset, load_dataset
 
@@ -39,6 +41,7 @@ def test_rows_of_a_foreign_task_are_packed_checked_and_shown(run, packed, tmp_pa
     code, out = run("verify", packed, "--deep", "--json")
     found = json.loads(out)
     assert (code, found["rows"], found["images"], found["problems"]) == (0, {"sketching": 3}, {"sketching": 6}, {})
+    assert "llava_cot" not in run("verify", packed)[1]
     assert (
         json.loads(run("stats", packed, "--plots", tmp_path / "plots", "--json")[1])["tasks"]["sketching"]["rows"] == 3
     )
@@ -80,7 +83,18 @@ def test_a_card_of_foreign_tasks_claims_nothing_of_the_published_dataset(run, pa
     text = (packed / "README.md").read_text()
     assert "Nothing of this is the published" in text
     assert "a sketch, &#124; and how it was drawn" in text
-    for claim in ("2509.14738", "247,215", "GPT-4", "Image_Correctionr", "Wang", "As published:", "$"):
+    assert "pretty_name: packed\n" in text
+    for claim in (
+        "chain-of-thought",
+        'fnlp-vision/UnifiedVisual"',
+        "2509.14738",
+        "247,215",
+        "GPT-4",
+        "Image_Correctionr",
+        "Wang",
+        "As published:",
+        "$",
+    ):
         assert claim not in text
     assert "Wang" not in run("card", packed, "--croissant")[1]
 
@@ -117,6 +131,18 @@ def test_a_foreign_format_is_listed_written_checked_and_read_back(run, packed, g
     assert run("import", name, tmp_path / "out", tmp_path / "back")[0] == 0
     rows = [list(load_dataset(str(folder), split="train")) for folder in (packed, tmp_path / "back")]
     assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
+
+
+def test_a_format_of_a_file_is_written_by_several_processes(run, guest, tmp_path):  # noqa: F811
+    rows = truth()
+    source = write_packed(
+        tmp_path / "packed", {task: split(rows[task], 2, 2) for task in ("llava_cot", "cot_collection")}
+    )
+    name = f"{guest / 'guest_formats.py'}:FORMAT"
+    assert run("convert", source, name, tmp_path / "out", "--workers", 2)[0] == 0
+    lines = (tmp_path / "out/hex.jsonl").read_text().splitlines()
+    expected = [row.id for task in ("llava_cot", "cot_collection") for row in rows[task]]
+    assert [json.loads(line)["id"] for line in lines] == expected
 
 
 @pytest.mark.parametrize("how", ["riddles: 3", "mine: {{n: 3, use: '{site}/guest_recipes.py:RIDDLES'}}"])

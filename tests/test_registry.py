@@ -1,5 +1,6 @@
 """Names from this package, from others by entry point, and from a module or a file that nobody declared."""
 
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -103,3 +104,11 @@ def test_looking_at_names_imports_nothing():
         "r.check('a'); list(r); print('wave' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_what_a_file_defines_is_understood_by_another_process(tmp_path):
+    file = tmp_path / "my file.py"
+    file.write_text("class Holder:\n    def __init__(self):\n        self.shape = 7\n")
+    pickled = pickle.dumps(SHAPES.load(f"{file}:Holder")()).hex()
+    code = f"import pickle, toolkit.registry; print(pickle.loads(bytes.fromhex('{pickled}')).shape)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "7\n"

@@ -7,6 +7,7 @@ from toolkit.published import PUBLISHED, published_rows
 from toolkit.tasks import (
     CONFIGS,
     FAMILIES,
+    KNOWN_TASKS,
     QUADRANTS,
     TASKS,
     Task,
@@ -42,6 +43,13 @@ def test_configs_are_all_the_families_of_several_tasks_and_the_tasks():
 def test_unknown_config_lists_the_known():
     with pytest.raises(UnknownName, match="unknown config 'editing'; known: all, cot_collection, image_correction"):
         tasks_of("editing")
+
+
+@pytest.mark.parametrize("name", KNOWN_TASKS)
+def test_every_known_task_is_found_under_its_own_name_and_is_a_config(name):
+    task = find_task(name)
+    assert (task.name, configs_of([task])[name]) == (name, (name,))
+    assert describe_tasks([name]) == ({} if name in TASKS else {name: task})
 
 
 SKETCHING = Task(name="sketching", family="visual_generation", quadrant="text-mm")

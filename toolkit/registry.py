@@ -12,13 +12,16 @@ Nothing is imported before it is used.
 A file is looked for from the working directory; a module must be importable, as an installed package is.
 """
 
-import hashlib
-import importlib.util
+import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -76,9 +79,10 @@ class Registry(Mapping[str, str]):
         try:
             return load_object(target)
         except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
+            message = _FILE_NAME.sub(lambda found: repr(_path_of(found[1])), str(error))
             raise UsageError(
-                f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {error}; expected 'module:NAME' of an "
-                "importable module, or 'path/to/file.py:NAME'"
+                f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {message}; expected 'module:NAME' of "
+                "an importable module, or 'path/to/file.py:NAME'"
             ) from error
 
     def make(self, name: str) -> Any:
@@ -103,29 +107,34 @@ class Registry(Mapping[str, str]):
 def load_object(target: str) -> Any:
     """What "module:NAME" or "path/to/file.py:NAME" names."""
     place, _, attribute = target.rpartition(":")
-    found: Any = _file(Path(place)) if place.endswith(".py") else import_module(place)
+    found: Any = import_module(_module_of(Path(place)) if place.endswith(".py") else place)
     for name in attribute.split("."):
         found = getattr(found, name)
     return found
 
 
-def _file(path: Path) -> ModuleType:
-    """A module from a file, executed once per process."""
-    path = path.expanduser().resolve()
-    name = f"unifiedvisual_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+class _Files(MetaPathFinder):
+    """Imports a file under a name that holds its path, so that what it defines pickles for other processes: for those
+    that have imported this module, as all that unpickle anything of this package have.
+    """
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if not name.startswith(_FILE):
+            return None
+        return spec_from_file_location(name, _path_of(name))
+
+
+_FILE = "unifiedvisual_file_"
+_FILE_NAME = re.compile(rf"'({_FILE}[0-9a-f]+)'")
+sys.meta_path.append(_Files())
+
+
+def _module_of(path: Path) -> str:
+    return _FILE + os.fsencode(path.expanduser().resolve()).hex()
+
+
+def _path_of(module: str) -> str:
+    return os.fsdecode(bytes.fromhex(module.removeprefix(_FILE)))
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -101,7 +101,13 @@ TASKS: dict[str, Task] = {
 }
 
 # The nine, and those that installed packages declare.
-KNOWN_TASKS = Registry("tasks", {name: f"toolkit.tasks:{name.upper()}" for name in TASKS})
+KNOWN_TASKS = Registry(
+    "tasks",
+    {
+        **{name: f"toolkit.tasks:{name.upper()}" for name in TASKS},
+        # A task of this package that is not of the nine: "name": "toolkit.tasks:NAME",
+    },
+)
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     family: tuple(t.name for t in TASKS.values() if t.family == family)

@@ -97,7 +97,8 @@ def card(
         typer.Option(
             "--repo-id",
             metavar="ORG/NAME",
-            help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual.",
+            help="Where the dataset will be; default: SRC on the Hub, else fnlp-vision/UnifiedVisual, or "
+            "your-org/FOLDER where no task of it is there.",
         ),
     ] = None,
     revision: Revision = None,

@@ -47,7 +47,8 @@ def report(found: Findings, *, deep: bool, as_json: bool) -> None:
             }
         )
     else:
-        tasks = (*PUBLISHED, *(task for task in found.rows if task not in PUBLISHED))
+        listed = PUBLISHED if not found.rows or found.rows.keys() & PUBLISHED.keys() else ()
+        tasks = (*listed, *(task for task in found.rows if task not in PUBLISHED))
         rows = [(task, found.rows.get(task, 0), published_count(task), found.images.get(task, 0)) for task in tasks]
         table(found.source, ("task", "rows", "published", "pictures"), rows, right=("rows", "published", "pictures"))
         print_problems(counts, problems)

@@ -67,7 +67,8 @@ def get_collator(name: str, **options: Any) -> "Collator":
     try:
         inspect.signature(make).bind(**options)
     except TypeError as error:
-        raise UsageError(f"collator {name!r}: {error}; it takes {inspect.signature(make)}") from error
+        takes = ", ".join(inspect.signature(make).parameters)
+        raise UsageError(f"collator {name!r}: {error}; it takes {takes}") from error
     return make(**options)
 
 
