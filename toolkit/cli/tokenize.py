@@ -1,6 +1,8 @@
 """`unifiedvisual tokenize`: pictures of a source -> VQ ids of a model, in Parquet, for collators to look up."""
 
+import sys
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ def run(
 ) -> None:
     try:
         from toolkit.collate.token_jobs import Checkpoint, tokenize_source
+
+        if not sys.stderr.isatty():
+            import_module("transformers").utils.logging.disable_progress_bar()
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "train") from error
     opened = open_source(source, revision=revision, token=token)

@@ -23,7 +23,7 @@ from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import OnBad, Skips
-from toolkit.staging.jobs import Job, Part, check_apart, open_job
+from toolkit.staging.jobs import Job, Part, check_apart, check_free, open_job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,7 @@ def tokenize_source(
     """
     if isinstance(source.repository, LocalFolder):
         check_apart(out, source.repository.root)
+    check_free(out)  # before the model is loaded
     family, revision = _name_and_revision(checkpoint)
     units = source.shards(tasks)
     plan = {"tokenize": source.fingerprint(tasks), "tokenizer": revision}

@@ -22,10 +22,11 @@ from typing import Any
 from toolkit.errors import DiskFull, PartDone, UsageError, shown
 from toolkit.executors import Tell, run
 from toolkit.staging.files import disk_errors, disk_full, size_text, write_whole
-from toolkit.staging.locks import WAIT_S, hold, take
+from toolkit.staging.locks import WAIT_S, hold, is_held, take
 
 STAGING = ".staging"
 DONE = ".done"
+_BUSY = "{}: another process is at work here; wait for it, or choose another folder"
 
 Part = tuple[int, int]  # (i, N): every N-th unit from unit i
 UnitWork = Callable[[int, Path, Tell], Any]  # (number, its folder, to be called with news) -> JSON
@@ -109,7 +110,7 @@ def open_job(
         UsageError: another command is at work there, or has left a part of other work.
         DiskFull: from the block.
     """
-    busy = f"{out}: another process is at work here; wait for it, or choose another folder"
+    busy = _BUSY.format(out)
     job, wait_s = Job(out, out / STAGING, part), WAIT_S if part else 0.0
     with _full(out, need_bytes), hold(job.folder / "LOCK", busy=busy, shared=bool(part), wait_s=wait_s) as handle:
         until = time.monotonic() + WAIT_S
@@ -135,6 +136,16 @@ def check_apart(out: Path, source: Path) -> None:
         raise UsageError(f"{out} is what is read; choose another folder for what is written")
     if here.is_relative_to(there):
         raise UsageError(f"{out} lies inside {source}, which is read; choose a folder beside it")
+
+
+def check_free(out: Path) -> None:
+    """For those who have much to do before they know their plan.
+
+    Raises:
+        UsageError: another command is at work there.
+    """
+    if is_held(out / STAGING / "LOCK"):
+        raise UsageError(_BUSY.format(out))
 
 
 def forget(out: Path) -> None:
