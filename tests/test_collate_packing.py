@@ -140,6 +140,14 @@ def test_streamed_batches_are_collated_within_the_budget(tmp_path, workers, batc
     assert all(("position_ids" in batch) == packing for batch in batches)
 
 
+def test_a_loader_that_puts_batches_together_is_told(tmp_path):
+    folder = pack_demo(tmp_path / "packed", ["cot_collection"])
+    _, collate, _ = drawing("chameleon")
+    dataset = StreamingDataset(folder, decode=None, max_tokens=400, lengths=lambda row: 400)
+    with pytest.raises(UsageError, match=r"^4 batches at once, .*give the loader batch_size=None"):
+        next(iter(DataLoader(dataset, batch_size=4, collate_fn=collate)))
+
+
 def test_rows_that_are_longer_than_their_lengths_say_are_an_error(tmp_path):
     folder = pack_demo(tmp_path / "packed", ["cot_collection"])
     _, collate, _ = drawing("chameleon", on_bad_row="skip")

@@ -113,3 +113,22 @@ def test_a_dataset_of_token_batches_is_trained_on_as_it_is(emu3, packed, tmp_pat
     made.data_collator.collate = lambda batch: seen.append([row["id"] for row in batch]) or collate(batch)
     made.train()
     assert seen[:2] == [[row["id"] for row in batch] for batch in list(rows())[:2]]
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_rows_that_are_held_out_are_evaluated_in_batches_by_tokens(emu3, packed, tmp_path, packing):
+    model, collate = bare("emu3")
+    measure_lengths(packed, collate, tmp_path / "lengths")
+
+    def rows(**options):
+        options |= {"lengths": tmp_path / "lengths", "holdout": 0.3}
+        return StreamingDataset(packed, decode=None, **options)
+
+    held_out = list(rows(split="holdout"))
+    losses = vocabulary_losses(model.eval(), collate(held_out))
+    evaluate = rows(split="holdout", max_tokens=1500, packing=packing)
+    assert 1 < len(held_out) < 21
+    found = make(emu3, tmp_path, evaluate=evaluate, model=model, per_device_eval_batch_size=1).evaluate()
+    assert found["eval_text_loss"] == pytest.approx(losses.text.mean().item(), rel=1e-4)
+    assert found["eval_image_loss"] == pytest.approx(losses.image.mean().item(), rel=1e-4)
+    assert {row["id"] for row in held_out}.isdisjoint(row["id"] for batch in rows(max_tokens=1500) for row in batch)

@@ -108,7 +108,12 @@ class Collator(ABC):
         sequences = [rows] if isinstance(rows, PackedRows) else rows
         if sequences and all(isinstance(sequence, PackedRows) for sequence in sequences):
             return self._packed(sequences)
-        if len(rows) == 1 and isinstance(rows[0], list):
+        if rows and isinstance(rows[0], list):
+            if len(rows) > 1:
+                raise UsageError(
+                    f"{len(rows)} batches at once, from a dataset that makes its own by max_tokens=: give the loader "
+                    "batch_size=None, or Trainer per_device_train_batch_size=1 and per_device_eval_batch_size=1"
+                )
             return self(rows[0])
         samples = [sample for row in rows if (sample := self._encode(row)) is not None]
         return self.batch(samples or self._none_left(len(rows)))
