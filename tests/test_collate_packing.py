@@ -58,14 +58,14 @@ def test_losses_and_gradients_of_packed_rows_are_those_of_the_rows(name):
     model, collate, losses = drawing(name)
     model.eval()  # Emu3 has dropout
     alone = losses(model, collate(QUADRANT_ROWS))
-    torch.cat(alone).sum().backward()
+    torch.cat(alone[:2]).sum().backward()
     expected = gradients(model)
     packed = collate([PackedRows(QUADRANT_ROWS[:3]), PackedRows(QUADRANT_ROWS[3:])])  # the second one is padded
     assert "attention_mask" not in packed
     assert packed["input_ids"].shape[0] == 2
     found = losses(model, packed)
-    torch.cat(found).sum().backward()
-    for ours, theirs in zip(found, alone, strict=True):
+    torch.cat(found[:2]).sum().backward()
+    for ours, theirs in zip(found[:2], alone[:2], strict=True):  # text, image
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     own = gradients(model)
     assert own.keys() == expected.keys()
