@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -62,6 +63,7 @@ def test_a_foreign_task_is_a_config_to_load_and_stream(packed):
         assert len(load_dataset(str(packed), config, split="train")) == 3
         assert len(list(load_dataset(str(packed), config, split="train", streaming=True))) == 3
         assert len(list(StreamingDataset(packed, config, decode=None, shuffle=False))) == 3
+        assert len(datasets.load_dataset(str(packed), config, split="train")) == 3  # by the card alone
 
 
 def test_turns_of_a_foreign_task_each_have_their_target(packed):
