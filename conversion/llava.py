@@ -22,6 +22,7 @@ from conversion.pairs import refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
 from conversion.text import IMAGE_TAG, fold_system, has_literal, has_neighbours, has_special_token, turn_text
+from toolkit.images import image_format
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
@@ -87,6 +88,8 @@ PROFILES = {
             *_NOTES,
             "JSON Lines are read through mixture.yaml only; run from OUT or pass root",
             f"the trainer deletes `{DELETED_BY_NEXT}` from any text; counted under warned",
+            "the trainer takes the next row, in silence, for one whose picture cannot be opened; pictures of no known "
+            "format are counted under warned",
             "special tokens in a text, such as `<|im_end|>`, are read as such; counted under warned",
         ),
     ),
@@ -137,6 +140,8 @@ class LlavaWriter:
             tally.count("warned", "loss_dropped_by_reader", row.id, loses_loss([text for _, text in turns]))
         else:
             tally.count("warned", "special_token", row.id, has_special_token(row))
+            is_unreadable = not all(image_format(image.bytes) for image in row.images)
+            tally.count("warned", "replaced_by_reader", row.id, is_unreadable)
             tally.count("warned", "text_deleted_by_reader", row.id, any(DELETED_BY_NEXT in text for _, text in turns))
 
 

@@ -74,6 +74,7 @@ NOTES = {
     "a row whose text holds ` ASSISTANT: `": "llava::test_llava_15_warns_of_rows_whose_loss_its_reader_drops",
     "JSON Lines are read through mixture.yaml": "llava::test_llava_next_reads_json_lines_through_its_mixture_only",
     "the trainer deletes `QA_GT": "llava::test_llava_warns_of_the_phrase_that_next_deletes",
+    "the trainer takes the next row": "llava::test_llava_next_warns_of_rows_that_its_reader_replaces",
     "special tokens in a text, such as `<|im_end|>`": "llava::test_llava_next_warns_of_special_tokens_in_text",
     "a literal `<image>` or special token": "trl::test_trl_stops_at_a_literal_tag_in_a_text",
     "chat templates of Qwen3-VL": "trl::test_chat_templates_of_some_models_drop_pictures_in_answers",

@@ -24,6 +24,7 @@ from tests.conversion_rows import (
     TURNS,
     UNDERSTAND,
     UNICODE,
+    UNKNOWN_FORMAT,
     WEB,
     RowShard,
     color_of,
@@ -231,6 +232,25 @@ def test_llava_next_warns_of_special_tokens_in_text(tmp_path):
     records, report = run(tmp_path, SPECIAL, TEXT, profile="next")
     assert records[0]["conversations"][0]["value"] == "What are <|image_pad|> and <|im_end|>?"
     assert report.warned == {"special_token": 1}
+
+
+def llava_next_item(records, number, folder):
+    """LazySupervisedDataset.__getitem__: three tries, then the next row."""
+    for record in (records[number], records[min(number + 1, len(records) - 1)]):
+        try:
+            for image in record.get("image", []):
+                color_of((folder / image).read_bytes())
+        except OSError:
+            continue
+        return record["id"]
+    return None
+
+
+def test_llava_next_warns_of_rows_that_its_reader_replaces(tmp_path):
+    records, report = run(tmp_path, UNKNOWN_FORMAT, TURNS, profile="next")
+    assert llava_next_item(records, 0, tmp_path) == TURNS.id
+    assert report.warned == {"replaced_by_reader": 1}
+    assert report.examples["warned.replaced_by_reader"] == (UNKNOWN_FORMAT.id,)
 
 
 def test_llava_files_are_ascii_for_trainers_that_open_them_in_any_encoding(tmp_path):

@@ -88,7 +88,9 @@ def import_(
     format: Annotated[
         str,
         typer.Argument(
-            metavar="FORMAT", help="llava, messages or webdataset; or module:NAME or file.py:NAME.", show_default=False
+            metavar="FORMAT",
+            help="One that `convert --list` gives a way back; or module:NAME or file.py:NAME.",
+            show_default=False,
         ),
     ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
