@@ -95,7 +95,14 @@ def import_(
     ],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
-    task: Annotated[str, typer.Option(metavar="NAME", help="Task of rows that name none.", show_default=False)] = "",
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Task of rows that name none: a name, or module:NAME or file.py:NAME.",
+            show_default=False,
+        ),
+    ] = "",
     image_folder: Annotated[
         str,
         typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False),
