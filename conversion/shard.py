@@ -51,6 +51,7 @@ class ShardFolder:
         self._files = ExitStack()
         self._lines: dict[str, BinaryIO] = {}
         self._ids: set[str] = set()
+        self._made: set[Path] = set()
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         (folder / "files").mkdir(parents=True)
         (folder / "lines").mkdir()
@@ -68,7 +69,9 @@ class ShardFolder:
     def path(self, name: str) -> Path:
         """Place of a file that ends up as `<out>/<name>`."""
         path = self._folder / "files" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(path.parent)
         return path
 
     def line(self, name: str, value: object) -> None:
