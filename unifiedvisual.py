@@ -45,6 +45,7 @@ _TOOLKIT = {
     "load_collator": "toolkit.collate",
     "load_tokenizer": "toolkit.collate",
     "measure_lengths": "toolkit.collate.lengths",
+    "merge": "toolkit.curation.merge",
     "LossModel": "toolkit.collate.loss",
     "Message": "toolkit.schema",
     "open_source": "toolkit.sources.layout",

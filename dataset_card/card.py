@@ -97,7 +97,10 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
             [(f"`{name}`", f"`{type_name(name)}`", text) for name, text in MEANINGS.items()],
         ),
         "worked_rows": "\n\n".join(_worked_row(task, row) for task, row in examples.items()),
-        "source_table": _source_table(examples),
+        "source_basis": ", as its rows say"
+        if manifest.drawn_from
+        else ", for rows that are not as published\nby the first row of each task",
+        "source_table": _source_table(examples, manifest),
         "conflicts": conflicts(examples),
         "built_table": built_table(manifest.tasks),
         "other_tasks": _other_tasks(manifest),
@@ -192,13 +195,26 @@ def _worked_row(task: str, row: Row) -> str:
     return f"<details>\n<summary>{summary}</summary>\n\n{code_json(columns)}\n\n</details>"
 
 
-def _source_table(examples: Mapping[str, Row]) -> str:
+def _source_table(examples: Mapping[str, Row], manifest: Manifest) -> str:
+    """As the rows say, counted, where the manifest has that; else as the first row of each task says."""
+    columns = ("task", "drawn from", "licence of that source", "rows")
+    if manifest.drawn_from:
+        return table(
+            columns,
+            [
+                (f"`{task}`", link(source), inline(license) if license else NOT_STATED, rows)
+                for task in manifest.tasks
+                for source, license, rows in manifest.drawn_from.get(task, ())
+            ],
+        )
     stated = {task: source_of(row) for task, row in examples.items()}
-    rows = [
-        (f"`{task}`", link(source), inline(license) if license else NOT_STATED)
-        for task, (source, license) in stated.items()
-    ]
-    return table(("task", "drawn from", "licence of that source"), rows)
+    return table(
+        columns[:3],
+        [
+            (f"`{task}`", link(source), inline(license) if license else NOT_STATED)
+            for task, (source, license) in stated.items()
+        ],
+    )
 
 
 def _other_tasks(manifest: Manifest) -> str:

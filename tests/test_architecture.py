@@ -56,6 +56,7 @@ FLOORS = (
     "toolkit.generation.recipes",
     "toolkit.generation.runs",
     "toolkit.generation.reports",
+    "toolkit.curation",
     "dataset_card",
     "conversion",
     "unifiedvisual",

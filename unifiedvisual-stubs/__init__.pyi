@@ -22,6 +22,7 @@ from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
 from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
+from toolkit.curation.merge import merge as merge
 from toolkit.packing.pack import pack as pack
 from toolkit.packing.push import push as push
 from toolkit.packing.rows import pack_rows as pack_rows
@@ -79,6 +80,7 @@ __all__ = [
     "load_dataset",
     "load_tokenizer",
     "measure_lengths",
+    "merge",
     "open_source",
     "pack",
     "pack_rows",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from toolkit import __version__
-from toolkit.cli import convert_app, evaluate_app, generate_app, look_app
+from toolkit.cli import convert_app, curate_app, evaluate_app, generate_app, look_app
 from toolkit.cli import spread as spreading
 from toolkit.cli.options import DryRun, Json, MappingFile, MaxInARow, OnBad, Revision, Split, Src, Tasks, Token
 from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
@@ -231,6 +231,7 @@ def demo(
 
 
 app.add_typer(convert_app.app)  # without a name: commands beside those above
+app.add_typer(curate_app.app)
 app.add_typer(look_app.app)
 app.add_typer(generate_app.app, name="generate")
 app.add_typer(evaluate_app.app, name="evaluate")

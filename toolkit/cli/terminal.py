@@ -104,3 +104,17 @@ def done_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+@contextmanager
+def phase_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each phase; the function it yields is called with (phase, finished, all)."""
+    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def on_done(phase: str, done: int, total: int) -> None:
+            if phase not in bars:
+                bars[phase] = progress.add_task(phase, total=total)
+            progress.update(bars[phase], completed=done, total=total)
+
+        yield on_done

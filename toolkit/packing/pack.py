@@ -191,16 +191,24 @@ def publish(job: Job, staged: Mapping[str, Path], split: str = DEFAULT_SPLIT) ->
         staged: task -> where its shards are.
     """
     for task, place in staged.items():
-        shards = staged_shards(place)
-        folder = job.out / "data" / task
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, shard in enumerate(shards):
-            name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
-            if (place / shard.path).exists():
-                (place / shard.path).replace(folder / name)
-            yield replace(shard, path=f"data/{task}/{name}")
-        sync_folder(folder)
+        yield from place_shards(job, task, split, [(place / shard.path, shard) for shard in staged_shards(place)])
     sync_folder(job.out / "data")
+
+
+def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, Shard]]) -> Iterator[Shard]:
+    """Whole shards of a task and split under their own names.
+
+    Args:
+        shards: where each lies, in order.
+    """
+    folder = job.out / "data" / task
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (staged, shard) in enumerate(shards):
+        name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
+        if staged.exists():
+            staged.replace(folder / name)
+        yield replace(shard, path=f"data/{task}/{name}")
+    sync_folder(folder)
 
 
 def _describe(source: Source) -> dict[str, str]:

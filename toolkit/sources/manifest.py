@@ -50,6 +50,7 @@ class Manifest:
         options: that shaped the output.
         skipped: task -> kind -> rows left out.
         vocabulary: task -> its definition, of tasks that are not of the nine.
+        drawn_from: task -> [source, license, rows], the most frequent first, where they were counted.
     """
 
     source: dict[str, str]
@@ -58,6 +59,7 @@ class Manifest:
     skipped: dict[str, dict[str, int]] = field(default_factory=dict)
     format: int = FORMAT
     vocabulary: dict[str, Task] = field(default_factory=dict)
+    drawn_from: dict[str, list[list[Any]]] = field(default_factory=dict)
 
     @cached_property
     def tasks(self) -> dict[str, tuple[Shard, ...]]:
@@ -78,10 +80,13 @@ class Manifest:
         return dict(sorted(counts.items()))
 
     def to_json(self) -> str:
-        """The same text for the same content. A dataset of the nine tasks alone has no vocabulary."""
+        """The same text for the same content. What is not there is left out: a vocabulary, where all tasks are of the
+        nine.
+        """
         content = asdict(self)
-        if not self.vocabulary:
-            del content["vocabulary"]
+        for name in ("vocabulary", "drawn_from"):
+            if not content[name]:
+                del content[name]
         return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 

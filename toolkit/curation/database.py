@@ -1,0 +1,43 @@
+"""duckdb over Parquet files, in bounded memory: what does not fit goes to the disk."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toolkit.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_MB = 1000
+
+
+@contextmanager
+def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A database in memory that spills into a folder.
+
+    Raises:
+        MissingExtra: duckdb is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingExtra("duckdb", "curate") from None
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{MEMORY_MB}MB",
+        "temp_directory": str(folder / "spilled"),
+        "threads": 1,
+    }
+    with duckdb.connect(config=settings) as opened:
+        yield opened
+
+
+def files(paths: Sequence[Path]) -> str:
+    """Files as the argument of `read_parquet`."""
+    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+
+
+def literal(text: str) -> str:
+    """Text in SQL."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,97 @@
+"""Packed datasets that are read: their shards, and whether all have the columns of a row."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from toolkit.errors import SourceError, UsageError, shorten
+from toolkit.schema import ARROW_SCHEMA
+from toolkit.sources.hub import HubRepository
+from toolkit.sources.manifest import MANIFEST, Manifest, Shard, check_sizes, read_manifest
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import LocalFolder, Repository, open_repository
+from toolkit.sources.splits import split_named_in
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedInput:
+    """A finished packed dataset."""
+
+    repository: Repository
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        return self.repository.name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return self.repository.fingerprint([MANIFEST, *(shard.path for shard in self.manifest.shards)])
+
+    @property
+    def described(self) -> dict[str, str]:
+        """What a manifest says of it; a folder of this machine is told by what it was packed from."""
+        if isinstance(self.repository, HubRepository):
+            return {"repository": self.repository.repo_id, "revision": self.repository.commit}
+        return self.manifest.source
+
+
+def open_inputs(sources: Sequence[str | os.PathLike[str]], *, token: str | bool | None = None) -> list[PackedInput]:
+    """Open packed datasets: folders, `org/name` or hf:// URLs.
+
+    Raises:
+        UsageError: one is not packed, or not finished.
+        SourceError: one cannot be read, or they are of different versions of the layout: names all that are.
+    """
+    inputs, problems = [], []
+    for source in sources:
+        repository = open_repository(source, token=token)
+        if MANIFEST not in repository.list_files():
+            raise UsageError(
+                f"{repository.name} holds no {MANIFEST}: it is not a finished packed dataset; run: unifiedvisual pack "
+                f"{os.fspath(source)} FOLDER"
+            )
+        try:
+            manifest = read_manifest(repository)
+            check_sizes(manifest.shards, repository.list_files(), repository.name)
+            check_schema(repository, manifest.shards[:1])
+        except SourceError as error:
+            problems.append(str(error))
+        else:
+            inputs.append(PackedInput(repository=repository, manifest=manifest))
+    if problems:
+        raise SourceError("\n".join(problems))
+    return inputs
+
+
+def check_schema(repository: Repository, shards: Sequence[Shard]) -> None:
+    """
+    Raises:
+        SourceError: columns of another version.
+    """
+    for shard in shards:
+        with open_parquet(repository, shard.path) as parquet:
+            found: pa.Schema = parquet.schema_arrow
+        if not found.equals(ARROW_SCHEMA, check_metadata=False):
+            names = dict.fromkeys([*ARROW_SCHEMA.names, *found.names])
+            differing = [name for name in names if not _same_type(name, found)]
+            raise SourceError(
+                f"{repository.name}: {shard.path}: columns of another version of the layout: {shorten(differing)} "
+                "differ; pack it again with this package"
+            )
+
+
+def _same_type(name: str, found: pa.Schema) -> bool:
+    named = [schema.field(name).type for schema in (found, ARROW_SCHEMA) if name in schema.names]
+    return len(named) == 2 and bool(named[0].equals(named[1]))
+
+
+def split_of(shard: Shard) -> str:
+    return split_named_in(shard.path.rpartition("/")[2])
+
+
+def inputs_on_disk(inputs: Sequence[PackedInput]) -> list[LocalFolder]:
+    return [each.repository for each in inputs if isinstance(each.repository, LocalFolder)]
