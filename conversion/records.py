@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, reason_of
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder
 
@@ -28,7 +28,7 @@ def read_records(path: Path) -> Iterator[tuple[int, Any]]:
             file.seek(0)
             yield from enumerate(_list_items(file, path) if is_list else _lines(file, path))
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        raise SourceError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 def _table_records(path: Path) -> Iterator[dict[str, Any]]:

@@ -130,11 +130,11 @@ def _rebuild(cls: type[UnifiedVisualError], message: str, attributes: dict[str, 
     return error
 
 
-def reason_of(error: OSError) -> str:
-    """Why the system refused, in words, and which setting helps where one does."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
+def reason_of(error: Exception) -> str:
+    """Why something failed, in words, without a system's number, and with the setting that helps where one does."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return "too many open files; raise the limit (`ulimit -n`), or use fewer workers"
-    return error.strerror or str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def shorten(items: Iterable[object]) -> str:

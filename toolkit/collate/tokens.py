@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from toolkit.collate.common import open_image
-from toolkit.errors import RowError, ShardError, SourceError, UsageError, shorten
+from toolkit.errors import RowError, ShardError, SourceError, UsageError, reason_of, shorten
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
@@ -254,7 +254,7 @@ def read_keys(path: Path) -> Iterator[tuple[str, str, int, int]]:
                     yield sha256, tokenizer, group, row
     except (OSError, KeyError, pa.ArrowInvalid) as error:
         raise ShardError(
-            f"{path}: cannot be read as stored ids: {error}; delete the file and run tokenize again"
+            f"{path}: cannot be read as stored ids: {reason_of(error)}; delete the file and run tokenize again"
         ) from error
 
 

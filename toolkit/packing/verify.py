@@ -24,7 +24,7 @@ from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
-from toolkit.sources.parquet import parquet_file, read_tables
+from toolkit.sources.parquet import cause_of, parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.staging.files import disk_errors, size_text
 from toolkit.streaming.slices import image_pages
@@ -113,8 +113,10 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                     problems += _row_problems(row, shard, deep)
     except DiskFull:  # of temporary files; the shard may be fine
         raise
-    except (SourceError, pa.ArrowException, OSError, KeyError, TypeError) as error:
-        problems.append(("unreadable_shard", f"{shard.path}: {str(error).splitlines()[0]}; download it again"))
+    except SourceError as error:
+        problems.append(("unreadable_shard", str(error)))
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        problems.append(("unreadable_shard", f"{shard.path}: {cause_of(error)}"))
     else:
         if (len(ids), images) != (shard.rows, shard.images):
             problems.append(

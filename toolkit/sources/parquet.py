@@ -44,7 +44,7 @@ def open_parquet(
             with parquet_file(file, metadata, verify=verify) as parquet:
                 yield parquet
         except broken as error:
-            raise ShardError(f"{repository.name}: {path}: {_impostor(file) or _cause(error)}") from error
+            raise ShardError(f"{repository.name}: {path}: {_impostor(file) or cause_of(error)}") from error
 
 
 def _impostor(file: BinaryIO) -> str:
@@ -76,7 +76,8 @@ def _has_large_groups(metadata: pq.FileMetaData) -> bool:
     return any(metadata.row_group(number).total_byte_size > BATCH_BYTES for number in range(metadata.num_row_groups))
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """What is wrong with a file that could not be read, and what to do."""
     found = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, MemoryError):
         return f"not enough memory ({found}); use fewer workers, or pack it with smaller row groups"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from toolkit.errors import ShardError, SourceError, UsageError, shorten
+from toolkit.errors import ShardError, SourceError, UsageError, reason_of, shorten
 
 # `collator` is the revision of the collator that counted; `fault` the kind of error of a row that it cannot encode,
 # whose `num_tokens` is 0.
@@ -96,5 +96,5 @@ def read_lengths(path: Path) -> pa.Table:
             return file.read(columns=SCHEMA.names, use_threads=False)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise ShardError(
-            f"{path}: cannot be read as lengths: {error}; delete the file and run measure_lengths again"
+            f"{path}: cannot be read as lengths: {reason_of(error)}; delete the file and run measure_lengths again"
         ) from error

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, reason_of
 from toolkit.evaluation.microworld.regimes import KINDS
 from toolkit.evaluation.microworld.study import study, tests
 from toolkit.evaluation.microworld.training import Run, Settings
@@ -35,7 +35,7 @@ def _written(path: Path) -> Mixture:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+        raise UsageError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     if not isinstance(found, dict) or not found:
         raise UsageError(f"{path}: holds {type(found).__name__}; expected kinds of rows with shares: {_known()}")
     for kind, share in found.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, reason_of
 from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request
 
@@ -33,7 +33,9 @@ class Folder(Backend):
         try:
             self._entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, ValueError) as error:
-            raise SourceError(f"{path}: cannot be read as JSON Lines of image and caption: {error}") from error
+            raise SourceError(
+                f"{path}: cannot be read as JSON Lines of image and caption: {reason_of(error)}"
+            ) from error
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Folder":

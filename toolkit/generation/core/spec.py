@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from toolkit.errors import UnknownName, UsageError
+from toolkit.errors import UnknownName, UsageError, reason_of
 from toolkit.generation.core.keys import digest
 from toolkit.generation.core.texts import public_url
 
@@ -197,7 +197,7 @@ def read_spec(path: Path) -> RunSpec:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML: {error}") from error
+        raise UsageError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     return parse_spec(content, where=str(path), folder=path.parent)
 
 

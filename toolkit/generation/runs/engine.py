@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import RowError, RunStopped, UnifiedVisualError
+from toolkit.errors import RowError, RunStopped, UnifiedVisualError, reason_of
 from toolkit.generation.calls.budget import Budget
 from toolkit.generation.calls.calls import CallSite
 from toolkit.generation.calls.seats import CallFailed
@@ -191,9 +191,8 @@ class _Work:
                 if self._held:
                     await self._settle()
             except OSError as error:
-                self._stopped = self._stopped or RunStopped(
-                    f"{self.blobs.root}: cannot be written: {error}; free space, then run again: nothing is lost"
-                )
+                reason = f"{self.blobs.root}: cannot be written: {reason_of(error)}"
+                self._stopped = self._stopped or RunStopped(f"{reason}; free space, then run again: nothing is lost")
                 return
             except UnifiedVisualError as error:
                 self._stopped = self._stopped or error

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from toolkit.errors import MappingError, UsageError, shorten
+from toolkit.errors import MappingError, UsageError, reason_of, shorten
 from toolkit.sources.published.shapes import COLUMN_SHAPES, Columns
 from toolkit.sources.published.shapes.common import USES
 from toolkit.sources.published.shapes.placeholders import kind_of
@@ -95,7 +95,7 @@ def read_mapping(path: str | Path) -> Overrides:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MappingError(f"{path}: cannot be read as YAML: {error}") from error
+        raise MappingError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     content = _table(str(path), content, ("files", "archives"))
     entries = (
         tuple(

@@ -5,7 +5,7 @@ import tempfile
 from types import TracebackType
 from typing import BinaryIO
 
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, reason_of
 
 
 class Spool:
@@ -60,8 +60,8 @@ class Spool:
                 raise OSError(f"{written} of {len(data)} bytes written")
         except OSError as error:
             raise SourceError(
-                f"{tempfile.gettempdir()}: pictures that wait for their rows do not fit ({error}); free space there, "
-                "or set TMPDIR to a larger disk"
+                f"{tempfile.gettempdir()}: pictures that wait for their rows do not fit ({reason_of(error)}); "
+                "free space there, or set TMPDIR to a larger disk"
             ) from error
         self._written[self._tickets] = (self._end, len(data))
         self._end += len(data)
