@@ -109,8 +109,8 @@ def _table(task: Task, rows: range, chance: random.Random, lines: list[str]) -> 
     same = {
         "task": task.name,
         "quadrant": task.quadrant,
-        "source": task.source,
-        "license": task.license,
+        "source": PUBLISHED[task.name].source,
+        "license": PUBLISHED[task.name].license,
         "origin": "upstream",
         "provenance": "{}",
     }

@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from stream_data import row_of, samples
 
@@ -18,7 +19,10 @@ from toolkit.sources.manifest import MANIFEST, Manifest
 from toolkit.streaming.dataset import StreamingDataset
 
 ROW_GROUP_BYTES, SIZE = 20_000_000, 256
-USES = {"bytes alone": {"decode": None}, f"decoded, {SIZE} pixels": {"decode": "fused", "image_size": SIZE}}
+USES: dict[str, dict[str, Any]] = {
+    "bytes alone": {"decode": None},
+    f"decoded, {SIZE} pixels": {"decode": "fused", "image_size": SIZE},
+}
 
 
 def write_packed(folder: Path, rows: int) -> None:
@@ -31,8 +35,8 @@ def write_packed(folder: Path, rows: int) -> None:
     (folder / MANIFEST).write_text(manifest.to_json())
 
 
-def cpu_s(folder: Path, **options: object) -> float:
-    dataset = StreamingDataset(folder, **options)  # type: ignore[arg-type]
+def cpu_s(folder: Path, **options: Any) -> float:
+    dataset = StreamingDataset(folder, **options)
     started = time.process_time()
     for _ in dataset:
         pass

@@ -42,10 +42,10 @@ def fill(name: str, folder: Path, *, is_checked: bool) -> bool:
         while len(errors) < 100:
             arguments = command(name, disk / "out", 1)
             process = start(arguments if is_checked else [arguments[0], "-c", WITHOUT_CHECK, *arguments[3:]], folder)
-            text, _ = process.communicate()
+            told, _ = process.communicate()
             if not process.returncode:
                 break
-            errors.append(text.decode())
+            errors.append(told.decode())
             mount("-o", f"remount,size={before * 11 // 10 + (len(errors) + 1) * step}", disk)
         is_same = digest(disk / "out") == wanted
     finally:

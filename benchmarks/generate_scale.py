@@ -25,7 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.generation_runs import picture, write_spec
 from toolkit.errors import SourceError
-from toolkit.generation.calls.calls import Answer, Seat, call_key
+from toolkit.generation.calls.calls import Answer
+from toolkit.generation.calls.limits import Lane
+from toolkit.generation.calls.seats import Seat, call_key
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.protocol import Backend, Reply, Request
 from toolkit.generation.core.spec import RunSpec, read_spec
@@ -64,8 +66,9 @@ async def fill(spec: RunSpec, folder: Path) -> None:
     """A journal that holds the answer to every call, in a fraction of the time of a run."""
     (planned,) = plan(spec)
     blobs, db = Blobs(folder / "blobs"), sqlite3.connect(_journal(folder))
+    lane = Lane(name="idle")
     seats = {
-        role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None)
+        role: Seat(role=role, identity=spec.backend(role).identity(), model="", backend=Idle(), price=None, lane=lane)
         for role in planned.seats
     }
     for start in range(0, planned.n, 1_000):

@@ -103,7 +103,7 @@ def fresh(name: str, folder: Path, out: Path) -> None:
 def end(process: "subprocess.Popen[bytes]") -> None:
     text, _ = process.communicate()
     if process.returncode:
-        raise SystemExit(f"{process.args}: exit code {process.returncode}: {text.decode()}")
+        raise SystemExit(f"{process.args!r}: exit code {process.returncode}: {text.decode()}")
 
 
 def workers_of(folder: Path) -> list[int]:

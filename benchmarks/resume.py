@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from stream_data import shard_of
 from torch.utils.data import DataLoader
 
 from toolkit.schema import ARROW_SCHEMA
@@ -35,7 +36,8 @@ TASKS = ("cot_collection", "image_editing", "llava_cot")  # shards in turn, of v
 
 def write_packed(folder: Path, rows: int) -> None:
     """Uneven shards and row groups; rows without pictures, for only the order is looked at. And lengths of all rows."""
-    shards, first, sizes = [], 0, itertools.cycle([1701, 93, 640, 1, 2222])
+    shards: list[Shard] = []
+    first, sizes = 0, itertools.cycle([1701, 93, 640, 1, 2222])
     while first < rows:
         groups = []
         task = TASKS[len(shards) % 7 % len(TASKS)]
@@ -47,24 +49,20 @@ def write_packed(folder: Path, rows: int) -> None:
                     writer.write_table(_table(range(first, first + size)))
                     groups.append(size)
                     first += size
-        numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
-        shards.append(
-            Shard(
-                path=path.relative_to(folder).as_posix(),
-                task=task,
-                sha256="",
-                row_groups=tuple(groups),
-                quadrants={},
-                **numbers,
-            )
-        )
+        shards.append(shard_of(folder, path, task, groups))
     (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
     lengths = [{"id": f"r-{n}", "collator": "any", "num_tokens": 1 + n * 7919 % 997, "fault": ""} for n in range(rows)]
     pq.write_table(pa.Table.from_pylist(lengths, schema=SCHEMA), folder / "lengths-all.parquet")
 
 
 def _table(numbers: range) -> pa.Table:
-    empty = {"messages": [], "images": [], "image_roles": [], "image_captions": [], "regions": []}
+    empty: dict[str, list[object]] = {
+        "messages": [],
+        "images": [],
+        "image_roles": [],
+        "image_captions": [],
+        "regions": [],
+    }
     columns = {name: [empty.get(name, "")] * len(numbers) for name in ARROW_SCHEMA.names}
     return pa.table({**columns, "id": [f"r-{number}" for number in numbers]}, schema=ARROW_SCHEMA)
 

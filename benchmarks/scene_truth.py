@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from math import log
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -113,13 +113,13 @@ def check_drawing(seed: int, index: int) -> Counter[str]:
 
 
 def drawing_fits(kind: str, pixels: Pixels, problem: Problem) -> bool:
-    facts = problem.facts
+    facts: Any = problem.facts
     if kind == "chart":
-        return read_chart(pixels) == (facts["amounts"], DAYS.index(problem.answer))
+        return bool(read_chart(pixels) == (facts["amounts"], DAYS.index(problem.answer)))
     if kind == "clock":
-        return [read_clock(pixels)] == facts["minutes"][-1:]
+        return bool([read_clock(pixels)] == facts["minutes"][-1:])
     if kind == "row":
-        return read_row(pixels) == facts["order"]
+        return bool(read_row(pixels) == facts["order"])
     board, stops = read_board(pixels), facts["stops"]
     return board is not None and board[0] == stops[0] and set(stops) - {board[0]} <= board[1]
 
@@ -217,6 +217,11 @@ def _shapes_in(listing: str) -> list[str]:
     return [item.split()[-1] for item in listing.replace(" and ", ", ").split(", ")]
 
 
+def never(what: str, wrong: int, count: int, note: str = "") -> Line:
+    """A line about what may not happen once."""
+    return Line(what, f"{wrong:,} of {count:,}{note}", "0", wrong == 0)
+
+
 def truth_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
     scenes = total(check_scene, seed, count, workers)
     for what, kind in (
@@ -224,32 +229,18 @@ def truth_lines(seed: int, count: int, workers: int) -> Iterable[Line]:
         ("captions read back wrongly", "caption"),
         ("pictures read back wrongly", "pixels"),
     ):
-        yield Line(what, f"{scenes[kind]} of {count:,} ({scenes['things']:,} things)", "0", scenes[kind] == 0)
-    yield Line(
-        "ambiguous phrases, seen in pixels", f"{scenes['phrase']} of {scenes['phrases']:,}", "0", scenes["phrase"] == 0
-    )
+        yield never(what, scenes[kind], count, f" ({scenes['things']:,} things)")
+    yield never("ambiguous phrases, seen in pixels", scenes["phrase"], scenes["phrases"])
     edits = total(check_edit, seed, count, workers)
-    yield Line("edits with a pixel changed outside", f"{edits['outside']} of {count:,}", "0", edits["outside"] == 0)
-    yield Line("edits that change nothing", f"{edits['nothing']} of {count:,}", "0", edits["nothing"] == 0)
-    yield Line("nuanced wordings that tell the edit", f"{edits['told']} of {count:,}", "0", edits["told"] == 0)
-    yield Line("edited pictures read back wrongly", f"{edits['pixels']} of {count // 10:,}", "0", edits["pixels"] == 0)
-    defects = total(check_defect, seed, max(count // 10, 20), workers)
-    yield Line(
-        "wrong pictures that fit the text", f"{defects['same']} of {max(count // 10, 20):,}", "0", defects["same"] == 0
-    )
-    yield Line(
-        "wrong pictures read back wrongly",
-        f"{defects['pixels']} of {max(count // 10, 20):,}",
-        "0",
-        defects["pixels"] == 0,
-    )
-    drawings = total(check_drawing, seed, max(count // 10, 20), workers)
-    yield Line(
-        "told drawings read back wrongly",
-        f"{drawings['drawing']} of {max(count // 10, 20):,}",
-        "0",
-        drawings["drawing"] == 0,
-    )
+    yield never("edits with a pixel changed outside", edits["outside"], count)
+    yield never("edits that change nothing", edits["nothing"], count)
+    yield never("nuanced wordings that tell the edit", edits["told"], count)
+    yield never("edited pictures read back wrongly", edits["pixels"], count // 10)
+    few = max(count // 10, 20)
+    defects = total(check_defect, seed, few, workers)
+    yield never("wrong pictures that fit the text", defects["same"], few)
+    yield never("wrong pictures read back wrongly", defects["pixels"], few)
+    yield never("told drawings read back wrongly", total(check_drawing, seed, few, workers)["drawing"], few)
     yield from document_lines(seed, max(count // 50, 10), workers)
 
 

@@ -38,7 +38,7 @@ from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ from torch.utils.data import DataLoader
 
 from toolkit.streaming.batch import collate_images
 from toolkit.streaming.dataset import StreamingDataset
-from toolkit.streaming.decode import PictureDecoder, Target
+from toolkit.streaming.decode import DecodeMode, PictureDecoder, Target
 
 WORKERS, SIZE = 2, 256
 PICTURES_PER_ROW = 2.5  # on average
@@ -141,21 +141,20 @@ def run_cell(folder: Path, way: str, recipe: str, batch: int = 16) -> dict[str, 
     made: dict[str, Any] = {}
 
     def ours(saved: Any, workers: int) -> Any:
-        made["dataset"] = dataset = StreamingDataset(
-            folder / "packed", decode=recipe, image_size=SIZE, batch_size=batch, columns=["id", "images"]
-        )  # type: ignore[arg-type]
+        decode, columns = cast(DecodeMode, recipe), ["id", "images"]
+        dataset = StreamingDataset(folder / "packed", decode=decode, image_size=SIZE, batch_size=batch, columns=columns)
+        made["dataset"] = dataset
         if saved:
             dataset.load_state_dict(saved)
         return DataLoader(dataset, batch_size=batch, num_workers=workers, collate_fn=collate_images)
 
     if way == "DataLoader":
-        encoded = encoded_rows(folder / "packed")
-        return loader_cell(
-            lambda _, workers: DataLoader(
-                encoded, batch, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe)
-            ),
-            None,
-        )  # type: ignore[arg-type]
+        encoded: Any = encoded_rows(folder / "packed")  # a list is all that DataLoader needs
+
+        def plain(_: Any, workers: int) -> Any:
+            return DataLoader(encoded, batch, num_workers=workers, collate_fn=lambda rows: _collated(rows, recipe))
+
+        return loader_cell(plain, None)
     if way == "ours":
         return loader_cell(ours, lambda batches: made["dataset"].state_dict())
     peer = PEERS[way]()
@@ -235,11 +234,12 @@ def main() -> None:
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.cell:
-        if arguments.cell[0] in PEERS:
-            importlib.import_module(PEERS[arguments.cell[0]].package)
+        way, recipe = arguments.cell
+        if way in PEERS:
+            importlib.import_module(PEERS[way].package)
         print(READY, flush=True)
         time.sleep(0.3)  # its bare memory is read
-        print(json.dumps(run_cell(arguments.folder, *arguments.cell, arguments.batch)), flush=True)
+        print(json.dumps(run_cell(arguments.folder, way, recipe, arguments.batch)), flush=True)
         os._exit(0)  # the packaged Parquet reader of datasets, left early, aborts at exit
     peers = [name for name, peer in PEERS.items() if is_installed(peer.package)]
     print("not installed, left out:", ", ".join(sorted(set(PEERS) - set(peers))) or "none")

@@ -45,10 +45,23 @@ def write_packed(folder: Path, count: int) -> None:
         with pq.ParquetWriter(path, ARROW_SCHEMA, compression="none", use_dictionary=False) as writer:
             for rows in groups:
                 writer.write_table(rows_to_table([row_of(*next(source)) for _ in range(rows)]))
-        numbers = {"rows": sum(groups), "images": 0, "image_bytes": 0, "bytes": path.stat().st_size}
-        name = path.relative_to(folder).as_posix()
-        shards.append(Shard(path=name, task="llava_cot", sha256="", row_groups=tuple(groups), quadrants={}, **numbers))
+        shards.append(shard_of(folder, path, "llava_cot", groups))
     (folder / "MANIFEST.json").write_text(Manifest(source={}, options={}, shards=tuple(shards)).to_json())
+
+
+def shard_of(folder: Path, path: Path, task: str, groups: list[int]) -> Shard:
+    """What a manifest says of a file, but for what streaming does not look at."""
+    return Shard(
+        path=path.relative_to(folder).as_posix(),
+        task=task,
+        rows=sum(groups),
+        images=0,
+        image_bytes=0,
+        bytes=path.stat().st_size,
+        sha256="",
+        row_groups=tuple(groups),
+        quadrants={},
+    )
 
 
 def row_of(id_: str, images: list[bytes]) -> Row:

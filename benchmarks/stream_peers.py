@@ -29,12 +29,13 @@ class Webdataset:
 
     def write(self, samples: Samples, folder: Path) -> None:
         folder.mkdir()
-        tar = None
+        tar: tarfile.TarFile | None = None
         for number, (id_, images) in enumerate(samples):
             if number % PER_SHARD == 0:
                 if tar:
                     tar.close()
                 tar = tarfile.open(folder / f"{number // PER_SHARD:05d}.tar", "w")  # noqa: SIM115
+            assert tar  # the first sample opens one
             for name, data in [
                 ("json", json.dumps({"id": id_}).encode()),
                 *((f"{n}.jpg", image) for n, image in enumerate(images)),
@@ -42,7 +43,8 @@ class Webdataset:
                 info = tarfile.TarInfo(f"{id_}.{name}")
                 info.size = len(data)
                 tar.addfile(info, io.BytesIO(data))
-        tar.close()
+        if tar:
+            tar.close()
 
     def loader(self, folder: Path, transform: Transform, *, batch: int, workers: int, state: Any = None) -> Any:
         import webdataset
@@ -132,7 +134,7 @@ class Mosaic:
     def loader(self, folder: Path, transform: Transform, *, batch: int, workers: int, state: Any = None) -> Any:
         import streaming
 
-        class Decoded(streaming.StreamingDataset):  # type: ignore[misc,name-defined]
+        class Decoded(streaming.StreamingDataset):  # type: ignore[misc]
             def __getitem__(self, number: Any) -> dict[str, Any]:
                 row = super().__getitem__(number)
                 return {"id": row["id"], "pixels": transform(row["images"])}

@@ -90,8 +90,9 @@ def read_members(folder: Path) -> int:
         tarfile.open(fileobj=inflated, mode="r:") as tar,
     ):
         while info := tar.next():
-            tar.members.clear()
-            size += len(tar.extractfile(info).read())
+            tar.members.clear()  # type: ignore[attr-defined]
+            file = tar.extractfile(info)
+            size += len(file.read()) if file else 0
     return size
 
 

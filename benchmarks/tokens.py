@@ -101,7 +101,7 @@ def measure(model: Any, loader: "DataLoader[Any]", padding_id: int, steps: int) 
     started, trained = time.perf_counter(), 0
     for batch in batches:
         optimizer.zero_grad()
-        vocabulary_losses(model, batch).mean.backward()
+        vocabulary_losses(model, batch).mean.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         trained += real_tokens(batch, padding_id)
     seconds = time.perf_counter() - started

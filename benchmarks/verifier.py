@@ -33,14 +33,18 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 ATTRIBUTES = ("size", "pattern", "colour", "shape", "place")
 
 
+def array(image: Any) -> Pixels:
+    return np.asarray(image, np.uint8)
+
+
 def encoded(pixels: Pixels, format: str, quality: float) -> Pixels:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format, quality=int(quality))
-    return np.asarray(Image.open(buffer).convert("RGB"))
+    return array(Image.open(buffer).convert("RGB"))
 
 
 def added(pixels: Pixels, values: npt.NDArray[Any]) -> Pixels:
-    return np.clip(pixels + values, 0, 255).astype(np.uint8)
+    return array(np.clip(pixels + values, 0, 255))
 
 
 def noise(pixels: Pixels, deviation: float) -> Pixels:
@@ -56,26 +60,26 @@ def texture(pixels: Pixels, deviation: float) -> Pixels:
 
 
 def blur(pixels: Pixels, radius: float) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+    return array(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
 
 
 def resized(pixels: Pixels, side: float) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).resize((int(side), int(side)), Image.Resampling.LANCZOS))
+    return array(Image.fromarray(pixels).resize((int(side), int(side)), Image.Resampling.LANCZOS))
 
 
 def brightness(pixels: Pixels, percent: float) -> Pixels:
-    return np.clip(pixels * (1 + percent / 100), 0, 255).astype(np.uint8)
+    return array(np.clip(pixels * (1 + percent / 100), 0, 255))
 
 
 def hue(pixels: Pixels, degrees: float) -> Pixels:
     tones = np.asarray(Image.fromarray(pixels).convert("HSV")).astype(np.int64)
     tones[..., 0] = (tones[..., 0] + round(degrees * 256 / 360)) % 256
-    return np.asarray(Image.fromarray(tones.astype(np.uint8), "HSV").convert("RGB"))
+    return array(Image.fromarray(tones.astype(np.uint8), "HSV").convert("RGB"))
 
 
 def rotated(pixels: Pixels, degrees: float) -> Pixels:
     ground = tuple(int(value) for value in pixels[2, 2])
-    return np.asarray(Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=ground))
+    return array(Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=ground))
 
 
 def shadow(pixels: Pixels, percent: float) -> Pixels:
@@ -84,7 +88,7 @@ def shadow(pixels: Pixels, percent: float) -> Pixels:
     moved = np.zeros(ground.shape, dtype=np.uint8)
     moved[8:, 8:] = 255 * ~ground[:-8, :-8]
     soft = np.asarray(Image.fromarray(moved).filter(ImageFilter.GaussianBlur(3))) / 255 * ground
-    return (pixels * (1 - percent / 100 * soft[..., None])).astype(np.uint8)
+    return array(pixels * (1 - percent / 100 * soft[..., None]))
 
 
 CORRUPTIONS: dict[str, tuple[Callable[[Pixels, float], Pixels], tuple[float, ...]]] = {

@@ -85,13 +85,14 @@ def serving(folder: Path) -> Iterator[str]:
     """Host and port of the command in a process of its own; it is ended with Ctrl-C, as it should be."""
     command = [sys.executable, "-u", "-m", "toolkit.cli.app", "browse", str(folder), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        lines: list[str] = []
+        text, found = "", None
         assert server.stdout
-        yield next(
-            match[1]
-            for line in server.stdout
-            if lines.append(line) or (match := re.search(r"http://([\d.:]+)/", "".join(lines)))
-        )
+        while not found:
+            line = server.stdout.readline()
+            assert line, f"it ended: {text}"
+            text += line
+            found = re.search(r"http://([\d.:]+)/", text)
+        yield found[1]
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=30)
         assert (server.returncode, out.strip().splitlines()[-1], err) == (0, "ended", "")

@@ -9,7 +9,9 @@ MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 
 def metadata_of(text):
-    return yaml.safe_load(re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)[1])
+    found = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
+    assert found
+    return yaml.safe_load(found[1])
 
 
 def tokens_of(text):
@@ -23,7 +25,8 @@ def headings_of(text):
 
 def tables_of(text):
     """First header cell -> rows of cells, as a reader sees them."""
-    tables, found, is_open = [], {}, False
+    tables: list[list[list[str]]] = []
+    found, is_open = {}, False
     for token in tokens_of(text):
         if token.type == "table_open":
             tables.append([])

@@ -5,9 +5,10 @@ import json
 import zlib
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from conversion import convert_shards
 from toolkit.errors import RowError
@@ -26,17 +27,13 @@ def picture(color: str, suffix: str = "png", size: tuple[int, int] = (8, 8)) -> 
 
 def color_of(data: bytes) -> str:
     """The name of the picture's colour; JPEG moves it a little."""
-    found = Image.open(io.BytesIO(data)).convert("RGB").getpixel((2, 2))
-    return min(
-        COLORS,
-        key=lambda name: sum(
-            abs(a - b) for a, b in zip(found, Image.new("RGB", (1, 1), name).getpixel((0, 0)), strict=True)
-        ),
-    )
+    red, green, blue = Image.open(io.BytesIO(data)).convert("RGB").crop((2, 2, 3, 3)).tobytes()
+    shades = {name: ImageColor.getrgb(name) for name in COLORS}
+    return min(COLORS, key=lambda name: sum(abs(a - b) for a, b in zip((red, green, blue), shades[name], strict=True)))
 
 
 def make(
-    row_id: str, task: str, *messages: tuple[str, str], pictures: str = "", roles: str = "", **columns: object
+    row_id: str, task: str, *messages: tuple[str, str], pictures: str = "", roles: str = "", **columns: Any
 ) -> Row:
     """A row from messages in which | parts the texts and * is a picture: ("user", "*|What is this?").
 
@@ -50,20 +47,14 @@ def make(
     )
     images = tuple(picture(*reversed(name.split(":"))) if ":" in name else picture(name) for name in pictures.split())
     words = {"i": "input", "m": "intermediate", "o": "output"}
-    row = Row(
-        **{
-            "id": row_id,
-            "task": task,
-            "quadrant": quadrant_of(built),
-            "messages": built,
-            "images": images,
-            "image_roles": tuple(words[letter] for letter in roles),
-            "image_captions": ("",) * len(images),
-            "instruction": text_of(built, "user"),
-            "answer": text_of(built, "assistant"),
-            **columns,
-        }
-    )
+    values: dict[str, Any] = {
+        "images": images,
+        "image_roles": tuple(words[letter] for letter in roles),
+        "image_captions": ("",) * len(images),
+        "instruction": text_of(built, "user"),
+        "answer": text_of(built, "assistant"),
+    }
+    row = Row(id=row_id, task=task, quadrant=quadrant_of(built), messages=built, **values | columns)
     check_row(row)
     return row
 

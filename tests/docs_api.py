@@ -21,7 +21,7 @@ def table() -> str:
 def _line(name: str) -> str:
     docstring = inspect.getdoc(getattr(unifiedvisual, name)) or ""
     summary = re.split(r"(?<=[.])\s", " ".join(docstring.split("\n\n")[0].split()))[0].rstrip(":")
-    return f"| `{name}` | {summary.replace('|', '&#124;')} | `{unifiedvisual._TOOLKIT.get(name, OWN)}` |"
+    return f"| `{name}` | {summary.replace('|', '&#124;')} | `{vars(unifiedvisual)['_TOOLKIT'].get(name, OWN)}` |"
 
 
 def public_modules() -> list[str]:

@@ -3,6 +3,7 @@ means nothing.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,7 +165,7 @@ def save_text_classifier(folder: Path, *, unsafe: float) -> Path:
     return _save(folder, _lean(transformers.BertForSequenceClassification(config), unsafe), _clip_tokenizer())
 
 
-def _lean(model: torch.nn.Module, unsafe: float) -> torch.nn.Module:
+def _lean(model: Any, unsafe: float) -> torch.nn.Module:
     with torch.no_grad():
         model.classifier.bias.copy_(torch.tensor([0.0, unsafe]))
     return model

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image
 
@@ -271,9 +271,9 @@ def _chat(content: dict[str, Any]) -> None:
             else:
                 _keys(part, {"type", "image_url"}, "part")
                 head, _, data = part["image_url"]["url"].partition(",")
-                picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
-                if head != f"data:image/{picture.format.lower()};base64":
-                    raise BadRequest(f"{head} is {picture.format}")
+                form = str(Image.open(io.BytesIO(base64.b64decode(data, validate=True))).format)
+                if head != f"data:image/{form.lower()};base64":
+                    raise BadRequest(f"{head} is {form}")
     if content["response_format"]["type"] != "json_schema":
         raise BadRequest("response_format")
     _keys(content["response_format"]["json_schema"], {"name", "strict", "schema"}, "json_schema")
@@ -300,7 +300,7 @@ def _multipart_parts(body: bytes, kind: str) -> dict[str, bytes]:
         f"Content-Type: {kind}\r\n\r\n".encode() + body
     )
     return {
-        str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+        str(part.get_param("name", header="content-disposition")): cast(bytes, part.get_payload(decode=True))
         for part in message.iter_parts()
     }
 

@@ -14,7 +14,8 @@ class Page(HTMLParser):
 
     def __init__(self, html):
         super().__init__(convert_charrefs=True)
-        self.tags, self.raw, self.rows, self.meta = [], {"script": [], "style": []}, {}, {}
+        self.tags, self.rows, self.meta = [], {}, {}
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
         self._open, self._row = [], None
         self.feed(html)
         self.close()

@@ -22,7 +22,7 @@ def written() -> str:
     used = {node.id for node in ast.walk(ast.parse(own)) if isinstance(node, ast.Name)}
     needed = [ast.unparse(each) for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
     needed = [line for line in needed if line.split()[-1].partition(".")[0] in used]
-    lazily = [f"from {module} import {name} as {name}" for name, module in unifiedvisual._TOOLKIT.items()]
+    lazily = [f"from {module} import {name} as {name}" for name, module in vars(unifiedvisual)["_TOOLKIT"].items()]
     names = f"__all__ = {list(unifiedvisual.__all__)!r}\n__version__: str"
     return _formatted("\n".join([*needed, *lazily, "", names, "", own, ""]))
 

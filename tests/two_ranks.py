@@ -48,7 +48,7 @@ def sharded(model):
 def streamed(family, packed):
     """Ids that this rank trains on under the Trainer lines of the docs, for two steps."""
     model, collate = bare(family)
-    ids = []
+    ids: list[str] = []
 
     def collate_and_note(rows):
         ids.extend(row["id"] for row in rows)

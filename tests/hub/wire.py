@@ -20,7 +20,7 @@ class Wire(BaseHTTPRequestHandler):
 
     @property
     def hub(self) -> "LoopbackHub":
-        return self.server.hub  # type: ignore[attr-defined,no-any-return]
+        return self.server.hub  # type: ignore[attr-defined]
 
     def answer(self, path: str) -> None:
         raise NotImplementedError

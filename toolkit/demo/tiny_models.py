@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 
-def make_tokenizer(control_tokens: list[str], *, bos: bool, named: dict[str, str], **special: str) -> Any:
+def make_tokenizer(control_tokens: list[str], *, bos: bool, named: dict[str, str], **special: Any) -> Any:
     """Byte-level tokenizer without merges, so text is one id per byte. `named` become attributes (image_token,
     boi_token, ...).
     """
