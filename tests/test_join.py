@@ -268,7 +268,7 @@ def test_two_archives_that_hold_the_same_names_are_ambiguous_and_named():
     assert run(rows, {"A.tar": ["a"], "B.tar": ["b"]}, archives=archives) == [("r1", ["b"]), ("r0", ["a"])]
 
 
-TOLD = [archive("E.tar"), archive("I.tar", "mm_internet")]
+TOLD = [archive("E.tar", "llava_cot"), archive("I.tar", "mm_internet")]
 
 
 @pytest.mark.parametrize("kind", ["", "tasks"])

@@ -142,7 +142,8 @@ def shape_plan(group: Group) -> FilePlan:
     columns = {**beside.columns, **guess.columns, **entry.columns}
     parts = [each for each in _named(columns) if each in table.columns and parts_are_text(table.columns[each])]
     columns |= {"parts": tuple(parts)} if parts else {}
-    problems = [*_missing(name, columns), *beside.problems, *guess.problems] if table.rows else []
+    problems = [*_missing(name, columns), *beside.problems, *guess.problems, *_lost_texts(table, columns, entry)]
+    problems = problems if table.rows else []
     notes, tags = _left_out(table, columns, entry), _tags(table, columns)
     plan = FilePlan(
         path="", rows=0, shape=name, columns=columns, placeholders=entry.placeholders, strip=entry.strip, add=entry.add
@@ -222,6 +223,16 @@ def _left_out(table: Table, columns: Columns, entry: Entry) -> list[str]:
             ):
                 lines.append(f"column {name!r}: {leaf.nulls + leaf.blanks:,} pictures inside lists are null")
     return lines
+
+
+def _lost_texts(table: Table, columns: Columns, entry: Entry) -> list[str]:
+    """Columns that have placeholders, and so are part of a conversation, but are not read."""
+    used = {*_named(columns), *columns.get("ignore", ()), entry.task_column}
+    return [
+        f"column {name!r} has placeholders, and no use"
+        for name, facts in table.columns.items()
+        if name not in used and any(leaf.tags for leaf in facts.inner().values())
+    ]
 
 
 def _tags(table: Table, columns: Columns) -> Counter[str]:

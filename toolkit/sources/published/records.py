@@ -35,8 +35,8 @@ class Raw(NamedTuple):
 
 
 def read_raw(parquet: pq.ParquetFile, plan: FilePlan, tasks: Iterable[str]) -> Iterator[Raw]:
-    """Rows of some tasks, and those whose task is not known yet, or not at all."""
-    wanted = {*tasks, "", UNKNOWN, SEVERAL}
+    """Rows of some tasks ("": of which the archives tell it), and those whose task nothing tells."""
+    wanted = {*tasks, UNKNOWN, SEVERAL}
     columns = _leaves(parquet, plan)
     done = 0
     for batch in read_batches(parquet, columns):

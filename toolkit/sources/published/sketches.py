@@ -14,7 +14,7 @@ from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_r
 from toolkit.sources.published.shapes import Draft
 from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.published.shapes.placeholders import Placeholders, placeholders_of
-from toolkit.sources.published.shapes.placing import Pools, place
+from toolkit.sources.published.shapes.placing import Pools, Turn, place
 from toolkit.sources.skips import Skips
 from toolkit.tasks import Task, find_task
 
@@ -67,17 +67,14 @@ def settle(sketch: Sketch, task: str) -> Sketch:
     """
     if sketch.pools is None:
         return sketch
-    quadrant, placeholders = find_task(task).quadrant, placeholders_of(sketch.placeholders)
-    draft = sketch.draft
-    turns = place(draft.turns, sketch.pools, placeholders=placeholders, quadrant=quadrant)
-    for turn in turns:
-        if not any(not isinstance(piece, str) or piece.strip() for piece in turn.content):
-            kind = "null_answer" if turn.role == "assistant" else "null_prompt"
-            raise RowError(f"the {turn.role} message is empty; expected text or a picture", kind=kind)
-    if draft.answer == "" and not any(
-        isinstance(piece, Reference) for turn in turns for piece in turn.content if turn.role == "assistant"
-    ):
-        raise RowError("the answer is null or blank; expected text or a picture", kind="null_answer")
+    known, placeholders = find_task(task), placeholders_of(sketch.placeholders)
+    draft, quadrant = sketch.draft, known.quadrant
+    is_interleaved = known.outputs != "last"
+    turns = place(
+        draft.turns, sketch.pools, placeholders=placeholders, quadrant=quadrant, is_interleaved=is_interleaved
+    )
+    _check_filled(turns, draft.answer)
+    _check_targets(turns, known)
     if quadrant != "text-text":  # there, tags are the writer's own words
         rationale, answer = (
             text and _without_placeholders(text, placeholders) for text in (draft.rationale, draft.answer)
@@ -87,6 +84,29 @@ def settle(sketch: Sketch, task: str) -> Sketch:
     needed = {each.path for each in draft.references() if not each.bytes}
     names = {path: name for path, name in sketch.names.items() if path in needed}
     return sketch._replace(task=task, draft=draft, pools=None, names=names)
+
+
+def _check_filled(turns: Iterable[Turn], answer: str | None) -> None:
+    """No message is left empty, and no answer is rationale alone."""
+    for turn in turns:
+        if not any(not isinstance(piece, str) or piece.strip() for piece in turn.content):
+            kind = "null_answer" if turn.role == "assistant" else "null_prompt"
+            raise RowError(f"the {turn.role} message is null or blank; expected text or a picture", kind=kind)
+    if answer == "" and not _has_picture(turns, "assistant"):
+        raise RowError("the answer is null or blank; expected text or a picture", kind="null_answer")
+
+
+def _check_targets(turns: Iterable[Turn], task: Task) -> None:
+    """A task that makes pictures, or changes them, has no row without: its picture was null."""
+    if task.outputs != "last" or not task.quadrant.endswith("-mm"):
+        return
+    for role, is_due in (("user", task.quadrant.startswith("mm-")), ("assistant", True)):
+        if is_due and not _has_picture(turns, role):
+            raise RowError(f"the {role} message has no picture, which rows of this task have", kind="null_picture")
+
+
+def _has_picture(turns: Iterable[Turn], role: str) -> bool:
+    return any(isinstance(piece, Reference) for turn in turns if turn.role == role for piece in turn.content)
 
 
 def _split_cot(draft: Draft) -> Draft:

@@ -75,7 +75,7 @@ class UpstreamSource:
         """That have rows here, or may have."""
         found = {task for plan in self._here for task, count in plan.counts.items() if count}
         found |= set(self.holdings.tasks) if "" in found else set()
-        return in_order(found)
+        return in_order(found - {""})
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -148,7 +148,8 @@ class UpstreamSource:
     ) -> Iterator[Sketch]:
         """Rows of a shard without their pictures, and those that the archives would tell to be of it."""
         tasks = shard.split(TOGETHER)
-        here = [plan for plan in self._here if plan.counts.keys() & {*tasks, ""} or (owns_unknown and not plan.task)]
+        tasks += [""] if any(map(self.holdings.of_task, tasks)) else []  # rows that their archives may tell
+        here = [plan for plan in self._here if plan.counts.keys() & {*tasks} or (owns_unknown and not plan.task)]
         return read_sketches(
             self.repository, here, tasks, skips, builder or RowBuilder(skips), owns_unknown=owns_unknown
         )

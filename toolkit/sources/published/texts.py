@@ -27,7 +27,7 @@ def read_sketches(
     *,
     owns_unknown: bool,
 ) -> Iterator[Sketch]:
-    """Rows of some tasks, and those whose task the archives tell, in the order of the files; bad ones go to `skips`.
+    """Rows of some tasks ("": those whose task the archives tell), in the order of the files; bad ones go to `skips`.
 
     Args:
         owns_unknown: rows whose task nothing tells are reported here; of several readings, one should.

@@ -40,10 +40,17 @@ class PromptAndAnswer:
                 f"column {names[0]!r} holds numbers beside choices in {together['choices'][0]!r}: the number of a "
                 "choice, or a number? Give it as answer_choice (counted from 0), or as answer"
             )
+        if not {"answer", "answer_choice"} & together.keys() and "prompt" in together:
+            taken = {name for names in columns.values() for name in names}
+            texts = [name for name, facts in table.without(taken).columns.items() if is_free_text(facts)]
+            problems += [
+                f"column {name!r} holds texts, and no column is called an answer: is it one?" for name in texts
+            ]
         return Guess(columns, tuple(problems))
 
     def read(self, record: Record, columns: Columns) -> Draft:
         parts = columns.get("parts", ())
+        _refuse_nulls(record, columns)
         pieces = {
             use: tuple(read_pieces(record[name], name, parts)) for use in TEXT_USES for name in columns.get(use, ())[:1]
         }
@@ -65,6 +72,16 @@ class PromptAndAnswer:
             yield "no column holds a conversation, and prompt and answer were not both found"
         if columns.get("answer_choice") and not columns.get("choices"):
             yield "answer_choice needs the column of the choices"
+
+
+def _refuse_nulls(record: Record, columns: Columns) -> None:
+    """An answer may be null where a picture of its own stands for it."""
+    for name in columns.get("prompt", ()):
+        if record[name] is None:
+            raise RowError(f"column {name!r} is null; expected the prompt", kind="null_prompt")
+    for name in columns.get("answer", ()):
+        if record[name] is None and not any(record[each] for each in columns.get("answer_images", ())):
+            raise RowError(f"column {name!r} is null; expected the answer", kind="null_answer")
 
 
 def _named(use: str, table: Table) -> list[str]:

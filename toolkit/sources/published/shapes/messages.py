@@ -40,7 +40,9 @@ def _read_part(part: Mapping[str, Any], column: str) -> Iterator[Piece]:
     names_picture = any(part.get(key) for key in (*PATH_KEYS, *BYTES_KEYS))
     kind = part.get("type") or ("text" if part.get("text") else "image" if names_picture else None)
     if kind in PART_TYPES and "text" in kind:
-        yield as_text(part.get("text") or "", column)
+        if part.get("text") is None:
+            raise RowError(f"column {column!r}: a text part is null; expected text", kind="null_text")
+        yield as_text(part["text"], column)
     elif kind in PART_TYPES:
         found = pictures_in({key: value for key, value in part.items() if key not in ("type", "text")}, column)
         yield from found if found else [Gap()]

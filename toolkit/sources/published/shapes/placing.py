@@ -58,11 +58,14 @@ class _Slot:
         return (self.tag is not None or isinstance(self.piece, Gap)) and self.filled is None
 
 
-def place(turns: Sequence[Turn], pools: Pools, *, placeholders: Placeholders, quadrant: str) -> tuple[Turn, ...]:
+def place(
+    turns: Sequence[Turn], pools: Pools, *, placeholders: Placeholders, quadrant: str, is_interleaved: bool = False
+) -> tuple[Turn, ...]:
     """Turns of text and References only.
 
     Args:
         quadrant: of the row's task; tells on which side pictures go that no placeholder places.
+        is_interleaved: pictures of an answer stand between its texts, so that none can be put at its end unasked.
 
     Raises:
         RowError: "placeholder_mismatch", "unknown_placeholder" or "picture_conflict".
@@ -82,7 +85,8 @@ def place(turns: Sequence[Turn], pools: Pools, *, placeholders: Placeholders, qu
         if turn.pictures and not _fill(here, list(turn.pictures)):
             added += [(number, turn.role not in ANSWER_ROLES, picture) for picture in turn.pictures]
     pools = _place_named(slots, pools)
-    added += _place_pools(turns, slots, pools, placeholders, quadrant)
+    unplaced = "" if is_interleaved and not quadrant.endswith("-text") else quadrant
+    added += _place_pools(turns, slots, pools, placeholders, quadrant, unplaced)
     if left := [slot for slot in slots if slot.is_open]:
         first = left[0].tag.kind if left[0].tag else "image part"
         raise RowError(
@@ -168,15 +172,28 @@ def _place_named(slots: list[_Slot], pools: Pools) -> Pools:
 
 
 def _place_pools(
-    turns: Sequence[Turn], slots: list[_Slot], pools: Pools, placeholders: Placeholders, quadrant: str
+    turns: Sequence[Turn],
+    slots: list[_Slot],
+    pools: Pools,
+    placeholders: Placeholders,
+    quadrant: str,
+    unplaced: str,
 ) -> list[Added]:
-    """Fill open slots from the pools."""
+    """Fill open slots from the pools; pictures of the row that have none go as quadrant `unplaced` says."""
     added: list[Added] = []
     numbered = any(slot.is_open and slot.tag and slot.tag.number >= 0 for slot in slots)
     if numbered and sum(map(bool, pools)) > 1:
         pools = Pools([], [], [reference for pool in pools for reference in pool])
-    sides = ((PROMPT_ROLES, "mm-text"), (ANSWER_ROLES, "text-mm"), (PROMPT_ROLES + ANSWER_ROLES, quadrant))
-    for pool, (roles, where) in zip(pools, sides, strict=True):
+    prompt, answer = (
+        "" if side != "text" else f"of a task whose {name}s are text"
+        for name, side in zip(("prompt", "answer"), quadrant.partition("-")[::2], strict=True)
+    )
+    sides = (
+        (PROMPT_ROLES, "mm-text", prompt),
+        (ANSWER_ROLES, "text-mm", answer),
+        (PROMPT_ROLES + ANSWER_ROLES, unplaced, ""),
+    )
+    for pool, (roles, where, contradiction) in zip(pools, sides, strict=True):
         if not pool or _fill([slot for slot in slots if slot.is_open and slot.role in roles], pool):
             continue
         for slot in slots:
@@ -186,6 +203,12 @@ def _place_pools(
                     "it to placeholder: in a mapping, or list there those that count",
                     kind="unknown_placeholder",
                 )
+        if contradiction:
+            raise RowError(
+                f"{len(pool)} pictures and no placeholder for them, {contradiction}; expected placeholders, or ignore: "
+                "with the column in a mapping",
+                kind="placeholder_mismatch",
+            )
         added += _attach(turns, pool, where)
     return added
 
@@ -230,7 +253,7 @@ def _attach(turns: Sequence[Turn], pool: list[Reference], quadrant: str) -> list
         before = len(pool)
     elif quadrant.startswith("text-"):
         before = 0
-    elif len(pool) == 2:
+    elif quadrant == "mm-mm" and len(pool) == 2:
         before = 1
     else:
         raise RowError(
