@@ -238,8 +238,22 @@ def test_of_two_rules_the_one_that_has_more_in_common_is_taken():
 
 def test_two_pictures_are_never_one_member():
     skips = Skips(on_bad_row="skip")
-    rows = [sketch("r0", "gqa/1.png"), sketch("r1", "coco/1.png"), sketch("r2", "coco/2.png")]
-    assert run(rows, ["1.png", "coco/2.png"], skips=skips) == [("r2", ["coco/2.png"])]
+    assert run([sketch("r0", "gqa/1.png"), sketch("r1", "coco/1.png")], ["1.png"], skips=skips) == []
+    assert skips.counts == {"ambiguous_picture": 2}
+
+
+def test_a_rule_is_not_taken_where_others_of_the_folder_have_their_own_names():
+    rows = [sketch("r0", "full/1.png"), sketch("r1", "full/2.png")]
+    with pytest.raises(
+        RowError, match=r"'full/2.png' is not in .*; 'old/full/2.png' ends alike, but others of its fold"
+    ):
+        run(rows, ["full/1.png", "old/full/2.png"])
+
+
+def test_a_rule_is_not_taken_where_others_of_the_folder_fit_several_members():
+    skips = Skips(on_bad_row="skip")
+    rows = [sketch("r0", "1.png"), sketch("r1", "2.png")]
+    assert run(rows, ["a/1.png", "a/2.png", "b/1.png"], skips=skips) == []
     assert skips.counts == {"ambiguous_picture": 2}
 
 

@@ -463,15 +463,15 @@ def test_a_half_downloaded_parquet_is_named(tmp_path):
 
 
 def test_inspection_finds_all_problems_and_lists_what_is_not_read(tmp_path):
-    write(tmp_path, [{"prompt": "q", "answer": "a", "model": "m"}], "Image_Editing.parquet")
+    write(tmp_path, [{"prompt": "q", "answer": "a", "model": "m"}], "LLaVA_CoT.parquet")
     write(tmp_path, [{"alpha": "x"}], "Other.parquet")
     (tmp_path / "data/extra.jsonl").write_text("{}")
     found = inspect_upstream(LocalFolder(tmp_path))
-    assert found.rows == {"train": {"image_editing": 1}}
+    assert found.rows == {"train": {"llava_cot": 1}}
     assert found.counts == {"unknown_columns": 1, "missing_archive": 1}
     assert found.notes == [
         "data/extra.jsonl: not read; expected Parquet, an archive or a picture",
-        "data/Image_Editing.parquet: not read: column 'model' (string, e.g. 'm')",
+        "data/LLaVA_CoT.parquet: not read: column 'model' (string, e.g. 'm')",
         "data/Other.parquet: not read: column 'alpha' (string, e.g. 'x')",
     ]
 

@@ -11,12 +11,13 @@ from contextlib import closing
 
 from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
+from toolkit.sources.published.candidates import Scope
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.matching import Names
 from toolkit.sources.published.members import Member, Watch
 from toolkit.sources.published.sketches import Sketch
 from toolkit.sources.published.spool import Held, Spool
-from toolkit.sources.published.waiting import Build, Order, Scope, WaitingRows
+from toolkit.sources.published.waiting import Build, Order, WaitingRows
 from toolkit.sources.skips import Skips
 
 MEMORY_BYTES = 64 << 20

@@ -12,13 +12,14 @@ from toolkit.errors import LayoutError, shorten
 from toolkit.published import PUBLISHED
 from toolkit.schema import Row, rows_to_table
 from toolkit.sources.published.archives import read_archive
+from toolkit.sources.published.candidates import Scope
 from toolkit.sources.published.holdings import Archive, Holdings
 from toolkit.sources.published.join import MEMORY_BYTES, Read, join
 from toolkit.sources.published.plan import FilePlan
 from toolkit.sources.published.shapes.words import task_named_in
 from toolkit.sources.published.sketches import RowBuilder, Sketch
 from toolkit.sources.published.texts import read_sketches
-from toolkit.sources.published.waiting import Order, Scope
+from toolkit.sources.published.waiting import Order
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips
 from toolkit.sources.splits import DEFAULT_SPLIT, check_split

@@ -6,20 +6,19 @@ were read. What must wait is put aside in a Spool.
 """
 
 import pickle
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from toolkit.errors import LayoutError, RowError
 from toolkit.schema import Row
+from toolkit.sources.published.candidates import Picture, Scope, choose, folder_of
 from toolkit.sources.published.holdings import Archive
-from toolkit.sources.published.matching import RULE, Found, short_name
+from toolkit.sources.published.matching import EXACT, NEAR, RULE, Found
 from toolkit.sources.published.sketches import Placed, Sketch
 from toolkit.sources.published.spool import Held, Spool
 from toolkit.sources.skips import Skips
 
-Scope = tuple[int, ...]  # numbers of archives, in the order in which they are read
 Build = Callable[[Sketch, str, dict[str, Placed]], Row]
 Order = Literal["", "rows", "tasks"]
 
@@ -31,21 +30,6 @@ class _Waiting:
     pictures: tuple[int, ...]  # its distinct pictures, by number
     missing: int
     is_done: bool = False
-
-
-@dataclass(slots=True)
-class _Picture:
-    name: str
-    scope: Scope
-    is_told: bool  # of rows whose task the archives tell
-    rows: list[int] = field(default_factory=list)  # that use it
-    uses: int = 0  # by rows not yet out
-    held: Held | None = None
-    how: int = 0  # EXACT, NEAR or RULE; 0 = it has not come
-    is_settled: bool = False
-    is_out: bool = False  # in a row that is
-    rivals: tuple[str, ...] = ()  # members that may be meant
-    candidates: list[tuple[int, Held]] = field(default_factory=list)  # by a rule: what is common, member
 
 
 class WaitingRows:
@@ -60,9 +44,11 @@ class WaitingRows:
     def __init__(self, spool: Spool, skips: Skips, build: Build, archives: Sequence[Archive], order: Order) -> None:
         self._spool, self._skips, self._build_row, self._archives, self._order = spool, skips, build, archives, order
         self._rows: list[_Waiting] = []
-        self._pictures: list[_Picture] = []
+        self._pictures: list[Picture] = []
         self._numbers: dict[tuple[str, Scope, bool], int] = {}
         self._next = 0  # first row not yet out, for order "rows"
+        self._unclear: set[tuple[int, str]] = set()  # archive, folder of rows: some of these may be in another archive
+        self._places: dict[tuple[int, str], str] = {}  # archive, folder of rows -> folder of members
         self._fruitful: set[int] = set()  # archives in which some row's picture was found
 
     def add(self, sketch: Sketch, places: Sequence[tuple[str, Scope]]) -> Iterator[Row]:
@@ -82,7 +68,7 @@ class WaitingRows:
     def _number(self, name: str, scope: Scope, is_told: bool) -> int:
         number = self._numbers.setdefault((name, scope, is_told), len(self._pictures))
         if number == len(self._pictures):
-            self._pictures.append(_Picture(name, scope, is_told))
+            self._pictures.append(Picture(name, scope, is_told))
         return number
 
     def wanted(self, archive: int) -> list[tuple[int, str]]:
@@ -94,7 +80,8 @@ class WaitingRows:
     def arrive(self, archive: int, found: Found, held: Held) -> Iterator[Row]:
         """A member that a picture may be."""
         picture = self._pictures[found.picture]
-        if found.how == RULE:
+        is_as_before = found.how != NEAR or picture.how or self._goes_on_as_before(archive, picture.name, held.name)
+        if found.how == RULE or not is_as_before:
             if not picture.how:
                 held.uses += 1
                 picture.candidates.append((found.common, held))
@@ -105,19 +92,26 @@ class WaitingRows:
                 picture.held.let_go()
             held.uses += 1
             picture.held, picture.how, picture.candidates = held, found.how, []
+            if found.how == EXACT:
+                self._goes_on_as_before(archive, picture.name, held.name)
             if self._is_final(picture, archive):
                 yield from self._settle(picture)
         elif found.how >= picture.how and picture.held:
             self._contest(picture, held)
 
-    def _is_final(self, picture: _Picture, archive: int) -> bool:
+    def _goes_on_as_before(self, archive: int, path: str, member: str) -> bool:
+        """Whether a name that is only near lies where others of its folder did: not one in thumbnails beside them."""
+        folder, place = path.rpartition("/")[0], member.rpartition("/")[0]
+        return self._places.setdefault((archive, folder), place) == place
+
+    def _is_final(self, picture: Picture, archive: int) -> bool:
         """Whether no archive still to be read may hold it too; numbered pieces of one set hold each picture once."""
         later = picture.scope[picture.scope.index(archive) + 1 :]
         return picture.is_told or all(
             self._archives[number].series == self._archives[archive].series for number in later
         )
 
-    def _contest(self, picture: _Picture, held: Held) -> None:
+    def _contest(self, picture: Picture, held: Held) -> None:
         """Another member of the same standing: which is meant cannot be told."""
         assert picture.held is not None
         both = tuple(f"{each.name!r} of {self._archives[each.archive].name!r}" for each in (picture.held, held))
@@ -130,8 +124,9 @@ class WaitingRows:
             )
         else:
             picture.rivals = picture.rivals or both
+            self._unclear |= {folder_of(picture.name, self._archives, each.archive) for each in (picture.held, held)}
 
-    def _settle(self, picture: _Picture) -> Iterator[Row]:
+    def _settle(self, picture: Picture) -> Iterator[Row]:
         if picture.is_settled:
             return
         picture.is_settled = True
@@ -153,39 +148,16 @@ class WaitingRows:
             for each in self._pictures
             if not each.is_settled and archive in each.scope and (each.is_told or archive == each.scope[-1])
         ]
-        self._choose([each for each in due if each.candidates and not each.how], archive)
+        choose([each for each in due if each.candidates and not each.how], self._pictures, self._archives)
         for picture in due:
+            if picture.held and folder_of(picture.name, self._archives, picture.held.archive) in self._unclear:
+                where = f"{picture.held.name!r} of {self._archives[picture.held.archive].name!r}"
+                picture.rivals = picture.rivals or (where, "another: others of its folder are in several archives")
             if picture.how and not picture.rivals:
                 yield from self._settle(picture)
         task = self._archives[archive].task
         if self._order == "tasks" and not any(each.task == task for each in self._archives[archive + 1 :]):
             yield from self.release_task(task)
-
-    def _choose(self, pictures: list[_Picture], archive: int) -> None:
-        """Of the members that fit by a rule, the one that has most in common; it must be one, and of one picture."""
-        claims: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
-        for picture in self._pictures:
-            if picture.held:
-                claims[picture.held.archive, picture.held.name].add(self._short(picture, picture.held.archive))
-        for picture in pictures:
-            most = max(common for common, _ in picture.candidates)
-            best = [held for common, held in picture.candidates if common == most]
-            names = tuple(dict.fromkeys(f"{each.name!r} of {self._archives[each.archive].name!r}" for each in best))
-            if len(names) > 1:
-                picture.rivals = names
-            else:
-                picture.held, picture.how = best[0], RULE
-                best[0].uses += 1
-                claims[best[0].archive, best[0].name].add(self._short(picture, best[0].archive))
-            for _, held in picture.candidates:
-                held.let_go()
-            picture.candidates = []
-        for picture in pictures:
-            if picture.held and len(names_ := claims[picture.held.archive, picture.held.name]) > 1:
-                picture.rivals = tuple(f"the one that rows call {name!r}" for name in sorted(names_))
-
-    def _short(self, picture: _Picture, archive: int) -> str:
-        return short_name(picture.name, self._archives[archive].name, self._archives[archive].task)
 
     def release_task(self, task: str) -> Iterator[Row]:
         """Whole rows of one task, in their order."""
@@ -276,7 +248,9 @@ class WaitingRows:
             return
         names = ", ".join(repr(self._archives[number].name) for number in first.scope)
         more = f" ({lacking:,} rows lack pictures)" if lacking > 1 else ""
-        error = RowError(f"{sketch.where}: picture {first.name!r} is not in {names}{more}", kind="missing_image")
+        error = RowError(
+            f"{sketch.where}: picture {first.name!r} is not in {names}{first.hint}{more}", kind="missing_image"
+        )
         self._skips.bad(error, is_accident=any(number in self._fruitful for number in first.scope))
 
     def _incomplete(self, row: _Waiting) -> Iterator[Row]:

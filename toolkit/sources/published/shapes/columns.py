@@ -9,11 +9,12 @@ from typing import Any
 
 from toolkit.errors import RowError
 from toolkit.sources.published.shapes import Columns, Draft, Guess, Record
+from toolkit.sources.published.shapes.facts import ColumnFacts
 from toolkit.sources.published.shapes.messages import as_text, read_pieces, show, text_of_pieces
 from toolkit.sources.published.shapes.pictures import parse_text
 from toolkit.sources.published.shapes.placing import Break, Piece, Turn
 from toolkit.sources.published.shapes.table import Table, holds_text, is_free_text
-from toolkit.sources.published.shapes.words import COLUMN_NAMES
+from toolkit.sources.published.shapes.words import ALIASES, COLUMN_NAMES, squash
 
 TEXT_USES = ("system", "context", "prompt", "input", "hint", "rationale", "answer")
 LABELLED = re.compile(r"\s*\(?[A-Za-z0-9]{1,2}[.):]\s")  # "A. ", "(b) ", "3: "
@@ -88,15 +89,21 @@ def _named(use: str, table: Table) -> list[str]:
     """Columns whose names say this use: the telling names, or else the others where they hold texts of their own."""
     telling, others = COLUMN_NAMES[use]
     by_name = {name.rpartition(".")[2].lower(): name for name in reversed(list(table.columns))}
-    fits = _holds_choices if use == "choices" else holds_text
+    fits = _holds_choices if use == "choices" else _holds_messages
     found = [by_name[name] for name in telling if name in by_name and fits(table.columns[by_name[name]])]
     if found:
         return found
     weak = [by_name[name] for name in others if name in by_name]
-    return [name for name in weak if holds_text(table.columns[name]) and is_free_text(table.columns[name])]
+    return [name for name in weak if _holds_messages(table.columns[name]) and is_free_text(table.columns[name])]
 
 
-def _holds_choices(facts: Any) -> bool:
+def _holds_messages(facts: ColumnFacts) -> bool:
+    """Texts or parts, and not merely names of tasks."""
+    values = facts.text.values
+    return holds_text(facts) and not (values and all(squash(value) in ALIASES for value in values))
+
+
+def _holds_choices(facts: ColumnFacts) -> bool:
     return holds_text(facts) or any(path in ("[]", "") and leaf.filled for path, leaf in facts.inner().items())
 
 

@@ -25,6 +25,8 @@ def read_pieces(value: Any, column: str, parts: Iterable[str] = ()) -> Iterator[
             yield from _read_part(part, column)
         elif part is not None:
             yield as_text(part, column)
+        elif items is value:
+            raise RowError(f"column {column!r}: a part is null; expected text or a typed part", kind="null_text")
 
 
 def as_text(value: Any, column: str) -> str:

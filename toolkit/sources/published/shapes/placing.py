@@ -85,7 +85,7 @@ def place(
         if turn.pictures and not _fill(here, list(turn.pictures)):
             added += [(number, turn.role not in ANSWER_ROLES, picture) for picture in turn.pictures]
     pools = _place_named(slots, pools)
-    unplaced = "" if is_interleaved and not quadrant.endswith("-text") else quadrant
+    unplaced = "" if quadrant == "text-text" or (is_interleaved and quadrant != "mm-text") else quadrant
     added += _place_pools(turns, slots, pools, placeholders, quadrant, unplaced)
     if left := [slot for slot in slots if slot.is_open]:
         first = left[0].tag.kind if left[0].tag else "image part"
@@ -115,13 +115,11 @@ def _not_among(pool: list[Reference], placed: list[Reference]) -> list[Reference
     known = [any(is_same(each, other) for other in placed) for each in pool]
     if all(known):
         return []
-    if any(known):
-        raise RowError(
-            f"a column lists {len(pool)} pictures, of which {sum(known)} are also named in the conversation and "
-            f"{len(pool) - sum(known)} are not, such as {pool[known.index(False)].path!r}; expected all or none",
-            kind="picture_conflict",
-        )
-    return pool
+    raise RowError(
+        f"the conversation names its pictures, and a column lists {len(pool) - sum(known)} others, such as "
+        f"{pool[known.index(False)].path!r}; expected the same; say in a mapping which columns count",
+        kind="picture_conflict",
+    )
 
 
 def _slots(number: int, turn: Turn, placeholders: Placeholders | None) -> Iterator[_Slot]:
