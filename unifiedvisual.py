@@ -60,6 +60,7 @@ _TOOLKIT = {
     "RowDataset": "toolkit.streaming.indexed",
     "sample_answers": "toolkit.sampling.answers",
     "Sampling": "toolkit.sampling.answers",
+    "select": "toolkit.curation.select",
     "StoredLengths": "toolkit.streaming.lengths",
     "StoredTokens": "toolkit.collate.tokens",
     "StreamingDataset": "toolkit.streaming.dataset",

@@ -11,7 +11,7 @@ from toolkit.published import UPSTREAM_REPOSITORY, published_rows
 from toolkit.schema import Row
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.repository import REPO_ID
-from toolkit.sources.splits import DEFAULT_SPLIT, split_named_in
+from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.tasks import QUADRANTS, TASKS, configs_of
 
 # Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image;
@@ -65,7 +65,7 @@ def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) ->
             )
         ),
         tags=TAGS if about_published else None,
-        configs=[_config(config, tasks, split_of(manifest)) for config, tasks in configs.items()],
+        configs=[_config(manifest, config, tasks) for config, tasks in configs.items()],
         dataset_info=[_info(manifest, config, tasks) for config, tasks in configs.items()],
     )
 
@@ -83,12 +83,16 @@ def _power(exponent: int) -> str:
 
 
 def split_of(manifest: Manifest) -> str:
-    """The one split of a packed dataset, as the names of its shards say."""
-    return split_named_in(manifest.shards[0].path.rpartition("/")[2]) if manifest.shards else DEFAULT_SPLIT
+    """The first split of a packed dataset, train if it has that."""
+    return next(iter(manifest.splits), DEFAULT_SPLIT)
 
 
-def _config(config: str, tasks: list[str], split: str) -> dict[str, Any]:
-    files = [{"split": split, "path": [f"data/{task}/*.parquet" for task in tasks]}]
+def _config(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
+    names = "*" if len(manifest.splits) == 1 else "{split}-*"
+    files = [
+        {"split": split, "path": [f"data/{task}/{names.format(split=split)}.parquet" for task in here]}
+        for split, here in _tasks_by_split(manifest, tasks).items()
+    ]
     return {"config_name": config, "data_files": files, **({"default": True} if config == "all" else {})}
 
 
@@ -97,7 +101,11 @@ def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
     about the same.
     """
     size = manifest.total("bytes", tasks)
-    splits = [{"name": split_of(manifest), "num_bytes": size, "num_examples": manifest.total("rows", tasks)}]
+    splits = []
+    for split in _tasks_by_split(manifest, tasks):
+        shards = [shard for shard in manifest.splits[split] if shard.task in tasks]
+        totals = {"num_bytes": sum(s.bytes for s in shards), "num_examples": sum(s.rows for s in shards)}
+        splits.append({"name": split, **totals})
     return {
         "config_name": config,
         "features": yaml_features(),
@@ -105,3 +113,12 @@ def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
         "download_size": size,
         "dataset_size": size,
     }
+
+
+def _tasks_by_split(manifest: Manifest, tasks: list[str]) -> dict[str, list[str]]:
+    """Split -> those of the tasks that have rows in it, of splits that have any."""
+    found = {
+        split: [task for task in tasks if any(shard.task == task for shard in shards)]
+        for split, shards in manifest.splits.items()
+    }
+    return {split: here for split, here in found.items() if here}

@@ -23,6 +23,7 @@ from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
 from toolkit.curation.merge import merge as merge
+from toolkit.curation.select import select as select
 from toolkit.packing.pack import pack as pack
 from toolkit.packing.push import push as push
 from toolkit.packing.rows import pack_rows as pack_rows
@@ -87,6 +88,7 @@ __all__ = [
     "push",
     "read_card",
     "sample_answers",
+    "select",
     "tokenize",
     "tokens_of_update",
     "train_only",

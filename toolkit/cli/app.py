@@ -10,7 +10,20 @@ import typer
 from toolkit import __version__
 from toolkit.cli import convert_app, curate_app, evaluate_app, generate_app, look_app
 from toolkit.cli import spread as spreading
-from toolkit.cli.options import DryRun, Json, MappingFile, MaxInARow, OnBad, Revision, Split, Src, Tasks, Token
+from toolkit.cli.options import (
+    DryRun,
+    Json,
+    MappingFile,
+    MaxInARow,
+    OnBad,
+    Revision,
+    RowGroupBytes,
+    ShardSize,
+    Split,
+    Src,
+    Tasks,
+    Token,
+)
 from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
@@ -135,8 +148,6 @@ PackedFolder = Annotated[
     Path,
     typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False),
 ]
-ShardSize = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")]
-RowGroupBytes = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)]
 
 

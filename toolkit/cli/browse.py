@@ -63,7 +63,7 @@ def open_site(source: str, *, revision: str | None, token: str | None) -> "Site"
     from toolkit.report.browse import Site
     from toolkit.report.index import Index, Rows
 
-    packed = open_packed(source, revision=revision, token=token)
+    packed = open_packed(source, split=None, revision=revision, token=token)
     with item_progress("metadata", sum(len(shard.row_groups) for shard in packed.shards)) as advance:
         index = Index(packed, lambda: advance(1))
     return Site(

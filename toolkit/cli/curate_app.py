@@ -1,11 +1,11 @@
 """Wiring of the commands from packed datasets to one: merge, select, deduplicate, align."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import DryRun, Json, Token
+from toolkit.cli.options import DryRun, Json, RowGroupBytes, ShardSize, Tasks, Token
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
 app = typer.Typer()
@@ -14,6 +14,8 @@ Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="A folder; one with part of the same work is resumed.", show_default=False)
 ]
 PACKED_HELP = "A packed dataset: a folder, org/name or hf://datasets/org/name[@revision][/folder]."
+
+PackedSrc = Annotated[str, typer.Argument(metavar="SRC", help=PACKED_HELP, show_default=False)]
 
 
 @app.command()
@@ -43,3 +45,64 @@ def merge(
 
     how = spread(workers, executor, part, out)
     run(sources, out, ids=ids, copy=copy, token=token, dry_run=dry_run, as_json=json, **how)
+
+
+Where = Annotated[str, typer.Option(metavar="SQL", help="A condition over the text columns; see docs/curation.md.")]
+Scores = Annotated[
+    list[str], typer.Option(metavar="DIR", help="What `align` wrote: alignment, for --where.", show_default=False)
+]
+Sample = Annotated[float | None, typer.Option(metavar="N", help="Rows in all, or a share below 1.", show_default=False)]
+PerTask = Annotated[int | None, typer.Option(metavar="N", help="Rows of each task.", show_default=False)]
+Shares = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME=SHARE,...",
+        help="Splits, as in train=0.98,validation=0.02; rows that share a picture stay together.",
+        show_default=False,
+    ),
+]
+LargestPicture = Annotated[
+    str, typer.Option(metavar="SIZE", help="Leave out rows with a larger picture, as in 500KB.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Another seed, another sample and other splits.")]
+
+
+@app.command()
+def select(
+    source: PackedSrc,
+    out: Out,
+    where: Where = "",
+    scores: Scores = [],  # noqa: B006
+    tasks: Tasks = "all",
+    sample: Sample = None,
+    per_task: PerTask = None,
+    split: Shares = "",
+    drop_pictures_larger_than: LargestPicture = "",
+    seed: Seed = 0,
+    shard_size: ShardSize = 500_000_000,
+    row_group_bytes: RowGroupBytes = 20_000_000,
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
+    token: Token = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Write the rows that are chosen as a packed dataset. No picture is decoded, and what is left out is counted.
+
+    Example: unifiedvisual select packed short --where "length(answer) < 500" --split train=0.98,validation=0.02
+    """
+    from toolkit.cli.select import parse_size, parse_split, run
+
+    choice: dict[str, Any] = {
+        "where": where,
+        "scores": scores,
+        "sample": sample,
+        "per_task": per_task,
+        "split": parse_split(split),
+        "max_image_bytes": parse_size(drop_pictures_larger_than),
+        "seed": seed,
+        "token": token,
+    }
+    sizes = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes}
+    run(source, out, tasks, choice, dry_run=dry_run, as_json=json, **sizes, **spread(workers, executor, part, out))

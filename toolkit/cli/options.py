@@ -27,3 +27,5 @@ Token = Annotated[
         "--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False
     ),
 ]
+ShardSize = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")]
+RowGroupBytes = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")]

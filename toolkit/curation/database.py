@@ -1,11 +1,13 @@
 """duckdb over Parquet files, in bounded memory: what does not fit goes to the disk."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import MissingExtra
+from toolkit.staging.files import sync_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,6 +33,16 @@ def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
     }
     with duckdb.connect(config=settings) as opened:
         yield opened
+
+
+def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path) -> None:
+    """An answer as a Parquet file that is whole or not there."""
+    part = path.with_name(f".{path.name}.part")
+    db.execute(f"COPY ({question}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
 
 
 def files(paths: Sequence[Path]) -> str:

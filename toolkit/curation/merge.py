@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -162,13 +162,22 @@ def _find_twice(folders: Sequence[Path], unit: int, folder: Path, tell: Tell) ->
 
 def _bring(pieces: Sequence[Piece], copy: bool, unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
     """Bring a shard into the folder; returns what the manifest says of it."""
-    piece, target = pieces[unit], folder / SHARD
+    piece = pieces[unit]
     if piece.prefix:
-        return asdict(_rewritten(piece, target))
-    repository = piece.source.repository
-    if copy or not isinstance(repository, LocalFolder) or not _link(repository.root / piece.shard.path, target):
-        _copy(piece, target)
-    return asdict(piece.shard)
+        return asdict(_rewritten(piece, folder / SHARD))
+    return asdict(bring(piece.source, piece.shard, folder, copy=copy))
+
+
+def bring(source: PackedInput, shard: Shard, folder: Path, *, copy: bool = False) -> Shard:
+    """A shard as it is, linked or copied into a folder, under the name that is returned.
+
+    Raises:
+        ShardError: what was copied is not what the manifest tells of.
+    """
+    target, repository = folder / SHARD, source.repository
+    if copy or not isinstance(repository, LocalFolder) or not _link(repository.root / shard.path, target):
+        _copy(source, shard, target)
+    return replace(shard, path=SHARD)
 
 
 def _link(path: Path, target: Path) -> bool:
@@ -182,15 +191,15 @@ def _link(path: Path, target: Path) -> bool:
     return True
 
 
-def _copy(piece: Piece, target: Path) -> None:
+def _copy(origin: PackedInput, shard: Shard, target: Path) -> None:
     digest = hashlib.sha256()
-    with whole_file(target) as file, closing(piece.source.repository.stream(piece.shard.path)) as source:
+    with whole_file(target) as file, closing(origin.repository.stream(shard.path)) as source:
         while data := source.read(COPY_BYTES):
             digest.update(data)
             file.write(data)
-        if digest.hexdigest() != piece.shard.sha256:
+        if digest.hexdigest() != shard.sha256:
             raise ShardError(
-                f"{piece.source.name}: {piece.shard.path}: its bytes are not those that its manifest tells of; "
+                f"{origin.name}: {shard.path}: its bytes are not those that its manifest tells of; "
                 "download it again, or pack again"
             )
 

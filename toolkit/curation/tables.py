@@ -1,7 +1,7 @@
 """Rows as Arrow has them -> row groups, cut where `pack` cuts them; no picture becomes a Python object."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,22 +30,31 @@ def image_lengths(table: pa.Table) -> Sizes:
     return _summed(table["images"], lambda images: pc.binary_length(images.field("bytes")))
 
 
-def row_groups(tables: Iterable[pa.Table], row_group_bytes: int) -> Iterator[RowGroup]:
-    """Groups of at least so many bytes; the last may be smaller. Where they end depends on the rows alone."""
-    waiting: list[pa.Table] = []
-    size = 0
-    for table in tables:
-        sizes = payload_bytes(table)
+class Grouper:
+    """Cuts rows into groups of at least so many bytes; the last may be smaller. Where depends on the rows alone, and is
+    where `packing.shards.RowGrouper` cuts.
+    """
+
+    def __init__(self, row_group_bytes: int) -> None:
+        self._row_group_bytes, self._waiting, self._size = row_group_bytes, list[pa.Table](), 0
+
+    def add(self, table: pa.Table) -> Iterator[RowGroup]:
+        """The groups that these rows end."""
         start = 0
-        for row, each in enumerate(sizes.tolist()):
-            size += each
-            if size >= row_group_bytes:
-                yield row_group_of(pa.concat_tables([*waiting, table.slice(start, row + 1 - start)]))
-                waiting, size, start = [], 0, row + 1
+        for row, size in enumerate(payload_bytes(table).tolist(), 1):
+            self._size += size
+            if self._size >= self._row_group_bytes:
+                self._waiting.append(table.slice(start, row - start))
+                start = row
+                if group := self.rest():
+                    yield group
         if start < len(table):
-            waiting.append(table.slice(start))
-    if waiting:
-        yield row_group_of(pa.concat_tables(waiting))
+            self._waiting.append(table.slice(start))
+
+    def rest(self) -> RowGroup | None:
+        """The last group, unless it is empty."""
+        tables, self._waiting, self._size = self._waiting, [], 0
+        return row_group_of(pa.concat_tables(tables)) if tables else None
 
 
 def row_group_of(table: pa.Table) -> RowGroup:

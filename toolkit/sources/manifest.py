@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.errors import SHOWN, ShardError, SourceError
 from toolkit.sources.repository import Repository
+from toolkit.sources.splits import SPLITS, split_named_in
 from toolkit.tasks import TASKS, Task, in_order
 
 MANIFEST = "MANIFEST.json"
@@ -66,6 +67,13 @@ class Manifest:
         """Task -> its shards, in order."""
         present = {shard.task for shard in self.shards}
         return {task: tuple(shard for shard in self.shards if shard.task == task) for task in in_order(present)}
+
+    @cached_property
+    def splits(self) -> dict[str, tuple[Shard, ...]]:
+        """Split -> its shards, as their names tell it."""
+        named = [(split_named_in(shard.path.rpartition("/")[2]), shard) for shard in self.shards]
+        there = sorted({split for split, _ in named}, key=SPLITS.index)
+        return {split: tuple(shard for name, shard in named if name == split) for split in there}
 
     def total(self, column: str, tasks: Iterable[str] | None = None) -> int:
         """Sum of one number ("rows", "images", "image_bytes", "bytes") over the shards of some tasks; None = of all."""

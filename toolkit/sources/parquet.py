@@ -91,10 +91,15 @@ def cause_of(error: Exception) -> str:
 def read_tables(parquet: pq.ParquetFile) -> Iterator[pa.Table]:
     """A table a row group, in order; of one over BATCH_BYTES several, of about that size at most."""
     for number in range(parquet.num_row_groups):
-        if parquet.metadata.row_group(number).total_byte_size <= BATCH_BYTES:
-            yield parquet.read_row_group(number, use_threads=False)
-        else:
-            yield from (pa.Table.from_batches([batch]) for batch in _read_batches(parquet, number))
+        yield from read_group(parquet, number)
+
+
+def read_group(parquet: pq.ParquetFile, number: int) -> Iterator[pa.Table]:
+    """A row group as one table; of one over BATCH_BYTES several, of about that size at most."""
+    if parquet.metadata.row_group(number).total_byte_size <= BATCH_BYTES:
+        yield parquet.read_row_group(number, use_threads=False)
+    else:
+        yield from (pa.Table.from_batches([batch]) for batch in _read_batches(parquet, number))
 
 
 def read_records(parquet: pq.ParquetFile) -> Iterator[dict[str, Any]]:

@@ -50,7 +50,8 @@ class Contents:
         """Raises: what `open_packed` and `Selection.of` do."""
         is_single = isinstance(path, (str, os.PathLike))
         parts = (Component(path=os.fspath(path), name=name),) if isinstance(path, (str, os.PathLike)) else tuple(path)
-        opened = (open_packed(part.path, part.name, revision=revision, token=token, verify=verify) for part in parts)
+        how: Any = {"split": selection.stored_split, "revision": revision, "token": token, "verify": verify}
+        opened = (open_packed(part.path, part.name, **how) for part in parts)
         sources = tuple(selection.of(source) for source in opened)
         return cls(components=parts, stop=None if is_single else stop, sources=sources, budget=budget)
 

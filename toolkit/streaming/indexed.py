@@ -72,7 +72,8 @@ class RowDataset(Dataset[dict[str, Any]]):
         if self._decoder and self._decoder.skips:
             raise UsageError('on_bad="skip" leaves numbers without rows; use on_bad="placeholder", or StreamingDataset')
         selection = Selection(where=where, holdout=holdout, holdout_seed=holdout_seed, split=split)
-        source = selection.of(open_packed(path, name, revision=revision, token=token, verify=verify))
+        how: Any = {"split": selection.stored_split, "revision": revision, "token": token, "verify": verify}
+        source = selection.of(open_packed(path, name, **how))
         self.left_out = dict(source.left_out)
         self._rows = Numbering(source.row_groups())
         self._reader = RowGroups([source], chosen)

@@ -23,6 +23,7 @@ from toolkit.sources.manifest import Shard, check_sizes, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
+from toolkit.sources.splits import DEFAULT_SPLIT, check_split
 from toolkit.streaming.groups import Place, RowGroup, row_groups
 from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_pages, image_slices
 from toolkit.tasks import tasks_of
@@ -70,6 +71,7 @@ def open_packed(
     path: Any,
     name: str = "all",
     *,
+    split: str | None = DEFAULT_SPLIT,
     revision: str | None = None,
     token: str | bool | None = None,
     verify: bool = False,
@@ -77,6 +79,7 @@ def open_packed(
     """A config of a packed dataset.
 
     Args:
+        split: whose rows are read, of a dataset that has several; None = of all.
         verify: see `Packed`.
 
     Raises:
@@ -92,6 +95,9 @@ def open_packed(
     manifest = read_manifest(source.repository)
     tasks = tasks_of(name, manifest.vocabulary)
     shards = tuple(shard for task in tasks for shard in manifest.tasks.get(task, ()))
+    if split is not None and (len(manifest.splits) > 1 or split != DEFAULT_SPLIT):
+        check_split(source.repository.name, split, {name: len(shards) for name, shards in manifest.splits.items()})
+        shards = tuple(shard for shard in shards if shard in manifest.splits[split])
     if not any(shard.rows for shard in shards):
         raise UnifiedVisualError(
             f"{source.repository.name} has no rows of config {name!r}; it has: {', '.join(manifest.tasks)}"

@@ -21,6 +21,7 @@ from pyarrow import acero
 
 from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.schema import COLUMNS
+from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.streaming.groups import RowGroup
 from toolkit.streaming.lengths import CountTokens, Length, StoredLengths, count_rows
 from toolkit.streaming.reading import Packed, RowGroups
@@ -29,7 +30,7 @@ from toolkit.streaming.threads import in_threads
 
 Where: TypeAlias = Callable[[dict[str, Any]], Any] | pc.Expression
 Lengths: TypeAlias = str | os.PathLike[str] | StoredLengths | CountTokens
-Split = Literal["train", "holdout"]
+Split = Literal["train", "holdout", "validation", "test"]
 Mask = NDArray[np.bool_]
 
 TEXT_COLUMNS = tuple(column for column in COLUMNS if column != IMAGES)
@@ -48,7 +49,8 @@ class Selection:
         holdout: share of the rows that no training reads, by a hash of their ids: the same ones in every config,
             mixture and version that holds them.
         holdout_seed: another seed, another share.
-        split: "train" for all rows but these, "holdout" for these alone.
+        split: "train" for all rows but these, "holdout" for these alone; "validation" or "test" for that split of a
+            dataset that has it.
     """
 
     where: Where | None = None
@@ -74,6 +76,13 @@ class Selection:
             raise UsageError(f"split is {self.split!r}; expected one of {', '.join(map(repr, get_args(Split)))}")
         if self.split == "holdout" and not self.holdout:
             raise UsageError('split="holdout" needs holdout=, the share of rows that training leaves out')
+        if self.holdout and self.stored_split != DEFAULT_SPLIT:
+            raise UsageError(f"split={self.split!r} is one that the dataset has; holdout= takes rows of train")
+
+    @property
+    def stored_split(self) -> str:
+        """The split of the dataset that rows are read from."""
+        return DEFAULT_SPLIT if self.split == "holdout" else self.split
 
     def of(self, packed: Packed) -> Packed:
         """The dataset with the rows that are kept; those left out are counted.

@@ -1,0 +1,213 @@
+"""Which rows stay, and in which split: one question after another to duckdb, over what was looked at.
+
+    conditions -> sample -> split        a row that goes is counted under what it failed first
+
+Chance is the md5 of an id and the seed, so that what becomes of a row does not depend on the others: where a dataset
+grows, shares and splits stay as they were.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from toolkit.curation.components import components
+from toolkit.curation.database import database, files, literal, write
+from toolkit.curation.look import ROWS
+from toolkit.curation.sources import summed_sources
+from toolkit.curation.writing import KEPT
+from toolkit.errors import UsageError
+from toolkit.executors import Tell
+from toolkit.sources.splits import SPLITS
+
+if TYPE_CHECKING:
+    import duckdb
+
+HEX = 16  # digits of an md5 that are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """
+    Attributes:
+        where: SQL condition over the text columns, `num_images`, `split`, facts of pictures and scores.
+        max_image_bytes: rows with a larger picture go.
+        sample: rows in all, if it is a whole number; a share of all rows below 1.
+        per_task: rows of each task, at most.
+        split: split -> its share of the rows, in all 1; {} = rows keep theirs.
+        seed: another seed, another sample and other splits.
+    """
+
+    where: str = ""
+    max_image_bytes: int | None = None
+    sample: float | None = None
+    per_task: int | None = None
+    split: Mapping[str, float] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_image_bytes", 1), ("per_task", 1), ("sample", 0)):
+            if (value := getattr(self, name)) is not None and (value < least or value <= 0):
+                raise UsageError(f"{name} is {value}; expected a positive number")
+        if self.sample is not None and self.sample >= 1 and self.sample != int(self.sample):
+            raise UsageError(f"sample is {self.sample}; expected a whole number of rows, or a share below 1")
+        if self.split is not None:
+            self._check_split(self.split)
+
+    def _check_split(self, split: Mapping[str, float]) -> None:
+        if unknown := [name for name in split if name not in SPLITS]:
+            raise UsageError(f"split has {unknown[0]!r}; known: {', '.join(SPLITS)}")
+        if any(share <= 0 for share in split.values()) or abs(sum(split.values()) - 1) > 1e-9:
+            raise UsageError(f"split is {dict(split)}; expected shares above 0 that come to 1")
+
+    @property
+    def facts(self) -> list[str]:
+        """Facts of pictures that it needs, besides those that `where` names."""
+        sizes = ["image_bytes"] if self.max_image_bytes else []
+        return [*sizes, *(["image_sha256"] if self.split else [])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Without what is not asked for."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What was chosen.
+
+    Attributes:
+        counts: of each piece: split -> rows that stay.
+        left_out: task -> reason -> rows.
+        drawn_from: task -> [source, license, rows] of those that stay.
+    """
+
+    counts: list[dict[str, int]]
+    left_out: dict[str, dict[str, int]]
+    drawn_from: dict[str, list[list[Any]]]
+
+
+def choose(
+    looked: Sequence[Path], choice: Choice, scores: Sequence[Path], unit: int, folder: Path, tell: Tell
+) -> dict[str, Any]:
+    """Write `kept.parquet`; returns a Chosen as a dict.
+
+    Args:
+        looked: folders of `look`.
+        scores: tables of `align`.
+    """
+    with database(folder) as db:
+        db.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({files([each / ROWS for each in looked])})")
+        add_scores(db, scores)
+        _judge(db, choice)
+        if choice.split:
+            _assign(db, choice.split, choice.seed)
+        return asdict(write_chosen(db, folder, len(looked)))
+
+
+def add_scores(db: "duckdb.DuckDBPyConnection", scores: Sequence[Path]) -> None:
+    """The view `scored`: rows, with their scores as columns if there are any."""
+    if not scores:
+        db.execute("CREATE VIEW scored AS SELECT * FROM rows")
+        return
+    listed = f"read_parquet({files(scores)})"
+    kinds = [kind for (kind,) in db.execute(f"SELECT DISTINCT kind FROM {listed} ORDER BY kind").fetchall()]
+    by_kind = "".join(f", min(score) FILTER (kind = {literal(kind)}) AS alignment_{kind}" for kind in kinds)
+    db.execute(f"CREATE TABLE scores AS SELECT id, min(score) AS alignment{by_kind} FROM {listed} GROUP BY id")
+    db.execute("CREATE VIEW scored AS SELECT rows.*, scores.* EXCLUDE (id) FROM rows LEFT JOIN scores USING (id)")
+
+
+def _judge(db: "duckdb.DuckDBPyConnection", choice: Choice) -> None:
+    """The table `judged`: a line a row, with the reason for which it goes; null = it stays."""
+    tests = [("where", f"(\n{choice.where}\n)")] if choice.where else []
+    if choice.max_image_bytes:
+        tests.append(("picture_too_large", f"coalesce(list_max(image_bytes), 0) <= {choice.max_image_bytes}"))
+    reasons = " ".join(f"WHEN ({test}) IS NOT TRUE THEN {literal(reason)}" for reason, test in tests)
+    reason = f"CASE {reasons} END" if tests else "NULL::VARCHAR"
+    kept = "id, task, source, license, piece, row, split" + (", image_sha256" if choice.split else "")
+    _ask(db, f"CREATE TABLE judged AS SELECT {kept}, {reason} AS reason FROM scored", choice.where)
+    chance = f"md5({literal(f'{choice.seed} sample ')} || id)"
+    if choice.sample is not None and choice.sample < 1:
+        db.execute(
+            f"UPDATE judged SET reason = 'sample' WHERE reason IS NULL AND left({chance}, {HEX}) >= "
+            f"{literal(_hex(choice.sample))}"
+        )
+    for most, within in ((choice.per_task, "PARTITION BY task"), (choice.sample, "")):
+        if most is not None and most >= 1:
+            db.execute(
+                "UPDATE judged SET reason = 'sample' FROM (SELECT piece, row, row_number() OVER "
+                f"({within} ORDER BY {chance}, id) AS rank FROM judged WHERE reason IS NULL) AS ranked WHERE "
+                f"judged.piece = ranked.piece AND judged.row = ranked.row AND rank > {int(most)}"
+            )
+
+
+def _ask(db: "duckdb.DuckDBPyConnection", question: str, where: str) -> None:
+    import duckdb
+
+    try:
+        db.execute(question)
+    except duckdb.Error as error:
+        if not where or isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+            raise
+        columns = [name for name, *_ in db.execute("DESCRIBE scored").fetchall() if name not in ("piece", "row")]
+        said = str(error).splitlines()[0]
+        raise UsageError(f"where={where!r}: {said}; columns: {', '.join(columns)}") from error
+
+
+def _hex(share: float) -> str:
+    """Hex digits below which that share of all md5 begin."""
+    return f"{min(int(share * 16**HEX), 16**HEX - 1):0{HEX}x}"
+
+
+def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: int) -> None:
+    """Splits by hash of the id; rows that share a picture go by the id of one of them, so that they stay together."""
+    db.execute(
+        "CREATE TABLE shown AS SELECT unnest(image_sha256) AS sha, piece::BIGINT << 32 | row AS place FROM judged "
+        "WHERE reason IS NULL"
+    )
+    pairs = db.execute(
+        "SELECT place, first FROM (SELECT place, min(place) OVER (PARTITION BY sha) AS first FROM shown) "
+        "WHERE place <> first"
+    ).fetchnumpy()
+    nodes, roots = components(np.stack([pairs["place"], pairs["first"]], axis=1).astype(np.int64))
+    db.register("groups", pa.table({"place": nodes, "root": roots}))
+    db.execute(
+        "CREATE TABLE named AS SELECT place, first_value(id) OVER (PARTITION BY root ORDER BY md5('group ' || id)) AS "
+        "name FROM (SELECT id, piece::BIGINT << 32 | row AS place FROM judged) JOIN groups USING (place)"
+    )
+    end, cases = 0.0, ""
+    for name, share in list(split.items())[:-1]:
+        end += share
+        cases += f" WHEN chance < {literal(_hex(end))} THEN {literal(name)}"
+    last = literal(list(split)[-1])
+    chance = f"left(md5({literal(f'{seed} split ')} || coalesce(name, id)), {HEX})"
+    db.execute(
+        f"CREATE TABLE assigned AS SELECT judged.* REPLACE (CASE{cases} ELSE {last} END AS split) FROM (SELECT *, "
+        f"{chance} AS chance FROM (SELECT *, piece::BIGINT << 32 | row AS place FROM judged) LEFT JOIN named USING "
+        "(place)) AS judged"
+        if cases
+        else f"CREATE TABLE assigned AS SELECT * REPLACE ({last} AS split) FROM judged"
+    )
+    db.execute("DROP TABLE judged")
+    db.execute("ALTER TABLE assigned RENAME TO judged")
+
+
+def write_chosen(db: "duckdb.DuckDBPyConnection", folder: Path, pieces: int) -> Chosen:
+    """Write `kept.parquet` from the table `judged`, and count it."""
+    write(db, "SELECT piece, row, split FROM judged WHERE reason IS NULL ORDER BY piece, row", folder / KEPT)
+    counts: list[dict[str, int]] = [{} for _ in range(pieces)]
+    for piece, split, rows in db.execute(
+        "SELECT piece, split, count(*) FROM judged WHERE reason IS NULL GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        counts[piece][split] = rows
+    left_out: dict[str, dict[str, int]] = {}
+    for task, reason, rows in db.execute(
+        "SELECT task, reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY ALL ORDER BY ALL"
+    ).fetchall():
+        left_out.setdefault(task, {})[reason] = rows
+    drawn = db.execute(
+        "SELECT task, source, license, count(*) FROM judged WHERE reason IS NULL GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    return Chosen(counts=counts, left_out=left_out, drawn_from=summed_sources((task, [each]) for task, *each in drawn))
