@@ -1,12 +1,16 @@
-"""Train Chameleon or Anole to answer with text and pictures, then stop and go on exactly.
+"""Train Chameleon or Anole to answer with text and pictures.
 
 python examples/train_chameleon.py             # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_chameleon.py --steps 40  # stop in the middle ...
-python examples/train_chameleon.py --resume    # ... and go on: the losses are those of the undisturbed run
-python examples/train_chameleon.py --model leloy/Anole-7b-v0.1-hf --data org/packed --learning-rate 1e-5 --steps 1000
+python examples/train_chameleon.py --steps 40  # stop in the middle, or kill it ...
+python examples/train_chameleon.py --resume    # ... and resume: the losses are those of the undisturbed run
+torchrun --nproc-per-node 8 examples/train_chameleon.py --model leloy/Anole-7b-v0.1-hf --data org/packed --fsdp \
+    --checkpointing --batch-size 1 --accumulate 8 --learning-rate 1e-5 --warmup 100 --steps 1000 \
+    --decoder leloy/Anole-7b-v0.1-hf
 """
 
-from loop import options, packed_data, stored_tokens, train
+from finish import finish
+from loop import train
+from start import adapted, begin, options, packed_data, stored_tokens
 from transformers import ChameleonForConditionalGeneration, ChameleonProcessor
 
 from toolkit.demo.tiny_models import tiny_chameleon
@@ -14,7 +18,13 @@ from unifiedvisual import LossModel, get_collator, get_tokenizer, vocabulary_los
 
 
 def main() -> None:
-    args = options(__doc__).parse_args()
+    parser = options(__doc__)
+    parser.add_argument(
+        "--decoder", help="vqgan.ckpt, or a checkpoint that holds one: turns ids of samples to pictures"
+    )
+    parser.add_argument("--z-loss", type=float, default=1e-5, help="keeps the logits of text and pictures in bounds")
+    args = parser.parse_args()
+    begin(args)
     if args.model:
         processor = ChameleonProcessor.from_pretrained(args.model)
         model = ChameleonForConditionalGeneration.from_pretrained(args.model)
@@ -25,14 +35,15 @@ def main() -> None:
 
     # Pictures become ids of the text vocabulary, so one head writes text and pictures. The tokenizer freezes the VQ
     # part of the model.
-    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
+    tokenizer = get_tokenizer(model, processor, decoder=args.decoder)
+    tokens = stored_tokens(args, data, tokenizer)
     # Labels cover the answer: its text, its pictures with what frames them, and the end. Prompts and padding are
     # masked.
     collate = get_collator("chameleon", processor=processor, image_tokens=tokens, max_length=4096, on_bad_row="skip")
+    model = adapted(model, args)
     # Not `model(**batch).loss`: the stock forward forbids its own picture ids, so that loss is infinite on pictures.
-    train(LossModel(model, vocabulary_losses), collate, data, args)
-    model.save_pretrained(args.out / "model")  # loads again with from_pretrained
-    processor.save_pretrained(args.out / "model")
+    train(LossModel(model, vocabulary_losses, z_loss=args.z_loss), collate, data, args)
+    finish(model, processor, collate, tokenizer, data, args)
 
 
 if __name__ == "__main__":

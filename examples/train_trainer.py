@@ -1,109 +1,97 @@
-"""Train Emu3 with the Trainer of transformers over a streaming dataset, then stop and go on exactly, without reading
-anything twice.
+"""Train Emu3 with the Trainer of transformers: accumulation, evaluation on rows held out, checkpoints.
 
 python examples/train_trainer.py             # a tiny random model on a small dataset: under a minute on a CPU
-python examples/train_trainer.py --steps 40  # stop in the middle ...
-python examples/train_trainer.py --resume    # ... and go on: the losses are those of the undisturbed run
+python examples/train_trainer.py --steps 40  # stop in the middle, or kill it ...
+python examples/train_trainer.py --resume    # ... and resume: the losses are those of the undisturbed run
+torchrun --nproc-per-node 8 examples/train_trainer.py --model BAAI/Emu3-Chat-hf --data org/packed --batch-size 1 \
+    --accumulate 8 --checkpointing --learning-rate 1e-5 --steps 1000 --deepspeed examples/deepspeed_zero3.json
 """
 
-from pathlib import Path
+import argparse
 
 import torch
-from loop import options, packed_data, stored_tokens
-from transformers import Emu3ForConditionalGeneration, Emu3Processor, Trainer, TrainerCallback, TrainingArguments
+from finish import show
+from start import adapted, begin, options, packed_data, ranks, stored_tokens
+from transformers import Emu3ForConditionalGeneration, Emu3Processor, TrainingArguments
 from transformers.trainer_utils import get_last_checkpoint
 
 from toolkit.demo.tiny_models import tiny_emu3
-from unifiedvisual import LossModel, StreamingDataset, get_collator, get_tokenizer, vocabulary_losses
+from unifiedvisual import LossModel, StreamingDataset, UnifiedTrainer, get_collator, get_tokenizer, vocabulary_losses
 
 
-class DatasetState(TrainerCallback):
-    """Puts into every checkpoint where the dataset stands.
-
-    Without it, Trainer resumes by reading and collating again every batch of the epoch that it has had, which is right
-    but takes as long as the data took. (With gradient accumulation a resumed epoch has to end with a whole group of
-    batches; else leave it to Trainer.)
-    """
-
-    def __init__(self, dataset: StreamingDataset, checkpoint: str | None) -> None:
-        self.dataset, self.batches, self.random = dataset, 0, None
-        if checkpoint:
-            saved = torch.load(Path(checkpoint) / "dataset.pt", weights_only=True)
-            self.random = saved["random"]
-            dataset.load_state_dict(saved["dataset"])
-
-    def on_epoch_begin(self, args, state, control, **_) -> None:
-        self.batches = 0  # in this epoch, since it began or since a state was loaded
-
-    def on_step_begin(self, args, state, control, **_) -> None:
-        if (
-            self.random is not None
-        ):  # Trainer has restored these too, but the loader took one to start; dropout is to go on as it would have
-            torch.set_rng_state(self.random)
-            self.random = None
-
-    def on_substep_end(self, args, state, control, **_) -> None:
-        self.batches += 1
-
-    on_step_end = on_substep_end
-
-    def on_save(self, args, state, control, **_) -> None:
-        saved = {"dataset": self.dataset.state_dict(batches=self.batches), "random": torch.get_rng_state()}
-        torch.save(saved, Path(args.output_dir) / f"checkpoint-{state.global_step}" / "dataset.pt")
-
-
-def main() -> None:
-    args = options(__doc__).parse_args()
-    if args.model:
-        processor, model = (
-            Emu3Processor.from_pretrained(args.model),
-            Emu3ForConditionalGeneration.from_pretrained(args.model),
-        )
-    else:
-        torch.set_num_threads(1)
-        processor, model = (tiny := tiny_emu3()).processor, tiny.model
-    data = packed_data(args)
-    tokens = stored_tokens(args, data, get_tokenizer(model, processor))
-
-    # Trainer hands batches out to processes itself, also when there is one: so rank and world size are given, not asked
-    # for.
-    dataset = StreamingDataset(data, args.config, batch_size=args.batch_size, decode=None, rank=0, world_size=1)
-    checkpoint = get_last_checkpoint(args.out) if args.resume else None
-    state = DatasetState(dataset, checkpoint)
-    arguments = TrainingArguments(
+def arguments(args: argparse.Namespace) -> TrainingArguments:
+    return TrainingArguments(
         output_dir=str(args.out),
         max_steps=args.steps,  # Trainer sets the epoch of the dataset, so each epoch has an order of its own
         per_device_train_batch_size=args.batch_size,
-        dataloader_num_workers=args.workers,
+        per_device_eval_batch_size=args.batch_size,
+        gradient_accumulation_steps=args.accumulate,
+        gradient_checkpointing=args.checkpointing,
+        max_grad_norm=args.clip,
+        weight_decay=args.weight_decay,
         learning_rate=args.learning_rate,
-        lr_scheduler_type="constant",  # another one has to know the whole run's steps from the beginning
-        save_strategy="steps",
-        save_steps=50,  # and at the end
+        warmup_steps=args.warmup,
+        lr_scheduler_type="constant_with_warmup",  # another one has to know the whole run's steps from the beginning
+        bf16=args.precision == "mixed",
+        dataloader_num_workers=args.workers,
+        save_steps=args.save_every,
+        eval_strategy="steps" if args.holdout else "no",
+        eval_steps=args.save_every,
         logging_steps=1,
-        remove_unused_columns=False,  # rows go to the collator whole
-        ignore_data_skip=True,  # the dataset goes on by itself
-        accelerator_config={"dispatch_batches": False},
+        ddp_find_unused_parameters=False,  # a LossModel uses all of them
         dataloader_pin_memory=torch.cuda.is_available(),
+        deepspeed=args.deepspeed,
+        use_cpu=not torch.cuda.is_available(),
         report_to="none",
         disable_tqdm=True,
     )
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--deepspeed", help="configuration of DeepSpeed, which has to be installed")
+    parser.add_argument("--holdout", type=float, default=0.1, help="share of rows that are evaluated and never trained")
+    args = parser.parse_args()
+    begin(args)
+    settings = arguments(args)  # before the model is loaded: DeepSpeed then loads it in parts
+    if args.model:
+        processor = Emu3Processor.from_pretrained(args.model)
+        model = Emu3ForConditionalGeneration.from_pretrained(args.model, dtype=torch.float32)
+    else:
+        processor, model = (tiny := tiny_emu3()).processor, tiny.model
+    data = packed_data(args)
+    tokenizer = get_tokenizer(model, processor)
+    tokens = stored_tokens(args, data, tokenizer)
     collate = get_collator("emu3", processor=processor, image_tokens=tokens)
+    rows = {"decode": None, "batch_size": args.batch_size, "holdout": args.holdout}
+    held_out = {**rows, "split": "holdout", "shuffle": False}
+    model = adapted(model, args)
     # Wrapped, though the loss of Emu3 is right as it is: a checkpoint of the bare model has the names of its published
-    # weights, which Trainer (transformers 5.23) does not find again when it resumes; it warns, and goes on from random
-    # weights.
-    wrapped = LossModel(model, vocabulary_losses)
-    trainer = Trainer(model=wrapped, args=arguments, train_dataset=dataset, data_collator=collate, callbacks=[state])
-    trainer.train(resume_from_checkpoint=checkpoint)
-    model.save_pretrained(args.out / "model")
-    processor.save_pretrained(args.out / "model")
-    losses = [
-        entry["loss"] for entry in trainer.state.log_history if "loss" in entry
-    ]  # of all steps, also those before the stop
-    part = max(1, len(losses) // 10)
-    print(
-        f"loss: {sum(losses[:part]) / part:.3f} -> {sum(losses[-part:]) / part:.3f} (means of the first and the last "
-        f"{part} of {len(losses)} steps)"
+    # weights, which Trainer does not find again when it resumes; it warns, and goes on from random weights.
+    trainer = UnifiedTrainer(
+        model=LossModel(model, vocabulary_losses),
+        args=settings,
+        train_dataset=StreamingDataset(data, args.config, **rows),
+        eval_dataset=StreamingDataset(data, args.config, **held_out) if args.holdout else None,
+        data_collator=collate,
     )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(args.out) if args.resume else None)
+    if ranks()[0] == 0:
+        model.save_pretrained(args.out / "model")
+        processor.save_pretrained(args.out / "model")
+        report(trainer.state.log_history)
+        show(model, collate, tokenizer, data, args)
+
+
+def report(log: list[dict[str, float]]) -> None:
+    """Of all steps, also those before the run was resumed."""
+    for name in ("text_loss", "image_loss", "eval_text_loss", "eval_image_loss"):
+        losses = [entry[name] for entry in log if name in entry]
+        part = max(1, len(losses) // 10)
+        if losses:
+            print(
+                f"{name}: {sum(losses[:part]) / part:.3f} -> {sum(losses[-part:]) / part:.3f} ({len(losses)} of them)"
+            )
 
 
 if __name__ == "__main__":

@@ -1,156 +1,182 @@
-"""Every example runs as its first lines say, learns, and goes on exactly where it was stopped."""
+"""Every example runs as its first lines say, learns, and resumes exactly where it was stopped or killed.
 
-import json
+On two processes: tests/test_training_ranks.py.
+"""
+
+import os
 import re
-import runpy
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from tests.example_runs import EXAMPLES, losses_of, run_example, trained_alike
 from tests.packed import pack_demo
-from toolkit.collate.emu3 import Emu3Collator
+from toolkit.demo.tiny_models import tiny_chameleon
 
 torch = pytest.importorskip("torch", reason="the examples train; pip install -e '.[train]'")
-pytest.importorskip("transformers", reason="the examples train transformers' models; pip install -e '.[train]'")
+transformers = pytest.importorskip("transformers", reason="the examples train transformers' models")
+pytest.importorskip("accelerate", reason="Trainer needs it; pip install accelerate")
+pytest.importorskip("peft", reason="adapters are PEFT's; pip install peft")
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 FAMILIES = ("chameleon", "emu3", "janus")
 LOSS = re.compile(r"^(\w+): ([\d.]+) -> ([\d.]+) \(", re.MULTILINE)
+SHORT = ("--save-every", 3, "--batch-size", 2, "--accumulate", 2, "--samples", 0, "--workers", 0)
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning"),
-]  # TRL's own
+    # Lightning's and Accelerate's own
+    pytest.mark.filterwarnings(
+        "ignore:.*(does not have many workers|isinstance.treespec|LeafSpec|has `__len__`|is not empty)"
+    ),
+    pytest.mark.filterwarnings("ignore:.*(OMP_NUM_THREADS|pin_memory).*:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory) -> Path:
     """Uneven shards: 7 rows a task in row groups of 2, 2 and 2, 1."""
-    return pack_demo(
-        tmp_path_factory.mktemp("examples") / "packed",
-        ["image_generation", "image_editing", "image_correction", "llava_cot", "cot_collection"],
-    )
+    tasks = ["image_generation", "image_editing", "image_correction", "llava_cot", "cot_collection"]
+    return pack_demo(tmp_path_factory.mktemp("examples") / "packed", tasks)
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     """Run an example as a script, in this process, and give what it printed."""
     threads = torch.get_num_threads()
-    monkeypatch.syspath_prepend(EXAMPLES)
 
     def call(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(EXAMPLES / name), *map(str, arguments)])
-        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        run_example(name, *arguments)
         return capsys.readouterr().out
 
     yield call
     torch.set_num_threads(threads)
 
 
-def losses_of(text: str) -> dict[str, tuple[float, float]]:
+def shown(text: str) -> dict[str, tuple[float, float]]:
     """What is learned -> its first and last loss."""
     return {name: (float(first), float(last)) for name, first, last in LOSS.findall(text)}
 
 
-def history(folder: Path) -> list[tuple[float, float]]:
-    return torch.load(folder / "checkpoint.pt", weights_only=True)["history"]
-
-
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("train_*.py")))
-def test_the_options_of_an_example_are_explained_from_anywhere(tmp_path, name):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "--help"], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
-    assert "--model" in done.stdout
-    assert "default: " in done.stdout
+@pytest.mark.parametrize("name", sorted(path.stem.removeprefix("train_") for path in EXAMPLES.glob("train_*.py")))
+def test_the_options_of_an_example_are_explained(run, capsys, name):
+    with pytest.raises(SystemExit) as ended:
+        run(name, "--help")
+    assert not ended.value.code
+    text = capsys.readouterr().out
+    assert "--model" in text
+    assert "default: " in text
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_an_example_learns_text_and_pictures_and_goes_on_exactly_where_it_was_stopped(run, packed, tmp_path, family):
-    name, data = f"train_{family}.py", ("--data", packed)
-    whole = losses_of(run(name, *data, "--out", tmp_path / "whole", "--steps", 60))
-    assert whole["text"][1] < whole["text"][0] - 1
-    assert whole["pictures"][1] < whole["pictures"][0] - 0.3
-    run(name, *data, "--out", tmp_path / "parts", "--steps", 33)  # inside the sixth epoch: 21 rows are 6 batches
-    said = run(name, *data, "--out", tmp_path / "parts", "--steps", 60, "--resume", "--workers", 0)
-    assert "resumed at step 33, epoch 5" in said
-    assert len(history(tmp_path / "whole")) == 60
-    assert history(tmp_path / "parts") == history(tmp_path / "whole")  # bit for bit
+def test_an_example_learns_resumes_exactly_and_shows_what_it_draws(run, packed, tmp_path, family):
+    options = ("--data", packed, "--batch-size", 2, "--accumulate", 2, "--warmup", 3, "--decay-steps", 200)
+    text = shown(run(family, *options, "--out", tmp_path / "whole", "--steps", 40, "--workers", 0))
+    assert text["text"][1] < text["text"][0] - 1
+    assert text["pictures"][1] < text["pictures"][0] - 0.3
+    run(family, *options, "--out", tmp_path / "parts", "--steps", 23, "--workers", 2, "--samples", 0)
+    said = run(family, *options, "--out", tmp_path / "parts", "--steps", 40, "--workers", 0, "--resume", "--samples", 0)
+    assert "resumed at step 23, epoch 3" in said  # 21 rows are 6 updates
+    assert trained_alike(tmp_path / "parts", tmp_path / "whole")
+    samples = sorted((tmp_path / "whole" / "samples").glob("*.png"))
+    assert [path.stem for path in samples] == ["ig-0000", "ig-0001"]
+    for path in samples:
+        with Image.open(path) as image:
+            assert image.width % 8 == image.height % 8 == 0  # a patch of 8 x 8 for each id
+    assert samples[0].with_suffix(".txt").read_text(encoding="utf-8").startswith("Show me the ")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_an_example_trains_a_checkpoint(run, packed, tmp_path, family):
-    run(f"train_{family}.py", "--data", packed, "--out", tmp_path, "--steps", 3, "--workers", 0)
-    small = ("--image-size", 24) if family == "emu3" else ()  # a checkpoint's pictures are as large as they may be
-    arguments = ("--data", packed, "--out", tmp_path / "next", "--model", tmp_path / "model", *small)
-    said = run(f"train_{family}.py", *arguments, "--steps", 2, "--workers", 0)
-    assert "tokenize: {'encoded': 0" not in said
-    assert losses_of(said).keys() == {"text", "pictures"}
-    first, _ = losses_of(said)["text"]
-    assert first < history(tmp_path)[0][0]  # goes on from what the checkpoint had learned
+def test_a_bfloat16_checkpoint_is_trained_in_float32_and_its_weights_move(run, packed, tmp_path):
+    tiny = tiny_chameleon()
+    before = {name: value.bfloat16() for name, value in tiny.model.state_dict().items()}
+    tiny.model.bfloat16().save_pretrained(tmp_path / "model")
+    tiny.processor.save_pretrained(tmp_path / "model")
+    options = ("--data", packed, "--model", tmp_path / "model", "--learning-rate", 1e-5, "--samples", 0)
+    run("chameleon", *options, "--out", tmp_path / "out", "--steps", 8, "--precision", "mixed", "--workers", 0)
+    after = transformers.ChameleonForConditionalGeneration.from_pretrained(tmp_path / "out" / "model").state_dict()
+    layers = [name for name in before if ".layers." in name and name.endswith("proj.weight")]
+    moved = [(after[name] != before[name].float()).float().mean().item() for name in layers]
+    assert min(moved) > 0.9
+
+
+def test_adapters_are_trained_with_checkpointing_and_resume(run, packed, tmp_path):
+    options = ("--data", packed, *SHORT, "--lora", 2, "--checkpointing", "--precision", "mixed")
+    run("janus", *options, "--out", tmp_path / "whole", "--steps", 6)
+    run("janus", *options, "--out", tmp_path / "parts", "--steps", 4)
+    run("janus", *options, "--out", tmp_path / "parts", "--steps", 6, "--resume")
+    assert trained_alike(tmp_path / "parts", tmp_path / "whole")
+    assert (tmp_path / "parts" / "model" / "adapter_model.safetensors").exists()
 
 
 def test_without_data_an_example_makes_some(run, tmp_path):
-    said = run("train_janus.py", "--out", tmp_path, "--config", "image_generation", "--steps", 2, "--workers", 0)
+    said = run("janus", "--out", tmp_path, "--config", "image_generation", "--steps", 2, "--workers", 0, "--samples", 0)
     assert (tmp_path / "packed-image_generation" / "MANIFEST.json").exists()
-    assert losses_of(said)["pictures"][0] == pytest.approx(2.8, abs=0.5)  # ln 16: a head that knows nothing of 16 codes
+    assert shown(said)["pictures"][0] == pytest.approx(2.8, abs=0.5)  # ln 16: a head that knows nothing of 16 codes
 
 
-@pytest.mark.parametrize("tail", ["drop", "pad"])
-def test_two_processes_take_the_same_steps_and_every_row_once(packed, tmp_path, tail):
+@pytest.mark.parametrize(
+    ("name", "needs"), [("trainer", ""), ("accelerate", ""), ("lightning", "torchdata"), ("sft", "trl")]
+)
+def test_other_loops_resume_exactly(run, packed, tmp_path, name, needs):
+    for package in filter(None, [needs, "pytorch_lightning" if name == "lightning" else ""]):
+        pytest.importorskip(package, reason=f"the example uses {package}; pip install {package}")
+    options = ("--data", packed, *SHORT)
+    said = run(name, *options, "--out", tmp_path / "whole", "--steps", 8)
+    first, last = next(iter(shown(said).values()))
+    assert last < first - 0.3
+    run(name, *options, "--out", tmp_path / "parts", "--steps", 5)
+    run(name, *options, "--out", tmp_path / "parts", "--steps", 8, "--resume")
+    assert len(losses_of(tmp_path / "whole")) >= 6
+    assert trained_alike(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_a_run_killed_at_any_moment_resumes_as_if_undisturbed(run, packed, tmp_path):
+    options = ("--data", packed, "--save-every", 2, "--samples", 0, "--workers", 0)
     command = [
         sys.executable,
-        str(EXAMPLES / "train_ddp.py"),
-        "--data",
-        str(packed),
+        EXAMPLES / "train_chameleon.py",
+        *options,
         "--out",
-        str(tmp_path),
-        "--workers",
-        "1",
-        "--tail",
-        tail,
+        tmp_path / "killed",
+        "--steps",
+        100000,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    ranks = [json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
-    ids = [row_id for rank in ranks for row_id in rank["ids"]]
-    assert [rank["steps"] for rank in ranks] == [3, 3]  # 21 rows
-    assert [len(rank["ids"]) for rank in ranks] == ([10, 10] if tail == "drop" else [11, 11])
-    assert len(set(ids)) == (20 if tail == "drop" else 21)
-    assert {rank["odd_rows"] for rank in ranks} == {-1 if tail == "drop" else 1}
+    with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
+        while not list((tmp_path / "killed").glob("checkpoint-000*[0-9]")):
+            assert started.poll() is None
+            time.sleep(0.02)
+        os.kill(started.pid, signal.SIGKILL)
+    steps = len(losses_of(tmp_path / "killed")) + 3
+    shutil.copytree(tmp_path / "killed" / "tokens", tmp_path / "whole" / "tokens")
+    run("chameleon", *options, "--out", tmp_path / "killed", "--steps", steps, "--resume")
+    run("chameleon", *options, "--out", tmp_path / "whole", "--steps", steps)
+    assert trained_alike(tmp_path / "killed", tmp_path / "whole")
 
 
-def test_trainer_goes_on_exactly_where_it_was_stopped_and_reads_nothing_twice(run, packed, tmp_path, monkeypatch):
-    pytest.importorskip("accelerate", reason="Trainer needs it; pip install accelerate")
-    first, last = losses_of(run("train_trainer.py", "--data", packed, "--out", tmp_path / "whole", "--steps", 20))[
-        "loss"
-    ]
-    assert last < first - 1
-    run("train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 9)
-    rows = []
-    encode = Emu3Collator.encode
-    monkeypatch.setattr(Emu3Collator, "encode", lambda self, row: rows.append(row["id"]) or encode(self, row))
-    said = run(
-        "train_trainer.py", "--data", packed, "--out", tmp_path / "parts", "--steps", 20, "--resume", "--workers", 0
-    )
-    assert (
-        len(rows) <= 9 + 21 + 8 + 4
-    )  # the rest of an epoch, a whole one, two batches, and one that Accelerate reads ahead
-    assert "of 20 steps" in said
-    assert trained(tmp_path / "parts") == trained(tmp_path / "whole")
+def test_the_configuration_of_deepspeed_fits_the_arguments_of_trainer(tmp_path):
+    from accelerate.utils.deepspeed import HfDeepSpeedConfig
+    from transformers.integrations.deepspeed import HfTrainerDeepSpeedConfig
 
+    from toolkit.collate.loss import LossModel, vocabulary_losses
 
-def trained(folder: Path) -> list[tuple[int, float]]:
-    """Step and loss of every step that a Trainer has logged."""
-    log = json.loads((folder / "checkpoint-20" / "trainer_state.json").read_text())["log_history"]
-    return [(entry["step"], entry["loss"]) for entry in log if "loss" in entry]
+    class Config(HfTrainerDeepSpeedConfig, HfDeepSpeedConfig):
+        """As transformers makes it, which asks for DeepSpeed itself first."""
 
+        def __init__(self, path):
+            HfDeepSpeedConfig.__init__(self, path)
+            self._dtype, self.mismatches = None, []
 
-def test_sft_trainer_learns_answers(run, packed, tmp_path):
-    pytest.importorskip("trl", reason="the example shows its SFTTrainer; pip install trl")
-    said = run("train_sft.py", "--data", packed, "--out", tmp_path, "--steps", 12)
-    first, last = losses_of(said)["loss"]
-    assert last < first - 0.5
-    assert "rows left out: {}" in said
+    config = Config(str(EXAMPLES / "deepspeed_zero3.json"))
+    options = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4, "learning_rate": 1e-5, "bf16": True}
+    arguments = transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True, **options)
+    config.trainer_config_process(arguments)
+    config.trainer_config_finalize(arguments, LossModel(tiny_chameleon().model, vocabulary_losses), 100)
+    assert config.mismatches == []
+    assert "auto" not in str(config.config)
+    assert config.config["train_batch_size"] == 8
+    assert config.config["zero_optimization"]["reduce_bucket_size"] == 32 * 32  # hidden size, of the model inside

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.example_runs import trained_alike
 from tests.packed import pack_demo
 from tests.training_families import DRAWING, FAMILIES, difference, trainer_update
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
-pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
+for package in ("accelerate", "peft", "pytorch_lightning", "torchdata", "trl"):
+    pytest.importorskip(package, reason=f"the examples need {package}; pip install -e '.[dev]'")
+
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def two_ranks(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
@@ -56,3 +60,8 @@ def test_ranks_share_out_a_stream_under_the_plain_lines_of_trainer(two_ranks, fa
     assert ranks[1]["ids"] == [*ids[2:4], *ids[6:8]]
     assert len(ranks[0]["losses"]) == 2
     assert ranks[0]["losses"] == ranks[1]["losses"]  # the mean over all tokens of both
+
+
+@pytest.mark.parametrize("name", ["chameleon", "emu3-fsdp", "trainer", "accelerate", "lightning", "sft"])
+def test_an_example_resumes_exactly_on_two_ranks(two_ranks, name):
+    assert trained_alike(two_ranks / name / "parts", two_ranks / name / "whole")

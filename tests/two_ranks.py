@@ -11,6 +11,7 @@ import torch
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.example_runs import run_example
 from tests.training_families import DRAWING, FAMILIES, PLAIN_STEP, ROWS, bare, trainer, trainer_update, wrapped
 from toolkit.collate.loss import tokens_of_update
 from unifiedvisual import StreamingDataset
@@ -61,6 +62,26 @@ def streamed(family, packed):
     return {"ids": ids[:4], "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry]}
 
 
+EXAMPLE = ("--save-every", 2, "--batch-size", 2, "--samples", 0, "--workers", 0)
+EXAMPLES = {  # folder -> example and its options
+    "chameleon": ("chameleon", "--accumulate", 2),
+    "emu3-fsdp": ("emu3", "--fsdp", "--checkpointing"),
+    "trainer": ("trainer", "--accumulate", 2),
+    "accelerate": ("accelerate", "--accumulate", 2),
+    "lightning": ("lightning",),
+    "sft": ("sft",),
+}
+
+
+def examples(folder, packed):
+    """Each example for five steps, and for three and then the rest."""
+    for name, (example, *options) in EXAMPLES.items():
+        options = ("--data", packed, *EXAMPLE, *options)
+        run_example(example, *options, "--out", folder / name / "whole", "--steps", 5)
+        run_example(example, *options, "--out", folder / name / "parts", "--steps", 3)
+        run_example(example, *options, "--out", folder / name / "parts", "--steps", 5, "--resume")
+
+
 def main(folder: Path, packed: str) -> None:
     torch.set_num_threads(1)
     for family in FAMILIES:  # the first Trainer starts torch.distributed
@@ -72,6 +93,7 @@ def main(folder: Path, packed: str) -> None:
         torch.save(found, folder / f"{family}-{torch.distributed.get_rank()}.pt")
         name = f"{family}-{torch.distributed.get_rank()}.json"
         (folder / name).write_text(json.dumps(streamed(family, packed)))
+    examples(folder, packed)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 

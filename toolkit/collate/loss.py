@@ -109,8 +109,8 @@ class LossModel(torch.nn.Module):
             return getattr(self.model, name)
 
 
-def tokens_of_update(batches: Iterable[Mapping[str, Tensor]], *, device: Any = None) -> Tensor:
-    """The `num_items_in_batch` of an update, for a loop of one's own: float ().
+def tokens_of_update(batches: Iterable[Mapping[str, Tensor]], *, device: Any = None) -> float:
+    """The `num_items_in_batch` of an update, for a loop of one's own.
 
     Supervised tokens of all micro-batches, summed over the ranks of torch.distributed, divided by the number of ranks:
     DDP and FSDP take the mean over ranks, and sums over micro-batches are left to `backward`.
@@ -120,11 +120,12 @@ def tokens_of_update(batches: Iterable[Mapping[str, Tensor]], *, device: Any = N
         device: where ranks talk to one another; default: that of the batches.
     """
     counts = [(batch["labels"] != IGNORE_INDEX).sum() for batch in batches]
-    tokens = torch.stack(counts).sum().to(device).float()
+    tokens = torch.stack(counts).sum().to(device)
+    num_ranks = 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(tokens)
-        tokens = tokens / torch.distributed.get_world_size()
-    return tokens
+        num_ranks = torch.distributed.get_world_size()
+    return tokens.item() / num_ranks  # a number: FSDP would cast a tensor to the precision it computes in
 
 
 def unwrapped(model: Any) -> Any:

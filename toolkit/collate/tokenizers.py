@@ -1,7 +1,8 @@
 """The VQ encoder of a checkpoint, found by the checkpoint's model type."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from toolkit.errors import MissingExtra, SourceError, UsageError
 from toolkit.registry import Registry
@@ -40,7 +41,9 @@ def fixed_size(family: str, image_size: int | None) -> None:
         )
 
 
-def get_tokenizer(model: Any, processor: Any, *, name: str = "", image_size: int | None = None) -> "VQTokenizer":
+def get_tokenizer(
+    model: Any, processor: Any, *, name: str = "", image_size: int | None = None, decoder: Any = None
+) -> "VQTokenizer":
     """The VQ tokenizer of a model in memory, with the model's own frozen encoder.
 
         tokens = get_tokenizer(model, processor)
@@ -49,11 +52,18 @@ def get_tokenizer(model: Any, processor: Any, *, name: str = "", image_size: int
     Args:
         name: of the tokenizer, or "module:NAME"; default: the model type of `model.config`.
         image_size: pictures are at most `image_size` x `image_size` pixels, where the family lets one choose.
+        decoder: of Chameleon, where pictures are to be made of ids; see `chameleon_tokenizer`.
 
     Raises:
-        UsageError: the model has no VQ tokenizer, or its pictures have one size.
+        UsageError: the model has no VQ tokenizer, its pictures have one size, or it has a decoder of its own.
+        SourceError: there is no decoder where `decoder` says.
     """
-    return _maker(name or model.config.model_type, type(model).__name__)(model, processor, image_size=image_size)
+    make: Any = _maker(name or model.config.model_type, type(model).__name__)
+    if decoder is None:
+        return cast("VQTokenizer", make(model, processor, image_size=image_size))
+    if "decoder" not in signature(make).parameters:
+        raise UsageError(f"decoder={decoder!r}: {type(model).__name__} has a decoder of its own; leave it out")
+    return cast("VQTokenizer", make(model, processor, image_size=image_size, decoder=decoder))
 
 
 def load_tokenizer(

@@ -119,7 +119,16 @@ class VQTokenizer:
         device = next(self.module.parameters()).device
         return [image_of(self._pixels_from(each.to(device)), self._image_processor) for each in ids]
 
+    def as_seen(self, image: Image.Image) -> Image.Image:
+        """A picture as the encoder sees it, resized and cropped."""
+        return image_of(self._pixels_of(image)[0], self._image_processor)
+
     def encode(self, images: list[Image.Image]) -> list[Tensor]:
+        if hasattr(next(self.module.parameters()), "full_tensor"):
+            raise UsageError(
+                "the VQ encoder is sharded over ranks and cannot encode pictures by itself; compute their ids before "
+                "the model is sharded: run tokenize, and pass StoredTokens"
+            )
         self.module.eval()
         pixels = [self._pixels_of(image) for image in images]
         by_shape: dict[torch.Size, list[int]] = {}

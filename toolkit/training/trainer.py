@@ -59,7 +59,8 @@ class UnifiedTrainer(Trainer):
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         self._sums.pop(False, None)
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        with torch.random.fork_rng():  # its loader takes random numbers: training has the same without an evaluation
+            output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         output.metrics.update(self._means(is_training=False, prefix=f"{metric_key_prefix}_"))
         return output
 
