@@ -59,8 +59,8 @@ class Run:
 
     def __init__(self, model, collate, data: str, args: argparse.Namespace) -> None:
         self.args, self.device = args, device()
-        # Checkpoints load as bfloat16, whose steps are too coarse for updates of 1e-5: most would be rounded away.
-        model.float().to(self.device).train()
+        self._widen(model)
+        model.to(self.device).train()
         if args.checkpointing:
             model.gradient_checkpointing_enable()
         self.model = self._distributed(model)
@@ -81,6 +81,16 @@ class Run:
         )
         self.history: list[tuple[float, float]] = []  # text and picture loss of every step, over all ranks
         self._taken = 0  # updates of this epoch, since it began or since a state was loaded
+
+    def _widen(self, model) -> None:
+        """Checkpoints load as bfloat16, whose steps are too coarse for updates of 1e-5: most would be rounded away.
+        What is frozen stays as it is, but for FSDP, which takes one type.
+        """
+        if self.args.fsdp or self.args.precision == "float32":
+            model.float()
+        for each in model.parameters():
+            if each.requires_grad:
+                each.data = each.data.float()
 
     def _distributed(self, model):
         if not dist.is_initialized():

@@ -16,6 +16,7 @@ RUNS = {
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "kills": ("--kills 1 --rows 4 --workers 2 --commands import finalize", "same"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
+    "memory": ("--models Janus-Pro-1B", "| Janus-Pro-1B | 1.9 | 35 | 8 | 8 |"),
     "verifier": ("--scenes 1", "shadow"),
 }
 RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
@@ -49,6 +50,10 @@ def test_a_benchmark_prints_its_figures(name, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert printed in done.stdout
+
+
+def test_the_docs_have_the_memory_that_is_computed():
+    assert RUNS["memory"][1] in (BENCHMARKS.parent / "docs/training.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,139 @@
+"""GPU memory that examples/loop.py needs, computed: models are built on the meta device, which holds no numbers.
+
+    python benchmarks/memory.py --models Janus-Pro-1B
+
+Per GPU, in GiB (2^30 bytes), for one row of `--tokens` tokens at once, with --precision mixed and --checkpointing:
+
+    weights      4 bytes each; of frozen ones 2, as checkpoints have them
+    gradients    4 bytes of what is trained; AdamW 8 more
+    in bfloat16  2 bytes of each weight that is computed with: all of them under autocast, of two layers with FSDP2
+    activations  the input of each layer, and all that one layer makes, recomputed in the backward pass: 2 bytes each
+    logits       of all tokens, as if all were supervised: 10 bytes each (bfloat16, float32 and its gradient)
+
+FSDP2 divides the first two lines by the GPUs. Not counted: CUDA's own (about 1 GiB), fragmentation, buffers of NCCL.
+Sizes of the published models, from their config.json.
+"""
+
+import argparse
+
+import torch
+import transformers
+from transformers import (
+    ChameleonConfig,
+    ChameleonForConditionalGeneration,
+    CLIPVisionConfig,
+    Emu3Config,
+    Emu3ForConditionalGeneration,
+    JanusConfig,
+    JanusForConditionalGeneration,
+    JanusVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
+
+GIB = 2**30
+RANK = 16  # of adapters
+
+
+def chameleon() -> torch.nn.Module:
+    codes = {f"IMGIMG{''.join(chr(65 + int(digit)) for digit in str(number))}Z": number for number in range(8192)}
+    return ChameleonForConditionalGeneration(ChameleonConfig(vocabulary_map={"<image>": 8711, **codes}))
+
+
+def emu3() -> torch.nn.Module:
+    codes = {f"<|visual token {number:06d}|>": 151854 + number for number in range(32768)}
+    vocabulary = {"<image>": 151851, "<|extra_200|>": 151846, **codes}
+    return Emu3ForConditionalGeneration(Emu3Config(vocabulary_map=vocabulary))
+
+
+def janus(*, hidden: int, layers: int, heads: int, inner: int) -> torch.nn.Module:
+    text = LlamaConfig(
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        intermediate_size=inner,
+        vocab_size=102400,
+    )
+    vision = JanusVisionConfig(projection_dim=hidden, depth=2)
+    vq = {"projection_dim": hidden, "image_token_embed_dim": hidden, "num_patches": 24}
+    config = JanusConfig(text_config=text, vision_config=vision, vq_config=vq, image_token_id=100581)
+    return JanusForConditionalGeneration(config)
+
+
+def llava() -> torch.nn.Module:
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+    )
+    return LlavaForConditionalGeneration(LlavaConfig(text_config=LlamaConfig(vocab_size=32064), vision_config=vision))
+
+
+MODELS = {
+    "Chameleon-7B, Anole-7B": chameleon,
+    "Emu3-8B": emu3,
+    "Janus-Pro-1B": lambda: janus(hidden=2048, layers=24, heads=16, inner=5632),
+    "Janus-Pro-7B": lambda: janus(hidden=4096, layers=30, heads=32, inner=11008),
+    "LLaVA-1.5-7B": llava,
+}
+SETTINGS = {  # name -> (GPUs, adapters)
+    "all, 1 GPU": (1, False),
+    "all, FSDP2 over 8": (8, False),
+    f"LoRA {RANK}, 1 GPU": (1, True),
+}
+
+
+def adapters(model: torch.nn.Module) -> int:
+    """Numbers of adapters around every linear layer of the language model, as examples/start.py puts them."""
+    linear = [
+        module
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and ".layers." in name and not {"vqmodel", "vision"} & set(_rooms(name))
+    ]
+    return sum(RANK * (each.in_features + each.out_features) for each in linear)
+
+
+def _rooms(name: str) -> list[str]:
+    return [part.partition("_")[0] for part in name.split(".")]
+
+
+def memory(model: torch.nn.Module, *, gpus: int, with_adapters: bool, tokens: int) -> float:
+    """Bytes on each GPU."""
+    text = model.config.get_text_config()
+    frozen = sum(each.numel() for name, each in model.named_parameters() if "vqmodel" in name)
+    weights = sum(each.numel() for each in model.parameters()) - frozen
+    layer = (weights - 2 * text.vocab_size * text.hidden_size) / text.num_hidden_layers
+    trained, kept = (adapters(model), weights + frozen) if with_adapters else (weights, frozen)
+    held = trained * (4 + 4 + 8) / gpus + kept * (2 if gpus == 1 else 4) / gpus
+    computed_with = 0 if with_adapters else 2 * (weights if gpus == 1 else 2 * layer)
+    of_a_layer = tokens * (8 * text.hidden_size + 3 * text.intermediate_size) * 2
+    activations = text.num_hidden_layers * tokens * text.hidden_size * 2 + of_a_layer
+    return held + computed_with + activations + tokens * text.vocab_size * 10
+
+
+def table(names: list[str], *, tokens: int) -> str:
+    lines = ["| model | weights, billion | " + " | ".join(SETTINGS) + " |", "|---" * (2 + len(SETTINGS)) + "|"]
+    for name in names:
+        with torch.device("meta"):
+            model = MODELS[name]()
+        cells = [
+            f"{memory(model, gpus=gpus, with_adapters=lora, tokens=tokens) / GIB:.0f}"
+            for gpus, lora in SETTINGS.values()
+        ]
+        count = sum(each.numel() for each in model.parameters()) / 1e9
+        lines.append(f"| {name} | {count:.1f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--tokens", type=int, default=4096)
+    args = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    print(table(args.models, tokens=args.tokens))
