@@ -15,6 +15,7 @@ Sizes of the published models, from their config.json.
 """
 
 import argparse
+from typing import Any
 
 import torch
 import transformers
@@ -36,18 +37,18 @@ GIB = 2**30
 RANK = 16  # of adapters
 
 
-def chameleon() -> torch.nn.Module:
+def chameleon() -> Any:
     codes = {f"IMGIMG{''.join(chr(65 + int(digit)) for digit in str(number))}Z": number for number in range(8192)}
     return ChameleonForConditionalGeneration(ChameleonConfig(vocabulary_map={"<image>": 8711, **codes}))
 
 
-def emu3() -> torch.nn.Module:
+def emu3() -> Any:
     codes = {f"<|visual token {number:06d}|>": 151854 + number for number in range(32768)}
     vocabulary = {"<image>": 151851, "<|extra_200|>": 151846, **codes}
     return Emu3ForConditionalGeneration(Emu3Config(vocabulary_map=vocabulary))
 
 
-def janus(*, hidden: int, layers: int, heads: int, inner: int) -> torch.nn.Module:
+def janus(*, hidden: int, layers: int, heads: int, inner: int) -> Any:
     text = LlamaConfig(
         hidden_size=hidden,
         num_hidden_layers=layers,
@@ -62,7 +63,7 @@ def janus(*, hidden: int, layers: int, heads: int, inner: int) -> torch.nn.Modul
     return JanusForConditionalGeneration(config)
 
 
-def llava() -> torch.nn.Module:
+def llava() -> Any:
     vision = CLIPVisionConfig(
         hidden_size=1024,
         intermediate_size=4096,
@@ -88,7 +89,7 @@ SETTINGS = {  # name -> (GPUs, adapters)
 }
 
 
-def adapters(model: torch.nn.Module) -> int:
+def adapters(model: Any) -> int:
     """Numbers of adapters around every linear layer of the language model, as examples/start.py puts them."""
     linear = [
         module
@@ -102,7 +103,7 @@ def _rooms(name: str) -> list[str]:
     return [part.partition("_")[0] for part in name.split(".")]
 
 
-def memory(model: torch.nn.Module, *, gpus: int, with_adapters: bool, tokens: int) -> float:
+def memory(model: Any, *, gpus: int, with_adapters: bool, tokens: int) -> float:
     """Bytes on each GPU."""
     text = model.config.get_text_config()
     frozen = sum(each.numel() for name, each in model.named_parameters() if "vqmodel" in name)
@@ -113,7 +114,8 @@ def memory(model: torch.nn.Module, *, gpus: int, with_adapters: bool, tokens: in
     computed_with = 0 if with_adapters else 2 * (weights if gpus == 1 else 2 * layer)
     of_a_layer = tokens * (8 * text.hidden_size + 3 * text.intermediate_size) * 2
     activations = text.num_hidden_layers * tokens * text.hidden_size * 2 + of_a_layer
-    return held + computed_with + activations + tokens * text.vocab_size * 10
+    total: float = held + computed_with + activations + tokens * text.vocab_size * 10
+    return total
 
 
 def table(names: list[str], *, tokens: int) -> str:

@@ -72,10 +72,6 @@ LONG_FILES = {
     "toolkit/sources/hub.py",
 }
 LONG_FUNCTIONS = {
-    "examples/loop.py:train",
-    "examples/train_ddp.py:main",
-    "examples/train_sft.py:main",
-    "examples/train_trainer.py:main",
     "toolkit/generation/recipes/recipe.py:to_row",
     "toolkit/sources/ahead.py:read_ahead",
     "toolkit/streaming/dataset.py:__init__",

@@ -6,6 +6,7 @@ python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ran
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.distributed.fsdp import fully_shard
@@ -63,7 +64,7 @@ def streamed(family, packed):
 
 
 EXAMPLE = ("--save-every", 2, "--batch-size", 2, "--samples", 0, "--workers", 0)
-EXAMPLES = {  # folder -> example and its options
+EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
     "chameleon": ("chameleon", "--accumulate", 2),
     "emu3-fsdp": ("emu3", "--fsdp", "--checkpointing"),
     "trainer": ("trainer", "--accumulate", 2),
@@ -75,8 +76,8 @@ EXAMPLES = {  # folder -> example and its options
 
 def examples(folder, packed):
     """Each example for five steps, and for three and then the rest."""
-    for name, (example, *options) in EXAMPLES.items():
-        options = ("--data", packed, *EXAMPLE, *options)
+    for name, (example, *own) in EXAMPLES.items():
+        options = ("--data", packed, *EXAMPLE, *own)
         run_example(example, *options, "--out", folder / name / "whole", "--steps", 5)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 3)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 5, "--resume")
