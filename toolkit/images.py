@@ -99,9 +99,7 @@ class Decoder:
         on_bad: also called with the kind of each bad picture.
     """
 
-    def __init__(
-        self, policy: DecodePolicy | None = None, *, on_bad: Callable[[str], None] = lambda kind: None
-    ) -> None:
+    def __init__(self, policy: DecodePolicy | None = None, *, on_bad: Callable[[str], None] | None = None) -> None:
         self.policy, self._on_bad = policy or DecodePolicy(), on_bad
         self._bad: list[str] = []  # appending is atomic, counting up is not
 
@@ -124,7 +122,8 @@ class Decoder:
             return decode_image(data, where, max_pixels=self.policy.max_pixels, background=self.policy.background)
         except ImageError as error:
             self._bad.append(error.kind)
-            self._on_bad(error.kind)
+            if self._on_bad:
+                self._on_bad(error.kind)
             if self.policy.on_bad == "raise":
                 raise
         return (
