@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from toolkit.errors import SourceError, reason_of
+from toolkit.parsing import load_json
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder
 
@@ -41,7 +42,7 @@ def _lines(file: IO[str], path: Path) -> Iterator[Any]:
     for number, line in enumerate(file, start=1):
         if line.strip():
             try:
-                yield json.loads(line)
+                yield load_json(line)
             except ValueError as error:
                 raise SourceError(
                     f"{path}, line {number}: not JSON: {error}; expected one record a line, or one JSON list"
@@ -57,6 +58,8 @@ def _list_items(file: IO[str], path: Path) -> Iterator[Any]:
             return
         try:
             record, end = _DECODER.raw_decode(text)
+        except RecursionError:
+            raise SourceError(f"{path}: record {number} is nested too deeply to be read") from None
         except ValueError as error:
             end = -1
             problem = error

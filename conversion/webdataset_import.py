@@ -2,7 +2,6 @@
 sets hold.
 """
 
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 from conversion.formats import Shard
 from conversion.importing import ReadOptions, checked, foreign_row
 from toolkit.errors import ArchiveError, ImageError, RowError, SourceError
+from toolkit.parsing import load_json
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row
 
 # Key: up to the first dot of the file name. Source: webdataset src/webdataset/tariterators.py#L25
@@ -90,7 +90,7 @@ def sample_to_row(sample: Sample, key: str, options: ReadOptions) -> Row:
 
 def _json(content: bytes) -> dict[str, object]:
     try:
-        record: dict[str, object] = json.loads(content)
+        record: dict[str, object] = load_json(content)
     except ValueError as error:
         raise RowError(f"its json is not JSON: {error}", kind="bad_record") from error
     return record

@@ -24,6 +24,7 @@ HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"
 FLOORS = (
     "toolkit",
     "toolkit.errors",
+    "toolkit.parsing",
     "toolkit.published",
     "toolkit.image_files",
     "toolkit.image_modes",

@@ -148,4 +148,7 @@ def shown(value: object, most: int = 80) -> str:
     """A value as a message shows it: its repr, where it is long with the middle left out."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = most
-    return short.repr(value[:most] if isinstance(value, bytes) else value)
+    try:
+        return short.repr(value[:most] if isinstance(value, bytes) else value)
+    except ValueError:  # of a number with more digits than Python writes
+        return f"a {type(value).__name__}"

@@ -15,15 +15,15 @@ def check_row(row: Row) -> None:
         RowError: the first rule broken; its `kind` names the rule.
     """
     for kind, problem in _problems(row):
-        raise RowError(f"{row.task}: row {row.id!r}: {problem}", kind=kind)
+        raise RowError(f"{row.task}: row {shown(row.id)}: {problem}", kind=kind)
 
 
 def _problems(row: Row) -> Iterator[tuple[str, str]]:
     yield from _text_problems(row)
     if not ID_PATTERN.fullmatch(row.id):
-        yield "bad_id", f"id must match [a-z0-9_-]+, found {row.id!r}"
+        yield "bad_id", f"id must match [a-z0-9_-]+, found {shown(row.id)}"
     if not TASK_NAME.fullmatch(row.task):
-        yield "bad_task", f"task is {row.task!r}; expected {TASK_NAME.pattern}"
+        yield "bad_task", f"task is {shown(row.task)}; expected {TASK_NAME.pattern}"
     for column, value, known in (
         ("quadrant", row.quadrant, QUADRANTS),
         ("origin", row.origin, ORIGINS),
@@ -36,8 +36,8 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
         if not _is_in_image(region, len(row.images)):
             yield (
                 "bad_region",
-                f"regions[{number}] is {region}; expected an image below {len(row.images)} and 0 <= x0 <= x1 <= 1, "
-                "same for y",
+                f"regions[{number}] is {shown(region)}; expected an image below {len(row.images)} and "
+                "0 <= x0 <= x1 <= 1, same for y",
             )
     if not _is_json_object(row.provenance):
         yield "bad_provenance", f"provenance must be a JSON object, found {shown(row.provenance)}"

@@ -126,6 +126,8 @@ class Row:
         Raises:
             RowError: "bad_columns": one is missing, null where a list belongs, or not known.
         """
+        if not isinstance(columns, dict):
+            raise RowError(f"a row is {type(columns).__name__}; expected its columns", kind="bad_columns")
         try:
             return cls(
                 **{
@@ -142,7 +144,7 @@ class Row:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise RowError(
-                f"row {columns.get('id')!r}: columns {sorted(columns)} are not those of a row "
+                f"row {columns.get('id')!r}: columns {sorted(map(str, columns))} are not those of a row "
                 f"({type(error).__name__}: {error}); expected {', '.join(COLUMNS)}",
                 kind="bad_columns",
             ) from error

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from numbers import Integral
 from typing import Any, Literal, get_args
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, shown
 from toolkit.streaming.groups import Layout
 
 log = logging.getLogger(__name__)
@@ -142,8 +142,8 @@ def find_progress(state: Any) -> list[Progress]:
         )
     if unknown := [each[KIND] for each in found if each[KIND] != VERSION]:
         raise UsageError(
-            f"the state is of version {unknown[0]!r:.40}; expected {VERSION}; finish the epoch with the version of "
-            "this package that wrote it"
+            f"the state is of version {shown(unknown[0], 40)}; expected {VERSION}; finish the epoch with the version "
+            "of this package that wrote it"
         )
     try:
         states = [Progress(**{name: value for name, value in each.items() if name != KIND}) for each in found]
@@ -157,14 +157,14 @@ def find_progress(state: Any) -> list[Progress]:
 
 
 def _check(state: Progress) -> None:
-    for name, value in asdict(state).items():
+    for name, value in vars(state).items():
         if name == "shuffle":
             is_good = isinstance(value, bool)
         else:
             is_good = isinstance(value, Integral) and not isinstance(value, bool)
             is_good = is_good and (name == "seed" or LEAST.get(name, 0) <= value <= MOST.get(name, 1 << 40))
         if not is_good:
-            raise UsageError(f"the state says that {name} is {value!r:.40}, which cannot be; it is damaged")
+            raise UsageError(f"the state says that {name} is {shown(value, 40)}, which cannot be; it is damaged")
     if state.worker >= state.num_workers or max(state.start, state.taken) > state.num_rows:
         raise UsageError(
             f"the state says that worker {state.worker} of {state.num_workers} took {state.taken} of {state.num_rows} "
@@ -188,15 +188,17 @@ def check_epoch(states: Sequence[Progress], num_rows: int) -> None:
 
 
 def _walk(state: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(state, Mapping):
-        if KIND in state:
-            yield state
-        else:
-            for value in state.values():
-                yield from _walk(value)
-    elif isinstance(state, (list, tuple)):
-        for value in state:
-            yield from _walk(value)
+    """In order, and however deep: a list of what is left, instead of frames."""
+    left = [state]
+    while left:
+        each = left.pop()
+        if isinstance(each, Mapping):
+            if KIND in each:
+                yield each
+            else:
+                left += reversed(list(each.values()))
+        elif isinstance(each, (list, tuple)):
+            left += reversed(each)
 
 
 def resume_position(states: Sequence[Progress]) -> int:

@@ -13,6 +13,7 @@ from toolkit.evaluation.microworld.regimes import KINDS
 from toolkit.evaluation.microworld.study import study, tests
 from toolkit.evaluation.microworld.training import Run, Settings
 from toolkit.evaluation.statistics import Test
+from toolkit.parsing import load_yaml
 from toolkit.sources.manifest import MANIFEST
 
 Mixture = dict[str, float]
@@ -33,8 +34,8 @@ def read_mixture(path: Path) -> Mixture:
 
 def _written(path: Path) -> Mixture:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = load_yaml(path.read_bytes())
+    except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     if not isinstance(found, dict) or not found:
         raise UsageError(f"{path}: holds {type(found).__name__}; expected kinds of rows with shares: {_known()}")

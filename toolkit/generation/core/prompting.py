@@ -18,6 +18,7 @@ from typing import Any, Literal
 import yaml
 
 from toolkit.errors import UnknownName, UsageError
+from toolkit.parsing import load_yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def read_prompt(path: Path) -> Prompt:
     """
     try:
         text = path.read_bytes()
-        content = yaml.safe_load(text)
+        content = load_yaml(text)
         return Prompt(
             name=path.name.removesuffix(".yaml"),
             role=content["role"],

@@ -17,6 +17,7 @@ Whatever changes the rows of a recipe is in its `recipe_key`; `n`, the budget, t
 the end are not, so raising n keeps every row that is there.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,9 +26,10 @@ from typing import Any
 
 import yaml
 
-from toolkit.errors import UnknownName, UsageError, reason_of
+from toolkit.errors import UnknownName, UsageError, reason_of, shown
 from toolkit.generation.core.keys import digest
 from toolkit.generation.core.texts import public_url
+from toolkit.parsing import load_yaml
 
 ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
@@ -195,7 +197,7 @@ def read_spec(path: Path) -> RunSpec:
             raise UsageError(f"{path} is neither a file nor a preset; presets: {', '.join(sorted(presets))}")
         path = presets[str(path)]
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_bytes())
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     return parse_spec(content, where=str(path), folder=path.parent)
@@ -206,18 +208,18 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
     if not isinstance(content, dict):
         raise UsageError(f"{where}: expected a mapping with {', '.join(sorted(_KEYS))}; found {type(content).__name__}")
     _known(content, _KEYS, where)
-    budget = content.get("budget") or {}
+    budget = _table(content, "budget", where)
     _known(budget, {"max_usd"}, f"{where}: budget")
     spec = RunSpec(
         name=str(content.get("name", "run")),
         seed=_whole(content.get("seed", 0), f"{where}: seed", least=0),
-        backends=_backends(content.get("backends") or {"all": {"kind": "procedural"}}, where, folder),
-        recipes=tuple(_recipe(name, value, where, folder) for name, value in (content.get("recipes") or {}).items()),
+        backends=_backends(_table(content, "backends", where) or {"all": {"kind": "procedural"}}, where, folder),
+        recipes=tuple(_recipe(name, value, where, folder) for name, value in _table(content, "recipes", where).items()),
         max_usd=None if budget.get("max_usd") is None else _amount(budget["max_usd"], f"{where}: budget.max_usd"),
         concurrency=_whole(content.get("concurrency", 8), f"{where}: concurrency"),
         attempts=_whole(content.get("attempts", 5), f"{where}: attempts"),
         stop_after=_whole(content.get("stop_after", 10), f"{where}: stop_after"),
-        prices=content.get("prices") or {},
+        prices=_table(content, "prices", where),
         duplicate_bits=None
         if content.get("duplicate_bits") is None
         else _whole(content["duplicate_bits"], f"{where}: duplicate_bits", least=0),
@@ -233,6 +235,13 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
     return spec
 
 
+def _table(content: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    found = content.get(name) or {}
+    if not isinstance(found, dict):
+        raise UsageError(f"{where}: {name} is {shown(found)}; expected a mapping")
+    return found
+
+
 def _known(content: Mapping[str, Any], known: set[str], where: str) -> None:
     for name in content:
         if name not in known:
@@ -243,7 +252,7 @@ def _backends(content: Mapping[str, Any], where: str, folder: Path) -> dict[str,
     found = {}
     for role, value in content.items():
         if not isinstance(value, dict) or "kind" not in value:
-            raise UsageError(f"{where}: backends.{role} is {value!r}; expected a mapping with kind")
+            raise UsageError(f"{where}: backends.{role} is {shown(value)}; expected a mapping with kind")
         options = {name: option for name, option in value.items() if name != "kind"}
         kind = str(value["kind"])
         found[role] = BackendSpec(kind=kind, options=options, target=_located(kind, folder))
@@ -255,7 +264,7 @@ def _recipe(name: str, content: Any, where: str, folder: Path) -> RecipeSpec:
     _known(content, _RECIPE_KEYS, f"{where}: recipes.{name}")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"{where}: recipes: {name!r} is no name of letters, digits, _, . and -; for a recipe of your own: "
+            f"{where}: recipes: {shown(name)} is no name of letters, digits, _, . and -; for a recipe of your own: "
             'mine: {n: 10, use: "./mine/recipe.py:RECIPE"}'
         )
     source = content.get("source") or ""
@@ -264,7 +273,7 @@ def _recipe(name: str, content: Any, where: str, folder: Path) -> RecipeSpec:
         use=_located(str(content.get("use") or name), folder),
         n=_whole(content.get("n"), f"{where}: recipes.{name}.n"),
         source=str(folder / source) if source else "",
-        options=content.get("options") or {},
+        options=_table(content, "options", f"{where}: recipes.{name}"),
     )
 
 
@@ -276,11 +285,11 @@ def _located(name: str, folder: Path) -> str:
 
 def _whole(value: Any, where: str, *, least: int = 1) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{where} is {value!r}; expected a whole number of at least {least}")
+        raise UsageError(f"{where} is {shown(value)}; expected a whole number of at least {least}")
     return value
 
 
 def _amount(value: Any, where: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
-        raise UsageError(f"{where} is {value!r}; expected an amount in US dollars")
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        raise UsageError(f"{where} is {shown(value)}; expected an amount in US dollars")
     return float(value)

@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from toolkit.errors import MappingError, UsageError, reason_of, shorten
+from toolkit.parsing import load_yaml
 from toolkit.sources.published.shapes import COLUMN_SHAPES, Columns
 from toolkit.sources.published.shapes.common import USES
 from toolkit.sources.published.shapes.placeholders import kind_of
@@ -93,8 +94,8 @@ def read_mapping(path: str | Path) -> Overrides:
             what was expected.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        content = load_yaml(Path(path).read_bytes())
+    except (OSError, yaml.YAMLError) as error:
         raise MappingError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
     content = _table(str(path), content, ("files", "archives"))
     entries = (

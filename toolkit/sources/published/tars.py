@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 from isal import igzip
+from isal.igzip_lib import IsalError
 
 from toolkit.errors import ArchiveError, SourceError
 from toolkit.sources.published import members
@@ -31,10 +32,11 @@ _EXTENDED_HEADERS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-_DAMAGE = (
+_DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
     OSError,
     zlib.error,
+    cast("type[Exception]", IsalError),
     lzma.LZMAError,
     tarfile.TarError,
     ValueError,
