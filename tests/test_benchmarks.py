@@ -23,6 +23,7 @@ RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
 TOO_LONG = {
     "browse",
     "full_disk",
+    "generate_http",
     "generate_scale",
     "pack",
     "scene_truth",

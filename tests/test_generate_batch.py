@@ -166,13 +166,14 @@ def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_
     path, run_folder = spec_path(gather_s=0.2), tmp_path / "run"
     killed_when(server, path, run_folder, batches=2)
     lost = list(server.batches)[-1]
+    lines = server.files[server.batches[lost]["input_file_id"]].count(b"\n")
     for noted in run_folder.rglob("*.jsonl"):  # its id was noted, and it is gone when the run goes on
         if noted.name.startswith("0002") and not noted.with_suffix(".remote.json").exists():
             noted.with_suffix(".remote.json").write_text(json.dumps({"id": lost}))
     del server.batches[lost]
     summary = run(path, run_folder)
     assert summary.recipes["image_generation_topic"].ok == 4
-    assert summary.in_doubt == 4  # the server may have billed them
+    assert summary.in_doubt == lines  # the server may have billed them
     assert run(path, run_folder).recipes["image_generation_topic"].ok == 4
 
 

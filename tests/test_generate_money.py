@@ -37,18 +37,20 @@ def picture(width, height):
 
 def test_costs_by_hand():
     chat, draw = Price(input_per_mtok=2.0, output_per_mtok=8.0), Price(per_image=0.04)
-    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000)) == 6.0
-    assert cost_of(draw, Usage(images=3)) == pytest.approx(0.12)
-    assert cost_of(chat, Usage()) is None
-    assert cost_of(chat, Usage(input_tokens=1)) is None
-    assert cost_of(None, Usage(input_tokens=1)) is None
+    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000), with_images=True) == 6.0
+    assert cost_of(draw, Usage(images=3), with_images=False) == pytest.approx(0.12)
+    assert cost_of(chat, Usage(), with_images=True) is None
+    assert cost_of(chat, Usage(input_tokens=1), with_images=True) is None
+    assert cost_of(None, Usage(input_tokens=1), with_images=True) is None
 
 
 def test_pictures_that_are_sent_have_a_rate_of_their_own():
     price = Price(input_per_mtok=5.0, image_input_per_mtok=8.0, output_per_mtok=30.0)
     split = Usage(input_tokens=1_000_000, input_image_tokens=600_000, output_tokens=0)
-    assert cost_of(price, split) == pytest.approx(0.4 * 5 + 0.6 * 8)
-    assert cost_of(price, Usage(input_tokens=1_000_000, output_tokens=0)) == 8.0  # all at the higher where nobody says
+    assert cost_of(price, split, with_images=True) == pytest.approx(0.4 * 5 + 0.6 * 8)
+    unsplit = Usage(input_tokens=1_000_000, output_tokens=0)
+    assert cost_of(price, unsplit, with_images=True) == 8.0  # all at the higher where nobody says
+    assert cost_of(price, unsplit, with_images=False) == 5.0
 
 
 def test_a_reserve_is_the_most_a_call_can_cost_by_hand():

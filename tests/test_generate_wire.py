@@ -9,8 +9,9 @@ from email.utils import format_datetime
 import pytest
 from PIL import Image
 
+from toolkit.generation.backends.answers import error_of, json_object, usage_of
 from toolkit.generation.backends.dialect import chat_lesson, images_lesson, plain_schema
-from toolkit.generation.backends.http import error_of, json_object, secrets_of, usage_of
+from toolkit.generation.backends.http import secrets_of
 from toolkit.generation.backends.openai_chat import read_chat
 from toolkit.generation.backends.openai_images import decoded, read_images
 from toolkit.generation.backends.waits import asked_wait_s, duration_s, retry_after_s

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.generation.backends.answers import error_of
 from toolkit.generation.backends.batch_files import MAX_BYTES, MAX_REQUESTS, BatchFile, BatchFolder, is_good, split
-from toolkit.generation.backends.http import Server, error_of
+from toolkit.generation.backends.http import Server
 from toolkit.generation.core.protocol import (
     Adapted,
     Backend,
@@ -210,19 +211,15 @@ class Batched(Backend):
         found = await self._find(metadata, batch.forgotten)
         if found is None:
             content = batch.path.read_bytes()
-            file, _ = await self._inner.server.post(
-                "files",
-                data={"purpose": "batch"},
-                files=[("file", (batch.path.name, content, "application/jsonl"))],
-                timeout=None,
-            )
+            upload = "file", batch.path.name, content, "application/jsonl"
+            file, _ = await self._inner.server.upload("files", {"purpose": "batch"}, [upload])
             order = {
                 "input_file_id": file["id"],
                 "endpoint": json.loads(content.partition(b"\n")[0])["url"],
                 "completion_window": "24h",
                 "metadata": metadata,
             }
-            found = str((await self._inner.server.post("batches", json=order))[0]["id"])
+            found = str((await self._inner.server.post("batches", order))[0]["id"])
         batch.note_remote(found, metadata)
         return found
 

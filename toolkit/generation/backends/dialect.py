@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from toolkit.generation.backends.http import error_body
+from toolkit.generation.backends.answers import error_body
 from toolkit.generation.core.protocol import BadRequest
 
 SCHEMA_LEVELS = ("full", "plain", "object", "none")

@@ -13,8 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from toolkit.generation.backends.answers import usage_of
 from toolkit.generation.backends.dialect import chat_lesson, plain_schema
-from toolkit.generation.backends.http import Server, ServerOptions, usage_of
+from toolkit.generation.backends.http import Server, ServerOptions
 from toolkit.generation.calls.prices import MAX_OUTPUT_TOKENS
 from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import (
@@ -61,7 +62,7 @@ class OpenAIChat(Backend):
         endpoint, content = self.line(request)
         known = self.learned
         try:
-            return self.read(*await self.server.post(endpoint, json=content))
+            return self.read(*await self.server.post(endpoint, content))
         except BadRequest as error:
             raise self.lesson(error, content, known) or error from None
 

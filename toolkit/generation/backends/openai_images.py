@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from toolkit.generation.backends.answers import usage_of
 from toolkit.generation.backends.dialect import images_lesson
-from toolkit.generation.backends.http import Server, ServerOptions, usage_of
+from toolkit.generation.backends.http import File, Server, ServerOptions
 from toolkit.generation.backends.openai_chat import MIME
 from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Adapted, Backend, BadRequest, CallError, Fatal, Reply, Request, Transient
@@ -46,10 +47,10 @@ class OpenAIImages(Backend):
             if request.kind == "edit":
                 forms = {name: _form_value(value) for name, value in fields.items()}
                 files = [_file(image, number, len(request.images)) for number, image in enumerate(request.images)]
-                body, raw = await self.server.post("images/edits", data=forms, files=files)
+                body, raw = await self.server.upload("images/edits", forms, files)
             else:
                 endpoint, _ = self.line(request)
-                body, raw = await self.server.post(endpoint, json=fields)
+                body, raw = await self.server.post(endpoint, fields)
         except BadRequest as error:
             raise self.lesson(error, fields, known) or error from None
         return await self._fetched(self.read(body, raw), body)
@@ -121,10 +122,10 @@ def _form_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _file(image: bytes, number: int, count: int) -> tuple[str, tuple[str, bytes, str]]:
+def _file(image: bytes, number: int, count: int) -> File:
     suffix = image_format(image) or "png"
     name = "image" if count == 1 else "image[]"
-    return name, (f"image-{number}.{suffix}", image, f"image/{MIME.get(suffix, suffix)}")
+    return name, f"image-{number}.{suffix}", image, f"image/{MIME.get(suffix, suffix)}"
 
 
 def read_images(body: dict[str, Any], raw: str | bytes) -> Reply:

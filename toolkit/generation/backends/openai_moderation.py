@@ -34,9 +34,7 @@ class OpenAIModeration(Backend):
             )
         inputs: list[dict[str, Any]] = [{"type": "text", "text": str(request.origin.values["text"])}]
         inputs += [{"type": "image_url", "image_url": {"url": data_uri(image)}} for image in request.images]
-        bodies = [
-            await self._server.post("moderations", json={"model": self._model, "input": [each]}) for each in inputs
-        ]
+        bodies = [await self._server.post("moderations", {"model": self._model, "input": [each]}) for each in inputs]
         raw = json.dumps([body for body, _ in bodies])
         try:
             results = [result for body, _ in bodies for result in body["results"]]

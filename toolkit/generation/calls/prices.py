@@ -176,16 +176,20 @@ def _tokens_of(price: Price, image: bytes) -> int:
     return image_tokens(price.image_tokens, width, height)
 
 
-def cost_of(price: Price | None, usage: Usage) -> float | None:
-    """What a call did cost; None = unknown, because the price is or the server did not say."""
+def cost_of(price: Price | None, usage: Usage, *, with_images: bool) -> float | None:
+    """What a call did cost; None = unknown, because the price is or the server did not say.
+
+    Args:
+        with_images: images were sent; where the server does not tell their tokens from those of texts, all are taken to
+            cost what the dearer do.
+    """
     if price is None:
         return None
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
-    if (tokens_in is None and (price.input_per_mtok or price.image_rate)) or (
-        tokens_out is None and price.output_per_mtok
-    ):
+    input_rate = max(price.input_per_mtok, price.image_rate if with_images else 0.0)
+    if (tokens_in is None and input_rate) or (tokens_out is None and price.output_per_mtok):
         return None
-    has_split = usage.input_image_tokens is not None
+    has_split = usage.input_image_tokens is not None or not with_images
     of_images = min(usage.input_image_tokens or 0, tokens_in or 0)
     text_rate = price.input_per_mtok if has_split else max(price.input_per_mtok, price.image_rate)
     paid = ((tokens_in or 0) - of_images) * text_rate + of_images * price.image_rate

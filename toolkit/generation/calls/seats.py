@@ -48,15 +48,18 @@ class Seat:
     price: Price | None
     lane: Lane
     asked: Asked = field(default_factory=Asked)
+    identity_sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity_sha256", digest(self.identity))
 
     def step(self, request: Request) -> tuple[str, str]:
         """Calls that a server accepts, or does not, as one: those of a step to a backend."""
-        return digest(self.identity), request.step
+        return self.identity_sha256, request.step
 
 
 def call_key(identity: Mapping[str, Any], request: Request) -> str:
     """Hash of everything an answer depends on."""
-    pictures = [hashlib.sha256(image).hexdigest() for image in request.images]
     return digest(
         [
             dict(identity),
@@ -66,11 +69,16 @@ def call_key(identity: Mapping[str, Any], request: Request) -> str:
             request.system,
             request.user,
             [list(turn) for turn in request.history],
-            pictures,
+            list(image_hashes(request)),
             request.seed,
             *([request.max_output_tokens] if request.max_output_tokens else []),
         ]
     )
+
+
+def image_hashes(request: Request) -> tuple[str, ...]:
+    """sha256 of each image."""
+    return request.images_sha256 or tuple(hashlib.sha256(image).hexdigest() for image in request.images)
 
 
 def journaled(request: Request, identity: Mapping[str, Any]) -> str:
@@ -82,7 +90,7 @@ def journaled(request: Request, identity: Mapping[str, Any]) -> str:
             "system": request.system,
             "user": request.user,
             "history": [list(turn) for turn in request.history],
-            "images": [hashlib.sha256(image).hexdigest() for image in request.images],
+            "images": list(image_hashes(request)),
             "schema": request.schema,
             "seed": request.seed,
         }

@@ -8,6 +8,7 @@ What may cost something is tried a few times only, so that nothing is paid for o
 import asyncio
 import random
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from toolkit.generation.calls.limits import Ended, Timer, Turn
 from toolkit.generation.calls.prices import cost_of, reserve_of
 from toolkit.generation.calls.seats import CallFailed, Seat, journaled
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.keys import canonical, digest
+from toolkit.generation.core.keys import canonical
 from toolkit.generation.core.protocol import (
     Adapted,
     BadRequest,
@@ -90,6 +91,7 @@ class Sender:
         self._journal, self._blobs, self._budget, self._attempts, self._alike = journal, blobs, budget, attempts, alike
         self.proven: set[tuple[str, str]] = set()  # steps of which a call was accepted
         self._unproven: dict[tuple[str, str], set[str]] = defaultdict(set)  # samples of those of which none was
+        self._looked_at = -1.0  # when the disk was last found to have room
         self._written: dict[int, Mapping[str, Any]] = {}  # backend -> what it has learned, as the journal has it
 
     async def send(self, seat: Seat, request: Request, sample: str) -> str:
@@ -162,7 +164,7 @@ class Sender:
         Raises:
             RunStopped: the disk is nearly full, so what is paid for could be lost; or the budget is.
         """
-        check_room(self._journal.path.parent)
+        self._check_room()
         doubted = await self._journal.doubted(call.key) if seat.backend.holds(call.key) else None
         if doubted:
             number, booked = doubted
@@ -174,6 +176,12 @@ class Sender:
         await self._journal.write(insert_call(call), sent(number, call.key, held))
         return held, number
 
+    def _check_room(self) -> None:
+        """At most twice a second: it takes as long as all else of a call."""
+        if (now := time.monotonic()) > self._looked_at + 0.5:
+            self._looked_at = now
+            check_room(self._journal.path.parent)
+
     async def _keep(self, seat: Seat, request: Request, number: int, held: float, reply: Reply) -> str:
         """Journal an answer.
 
@@ -183,7 +191,7 @@ class Sender:
         is_drawn = request.kind in ("generate", "edit")
         pictures = [list(await asyncio.to_thread(self._put, each, is_drawn, reply)) for each in reply.pictures]
         content = {"text": whole_text(reply.text), "pictures": pictures, **({"is_cut": True} if reply.is_cut else {})}
-        response, cost = canonical(content), cost_of(seat.price, reply.usage)
+        response, cost = canonical(content), _booked(seat, request, reply.usage, held)
         done = ended(number, "ok", raw=reply.raw, usage=reply.usage, cost=cost)
         await self._journal.write(answered(request.key, response), done, *self._lessons(seat))
         self._budget.settle(held, cost, seat.model)
@@ -214,10 +222,7 @@ class Sender:
         """A send without a usable answer. Bodies that came are kept; what may have been paid for is booked: all of the
         reserve if the server does not say.
         """
-        cost: float | None = 0.0
-        if error.may_cost:
-            cost = cost_of(seat.price, error.usage) if error.usage else None
-            cost = held if cost is None and seat.price else cost
+        cost = _booked(seat, request, error.usage or Usage(), held) if error.may_cost else 0.0
         done = ended(
             number,
             "in_doubt" if error.may_cost and not error.is_heard else "bad",
@@ -240,7 +245,15 @@ class Sender:
         if not facts or self._written.get(id(seat.backend)) is facts:
             return []
         self._written[id(seat.backend)] = facts
-        return [learned(digest(seat.identity), canonical(dict(facts)))]
+        return [learned(seat.identity_sha256, canonical(dict(facts)))]
+
+
+def _booked(seat: Seat, request: Request, usage: Usage, held: float) -> float | None:
+    """What a send is taken to have cost: the reserve if the server does not say; None = there is no price."""
+    if seat.price is None:
+        return None
+    cost = cost_of(seat.price, usage, with_images=bool(request.images))
+    return held if cost is None else cost
 
 
 async def _ask(seat: Seat, request: Request, turn: Turn) -> Reply | CallError:

@@ -62,7 +62,7 @@ class Request:
         kind: "chat" -> text by a schema; "generate", "edit" -> a picture; "retrieve" -> pictures and their captions.
         step: name of the prompt.
         system, user: the rendered prompt; `user` is the prompt of a picture, or the words looked for.
-        images: encoded pictures that go with it.
+        images: encoded pictures that go with it; images_sha256: of each, where they are known.
         schema: JSON schema of the reply.
         history: earlier (role, text) turns, for a repair.
         max_output_tokens: of the reply; None = the backend's own.
@@ -76,6 +76,7 @@ class Request:
     system: str = ""
     user: str
     images: tuple[bytes, ...] = ()
+    images_sha256: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
     history: tuple[tuple[str, str], ...] = ()
     max_output_tokens: int | None = None

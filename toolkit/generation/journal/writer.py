@@ -19,6 +19,7 @@ from toolkit.generation.journal.tables import Call, Statement
 
 Value = TypeVar("Value")
 _INTEGERS = range(-(2**63), 2**63)
+_KEYS_AT_ONCE = 500
 
 
 class Journal:
@@ -31,6 +32,7 @@ class Journal:
         self._db, last = self._thread.submit(_open, path).result()
         self.numbers = itertools.count(last + 1)
         self._waiting: list[tuple[Sequence[Statement], asyncio.Future[None]]] = []
+        self._asked: dict[str, list[asyncio.Future[Call | None]]] = {}
         self._flushing: asyncio.Task[None] | None = None
 
     async def write(self, *statements: Statement) -> None:
@@ -42,34 +44,45 @@ class Journal:
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((statements, done))
-        if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.create_task(self._flush())
+        self._begin()
         await done
 
+    async def call(self, key: str) -> Call | None:
+        """A call as it is journaled; None = it is not."""
+        found: asyncio.Future[Call | None] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(key, []).append(found)
+        self._begin()
+        return await found
+
+    def _begin(self) -> None:
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+
     async def _flush(self) -> None:
-        while self._waiting:
+        """One visit of the thread for all who wait, as long as there are any."""
+        while self._waiting or self._asked:
             batch, self._waiting = self._waiting, []
+            asked, self._asked = self._asked, {}
+            problem: BaseException | None = None
+            found: dict[str, Call] = {}
             try:
-                await self._run(partial(_commit, self._db, [each for statements, _ in batch for each in statements]))
+                statements = [each for statements, _ in batch for each in statements]
+                found = await self._run(partial(_visit, self._db, statements, list(asked)))
             except BaseException as error:
-                problem = self._problem(error)
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(problem)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_result(None)
+                problem = error
+            told = self._problem(problem) if problem else None
+            for _, done in batch:
+                _settle(done, None, told)
+            for key, waiting in asked.items():
+                for answer in waiting:
+                    _settle(answer, found.get(key), told)
+            if problem and not isinstance(problem, Exception):
+                raise problem
 
     def _problem(self, error: BaseException) -> UnifiedVisualError:
         what = error if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
         advice = "free space, then run again: nothing that is in the journal is lost"
         return RunStopped(f"{self.path}: cannot be written: {what}; {advice}")
-
-    async def call(self, key: str) -> Call | None:
-        return await self._run(lambda: _one_call(self._db, key))
 
     async def doubted(self, key: str) -> tuple[int, float] | None:
         """Number and booked cost of the send of a call that is in doubt."""
@@ -95,6 +108,13 @@ def _open(path: Path) -> tuple[sqlite3.Connection, int]:
     return db, int(db.execute("SELECT coalesce(max(number), 0) FROM attempts").fetchone()[0])
 
 
+def _visit(db: sqlite3.Connection, statements: Sequence[Statement], keys: Sequence[str]) -> dict[str, Call]:
+    """Write, then look calls up."""
+    if statements:
+        _commit(db, statements)
+    return _calls(db, keys)
+
+
 def _commit(db: sqlite3.Connection, statements: Sequence[Statement]) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -116,8 +136,20 @@ def _storable(value: Any) -> Any:
     return whole_text(str(value))
 
 
-def _one_call(db: sqlite3.Connection, key: str) -> Call | None:
-    found = db.execute(
-        "SELECT key, sample, step, role, model, state, request, response, problem FROM calls WHERE key = ?", (key,)
-    ).fetchone()
-    return Call(*found) if found else None
+def _calls(db: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Call]:
+    found: dict[str, Call] = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        rows = db.execute(f"SELECT {', '.join(Call._fields)} FROM calls WHERE key IN ({marks})", some)
+        found |= {row[0]: Call(*row) for row in rows}
+    return found
+
+
+def _settle(waiting: "asyncio.Future[Value]", value: Value, problem: Exception | None) -> None:
+    if waiting.done():
+        return
+    if problem:
+        waiting.set_exception(problem)
+    else:
+        waiting.set_result(value)

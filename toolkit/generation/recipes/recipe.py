@@ -198,6 +198,7 @@ class Context:
             system=asked.system,
             user=user,
             images=tuple(self._blobs.read(image) for image in images),
+            images_sha256=tuple(image.sha256 for image in images),
             schema=asked.schema,
             seed=number_of(digest([recipe.name, self.seed, self.index, asked.name, ordinal]), 2**31),
             origin=Origin(

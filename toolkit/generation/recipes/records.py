@@ -26,9 +26,11 @@ class Records(Protocol):
 
     Attributes:
         longest: bytes of text of a record, at most; 0 = there are no texts from outside.
+        is_instant: nothing is read or drawn.
     """
 
     longest: int
+    is_instant: bool
 
     def __len__(self) -> int: ...
 
@@ -44,6 +46,7 @@ class NoRecords:
 
     def __init__(self, script: str) -> None:
         self._record = script_of(script).record
+        self.is_instant = self._record is None
 
     def __len__(self) -> int:
         return 2**31
@@ -70,6 +73,8 @@ class JsonLines:
     Raises:
         SourceError: the file cannot be read. UsageError: records are not of the kind.
     """
+
+    is_instant = False
 
     def __init__(self, path: Path, kind: type[RecordModel], n: int) -> None:
         self._path = path

@@ -41,7 +41,8 @@ async def make_row(
         Rejected, RowError: the sample is no good. StepFailed: it could not be finished.
     """
     seed = number_of(digest([spec.seed, "redraw", redraw]), 2**31) if redraw else spec.seed
-    record = await asyncio.to_thread(planned.records.read, index, seed)
+    read, is_instant = planned.records.read, planned.records.is_instant
+    record = read(index, seed) if is_instant else await asyncio.to_thread(read, index, seed)
     context = Context(
         recipe=planned.recipe,
         prompts=planned.prompts,
