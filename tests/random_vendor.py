@@ -13,15 +13,16 @@ import aiohttp
 from PIL import Image
 
 from tests.generation_runs import picture
-from toolkit.generation.backends.answers import error_of
+from toolkit.generation.backends.answers import error_of, json_object
 from toolkit.generation.core.protocol import Transient
 
-FREE = ("500", "429", "400", "expired", "missing", "null")
+FREE = ("500", "429", "400", "expired")
 BILLED = ("wrong_schema", "cut", "refusal", "empty", "no_usage", "mad_usage", "broken_json", "bad_picture", "black")
-PERHAPS = ("502", "timeout", "reset", "error_inside", "crash")
+PERHAPS = ("502", "timeout", "reset", "error_inside", "policy_inside", "crash")
+LOST = ("missing", "null")  # lines of batches, perhaps billed too
 
 
-class Crash(BaseException):
+class Crash(SystemExit):  # of which an event loop ends
     """The process dies here."""
 
 
@@ -34,7 +35,7 @@ class Vendor:
 
     def __init__(self, dice: Any, prices: dict[str, dict[str, Any]]) -> None:
         self.dice, self.prices, self.bill, self.requests = dice, prices, 0.0, 0
-        self.faults = {name: dice.random() ** 6 for name in (*FREE, *BILLED, *PERHAPS)}
+        self.faults = {name: dice.random() ** 6 for name in (*FREE, *BILLED, *PERHAPS, *LOST, "gone")}
         self.no_credit_after = dice.choice([10**9, 10**9, dice.randint(1, 30)])
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
@@ -66,16 +67,15 @@ class Vendor:
         if self.dice.random() < 0.5:
             self._answered(path, asked, "", 1.0)
         if fault == "timeout":
-            await asyncio.sleep(3600)
+            await asyncio.sleep(1e6)
         if fault == "crash":
             raise Crash
         if fault == "reset":
             raise Transient("connection", detail="reset", may_cost=True)
         if fault == "502":
             raise error_of(502, {}, "bad gateway")
-        from toolkit.generation.backends.answers import json_object
-
-        json_object('{"error": {"code": 500, "message": "upstream"}}')
+        code = "500" if fault == "error_inside" else '"content_filter"'
+        json_object(f'{{"error": {{"code": {code}, "message": "upstream"}}}}')
 
     def _asked(self, path: str, content: dict[str, Any]) -> dict[str, Any]:
         if path != "images/edits":
@@ -155,7 +155,9 @@ class Vendor:
         usage = {"input_tokens": texts + sent, "output_tokens": out}
         if dice.random() < 0.5:
             usage["input_tokens_details"] = {"text_tokens": texts, "image_tokens": sent}  # type: ignore[assignment]
-        data = [{"b64_json": base64.b64encode(content).decode()}] * copies
+        encoded = base64.b64encode(content).decode()
+        data = [{"url": f"data:image/png;base64,{encoded}"} if dice.random() < 0.2 else {"b64_json": encoded}] * copies
+        data = [] if fault == "empty" else data
         return {"data": data, **self._usage(usage, fault)}
 
     def _batch(self, method: str, path: str, content: dict[str, Any]) -> str:
@@ -167,7 +169,7 @@ class Vendor:
             return json.dumps({"id": id})
         if method == "POST":
             order = json.loads(content["data"])
-            id = f"batch-{len(self.batches)}"
+            id = f"batch-{len(self.files)}"
             self.batches[id] = {"id": id, "metadata": order["metadata"], **self._worked(id, order)}
             if self.dice.random() < self.faults["crash"]:
                 raise Crash
@@ -175,6 +177,10 @@ class Vendor:
         if kind == "files":
             return self.files[rest.removesuffix("/content")].decode()
         if rest:
+            if self.dice.random() < self.faults["gone"]:
+                del self.batches[rest]
+            if rest not in self.batches:
+                raise error_of(404, {}, '{"error": {"message": "no such batch"}}')
             return json.dumps(self.batches[rest])
         return json.dumps({"data": list(self.batches.values())[::-1], "has_more": False})
 
@@ -186,8 +192,11 @@ class Vendor:
         lines = []
         for line in self.files[order["input_file_id"]].decode().splitlines():
             asked = json.loads(line)
-            fault = self._fault((*FREE, *BILLED))
-            if fault == "missing":
+            fault = self._fault((*FREE, *BILLED, *LOST))
+            if fault in LOST:
+                if self.dice.random() < 0.5:
+                    self._answered(order["endpoint"].removeprefix("/v1/"), asked["body"], "", 0.5)
+                lines += [{"custom_id": asked["custom_id"], "response": None, "error": None}] * (fault == "null")
                 continue
             if fault in FREE:
                 errors = {"500": {"status_code": 500, "body": {}}, "429": {"status_code": 429, "body": {}}}

@@ -37,20 +37,31 @@ def picture(width, height):
 
 def test_costs_by_hand():
     chat, draw = Price(input_per_mtok=2.0, output_per_mtok=8.0), Price(per_image=0.04)
-    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000), with_images=True) == 6.0
-    assert cost_of(draw, Usage(images=3), with_images=False) == pytest.approx(0.12)
-    assert cost_of(chat, Usage(), with_images=True) is None
-    assert cost_of(chat, Usage(input_tokens=1), with_images=True) is None
-    assert cost_of(None, Usage(input_tokens=1), with_images=True) is None
+    assert cost_of(chat, Usage(input_tokens=1_000_000, output_tokens=500_000), request()) == 6.0
+    assert cost_of(draw, Usage(images=3), request(kind="generate")) == pytest.approx(0.12)
+
+
+def test_a_cost_that_the_server_does_not_say_is_unknown():
+    chat, draw = Price(input_per_mtok=2.0, output_per_mtok=8.0), Price(per_image=0.04)
+    assert cost_of(chat, Usage(), request()) is None
+    assert cost_of(chat, Usage(input_tokens=1), request()) is None
+    assert cost_of(draw, Usage(), request(kind="generate")) is None
+    assert cost_of(None, Usage(input_tokens=1), request()) is None
+    assert cost_of(Price(), Usage(), request()) == 0.0  # nothing costs anything
 
 
 def test_pictures_that_are_sent_have_a_rate_of_their_own():
-    price = Price(input_per_mtok=5.0, image_input_per_mtok=8.0, output_per_mtok=30.0)
-    split = Usage(input_tokens=1_000_000, input_image_tokens=600_000, output_tokens=0)
-    assert cost_of(price, split, with_images=True) == pytest.approx(0.4 * 5 + 0.6 * 8)
-    unsplit = Usage(input_tokens=1_000_000, output_tokens=0)
-    assert cost_of(price, unsplit, with_images=True) == 8.0  # all at the higher where nobody says
-    assert cost_of(price, unsplit, with_images=False) == 5.0
+    price = Price(input_per_mtok=5.0, image_input_per_mtok=8.0, output_per_mtok=30.0, image_tokens=600)
+    with_image = request(images=(picture(64, 64),))
+    split = Usage(input_tokens=1000, input_image_tokens=400, output_tokens=0)
+    assert cost_of(price, split, with_image) == pytest.approx((600 * 5 + 400 * 8) / 1e6)
+    unsplit = Usage(input_tokens=1000, output_tokens=0)  # as much at the higher rate as there can be
+    assert cost_of(price, unsplit, with_image) == pytest.approx((400 * 5 + 600 * 8) / 1e6)
+    assert cost_of(price, unsplit, request()) == pytest.approx(1000 * 5 / 1e6)
+    cheap = Price(input_per_mtok=5.0, image_input_per_mtok=1.0, image_tokens=600)
+    assert cost_of(cheap, unsplit, with_image) == pytest.approx(1000 * 5 / 1e6)
+    many = Usage(input_tokens=text_tokens(with_image) + 500, output_tokens=0)
+    assert cost_of(cheap, many, with_image) == pytest.approx((text_tokens(with_image) * 5 + 500 * 1) / 1e6)
 
 
 def test_a_reserve_is_the_most_a_call_can_cost_by_hand():
@@ -131,6 +142,16 @@ def test_a_budget_counts_reserves_and_settles():
     assert budget.reserve(0.4, "m") == 0.4
     budget.settle(held[1], None, "m")
     assert budget.spent == pytest.approx(0.5)
+
+
+def test_a_call_in_doubt_stays_booked_where_it_cannot_be_waited_for():
+    budget = Budget(1.0, spent=0.5)
+    assert budget.reserve_again(0.5, 0.5, "m") == 0.5
+    assert (budget.spent, budget.reserved) == (0.0, 0.5)
+    dearer = Budget(1.0, spent=0.5)
+    with pytest.raises(BudgetReached):
+        dearer.reserve_again(0.5, 1.5, "m")
+    assert (dearer.spent, dearer.reserved) == (0.5, 0.0)
 
 
 def test_a_server_that_bills_more_than_its_price_is_believed_once(caplog):

@@ -111,7 +111,7 @@ def _json(raw: str | bytes) -> Any:
         raise Transient("broken_body", detail=f"{type(error).__name__}: {error}", raw=raw, status=200) from error
 
 
-def usage_of(body: Mapping[str, Any], *, images: int = 0) -> Usage:
+def usage_of(body: Mapping[str, Any], *, images: int | None = None) -> Usage:
     """Usage as chat (prompt_tokens) and images (input_tokens) name it; None where it is not said, or cannot be."""
     said = body.get("usage")
     found: Mapping[str, Any] = said if isinstance(said, dict) else {}

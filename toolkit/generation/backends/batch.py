@@ -93,7 +93,8 @@ class Batched(Backend):
             code, message = line["error"].get("code"), line["error"].get("message")
             raise Transient(str(code or "batch_line"), detail=str(message), raw=raw)
         if not isinstance(response, dict) or not isinstance(response.get("body"), dict):
-            raise Transient("empty_line", detail="the batch ended without an answer to this request", raw=raw)
+            detail = "the batch ended without an answer to this request"
+            raise Transient("empty_line", detail=detail, raw=raw, may_cost=True)
         body = json.dumps(response["body"])
         if (status := response.get("status_code", 200)) == 200:
             return self._inner.read(response["body"], body)
@@ -176,7 +177,8 @@ class Batched(Backend):
             why = {"code": f"batch_{ended['status']}", "message": json.dumps(ended.get("errors"))[:300]}
             if ended["status"] == "failed":
                 raise Fatal("batch_failed", detail=_complaint(ended) or why["message"], raw=json.dumps(ended))
-            texts = ["".join(json.dumps({"custom_id": key, "error": why}) + "\n" for key in batch.keys)]
+            if ended["status"] != "completed":  # else what became of its calls is not known
+                texts = ["".join(json.dumps({"custom_id": key, "error": why}) + "\n" for key in batch.keys)]
         return batch.keep("\n".join(texts))
 
     async def _ended(self, batch: BatchFile) -> dict[str, Any]:

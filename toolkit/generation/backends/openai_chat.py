@@ -27,7 +27,6 @@ from toolkit.generation.core.protocol import (
     Reply,
     Request,
     Transient,
-    Usage,
 )
 from toolkit.images import image_format
 
@@ -143,8 +142,8 @@ def read_chat(body: dict[str, Any], raw: str | bytes) -> Reply:
     Raises:
         Refused: the model refused, or its text was filtered. Transient: no choice, or no text.
     """
-    usage = usage_of(body)
-    given: dict[str, Any] = {"raw": raw, "status": 200, "usage": usage if usage != Usage() else None}
+    usage = usage_of(body, images=0)
+    given: dict[str, Any] = {"raw": raw, "status": 200, "usage": usage}
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         raise Transient("empty_choices", **given)

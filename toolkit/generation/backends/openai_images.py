@@ -135,7 +135,7 @@ def read_images(body: dict[str, Any], raw: str | bytes) -> Reply:
         Transient: no picture, or one that is not base64.
     """
     items = body.get("data")
-    count = len(items) if isinstance(items, list) else 0
+    count = len(items) if isinstance(items, list) and items else None
     given: dict[str, Any] = {"raw": raw, "status": 200, "usage": usage_of(body, images=count)}
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise Transient("no_image", **given)

@@ -47,9 +47,14 @@ class Budget:
         self.reserved += held
         return held
 
-    def take_back(self, amount: float) -> None:
-        """What was booked for a call in doubt that is waited for again."""
-        self.spent -= amount
+    def reserve_again(self, booked: float, amount: float | None, model: str) -> float:
+        """The same for a call in doubt that is waited for again; what was booked for it is taken back."""
+        self.spent -= booked
+        try:
+            return self.reserve(amount, model)
+        except BaseException:
+            self.spent += booked
+            raise
 
     def settle(self, held: float, cost: float | None, model: str) -> None:
         """Give a reserve back and book what it was; an unknown cost is booked as the reserve."""

@@ -149,8 +149,8 @@ def reserve_of(price: Price | None, request: Request, asked: Asked) -> float | N
     """The most that a call can cost; None = unknown."""
     if price is None:
         return None
-    of_images = sum(_tokens_of(price, image) for image in request.images)
-    cost = (text_tokens(request) * price.input_per_mtok + of_images * price.image_rate) / 1e6
+    of_images = _most_image_tokens(price, request) * price.image_rate
+    cost = (text_tokens(request) * price.input_per_mtok + of_images) / 1e6
     return cost + output_reserve(price, request.kind, asked, request.max_output_tokens)
 
 
@@ -176,21 +176,34 @@ def _tokens_of(price: Price, image: bytes) -> int:
     return image_tokens(price.image_tokens, width, height)
 
 
-def cost_of(price: Price | None, usage: Usage, *, with_images: bool) -> float | None:
-    """What a call did cost; None = unknown, because the price is or the server did not say.
-
-    Args:
-        with_images: images were sent; where the server does not tell their tokens from those of texts, all are taken to
-            cost what the dearer do.
-    """
+def cost_of(price: Price | None, usage: Usage, request: Request) -> float | None:
+    """What a call did cost; None = unknown, because the price is or the server did not say."""
     if price is None:
         return None
     tokens_in, tokens_out = usage.input_tokens, usage.output_tokens
-    input_rate = max(price.input_per_mtok, price.image_rate if with_images else 0.0)
-    if (tokens_in is None and input_rate) or (tokens_out is None and price.output_per_mtok):
+    input_rate = max(price.input_per_mtok, price.image_rate if request.images else 0.0)
+    if (
+        (tokens_in is None and input_rate)
+        or (tokens_out is None and price.output_per_mtok)
+        or (usage.images is None and price.per_image)
+    ):
         return None
-    has_split = usage.input_image_tokens is not None or not with_images
-    of_images = min(usage.input_image_tokens or 0, tokens_in or 0)
-    text_rate = price.input_per_mtok if has_split else max(price.input_per_mtok, price.image_rate)
-    paid = ((tokens_in or 0) - of_images) * text_rate + of_images * price.image_rate
-    return (paid + (tokens_out or 0) * price.output_per_mtok) / 1e6 + usage.images * price.per_image
+    of_images = _image_part(price, usage, request)
+    paid = ((tokens_in or 0) - of_images) * price.input_per_mtok + of_images * price.image_rate
+    return (paid + (tokens_out or 0) * price.output_per_mtok) / 1e6 + (usage.images or 0) * price.per_image
+
+
+def _image_part(price: Price, usage: Usage, request: Request) -> int:
+    """How many tokens of the input are those of images; as many as cost the most where the server does not say."""
+    total = usage.input_tokens or 0
+    if usage.input_image_tokens is not None:
+        return min(usage.input_image_tokens, total)
+    if not request.images or price.image_rate == price.input_per_mtok:
+        return 0
+    if price.image_rate > price.input_per_mtok:
+        return min(total, _most_image_tokens(price, request))
+    return max(0, total - text_tokens(request))
+
+
+def _most_image_tokens(price: Price, request: Request) -> int:
+    return sum(_tokens_of(price, image) for image in request.images)

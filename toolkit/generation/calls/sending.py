@@ -168,8 +168,7 @@ class Sender:
         doubted = await self._journal.doubted(call.key) if seat.backend.holds(call.key) else None
         if doubted:
             number, booked = doubted
-            self._budget.take_back(booked)
-            held = self._budget.reserve(amount, seat.model)
+            held = self._budget.reserve_again(booked, amount, seat.model)
             await self._journal.write(insert_call(call), sent_again(number))
             return held, number
         held, number = self._budget.reserve(amount, seat.model), next(self._journal.numbers)
@@ -252,7 +251,7 @@ def _booked(seat: Seat, request: Request, usage: Usage, held: float) -> float | 
     """What a send is taken to have cost: the reserve if the server does not say; None = there is no price."""
     if seat.price is None:
         return None
-    cost = cost_of(seat.price, usage, with_images=bool(request.images))
+    cost = cost_of(seat.price, usage, request)
     return held if cost is None else cost
 
 

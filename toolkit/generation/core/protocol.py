@@ -32,7 +32,7 @@ class Usage:
     input_tokens: int | None = None
     output_tokens: int | None = None
     input_image_tokens: int | None = None
-    images: int = 0
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

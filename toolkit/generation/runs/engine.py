@@ -92,7 +92,7 @@ async def _run(
     on_sample: OnSample,
 ) -> Counter[str]:
     journal, blobs = Journal(path), Blobs(folder / "blobs")
-    budget = Budget(_share(spec, folder, shard[1]), spent=spent(path))
+    budget = Budget(_share(spec, folder, shard), spent=spent(path))
     seats = open_seats(spec, planned, path.parent, replay)
     attempts = 1 if replay else spec.attempts
     work = _Work(
@@ -114,12 +114,18 @@ async def _run(
     return work.counts
 
 
-def _share(spec: RunSpec, folder: Path, num_shards: int) -> float | None:
-    """Of the cap, for one of N shards; what runs with another N have spent is gone."""
-    elsewhere = sum(
-        spent(path) for path in journal_paths(folder) if not path.parent.name.endswith(f"-of-{num_shards:03d}")
-    )
-    return None if spec.max_usd is None else max(0.0, spec.max_usd - elsewhere) / num_shards
+def _share(spec: RunSpec, folder: Path, shard: tuple[int, int]) -> float | None:
+    """Of the cap, for one of N shards: an equal part of what runs with another N have left, or what is left where other
+    shards have spent more than theirs already.
+    """
+    if spec.max_usd is None:
+        return None
+    by_name = {path.parent.name: spent(path) for path in journal_paths(folder)}
+    alike = {f"{number:03d}-of-{shard[1]:03d}" for number in range(shard[1])}
+    left = spec.max_usd - sum(usd for name, usd in by_name.items() if name not in alike)
+    equal = max(0.0, left) / shard[1]
+    others = sum(max(equal, by_name.get(name, 0.0)) for name in alike - {f"{shard[0]:03d}-of-{shard[1]:03d}"})
+    return max(0.0, min(equal, left - others))
 
 
 def _pending(planned: list[Planned], folder: Path, shard: tuple[int, int]) -> Iterator[tuple[Planned, int, str]]:
