@@ -41,7 +41,7 @@ from conversion.importing import ReadOptions
 from toolkit.demo.rows import demo_rows
 from toolkit.errors import UnifiedVisualError
 from toolkit.evaluation.answers import Answers, Fault
-from toolkit.generation.backends.http import usage_of
+from toolkit.generation.backends.answers import usage_of
 from toolkit.generation.backends.openai_chat import read_chat
 from toolkit.generation.backends.openai_images import read_images
 from toolkit.generation.core.protocol import CallError

@@ -98,15 +98,14 @@ class Vendor:
     def _chat(self, asked: dict[str, Any], fault: str, factor: float) -> dict[str, Any]:
         price, dice, limit = self.prices["chat"], self.dice, asked["max_tokens"]
         texts, images = 0, 0
-        for message in asked["messages"]:
-            parts = message["content"]
+        for turn in asked["messages"]:
+            parts: Any = turn["content"]
             for part in [{"text": parts}] if isinstance(parts, str) else parts:
                 if "text" in part:
                     texts += len(part["text"].encode())
                 else:
-                    images += tokens_of(
-                        price["image_tokens"], base64.b64decode(part["image_url"]["url"].partition(",")[2])
-                    )
+                    image = base64.b64decode(part["image_url"]["url"].partition(",")[2])
+                    images += tokens_of(price["image_tokens"], image)
         texts += len(json.dumps(asked["response_format"])) if dice.random() < 0.5 else 0
         texts = math.ceil(texts * dice.uniform(0.2, 1.0)) + dice.randint(0, 100)
         schema = asked["response_format"]["json_schema"]["schema"]
@@ -152,9 +151,9 @@ class Vendor:
         out = copies * dice.randint(1, most if isinstance(most, int) else most.get(asked.get("quality", ""), most[""]))
         tokens = texts * price["input_per_mtok"] + sent * price["image_input_per_mtok"] + out * price["output_per_mtok"]
         self.bill += factor * (tokens / 1e6 + copies * price["per_image"])
-        usage = {"input_tokens": texts + sent, "output_tokens": out}
+        usage: dict[str, Any] = {"input_tokens": texts + sent, "output_tokens": out}
         if dice.random() < 0.5:
-            usage["input_tokens_details"] = {"text_tokens": texts, "image_tokens": sent}  # type: ignore[assignment]
+            usage["input_tokens_details"] = {"text_tokens": texts, "image_tokens": sent}
         encoded = base64.b64encode(content).decode()
         data = [{"url": f"data:image/png;base64,{encoded}"} if dice.random() < 0.2 else {"b64_json": encoded}] * copies
         data = [] if fault == "empty" else data
@@ -199,7 +198,10 @@ class Vendor:
                 lines += [{"custom_id": asked["custom_id"], "response": None, "error": None}] * (fault == "null")
                 continue
             if fault in FREE:
-                errors = {"500": {"status_code": 500, "body": {}}, "429": {"status_code": 429, "body": {}}}
+                errors: dict[str, Any] = {
+                    "500": {"status_code": 500, "body": {}},
+                    "429": {"status_code": 429, "body": {}},
+                }
                 errors["400"] = {"status_code": 400, "body": {"error": {"message": "bad"}}}
                 error = {"code": "batch_expired"} if fault == "expired" else None
                 lines.append({"custom_id": asked["custom_id"], "response": errors.get(fault), "error": error})
@@ -214,7 +216,8 @@ class Vendor:
 
 def tokens_of(rule: Any, image: bytes) -> int:
     """By the vendors' own words, written down apart from the product."""
-    width, height = Image.open(io.BytesIO(image)).size
+    size = Image.open(io.BytesIO(image)).size
+    width, height = float(size[0]), float(size[1])
     if isinstance(rule, int):
         return rule
     if "patch" in rule:
