@@ -99,8 +99,9 @@ class Vendor:
         price, dice, limit = self.prices["chat"], self.dice, asked["max_tokens"]
         texts, images = 0, 0
         for turn in asked["messages"]:
-            parts: Any = turn["content"]
-            for part in [{"text": parts}] if isinstance(parts, str) else parts:
+            content: Any = turn["content"]
+            parts: Any = [{"text": content}] if isinstance(content, str) else content
+            for part in parts:
                 if "text" in part:
                     texts += len(part["text"].encode())
                 else:
@@ -188,7 +189,7 @@ class Vendor:
             self.full_batches -= 1
             errors = {"data": [{"code": "token_limit_exceeded", "message": "too many"}]}
             return {"status": "failed", "errors": errors}
-        lines = []
+        lines: list[dict[str, Any]] = []
         for line in self.files[order["input_file_id"]].decode().splitlines():
             asked = json.loads(line)
             fault = self._fault((*FREE, *BILLED, *LOST))
@@ -198,13 +199,10 @@ class Vendor:
                 lines += [{"custom_id": asked["custom_id"], "response": None, "error": None}] * (fault == "null")
                 continue
             if fault in FREE:
-                errors: dict[str, Any] = {
-                    "500": {"status_code": 500, "body": {}},
-                    "429": {"status_code": 429, "body": {}},
-                }
-                errors["400"] = {"status_code": 400, "body": {"error": {"message": "bad"}}}
+                bodies = {"500": {}, "429": {}, "400": {"error": {"message": "bad"}}}
+                response = {"status_code": int(fault), "body": bodies[fault]} if fault in bodies else None
                 error = {"code": "batch_expired"} if fault == "expired" else None
-                lines.append({"custom_id": asked["custom_id"], "response": errors.get(fault), "error": error})
+                lines.append({"custom_id": asked["custom_id"], "response": response, "error": error})
                 continue
             body = self._answered(order["endpoint"].removeprefix("/v1/"), asked["body"], fault, 0.5)
             lines.append(
