@@ -8,8 +8,12 @@ import os
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +30,7 @@ os.environ.update(
     HF_HUB_DISABLE_PROGRESS_BARS="1",
 )
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny; and threads of a torch would be missing in its forks
 for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.pop(name, None)
 
@@ -62,6 +67,24 @@ def no_sync() -> Iterator[None]:
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(os, "sync", lambda: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def workers_are_forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of the local executor are forks of this one, given what a spawned one would be: torch and transformers
+    take a new interpreter seconds. Marked `spawns`, a test gets them as users do.
+    """
+    if request.node.get_closest_marker("spawns"):
+        return
+    context = multiprocessing.get_context("fork")
+
+    def process(*, target: Callable[..., None], args: tuple[object, Connection], daemon: bool) -> BaseProcess:
+        work = ForkingPickler.loads(ForkingPickler.dumps(args[0]))
+        return context.Process(target=target, args=(work, *args[1:]), daemon=daemon)
+
+    forks = SimpleNamespace(Pipe=context.Pipe, Process=process)
+    ways = SimpleNamespace(get_context=lambda _: forks, parent_process=multiprocessing.parent_process)
+    monkeypatch.setattr("toolkit.executors.local.multiprocessing", ways)
 
 
 @pytest.fixture(autouse=True)

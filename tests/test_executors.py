@@ -16,6 +16,8 @@ from toolkit.executors import WorkerDied, run
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = pytest.mark.spawns
+
 
 def square(unit, tell):
     tell(f"at {unit}")

@@ -180,8 +180,9 @@ def test_a_fork_while_a_thread_reads_ahead_is_an_error_there():
     assert list(numbers) == list(range(1, 100))
 
 
-def test_an_interpreter_that_ends_with_open_iterations_is_silent(source, packed):
+def test_an_interpreter_ends_silently_that_left_loops_early_and_has_open_iterations(source, packed):
     script = f"""
+import sys
 from unifiedvisual import StreamingDataset, load_dataset
 rows = [
     iter(StreamingDataset({str(packed)!r}, threads=2)),
@@ -190,7 +191,11 @@ rows = [
 ]
 for each in rows:
     next(each)
-print("end")
+for row in StreamingDataset({str(packed)!r}):
+    break
+for row in StreamingDataset({str(packed)!r}, threads=2):
+    print("end")
+    sys.exit()
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")

@@ -1,8 +1,6 @@
 """StreamingDataset and RowDataset on one process."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -276,21 +274,6 @@ def test_a_shard_that_is_not_that_of_the_manifest_is_refused(tmp_path):
     )
     with pytest.raises(ShardError, match="row group 1: 5 rows; the manifest says 4 rows"):
         RowDataset(folder)[7]
-
-
-@pytest.mark.parametrize("leave", ["break", "sys.exit()", "raise SystemExit"])
-def test_leaving_early_exits_cleanly(demo, leave):
-    script = f"""
-import sys
-from unifiedvisual import StreamingDataset
-for row in StreamingDataset({str(demo)!r}, threads=2):
-    print(row["id"] != "", flush=True)
-    {leave}
-"""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
 
 
 def test_row_dataset_reads_rows_by_number(numbers):

@@ -1,14 +1,10 @@
 """The streaming room on what the packer really makes: every row once, in a fixed order, and exactly on after a stop."""
 
 import itertools
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import unifiedvisual
 from tests.replicas import replica
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
@@ -212,19 +208,3 @@ def test_streaming_from_a_hub_with_workers_and_faults_gives_each_row_once(packed
     dataset = stream("org/packed")
     hub.fail(kind, method="GET", path=r"\.parquet$", times=3, **({"after_bytes": 5_000} if kind == "cut" else {}))
     assert sorted(flat(batches(dataset, workers=2))) == sorted(truth)
-
-
-def test_leaving_early_ends_the_script_cleanly(packed):
-    code = (
-        f"from unifiedvisual import StreamingDataset\nrows = iter(StreamingDataset({str(packed)!r}, "
-        "'image_editing'))\nnext(rows)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(unifiedvisual.__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")

@@ -2,9 +2,6 @@
 
 import itertools
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import datasets
 import pytest
@@ -12,8 +9,6 @@ from datasets.distributed import split_dataset_by_node
 
 import unifiedvisual
 from tests.replicas import ROWS_PER_TASK, replica
-from toolkit.packing.pack import pack
-from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 
 
@@ -84,21 +79,3 @@ def test_configs_concatenate_and_interleave_without_casts(source):
     one, two = stream(source, "image_editing"), stream(source, "cot_collection")
     assert len(list(datasets.concatenate_datasets([one, two]))) == 2 * ROWS_PER_TASK
     assert len(list(datasets.interleave_datasets([one, two], stopping_strategy="all_exhausted"))) == 2 * ROWS_PER_TASK
-
-
-@pytest.mark.parametrize("layout", ["upstream", "packed"])
-def test_leaving_a_stream_early_ends_the_script_cleanly(source, tmp_path, layout):
-    if layout == "packed":
-        pack(open_source(source), tmp_path / "packed", ["image_editing"])
-        source = tmp_path / "packed"
-    load = f"unifiedvisual.load_dataset({str(source)!r}, 'image_editing', split='train', streaming=True)"
-    code = f"import unifiedvisual\nrows = iter({load})\nnext(rows)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=Path(unifiedvisual.__file__).parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")

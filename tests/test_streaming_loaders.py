@@ -258,6 +258,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def forked(work, *arguments) -> None:
+    """Two ranks; spawned ones would import torch and all else again."""
+    torch.multiprocessing.start_processes(work, (free_port(), *arguments), nprocs=2, start_method="fork")
+
+
 def _train(rank: int, port: int, folder: str, found) -> None:
     torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
@@ -273,7 +278,7 @@ def _train(rank: int, port: int, folder: str, found) -> None:
 def test_ranks_with_uneven_shards_take_the_same_steps(tmp_path):
     folder = pack_numbers(tmp_path / "packed", [[301], [3], [40, 1]])
     found = torch.zeros(2, dtype=torch.int64).share_memory_()
-    torch.multiprocessing.spawn(_train, (free_port(), str(folder), found), nprocs=2)
+    forked(_train, str(folder), found)
     assert found.tolist() == [11, 11]  # 345 rows: 172 each, one dropped
 
 
@@ -352,7 +357,7 @@ def _prepare(rank: int, port: int, folder: str, found) -> None:
 @pytest.mark.timeout(60)
 def test_accelerate_with_two_processes_loses_no_row_and_resumes_at_the_right_one(numbers):
     found = torch.zeros(2, 2, dtype=torch.int64).share_memory_()
-    torch.multiprocessing.spawn(_prepare, (free_port(), str(numbers), found), nprocs=2)
+    forked(_prepare, str(numbers), found)
     assert found.tolist() == [[1400, 1400]] * 2
 
 
