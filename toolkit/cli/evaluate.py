@@ -23,7 +23,7 @@ from toolkit.staging.files import write_whole
 
 
 def make(out: Path, wanted: str, *, size: int, as_json: bool) -> None:
-    names = names_of(_names(wanted))
+    names = parts_of(wanted)
     with item_progress("items", len(item_ids(names, size))) as advance:
         written = write_benchmark(out, wanted=names, size=size, on_row=lambda: advance(1))
     if as_json:
@@ -38,7 +38,7 @@ def make(out: Path, wanted: str, *, size: int, as_json: bool) -> None:
 def run(
     answers: Path, wanted: str, *, size: int, workers: int, report: Path | None, card: Path | None, json: bool
 ) -> None:
-    names = names_of(_names(wanted))
+    names = parts_of(wanted)
     for path in (report, card):
         if path is not None and path.is_dir():
             raise UsageError(f"{path} is a folder; expected a file to write")
@@ -61,8 +61,8 @@ def run(
     say(f"{report}: open it in a browser." if report else "--report FILE.html shows prompt, answer and what was seen.")
 
 
-def _names(wanted: str) -> list[str]:
-    return [name.strip() for name in wanted.split(",") if name.strip() not in ("", "all")]
+def parts_of(wanted: str) -> list[str]:
+    return names_of([name.strip() for name in wanted.split(",") if name.strip() not in ("", "all")])
 
 
 def _print(title: str, found: dict[str, Score], *, chance: bool) -> None:

@@ -29,10 +29,26 @@ app = typer.Typer(
     no_args_is_help=True,
     help=(
         "Exact scores of a model's interleaved answers, by a verifier that reads pictures.\n\n"
-        "`evaluate make` writes prompts.jsonl for a model to answer; `evaluate ANSWERS` scores what it says.\n\n"
+        "`evaluate make` writes prompts.jsonl; `evaluate ask` lets a model answer them, if your own code does not; "
+        "`evaluate ANSWERS` scores the answers.\n\n"
         "Example: unifiedvisual evaluate answers.jsonl --report scores.html"
     ),
 )
+Server = Annotated[
+    str, typer.Option("--server", metavar="URL", help="Of a server with /chat/completions.", show_default=False)
+]
+KeyName = Annotated[str, typer.Option("--api-key-env", metavar="VAR", help="Environment variable with its key.")]
+Parallel = Annotated[int, typer.Option("--parallel", min=1, help="Calls of the server at the same time.")]
+Decoder = Annotated[
+    str | None,
+    typer.Option(
+        "--decoder",
+        metavar="PATH",
+        help="What turns ids to pictures, where the checkpoint cannot (vqgan.ckpt of Chameleon).",
+        show_default=False,
+    ),
+]
+KEY = "OPENAI_API_KEY"
 Parts = Annotated[str, typer.Option("--parts", metavar="NAMES", help="Parts of the benchmark, comma-separated.")]
 Size = Annotated[
     int, typer.Option("--size", metavar="N", min=1, help="Items of each part; the same for both commands.")
@@ -55,6 +71,71 @@ def make(
     from toolkit.cli import evaluate
 
     evaluate.make(out, parts, size=size, as_json=json)
+
+
+@app.command("ask")
+def ask(
+    bench: Annotated[Path, typer.Argument(metavar="BENCH", help="Folder that `make` wrote.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the answers; resumable.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="Folder or repository for transformers; with --server the name it goes by there.",
+            show_default=False,
+        ),
+    ],
+    server: Server = "",
+    api_key_env: KeyName = KEY,
+    parallel: Parallel = 8,
+    decoder: Decoder = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Of torch; default: an accelerator if there is one.")
+    ] = "",
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of an answer.")] = 2048,
+    json: Json = False,
+) -> None:
+    """Let a model answer the benchmark. Chameleon, Anole, Emu3 and Janus answer with pictures.
+
+    Example: unifiedvisual evaluate ask bench answers --model leloy/Anole-7b-v0.1-hf
+    """
+    from toolkit.cli import evaluate_models
+
+    evaluate_models.ask(
+        bench,
+        out,
+        model,
+        server=server,
+        api_key_env=api_key_env,
+        parallel=parallel,
+        decoder=decoder,
+        device=device,
+        max_new_tokens=max_new_tokens,
+        as_json=json,
+    )
+
+
+@app.command("judge")
+def judge(
+    answers: Annotated[Path, typer.Argument(metavar="ANSWERS", help="As `score` takes them.", show_default=False)],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Of the server.", show_default=False)],
+    server: Server,
+    api_key_env: KeyName = KEY,
+    parallel: Parallel = 8,
+    parts: Parts = "all",
+    size: Size = SIZE,
+    json: Json = False,
+) -> None:
+    """Ask a model whether answers are right, for pictures that are none of the engine's. Not exact.
+
+    Example: unifiedvisual evaluate judge answers --server http://localhost:8000/v1 --model Qwen3-VL-8B
+    """
+    from toolkit.cli import evaluate_models
+
+    evaluate_models.judge(
+        answers, parts, model=model, server=server, api_key_env=api_key_env, parallel=parallel, size=size, as_json=json
+    )
 
 
 @app.command("compare")

@@ -1,10 +1,12 @@
 """The benchmark as a packed dataset, and as prompts for a model to answer."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from toolkit.errors import UsageError
+from toolkit.evaluation.geneval import metadata
 from toolkit.evaluation.items import Item, row_of
 from toolkit.evaluation.scoring import SIZE, item_ids, make_item, names_of
 from toolkit.packing.rows import pack_rows
@@ -16,8 +18,8 @@ from toolkit.staging.files import write_whole
 def write_benchmark(
     out: Path, *, wanted: Sequence[str] = (), size: int = SIZE, on_row: Callable[[], None] = lambda: None
 ) -> int:
-    """Write `out`/packed, rows with right answers; and `out`/prompts.jsonl, each with an id, the prompt's parts and
-    the paths of its pictures under `out`/pictures.
+    """Write `out`/packed, rows with right answers; `out`/prompts.jsonl, each with an id, the prompt's parts and the
+    paths of its pictures under `out`/pictures; and `out`/geneval.jsonl, what GenEval's terms can say of them.
 
     Args:
         wanted: names of parts; none = all.
@@ -34,21 +36,27 @@ def write_benchmark(
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; expected a folder to write")
     (out / "pictures").mkdir(parents=True, exist_ok=True)
-    lines: list[str] = []
+    lines: list[dict[str, Any]] = []
 
     def rows() -> Iterator[Row]:
         for each in asked:
             item = make_item(*each)
-            lines.append(json.dumps(_prompt(item, out)))
+            lines.append(_prompt(item, out))
             on_row()
             yield row_of(item)
 
     pack_rows(rows(), out / "packed")
-    write_whole(out / "prompts.jsonl", "".join(f"{line}\n" for line in lines))
+    _write(out / "prompts.jsonl", lines)
+    told = (metadata(each["part"], each["prompt"][0].get("text", ""), each.get("wanted", ())) for each in lines)
+    _write(out / "geneval.jsonl", [each for each in told if each is not None])
     return len(asked)
 
 
-def _prompt(item: Item, out: Path) -> dict[str, object]:
+def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    write_whole(path, "".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def _prompt(item: Item, out: Path) -> dict[str, Any]:
     """A line of prompts.jsonl; `wanted` tells detectors and judges of others what the picture must show."""
     content: list[dict[str, str]] = []
     for number, part in enumerate(item.prompt):
