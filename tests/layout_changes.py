@@ -37,6 +37,8 @@ COLUMNS = (
 )
 LABELS = ("id", "uid", "key", "category", "source", "alpha", "task", "image", "model")
 
+ANSWER_PICTURES = {"output_image", "target_images", "edited_image"}
+
 Change = Callable[[Layout, random.Random], None]
 
 
@@ -69,8 +71,10 @@ def put_nulls(made: Layout, chance: random.Random) -> None:
 
 
 def put_null(value: Any, chance: random.Random) -> None:
-    """At a random depth."""
+    """At a random depth; but not an answer that pictures of its own stand for, which may be without words."""
     keys = list(value) if isinstance(value, dict) else range(len(value))
+    if isinstance(value, dict) and ANSWER_PICTURES & value.keys():
+        keys = [key for key in value if key != "answer"]
     if not keys:
         return
     key = chance.choice(list(keys))
@@ -232,7 +236,7 @@ def repeat_ids(made: Layout, chance: random.Random) -> None:
         record["id"] = "0000"
 
 
-CHANGES: tuple[Change, ...] = (
+DAMAGES: tuple[Change, ...] = (
     *(rename_column, drop_column, put_nulls, lose_archive, lose_members, split_archive, double_archive, rename_archive),
     *(add_thumbnails, move_members, shuffle_members, change_paths, change_tags, lose_tags, add_column, write_as_json),
     *(put_pictures_into_rows, name_a_split, repeat_ids),

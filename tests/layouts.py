@@ -3,17 +3,15 @@
 import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
+from tests.layout_writers import WRITERS, tarred, zipped
 from toolkit.published import PUBLISHED
 from toolkit.tasks import TASKS
 
@@ -174,23 +172,34 @@ class Layout:
 
     Attributes:
         tables: path -> records.
-        archives: path -> members.
+        archives: path -> members; a path that ends with "/" is that of a folder.
+        writer: a key of WRITERS.
+        pieces, suffix: path of an archive -> into how many it is cut, and how each is called: its number or letter.
     """
 
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     archives: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    writer: str = "arrow"
+    pieces: dict[str, int] = field(default_factory=dict)
+    suffix: str = ".part-a{1}"
 
     def write(self, folder: Path) -> Path:
         for path, records in self.tables.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(pa.Table.from_pylist(records), folder / path, row_group_size=7)
+            WRITERS[self.writer](records, folder / path)
         for path, members in self.archives.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            with tarfile.open(folder / path, "w:gz", compresslevel=0) as tar:
-                for name, data in members:
-                    info = tarfile.TarInfo(name)
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
+            if path.endswith("/"):
+                for name, data in dict(reversed(members)).items():
+                    (folder / path / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / path / name).write_bytes(data)
+                continue
+            data = zipped(members) if path.endswith(".zip") else tarred(members, is_plain=path.endswith(".tar"))
+            count = self.pieces.get(path, 1)
+            size = -(-len(data) // count)
+            for number in range(count):
+                name = path if count == 1 else f"{path}{self.suffix.format(number, chr(97 + number))}"
+                (folder / name).write_bytes(data[number * size :][:size])
         return folder
 
 

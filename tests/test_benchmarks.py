@@ -17,6 +17,7 @@ RUNS = {
     "kills": ("--kills 1 --rows 4 --workers 2 --commands import finalize", "same"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
     "memory": ("--models Janus-Pro-1B", "| Janus-Pro-1B | 1.9 | 35 | 8 | 8 |"),
+    "survey": ("--rows 2000 --folder {}/data", "second open"),
     "verifier": ("--scenes 1", "shadow"),
 }
 RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}

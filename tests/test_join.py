@@ -10,7 +10,7 @@ from toolkit.errors import ArchiveError, LayoutError, RowError, TooManyBadRows
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.join import join
-from toolkit.sources.published.matching import EXACT, NEAR, RULE, Names
+from toolkit.sources.published.matching import EXACT, NEAR, RULE, WRAPPED, Names
 from toolkit.sources.published.shapes import Draft
 from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.published.shapes.placing import Turn
@@ -194,7 +194,9 @@ def test_a_cut_archive_raises_whatever_the_policy():
         ("s/1.png", "Image_Editing/s/1.png", NEAR),
         ("images/Image_Editing/s/1.png", "s/1.png", NEAR),
         ("/home/me/image_editing/1.png".lstrip("/"), "Image-Editing/1.png", NEAR),
-        ("images/1.png", "1.png", NEAR),
+        ("images/1.png", "1.png", WRAPPED),
+        ("images/1.png", "Image_Editing/images/1.png", NEAR),
+        ("1.png", "Image_Editing/images/1.png", WRAPPED),
         ("https:/host/Image_Editing/1.png?size=2", "1.png", NEAR),
         ("a%20b.png", "a b.png", NEAR),
         ("home/me/s/1.png", "s/1.png", RULE),
@@ -234,6 +236,19 @@ def test_a_rule_that_fits_two_members_is_an_error_that_shows_both():
 
 def test_of_two_rules_the_one_that_has_more_in_common_is_taken():
     assert run([sketch("r0", "home/s/1.png")], ["1.png", "s/1.png"]) == [("r0", ["s/1.png"])]
+
+
+@pytest.mark.parametrize("members", [["images/1.png", "deep/er/1.png"], ["deep/er/1.png", "images/1.png"]])
+def test_a_picture_below_images_is_not_preferred_to_one_in_another_folder(members):
+    with pytest.raises(
+        (RowError, LayoutError), match=r"'images/1\.png' of .*'deep/er/1\.png' of|'deep/er/1.*'images/1"
+    ):
+        run([sketch("r0", "1.png")], members)
+
+
+@pytest.mark.parametrize("members", [["images/a/1.png", "1.png"], ["1.png", "images/a/1.png"]])
+def test_a_whole_path_below_images_is_preferred_to_a_file_name_alone(members):
+    assert run([sketch("r0", "a/1.png")], members) == [("r0", ["images/a/1.png"])]
 
 
 def test_two_pictures_are_never_one_member():

@@ -14,10 +14,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from tests.layout_changes import CHANGES, TRUE_PICTURES
+from tests.layout_changes import DAMAGES, TRUE_PICTURES
+from tests.layout_forms import FORMS
 from tests.layouts import PATHS, RECORDS, Layout, essence, layout, samples, tagged
 from toolkit.errors import UnifiedVisualError
 from toolkit.sources.layout import open_source
@@ -39,7 +39,7 @@ def random_layout(chance: random.Random) -> tuple[Layout, list[str]]:
     }
     made = layout(files, **kinds)
     story = [files, str(kinds)]
-    for change in chance.sample(CHANGES, chance.choice([0, 1, 1, 2, 2, 3])):
+    for change in chance.sample([*DAMAGES, *FORMS], chance.choice([0, 1, 1, 2, 2, 3, 4])):
         if made.archives:
             change(made, chance)
             story.append(change.__name__)
@@ -107,7 +107,7 @@ def test_no_row_differs_from_the_truth_without_an_error(tmp_path):
         folder = tmp_path / str(seed)
         try:
             made.write(folder)
-        except pa.ArrowException as error:  # Arrow cannot hold what it was made into
+        except Exception as error:  # no file can hold what it was made into
             outcomes[f"not written: {type(error).__name__}"] += 1
             continue
         try:

@@ -310,6 +310,10 @@ UNSURE = {
         {"question": "q", "choices": ["x", "y"], "answer": 1},
         "column 'answer' holds numbers beside choices in 'choices'",
     ),
+    "numbers as reasoning": (
+        {"prompt": "p", "answer": "a", "reasoning": 8},
+        "column 'reasoning' holds numbers: are they the rationale?",
+    ),
     "no answer": ({"prompt": "p", "alpha": "x"}, "no column holds a conversation, and prompt and answer were not both"),
 }
 
@@ -333,12 +337,32 @@ def test_what_only_a_person_can_settle_stops(tmp_path, record, message):
         ("bytes that may be pictures", {"ignore": ["blob"]}),
         ("pictures called something else", {"ignore": ["image"]}),
         ("numbers of choices", {"answer_choice": "answer"}),
+        ("numbers as reasoning", {"rationale": "reasoning"}),
         ("no answer", {"answer": "alpha"}),
     ],
 )
 def test_a_mapping_settles_it(tmp_path, case, columns):
     mapping = {"files": {"data/*": {"columns": columns}}}
     assert not plan_of(tmp_path, [UNSURE[case][0]], name="Image_Editing.parquet", mapping=mapping).problems
+
+
+def test_nan_is_null_as_pandas_writes_it(tmp_path):
+    record = {"id": float("nan"), "prompt": "p", "rationale": float("nan"), "answer": 4.5, "input": float("nan")}
+    write(tmp_path, [record, record | {"answer": float("nan")}], "CoT_Collection.parquet")
+    source, skips = open_source(tmp_path), Skips(on_bad_row="skip")
+    [row] = source.read("cot_collection", skips)
+    assert (row.instruction, row.rationale, row.answer) == ("p", "", "4.5")
+    assert skips.counts == {"null_answer": 1}
+    assert "rationale" not in source.plans[0].columns
+
+
+def test_text_where_other_rows_hold_json_objects_is_a_bad_row(tmp_path):
+    texts = [json.dumps({"question": f"q{number}", "answer": "a"}) for number in range(3)]
+    write(tmp_path, [{"hint": "h", "data": text} for text in [*texts, "no JSON"]], "CoT_Collection.parquet")
+    skips = Skips(on_bad_row="skip")
+    rows = list(open_source(tmp_path).read("cot_collection", skips))
+    assert [row.instruction for row in rows] == ["q0\n\nh", "q1\n\nh", "q2\n\nh"]
+    assert "column 'data' holds 'no JSON'; expected an object as JSON" in skips.examples["bad_shape"][0]
 
 
 def test_unknown_columns_show_what_they_hold_and_the_mapping_to_write(tmp_path):

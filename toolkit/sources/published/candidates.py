@@ -21,7 +21,8 @@ class Picture:
     rows: list[int] = field(default_factory=list)  # that use it
     uses: int = 0  # by rows not yet out
     held: Held | None = None
-    how: int = 0  # EXACT, NEAR or RULE; 0 = it has not come
+    how: int = 0  # EXACT, NEAR, WRAPPED or RULE; 0 = it has not come
+    common: int = 0  # of its name and the member's
     is_settled: bool = False
     is_out: bool = False  # in a row that is
     rivals: tuple[str, ...] = ()  # members that may be meant

@@ -1,10 +1,12 @@
 """Which member of an archive a path in a row means.
 
 exact    the names are equal, after normalising
-near     they are equal but for folders that only say where the archive lies: its own name, "images/", "./", a query
+near     they are equal but for what only says where the archive lies: its own name, "./", a host, a query
+wrapped  they are equal but for "images/" and the like at their start
 rule     one ends as the other does, as far as the shorter one goes
 
-An exact name wins over everything. A rule is taken only where nothing else is there and one member alone fits best.
+An exact name wins over everything, a near one over rules, a wrapped one over rules that have less in common. A rule is
+taken only where nothing else is there and one member alone fits best.
 What shares no more than a file name is never taken: that is how one picture becomes another.
 """
 
@@ -19,13 +21,19 @@ from toolkit.sources.published.members import decodings, is_utf8, normalise_name
 from toolkit.sources.published.shapes.pictures import is_picture_name
 from toolkit.sources.published.shapes.words import ALIASES, squash
 
-RULE, NEAR, EXACT = 1, 2, 3
+RULE, WRAPPED, NEAR, EXACT = 1, 2, 3, 4
 WRAPPERS = ("images", "image", "imgs", "img", "data", "pictures", "pics")
 ABSOLUTE = re.compile(r"(?i)^(?:https?|file|s3|gs|hf):/+|^[a-z]:/")
 
 
 class Found(NamedTuple):
-    """A picture that a member may be: its number, EXACT, NEAR or RULE, and how much of the names is common."""
+    """A picture that a member may be.
+
+    Attributes:
+        picture: its number.
+        how: EXACT, NEAR, WRAPPED or RULE.
+        common: how many folders, counted from the file name, which is one, are the same.
+    """
 
     picture: int
     how: int
@@ -43,7 +51,7 @@ class Names:
     def __init__(self, archive: str, task: str, wanted: Iterable[tuple[int, str]]) -> None:
         self._own = _own_names(archive, task)
         self._exact: defaultdict[str, list[int]] = defaultdict(list)
-        self._by_last: defaultdict[str, list[tuple[int, list[str]]]] = defaultdict(list)
+        self._by_last: defaultdict[str, list[tuple[int, list[str]]]] = defaultdict(list)  # number, pieces of the path
         self._has_bare = False  # whether some names have no suffix
         for number, path in wanted:
             self._exact[path].append(number)
@@ -80,12 +88,10 @@ class Names:
         found = {number: Found(number, EXACT, 0) for number in exact}
         for group, own in ((alike, pieces), (bare, [*pieces[:-1], last.rpartition(".")[0]])):
             for number, wanted in group:
-                common = _common_end(wanted, own)
-                if common == min(len(wanted), len(own)):
-                    how = NEAR if group is alike and len(wanted) == len(own) else RULE
-                    known = found.get(number)
-                    if known is None or (how, common) > known[1:]:
-                        found[number] = Found(number, how, common)
+                how, common = _compare(wanted, own)
+                how = how if group is alike else min(how, RULE)
+                if how and ((known := found.get(number)) is None or (how, common) > known[1:]):
+                    found[number] = Found(number, how, common)
         return list(found.values())
 
 
@@ -108,18 +114,34 @@ def _own_names(archive: str, task: str) -> frozenset[str]:
 
 def short_name(path: str, archive: str, task: str) -> str:
     """A path without the folders that only say in which archive it lies."""
-    return shorten_path(path, _own_names(archive, task))
+    return "/".join(_unwrapped(shorten_path(path, _own_names(archive, task)).split("/")))
 
 
 def shorten_path(path: str, own: frozenset[str]) -> str:
-    """What is left of a path behind the last folder that stands for the archive itself, or behind "images/"."""
+    """What is left of a path behind the last folder that stands for the archive itself."""
     pieces = ABSOLUTE.sub("", path).split("/")
     for number in range(len(pieces) - 2, -1, -1):
         if squash(pieces[number]) in own:
             return "/".join(pieces[number + 1 :])
-    while len(pieces) > 1 and pieces[0].lower() in WRAPPERS:
-        pieces = pieces[1:]
     return "/".join(pieces)
+
+
+def _compare(left: list[str], right: list[str]) -> tuple[int, int]:
+    """NEAR, WRAPPED, RULE or 0, and how many pieces they have in common at their ends."""
+    if left == right:
+        return NEAR, len(left)
+    bare, other = _unwrapped(left), _unwrapped(right)
+    if bare == other:
+        return WRAPPED, len(bare)
+    commons = [(_common_end(a, b), min(len(a), len(b))) for a, b in ((left, right), (bare, other))]
+    return max((RULE, common) if common == shorter else (0, 0) for common, shorter in commons)
+
+
+def _unwrapped(pieces: list[str]) -> list[str]:
+    start = 0
+    while start < len(pieces) - 1 and pieces[start].lower() in WRAPPERS:
+        start += 1
+    return pieces[start:]
 
 
 def _common_end(left: list[str], right: list[str]) -> int:

@@ -3,7 +3,8 @@
 Columns that nothing reads are not converted at all, and a value that cannot be converted costs its row alone.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -81,7 +82,15 @@ def _told(value: Any, plan: FilePlan, known: dict[str, str]) -> str:
 
 
 def _values_of(batch: pa.RecordBatch, name: str) -> list[Any]:
-    return [_dig(record, name) if isinstance(record, dict) else None for record in _rows_of(_only(batch, name))]
+    return [_value_of(record, name) for record in _rows_of(_only(batch, name))]
+
+
+def _value_of(record: dict[str, Any] | RowError, name: str) -> Any:
+    """None where it cannot be read; what is wrong is told when the whole row is."""
+    try:
+        return None if isinstance(record, RowError) else _dig(record, name)
+    except RowError:
+        return None
 
 
 def _only(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
@@ -89,13 +98,26 @@ def _only(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
 
 
 def _records(batch: pa.RecordBatch, plan: FilePlan) -> Iterator[Record | RowError]:
-    names = plan.reads()
+    names, kept = plan.reads(), plan.columns.get("keep", ())
     for row in _rows_of(batch):
         if isinstance(row, RowError):
             yield row
         else:
-            opened: dict[str, Any] = {}
-            yield {name: row[name] if name in row else _dig(row, name, opened) for name in names}
+            yield _record(row, names, kept)
+
+
+def _record(row: dict[str, Any], names: Iterable[str], kept: Container[str]) -> Record | RowError:
+    opened: dict[str, Any] = {}
+    try:
+        values = {name: row[name] if name in row else _dig(row, name, opened) for name in names}
+    except RowError as error:
+        return error
+    return {name: None if _is_nan(value) and name not in kept else value for name, value in values.items()}
+
+
+def _is_nan(value: Any) -> bool:
+    """NaN is how pandas writes a missing value."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | RowError]:
@@ -137,4 +159,6 @@ def _dig(row: dict[str, Any], name: str, opened: dict[str, Any] | None = None) -
         if at < len(pieces) and isinstance(value, str):
             key = ".".join(pieces[:at])
             value = opened[key] = opened[key] if key in opened else parse_text(value)
+            if isinstance(value, str) and value.strip():
+                raise RowError(f"column {key!r} holds {value!r:.80}; expected an object as JSON", kind="bad_shape")
     return value

@@ -14,7 +14,7 @@ from toolkit.errors import LayoutError, RowError
 from toolkit.schema import Row
 from toolkit.sources.published.candidates import Picture, Scope, choose, folder_of
 from toolkit.sources.published.holdings import Archive
-from toolkit.sources.published.matching import EXACT, NEAR, RULE, Found
+from toolkit.sources.published.matching import EXACT, RULE, WRAPPED, Found
 from toolkit.sources.published.sketches import Placed, Sketch
 from toolkit.sources.published.spool import Held, Spool
 from toolkit.sources.skips import Skips
@@ -80,8 +80,9 @@ class WaitingRows:
     def arrive(self, archive: int, found: Found, held: Held) -> Iterator[Row]:
         """A member that a picture may be."""
         picture = self._pictures[found.picture]
-        is_as_before = found.how != NEAR or picture.how or self._goes_on_as_before(archive, picture.name, held.name)
-        if found.how == RULE or not is_as_before:
+        if found.how == RULE and picture.how == WRAPPED and picture.held and found.common >= picture.common:
+            self._contest(picture, held)
+        elif self._is_candidate(archive, picture, found, held.name):
             if not picture.how:
                 held.uses += 1
                 picture.candidates.append((found.common, held))
@@ -91,13 +92,20 @@ class WaitingRows:
             if picture.held:
                 picture.held.let_go()
             held.uses += 1
-            picture.held, picture.how, picture.candidates = held, found.how, []
+            picture.held, picture.how, picture.common, picture.candidates = held, found.how, found.common, []
             if found.how == EXACT:
                 self._goes_on_as_before(archive, picture.name, held.name)
             if self._is_final(picture, archive):
                 yield from self._settle(picture)
         elif found.how >= picture.how and picture.held:
             self._contest(picture, held)
+
+    def _is_candidate(self, archive: int, picture: Picture, found: Found, member: str) -> bool:
+        """Whether a member is weighed against others once all are seen."""
+        if found.how in (RULE, EXACT) or picture.how:
+            return found.how == RULE
+        is_rivalled = found.how == WRAPPED and any(common >= found.common for common, _ in picture.candidates)
+        return is_rivalled or not self._goes_on_as_before(archive, picture.name, member)
 
     def _goes_on_as_before(self, archive: int, path: str, member: str) -> bool:
         """Whether a name that is only near lies where others of its folder did: not one in thumbnails beside them."""
@@ -120,7 +128,7 @@ class WaitingRows:
         elif picture.is_out:
             raise LayoutError(
                 f"picture {picture.name!r} is {both[0]}, which rows that are out have, and {both[1]} as well; which is "
-                "meant cannot be told: say under archives: of a mapping what each holds, or which to ignore"
+                "meant cannot be told: say under paths: or archives: of a mapping"
             )
         else:
             picture.rivals = picture.rivals or both

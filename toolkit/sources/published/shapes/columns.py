@@ -35,6 +35,10 @@ class PromptAndAnswer:
                 problems.append(f"several columns may be the {use}: {', '.join(found)}")
             if found:
                 columns[use] = tuple(found[:1])
+            if found and use not in ("answer", "choices") and table.columns[found[0]].text.kind == "number":
+                problems.append(
+                    f"column {found[0]!r} holds numbers: are they the {use}? Say so, or list it under ignore"
+                )
         together = {**columns, **given}
         if together.get("choices") and (names := columns.get("answer")) and _are_numbers(table, names[0]):
             problems.append(

@@ -58,7 +58,9 @@ class LeafFacts:
         return self.count - self.blanks
 
     def add(self, values: pa.Array) -> NDArray[np.bool_] | None:
-        """Count more values; returns which of them name or are a picture, None where none does."""
+        """Count more values, NaN as null; returns which of them name or are a picture, None where none does."""
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
         self.nulls += values.null_count
         self.count += len(values) - values.null_count
         if len(values) == values.null_count:

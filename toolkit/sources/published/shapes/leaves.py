@@ -105,7 +105,7 @@ def _collect(path: str, value: Any, row: int, found: dict[str, tuple[list[str | 
             _collect(f"{path}[]", inner, row, found)
     elif path in found or len(found) < MAX_PATHS:
         values, rows = found.setdefault(path, ([], []))
-        values.append(value if value is None else _utf8(str(value)))
+        values.append(None if value is None or value != value else _utf8(str(value)))
         rows.append(row)
 
 

@@ -31,7 +31,7 @@ class Turns:
         if len(found) > ("turns" not in given):
             problems.append(f"several columns hold conversations: {', '.join([*given.get('turns', ()), *found])}")
         systems = [name for name in COLUMN_NAMES["system"][0] if name in table.columns]
-        if systems and "system" not in given and table.columns[systems[0]].filled:
+        if systems and "system" not in given and table.columns[systems[0]].text.kind == "text":
             columns["system"] = (systems[0],)
         apart = [name for name in COLUMN_NAMES["rationale"][0] if name in table.columns and table.columns[name].filled]
         problems += [f"column {name!r} holds reasoning beside the conversation" for name in apart]
