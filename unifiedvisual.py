@@ -36,6 +36,7 @@ _TOOLKIT = {
     "collate_images": "toolkit.streaming.batch",
     "Component": "toolkit.streaming.mixture",
     "convert": "conversion",
+    "deduplicate": "toolkit.curation.deduplicate",
     "EncodedImage": "toolkit.schema",
     "Findings": "toolkit.sources.findings",
     "get_collator": "toolkit.collate",

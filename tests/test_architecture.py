@@ -31,6 +31,7 @@ FLOORS = (
     "toolkit.matching",
     "toolkit.registry",
     "toolkit.images",
+    "toolkit.image_hash",
     "toolkit.photos",
     "toolkit.scene",
     "toolkit.tasks",

@@ -16,8 +16,8 @@ from toolkit.generation.core.spec import read_spec
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.generation.runs import engine
-from toolkit.generation.runs.duplicates import phash
 from toolkit.generation.runs.finalize import finalize
+from toolkit.image_hash import phash
 
 COT = {"conversations": [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": ""}]}
 ANSWER = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>{}</CONCLUSION>"

@@ -22,6 +22,7 @@ from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
 from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
+from toolkit.curation.deduplicate import deduplicate as deduplicate
 from toolkit.curation.merge import merge as merge
 from toolkit.curation.select import select as select
 from toolkit.packing.pack import pack as pack
@@ -73,6 +74,7 @@ __all__ = [
     "check_row",
     "collate_images",
     "convert",
+    "deduplicate",
     "get_collator",
     "get_tokenizer",
     "import_source",

@@ -106,3 +106,46 @@ def select(
     }
     sizes = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes}
     run(source, out, tasks, choice, dry_run=dry_run, as_json=json, **sizes, **spread(workers, executor, part, out))
+
+
+@app.command()
+def deduplicate(
+    source: PackedSrc,
+    out: Out,
+    by: Annotated[
+        str, typer.Option(metavar="row|text|picture", help="Alike are: texts and all pictures, texts, or any picture.")
+    ] = "row",
+    near_text: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of runs of three words that near texts share; 1 = the same text.")
+    ] = 0.8,
+    near_pictures: Annotated[
+        bool, typer.Option(help="Also pictures that look alike; else those of the same bytes alone.")
+    ] = True,
+    against: Annotated[
+        list[str],
+        typer.Option(
+            metavar="BENCHMARK",
+            help="Leave out what it has: a packed dataset, JSON Lines, or a folder of these and pictures.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    tasks: Tasks = "all",
+    shard_size: ShardSize = 500_000_000,
+    row_group_bytes: RowGroupBytes = 20_000_000,
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
+    token: Token = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Leave out rows that are like an earlier one, or like what a benchmark asks or shows. All are counted, listed, and
+    shown beside what they are like.
+
+    Example: unifiedvisual deduplicate merged unique --against benchmark.jsonl
+    """
+    from toolkit.cli.deduplicate import run
+
+    rule = {"by": by, "near_text": near_text, "near_pictures": near_pictures, "against": against, "token": token}
+    sizes = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes}
+    run(source, out, tasks, rule, dry_run=dry_run, as_json=json, **sizes, **spread(workers, executor, part, out))

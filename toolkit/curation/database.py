@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_MB = 1000
+GROUP_ROWS, LEAST_GROUP_ROWS = 120_000, 2_048
 
 
 @contextmanager
@@ -35,10 +36,15 @@ def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
         yield opened
 
 
-def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path) -> None:
-    """An answer as a Parquet file that is whole or not there."""
+def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path, *, group_rows: int = GROUP_ROWS) -> None:
+    """An answer as a Parquet file that is whole or not there.
+
+    Args:
+        group_rows: of its row groups: few where one part of a sorted answer is read at a time.
+    """
     part = path.with_name(f".{path.name}.part")
-    db.execute(f"COPY ({question}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+    how = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {max(group_rows, LEAST_GROUP_ROWS)}"
+    db.execute(f"COPY ({question}) TO {literal(str(part))} ({how})")
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)

@@ -124,7 +124,7 @@ class TableWriter:
     """Parquet from small tables, in row groups of a useful size."""
 
     def __init__(self, file: Any) -> None:
-        self._file, self._waiting = file, list[pa.Table]()
+        self._file, self._waiting, self._rows, self._bytes = file, list[pa.Table](), 0, 0
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> "TableWriter":
@@ -138,8 +138,8 @@ class TableWriter:
 
     def write(self, table: pa.Table) -> None:
         self._waiting.append(table)
-        rows, size = (sum(measure(each) for each in self._waiting) for measure in (len, lambda each: each.nbytes))
-        if rows >= GROUP_ROWS or size >= GROUP_BYTES:
+        self._rows, self._bytes = self._rows + len(table), self._bytes + table.nbytes
+        if self._rows >= GROUP_ROWS or self._bytes >= GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -147,4 +147,4 @@ class TableWriter:
             table = pa.concat_tables(self._waiting)
             self._writer = self._writer or pq.ParquetWriter(self._file, table.schema, compression="zstd")
             self._writer.write_table(table, row_group_size=max(len(table), 1))
-            self._waiting = []
+            self._waiting, self._rows, self._bytes = [], 0, 0

@@ -6,7 +6,7 @@ sample -> Row -> pictures as data URIs -> RowView -> templates/preview.html
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.resources import files
@@ -146,13 +146,16 @@ def _counted(values: Any) -> list[tuple[str, int]]:
 
 def _assets() -> dict[str, str]:
     """Style and script as they stand in the page, and the hashes by which its policy lets exactly these through."""
+    return {**inlined("style", STYLES), **inlined("script", SCRIPTS)}
+
+
+def inlined(kind: str, names: Iterable[str]) -> dict[str, Any]:
+    """Files of `templates` as the style or script of a page, and their hash for its policy."""
     from markupsafe import Markup  # comes with jinja2
 
     folder = files(__package__).joinpath("templates")
-    style, script = (
-        "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (STYLES, SCRIPTS)
-    )
-    return {"style": Markup(style), "style_hash": _hash(style), "script": Markup(script), "script_hash": _hash(script)}
+    text = "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+    return {kind: Markup(text), f"{kind}_hash": _hash(text)}
 
 
 def _hash(text: str) -> str:

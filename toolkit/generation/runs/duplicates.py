@@ -3,8 +3,6 @@ edit is meant to look like its source.
 
 Compared are `input` with `input` and `output` with `output`, inside a recipe, in the order of the samples, so that
 which one stays depends on nothing else.
-pHash: 32 x 32 grey, the 8 x 8 lowest frequencies of a DCT, each above their median or not. Source: hackerfactor.com,
-"Looks Like It" (2011).
 """
 
 import json
@@ -13,15 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.journal import Finished
-from toolkit.images import decode_image
+from toolkit.image_hash import phash
 
 COMPARED = ("input", "output")
-_SIDE, _LOW = 32, 8
-_DCT = np.cos(np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(_LOW)[:, None])  # (8, 32), DCT-II
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +32,6 @@ class Duplicate:
     role: str
     of: str
     bits: int
-
-
-def phash(picture: bytes) -> int:
-    """64 bits; pictures that look alike differ in few of them."""
-    grey = np.asarray(
-        decode_image(picture, "picture").convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64
-    )
-    low = _DCT @ grey @ _DCT.T
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 
 
 def duplicates(samples: Iterable[Finished], blobs: Blobs, max_bits: int) -> Iterator[Duplicate]:

@@ -1,0 +1,130 @@
+"""Pictures that look alike: pHashes that differ in few bits, confirmed by the thumbnails' pixels.
+
+Cut into BLOCKS blocks, two hashes that differ in at most MAX_BITS bits have two blocks in common. So for each choice of
+two blocks all hashes are sorted by these, and neighbours compared. A unit of the job is a choice and a part of its
+values.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from toolkit.curation.database import database, files, literal, write
+from toolkit.curation.features import PICTURES
+from toolkit.executors import Tell
+from toolkit.image_hash import differences
+from toolkit.staging.files import whole_file
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_BITS = 4
+BLOCKS = MAX_BITS + 2
+CHOICES = tuple(combinations(range(BLOCKS), 2))
+MOST_NEIGHBOURS = 64  # compared of hashes that share two blocks; more are so plain that their order by tint tells
+MAX_MEAN, MAX_CELL = 4.0, 24  # differences of thumbnails, of 255: of all, and of one of the 256 cells
+UNIT_PICTURES = 1_000_000  # in memory of a unit
+NUMBERED, NEAR = "numbered.parquet", "near.parquet"
+Hashes = NDArray[np.uint64]
+
+
+def number_pictures(described: Sequence[Path], unit: int, folder: Path, tell: Tell) -> int:
+    """Write `numbered.parquet`: each picture once, by its number; returns how many there are."""
+    with database(folder) as db:
+        listed = files([each / PICTURES for each in described])
+        values = ", ".join(f"any_value({name}) AS {name}" for name in ("phash", "tint", "thumbnail"))
+        once = f"SELECT sha256, {values} FROM read_parquet({listed}) GROUP BY sha256"
+        numbered = f"SELECT row_number() OVER (ORDER BY sha256) - 1 AS number, * FROM ({once}) ORDER BY number"
+        write(db, numbered, folder / NUMBERED)
+        [(count,)] = db.execute(f"SELECT count(*) FROM read_parquet({literal(str(folder / NUMBERED))})").fetchall()
+    return int(count)
+
+
+def units_of(pictures: int) -> int:
+    return len(CHOICES) * _parts(pictures)
+
+
+def _parts(pictures: int) -> int:
+    return 1 + pictures // UNIT_PICTURES
+
+
+def find_near(numbered: Path, pictures: int, unit: int, folder: Path, tell: Tell) -> dict[str, int]:
+    """Write `near.parquet`: pairs of pictures (`one`, `other`, numbers; `bits`) that look alike, of a unit; returns how
+    many hashes have more neighbours than are compared.
+    """
+    part, choice = divmod(unit, len(CHOICES))
+    mask = _mask(CHOICES[choice])
+    numbers, hashes, tints = _read(numbered, mask, part, _parts(pictures))
+    ordered = np.lexsort((numbers, tints, hashes, hashes & mask))
+    numbers, hashes = numbers[ordered], hashes[ordered]
+    keys = hashes & mask
+    table = pa.concat_tables([NEAR_SCHEMA.empty_table(), *_neighbours(numbers, hashes, keys)])
+    with whole_file(folder / NEAR) as file:
+        pq.write_table(table, file)
+    more = len(keys) - MOST_NEIGHBOURS - 1
+    return {"crowded": int(np.count_nonzero(keys[:more] == keys[MOST_NEIGHBOURS + 1 :])) if more > 0 else 0}
+
+
+NEAR_SCHEMA = pa.schema([("one", pa.int64()), ("other", pa.int64()), ("bits", pa.int32())])
+
+
+def _mask(blocks: tuple[int, int]) -> np.uint64:
+    edges = [64 * number // BLOCKS for number in range(BLOCKS + 1)]
+    return np.uint64(sum(((1 << edges[block + 1]) - (1 << edges[block])) for block in blocks))
+
+
+def _read(
+    numbered: Path, mask: np.uint64, part: int, parts: int
+) -> tuple[NDArray[np.int64], Hashes, NDArray[np.int32]]:
+    """Numbers, hashes and tints of a part of the pictures that can be decoded."""
+    numbers, hashes, tints = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], [np.empty(0, np.int32)]
+    with pq.ParquetFile(numbered, pre_buffer=False) as parquet:
+        for batch in parquet.iter_batches(columns=["number", "phash", "tint"], use_threads=False):
+            batch = batch.filter(batch["phash"].is_valid())
+            found = batch["phash"].to_numpy(zero_copy_only=False).astype(np.uint64)
+            spread = (found & mask) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)  # Fibonacci hashing
+            mine = spread % np.uint64(parts) == part
+            numbers.append(batch["number"].to_numpy()[mine])
+            hashes.append(found[mine])
+            tints.append(batch["tint"].to_numpy()[mine])
+    return np.concatenate(numbers), np.concatenate(hashes), np.concatenate(tints)
+
+
+def _neighbours(numbers: NDArray[np.int64], hashes: Hashes, keys: Hashes) -> Iterator[pa.Table]:
+    """Pairs of those with the same key that differ in few bits."""
+    for apart in range(1, MOST_NEIGHBOURS + 1):
+        same = keys[:-apart] == keys[apart:]
+        if not same.any():
+            return
+        places = np.flatnonzero(same)
+        bits = np.bitwise_count(hashes[places] ^ hashes[places + apart])
+        near = places[bits <= MAX_BITS]
+        columns = [numbers[near], numbers[near + apart], bits[bits <= MAX_BITS].astype(np.int32)]
+        yield pa.table([pa.array(column) for column in columns], schema=NEAR_SCHEMA)
+
+
+def confirmed(db: "duckdb.DuckDBPyConnection", near: Sequence[Path], numbered: Path) -> NDArray[np.int64]:
+    """Pairs of numbers of pictures that look alike and whose thumbnails do too: int64 (P, 2)."""
+    shown = f"read_parquet({literal(str(numbered))})"
+    found = db.sql(
+        "SELECT one, other, a.thumbnail AS before, b.thumbnail AS after FROM (SELECT DISTINCT one, other FROM "
+        f"read_parquet({files([each / NEAR for each in near])})) JOIN {shown} AS a ON one = a.number JOIN {shown} AS b "
+        "ON other = b.number"
+    )
+    kept = [np.empty((0, 2), np.int64)]
+    for batch in found.to_arrow_reader(10_000):
+        mean, largest = differences(_pixels(batch["before"]), _pixels(batch["after"]))
+        pairs = np.stack([batch["one"].to_numpy(), batch["other"].to_numpy()], axis=1)
+        kept.append(pairs[(mean <= MAX_MEAN) & (largest <= MAX_CELL)])
+    return np.concatenate(kept)
+
+
+def _pixels(thumbnails: Any) -> NDArray[np.uint8]:
+    joined = b"".join(thumbnails.to_pylist())
+    return np.frombuffer(joined, np.uint8).reshape(len(thumbnails), -1)
