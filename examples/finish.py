@@ -13,6 +13,8 @@ from unifiedvisual import StreamingDataset, get_tokenizer, sample_answers
 
 def finish(model, processor, collate, tokenizer, data: str, args: argparse.Namespace) -> None:
     """Saves --out/model, which loads again with from_pretrained, and writes --out/samples."""
+    if collate.skipped:
+        print(f"rows left out by rank {ranks()[0]}: {dict(collate.skipped)}")
     weights = None
     if is_sharded(model):
         weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))

@@ -54,8 +54,8 @@ def train(model, collate, data: str, args: argparse.Namespace) -> None:
     model, optimizer, loader = accelerator.prepare(model.float().train(), optimizer, loader)
     progress = Progress(dataset)
     accelerator.register_for_checkpointing(progress)
-    if args.resume:
-        accelerator.load_state(str(list(checkpoints(args.out))[-1]))
+    if args.resume and (found := list(checkpoints(args.out))):
+        accelerator.load_state(str(found[-1]))
         loader.set_epoch(dataset.epoch)  # it counts epochs too, and tells the dataset
         accelerator.print(f"resumed at step {len(progress.losses)}, epoch {dataset.epoch}")
     while len(progress.losses) < args.steps:

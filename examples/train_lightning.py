@@ -94,7 +94,9 @@ def train(model: LossModel, collate, data: str, args: argparse.Namespace) -> lis
     if args.checkpointing:
         model.gradient_checkpointing_enable()
     last = args.out / "lightning" / "last.ckpt"
-    trainer.fit(Training(model.float().train(), args), loader, ckpt_path=last if args.resume else None)
+    trainer.fit(
+        Training(model.float().train(), args), loader, ckpt_path=last if args.resume and last.exists() else None
+    )
     return losses.losses
 
 

@@ -62,7 +62,7 @@ def main() -> None:
     data = packed_data(args)
     tokenizer = get_tokenizer(model, processor)
     tokens = stored_tokens(args, data, tokenizer)
-    collate = get_collator("emu3", processor=processor, image_tokens=tokens)
+    collate = get_collator("emu3", processor=processor, image_tokens=tokens, max_length=4096, on_bad_row="skip")
     rows = {"decode": None, "batch_size": args.batch_size, "holdout": args.holdout}
     held_out = {**rows, "split": "holdout", "shuffle": False}
     model = adapted(model, args)
@@ -80,6 +80,7 @@ def main() -> None:
         model.save_pretrained(args.out / "model")
         processor.save_pretrained(args.out / "model")
         report(trainer.state.log_history)
+        print(f"rows left out: {dict(collate.skipped)}")
         show(model, collate, tokenizer, data, args)
 
 

@@ -108,9 +108,13 @@ def test_fits_filters_before_batching():
     assert collate.skipped.total() == 2
 
 
-def test_a_batch_with_no_row_left_raises():
-    with pytest.raises(TooManyBadRows, match=r"none of the 2 rows .* {'too_long': 2}; leave such rows out"):
-        letters()(rows("abcd", "abcd"))
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_with_no_row_left_asks_nothing_and_is_counted_in_the_process_of_the_loop(workers):
+    collate = letters()
+    batches = list(torch.utils.data.DataLoader(rows("a", "abcd", "b"), 1, num_workers=workers, collate_fn=collate))
+    assert [batch["input_ids"].shape[0] for batch in batches] == [1, 1, 1]
+    assert (batches[1]["labels"] == IGNORE_INDEX).all()
+    assert collate.skipped == {"too_long": 1}
 
 
 def test_a_hundred_bad_rows_in_a_row_stop_even_when_skipping():

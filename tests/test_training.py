@@ -21,6 +21,7 @@ from tests.training_families import (
 from toolkit.collate.loss import LossModel, TokenLosses, janus_losses, tokens_of_update
 from toolkit.errors import UsageError
 from toolkit.sampling.answers import Sampling
+from toolkit.sources.skips import Skips
 from unifiedvisual import sample_answers
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
@@ -48,6 +49,21 @@ def test_a_loop_of_ones_own_takes_the_step_of_the_trainer(tmp_path):
         optimizer.step()
 
     assert difference(changes(model, step), trainer_update("janus", tmp_path, rows=4, accumulation=1)) < 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_of_which_no_row_is_left_has_no_part_in_an_update(family):
+    model, collate = bare(family)
+    made, whole = wrapped(family, model), collate(ROWS)
+    collate.max_length, collate._skips = 1, Skips(on_bad_row="skip")
+    nothing = collate(ROWS[:2])
+    assert collate.skipped == {"too_long": 2}
+    made(**nothing)["loss"].backward()
+    assert not any(each.grad.any() for each in model.parameters() if each.grad is not None)
+    assert tokens_of_update([whole, nothing]) == tokens_of_update([whole])
+    if family in DRAWING:
+        assert made(**nothing)["loss"] == 0
+        assert made(**nothing, num_items_in_batch=torch.tensor(0))["loss"] == 0
 
 
 @pytest.mark.parametrize("family", DRAWING)

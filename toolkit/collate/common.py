@@ -4,16 +4,16 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from toolkit.collate.template import ChatEncoder, Encoded
-from toolkit.errors import ImageTokenMismatch, RowError, TooManyBadRows, UsageError
+from toolkit.collate.template import SHORT_ROW, ChatEncoder, Encoded
+from toolkit.errors import ImageTokenMismatch, RowError, UsageError
 from toolkit.image_modes import to_rgb
 from toolkit.images import decode_image
 from toolkit.sources.skips import OnBad, Skips
@@ -99,7 +99,8 @@ class Collator(ABC):
         return self._encode(row) is not None
 
     def __call__(self, rows: Sequence[Any]) -> dict[str, Tensor]:
-        """A batch.
+        """A batch. Where none of its rows is left, a short row of which nothing is asked: its loss is 0 in a LossModel
+        and nan in a stock model, its gradient 0 in both, and no rank has a step less than others.
 
         Args:
             rows: dicts; or what StreamingDataset gives with `max_tokens`: a list of them in a list of one, as a loader
@@ -116,7 +117,7 @@ class Collator(ABC):
                 )
             return self(rows[0])
         samples = [sample for row in rows if (sample := self._encode(row)) is not None]
-        return self.batch(samples or self._none_left(len(rows)))
+        return self.batch(samples or [self._nothing()])
 
     def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
         padded = pad([sample.columns for sample in samples], {"input_ids": self.pad_id, "labels": IGNORE_INDEX})
@@ -134,14 +135,12 @@ class Collator(ABC):
         encoded = ([self._encode(row) for row in rows] for rows in sequences)
         kept = ([sample for sample in samples if sample is not None] for samples in encoded)
         samples = [pack(samples) for samples in kept if samples]
-        return self.batch(samples or self._none_left(sum(map(len, sequences))))
+        return self.batch(samples or [pack([self._nothing()])])
 
-    def _none_left(self, num_rows: int) -> NoReturn:
-        raise TooManyBadRows(
-            f"none of the {num_rows} rows of this batch is left, skipped so far: {dict(self.skipped)}; leave such rows "
-            "out before batching: measure_lengths(path, collate, folder) once, then StreamingDataset(..., "
-            'lengths=folder, where=lambda row: row["num_tokens"] <= max_length)'
-        )
+    def _nothing(self) -> Sample:
+        """A short row of which nothing is asked."""
+        sample = self.encode(SHORT_ROW)
+        return replace(sample, columns={**sample.columns, "labels": [IGNORE_INDEX] * sample.num_tokens})
 
     def _encode(self, row: Mapping[str, Any]) -> Sample | None:
         try:

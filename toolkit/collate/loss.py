@@ -55,8 +55,8 @@ class LossModel(torch.nn.Module):
 
     Returns:
         loss: float (): the weighted sum over supervised tokens, divided by `num_items_in_batch`, or by their number in
-            this batch. Trainer passes the tokens of all micro-batches and ranks of an update; a loop of one's own gets
-            them from `tokens_of_update`.
+            this batch; 0 where there are none. Trainer passes the tokens of all micro-batches and ranks of an update; a
+            loop of one's own gets them from `tokens_of_update`.
         text_loss, image_loss: float (1,), the means over tokens of each kind, unweighted, without gradient; nan where a
             batch has none.
         text_tokens, image_tokens: int64 (1,), of how many.
@@ -94,7 +94,7 @@ class LossModel(torch.nn.Module):
             total = total + self._z_loss * losses.log_z.square().sum()
         if num_items_in_batch is None:
             num_items_in_batch = losses.text.numel() + losses.image.numel()
-        found = {"loss": total / num_items_in_batch}
+        found = {"loss": total / (num_items_in_batch + (num_items_in_batch == 0))}
         for name, values in (("text", losses.text.detach()), ("image", losses.image.detach())):
             found[f"{name}_loss"] = values.mean().reshape(1)
             found[f"{name}_tokens"] = torch.tensor([values.numel()], device=values.device)

@@ -31,6 +31,13 @@ _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
 
 Conversation = list[dict[str, Any]]
 
+_TURNS = (("user", "a"), ("assistant", "b"))
+SHORT_ROW: Mapping[str, Any] = {
+    "id": "short",
+    "messages": [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in _TURNS],
+    "images": [],
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -133,9 +140,7 @@ class ChatEncoder:
 
     def closing_id(self) -> int | None:
         """The control token that ends an answer; None where there is none, so that answers never end by themselves."""
-        turns = [("user", "a"), ("assistant", "b")]
-        messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
-        last = self.encode({"id": "", "messages": messages, "images": []}).ids[-1]
+        last = self.encode(SHORT_ROW).ids[-1]
         return last if last in self.control_ids else None
 
     def keeps_answer_images(self) -> bool:
