@@ -36,10 +36,13 @@ IMAGES_FIRST = (
     "{% for m in messages %}{{ m.role }}:{% for c in m.content if c.type == 'image' %}<image>{% endfor %}"
     "{% for c in m.content if c.type == 'text' %}{{ c.text }}{% endfor %}" + ENDING
 )
-# Qwen3's thinking templates rewrite earlier turns once later ones follow.
 REWRITING = (
     "{% for m in messages %}{{ m.role }}:{% if not loop.last %}(short){% endif %}{% for c in m.content %}{{ c.text "
     "}}{% endfor %}" + ENDING
+)
+LAST_ONLY = (
+    "{% for m in messages %}{% if m.role == 'user' or loop.last %}{{ m.role }}:{% for c in m.content %}{{ c.text "
+    "}}{% endfor %}{% endif %}" + ENDING
 )
 TRIMMING = "{% for m in messages %}{{ m.role }}:{% for c in m.content %}{{ c.text | trim }}{% endfor %}" + ENDING
 
@@ -203,9 +206,17 @@ def test_a_template_that_moves_answer_pictures_is_found_out(llava):
     assert caught.value.kind == "template_moves_parts"
 
 
-def test_a_template_that_rewrites_earlier_turns_is_found_out(llava):
+def test_an_answer_that_is_written_otherwise_once_turns_follow_is_found_there(llava):
+    row = make_row("a", "Hi", "Yes", "Sure?", "No")
+    assert texts(llava, row, REWRITING) == (
+        "<s>user:(short)Hi</s>assistant:(short)Yes</s>user:(short)Sure?</s>assistant:No</s>",
+        "Yes</s>No</s>",
+    )
+
+
+def test_a_template_that_drops_earlier_answers_is_found_out(llava):
     with pytest.raises(RowError, match="message 1 cannot be found") as caught:
-        encoder(llava, REWRITING).encode(make_row("a", "Hi", "Yes", "Sure?", "No"))
+        encoder(llava, LAST_ONLY).encode(make_row("a", "Hi", "Yes", "Sure?", "No"))
     assert caught.value.kind == "template_rewrites_turns"
 
 

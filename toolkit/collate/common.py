@@ -77,6 +77,7 @@ class Collator(ABC):
             tokenizer.backend_tokenizer.to_str(),
             image_processor and image_processor.to_json_string(),
             getattr(self, "processor_kwargs", None),
+            *(["thoughts"] if self.encoder.thoughts else []),
             getattr(getattr(self, "image_tokens", None), "revision", None),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()

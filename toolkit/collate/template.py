@@ -17,17 +17,16 @@ replaced by a
   off.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from toolkit.collate.literals import Literals
+from toolkit.collate.thoughts import TAGS, thought_and_answer, with_tags
 from toolkit.errors import ImageTokenMismatch, RowError, UsageError, shorten
 
-# Unicode noncharacters: no text may hold them, so nothing is lost by dropping them from a part.
-_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_ANSWER = "\ufdd2"  # stands for an answer, to find where it is written; a Unicode noncharacter, which no text holds
 
 Conversation = list[dict[str, Any]]
 
@@ -76,6 +75,7 @@ class ChatEncoder:
         chat_template: Jinja text used instead of the processor's own.
         leading_ids: ids put before a row whose text does not begin with the tokenizer's bos; None = what the tokenizer
             itself adds.
+        thoughts: render the rationale of a row as the thought of its last answer.
 
     Raises:
         UsageError: the tokenizer has no such image token, or gives no character offsets.
@@ -88,9 +88,10 @@ class ChatEncoder:
         image_token: str,
         chat_template: str | None = None,
         leading_ids: list[int] | None = None,
+        thoughts: bool = False,
     ) -> None:
         self.processor, self.tokenizer, self.chat_template = processor, processor.tokenizer, chat_template
-        self.image_token = image_token
+        self.image_token, self.thoughts = image_token, thoughts
         if not getattr(self.tokenizer, "is_fast", False):
             raise UsageError(
                 f"{type(self.tokenizer).__name__} gives no character offsets; load the fast tokenizer (use_fast=True)"
@@ -100,9 +101,7 @@ class ChatEncoder:
         self.control_tokens = tuple(sorted(special | {image_token}, key=lambda token: (-len(token), token)))
         self.control_ids = frozenset(self.tokenizer.convert_tokens_to_ids(list(self.control_tokens)))
         self._closers = tuple(token for token in self.control_tokens if token != image_token)
-        self._lengths = sorted({len(token) for token in self.control_tokens}, reverse=True)
-        self._first_letter = re.compile(f"[{re.escape(''.join({token[0] for token in self.control_tokens}))}]")
-        self._number = {token: number for number, token in enumerate(self.control_tokens)}
+        self._literals = Literals(self.control_tokens)
         self._newline: list[int] = self.tokenizer.encode("\n", add_special_tokens=False)
         self._leading = self._leading_ids() if leading_ids is None else leading_ids
 
@@ -160,7 +159,11 @@ class ChatEncoder:
         """Clean dicts: a text key on an image part, or an image key on a text part, is read as content by many
         templates.
         """
-        return [{"role": message["role"], "content": self._parts(message["content"])} for message in row["messages"]]
+        made = [{"role": message["role"], "content": self._parts(message["content"])} for message in row["messages"]]
+        if self.thoughts and (found := thought_and_answer(row)):
+            thought, answer = (self._parts(parts) for parts in found)
+            made[-1]["content"] = with_tags(thought, answer)
+        return made
 
     def _parts(self, content: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         parts: list[dict[str, str]] = []
@@ -168,27 +171,9 @@ class ChatEncoder:
             if is_image:
                 parts += [{"type": "image"} for _ in run]
             else:
-                texts = [self._protect(part["text"]) for part in run if part["text"]]
+                texts = [self._literals.protect(part["text"]) for part in run if part["text"]]
                 parts.append({"type": "text", "text": "\n".join(texts)})
         return parts
-
-    def _protect(self, text: str) -> str:
-        """Marks instead of control tokens. By length and look-up: Emu3 has 33,000 of them, too many for one pattern."""
-        text = text.replace(_OPEN, "").replace(_CLOSE, "")
-        pieces, at = [], 0
-        for start in (match.start() for match in self._first_letter.finditer(text)):
-            token = next(
-                (
-                    text[start : start + length]
-                    for length in self._lengths
-                    if text[start : start + length] in self._number
-                ),
-                None,
-            )
-            if token is not None and start >= at:
-                pieces += [text[at:start], f"{_OPEN}{self._number[token]}{_CLOSE}"]
-                at = start + len(token)
-        return "".join([*pieces, text[at:]])
 
     def _render(self, conversation: Conversation, *, prompt_for_answer: bool = False) -> str:
         rendered: str = self.processor.apply_chat_template(
@@ -206,15 +191,33 @@ class ChatEncoder:
             is_last = number == len(conversation) - 1
             prompt = self._render(conversation[:number], prompt_for_answer=True)
             turn = rendered if is_last else self._render(conversation[: number + 1])
+            span = (len(prompt), len(turn))
             if not turn.startswith(prompt) or not rendered.startswith(turn):
-                raise RowError(
-                    f"row {row_id!r}: message {number} cannot be found in what the chat template renders, because the "
-                    "template "
-                    f"writes earlier turns differently once later ones follow; pass chat_template=",
-                    kind="template_rewrites_turns",
-                )
-            self._check_answer(row_id, message, rendered[len(prompt) : len(turn)])
-            yield message, len(prompt), len(turn)
+                span = self._span_where_written(row_id, conversation, number, rendered)
+            self._check_answer(row_id, message, rendered[slice(*span)])
+            yield message, *span
+
+    def _span_where_written(
+        self, row_id: str, conversation: Conversation, number: int, rendered: str
+    ) -> tuple[int, int]:
+        """Where the whole conversation has an answer, and the token that closes it.
+
+        For templates that write an answer in another way once more turns follow: those of thinking models drop its
+        thought.
+        """
+        marked = {"role": "assistant", "content": [{"type": "text", "text": _ANSWER}]}
+        before, found, after = self._render([*conversation[:number], marked, *conversation[number + 1 :]]).partition(
+            _ANSWER
+        )
+        end = len(rendered) - len(after)
+        if not found or not rendered.startswith(before) or not rendered.endswith(after) or end < len(before):
+            raise RowError(
+                f"row {row_id!r}: message {number} cannot be found in what the chat template renders, because the "
+                "template writes other turns differently because of it; pass chat_template=",
+                kind="template_rewrites_turns",
+            )
+        closer = next((token for token in self._closers if after.startswith(token)), "")
+        return len(before), end + len(closer)
 
     def _check_answer(self, row_id: str, message: dict[str, Any], written: str) -> None:
         """Every part of an answer is rendered, in reading order: another order would show a picture before the text
@@ -222,16 +225,19 @@ class ChatEncoder:
         """
         at = 0
         for number, part in enumerate(message["content"]):
-            wanted = self.image_token if part["type"] == "image" else part["text"].strip()
-            found = written.find(wanted, at)
-            if found < 0:
-                raise RowError(
-                    f"row {row_id!r}: part {number} ({part['type']}) of an answer is lost or moved by the chat "
-                    "template; "
-                    "leave such rows out, or pass a chat_template= that renders answers in reading order",
-                    kind="template_moves_parts",
-                )
-            at = found + len(wanted)
+            pieces = [self.image_token] if part["type"] == "image" else [part["text"]]
+            if self.thoughts and part["type"] == "text":  # blanks around tags are the template's
+                pieces = TAGS.split(part["text"])
+            for wanted in (piece.strip() for piece in pieces):
+                found = written.find(wanted, at)
+                if found < 0:
+                    raise RowError(
+                        f"row {row_id!r}: part {number} ({part['type']}) of an answer is lost or moved by the chat "
+                        "template; "
+                        "leave such rows out, or pass a chat_template= that renders answers in reading order",
+                        kind="template_moves_parts",
+                    )
+                at = found + len(wanted)
 
     def _to_closer(self, rendered: str, start: int, end: int) -> tuple[int, int]:
         """The span up to the token that closes the turn; the line break many templates add is nobody's answer."""
@@ -256,15 +262,12 @@ class ChatEncoder:
         make it.
         """
         at = 0
-        for number, piece in enumerate(_MARK.split(rendered)):
-            if number % 2:
-                length = len(piece) + len(_OPEN + _CLOSE)
-                yield from ((found, at, at + length) for found in self._literal_ids(self.control_tokens[int(piece)]))
+        for piece, is_literal, length in self._literals.pieces(rendered):
+            if is_literal:
+                yield from ((found, at, at + length) for found in self._literal_ids(piece))
             else:
-                length = len(piece)
                 yield from (
-                    (found, at + start, at + end)
-                    for found, start, end in self._piece_tokens(piece, is_first=number == 0)
+                    (found, at + start, at + end) for found, start, end in self._piece_tokens(piece, is_first=at == 0)
                 )
             at += length
 

@@ -37,6 +37,9 @@ class UnderstandingCollator(Collator):
         processor: any transformers processor with a chat template and a fast tokenizer.
         chat_template: Jinja text used instead of the processor's own.
         processor_kwargs: passed to the processor with the pictures ({"size": ...}).
+        thoughts: write the rationale of a row, between <think> and </think>, before the answer of its last turn, as
+            models that think do. Their templates write an empty thought for rows without a rationale, and none in
+            earlier turns.
         max_length: tokens, placeholders included; longer rows are bad rows, never cut.
         on_bad_row: "raise", or "skip" and count under `skipped`.
 
@@ -63,6 +66,7 @@ class UnderstandingCollator(Collator):
         *,
         chat_template: str | None = None,
         processor_kwargs: Mapping[str, Any] | None = None,
+        thoughts: bool = False,
         max_length: int | None = None,
         on_bad_row: Literal["raise", "skip"] = "raise",
     ) -> None:
@@ -72,7 +76,9 @@ class UnderstandingCollator(Collator):
                 f"{type(processor).__name__} has no image_token; this collator serves processors that name theirs"
             )
         self.processor, self.processor_kwargs = processor, dict(processor_kwargs or {})
-        self.encoder = ChatEncoder(processor, image_token=processor.image_token, chat_template=chat_template)
+        self.encoder = ChatEncoder(
+            processor, image_token=processor.image_token, chat_template=chat_template, thoughts=thoughts
+        )
         self.separator: str = processor.tokenizer.eos_token or processor.tokenizer.pad_token
         self.packs = type(processor).__name__ in PACKS
         self.keeps_answer_images = self.encoder.keeps_answer_images()
