@@ -371,3 +371,20 @@ def test_reading_ahead_keeps_order_hands_over_errors_and_stops_when_left():
     assert next(endless) == 0
     endless.close()
     assert len(asked) <= 6
+
+
+def test_ids_that_come_again_get_numbers_that_none_has_without_trying_all_of_them():
+    class Counted(set):
+        tried = 0
+
+        def __contains__(self, item):
+            Counted.tried += 1
+            return super().__contains__(item)
+
+    builder = RowBuilder(Skips())
+    builder._taken = Counted()
+    rows = [sketch(name)._replace(id="") for name in ("a-3", *["a"] * 500)]
+    ids = [builder.identify(each).id for each in rows]
+    assert ids[:5] == ["ie-a-3", "ie-a", "ie-a-2", "ie-a-4", "ie-a-5"]
+    assert len({*ids}) == 501
+    assert Counted.tried < 4 * 501

@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from toolkit.errors import RowError, UnifiedVisualError
@@ -136,6 +137,7 @@ class RowBuilder:
     def __init__(self, skips: Skips) -> None:
         self._skips = skips
         self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}  # id -> where to look for the next number behind it
 
     def build(self, sketch: Sketch, task: str, here: Mapping[str, Placed]) -> Row:
         """A row that keeps every rule.
@@ -183,7 +185,9 @@ class RowBuilder:
         )
         if found in self._taken:
             self._skips.note("duplicate_id", f"{sketch.where}: id {found!r} again; a number was put behind it")
-            found = next(name for again in range(2, 1 << 62) if (name := f"{found}-{again}") not in self._taken)
+            again = next(n for n in count(self._numbers.get(found, 2)) if f"{found}-{n}" not in self._taken)
+            self._numbers[found] = again + 1
+            found = f"{found}-{again}"
         self._taken.add(found)
         return sketch._replace(id=found)
 
