@@ -28,7 +28,7 @@ import aiohttp
 import httpx2
 
 from tests.generation_runs import write_spec
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import calls_in, journal_paths
 from toolkit.generation.runs import engine
 

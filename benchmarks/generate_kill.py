@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.generation_kills import run_with_kills, steps
 from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_sources, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 

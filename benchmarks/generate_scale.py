@@ -30,7 +30,8 @@ from toolkit.generation.calls.limits import Lane
 from toolkit.generation.calls.seats import Seat, call_key
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.protocol import Backend, Reply, Request
-from toolkit.generation.core.spec import RunSpec, read_spec
+from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal import Journal, journal_paths
 from toolkit.generation.journal.reading import query
 from toolkit.generation.recipes.recipe import Context

@@ -30,7 +30,7 @@ from conversion import convert
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.demo.tiny_models import tiny_chameleon
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions

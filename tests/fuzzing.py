@@ -46,7 +46,7 @@ from toolkit.generation.backends.openai_chat import read_chat
 from toolkit.generation.backends.openai_images import read_images
 from toolkit.generation.core.protocol import CallError
 from toolkit.generation.core.replies import ReplyProblem, parse_reply
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.images import decode_image
 from toolkit.packing.rows import pack_rows
 from toolkit.rules import check_row

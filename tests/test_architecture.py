@@ -51,6 +51,7 @@ FLOORS = (
     "toolkit.evaluation",
     "toolkit.generation",
     "toolkit.generation.core",
+    "toolkit.generation.sources",
     "toolkit.generation.journal",
     "toolkit.generation.calls",
     "toolkit.generation.procedural",
@@ -74,7 +75,6 @@ LONG_FILES = {
     "toolkit/sources/hub.py",
 }
 LONG_FUNCTIONS = {
-    "toolkit/generation/recipes/recipe.py:to_row",
     "toolkit/sources/ahead.py:read_ahead",
     "toolkit/streaming/dataset.py:__init__",
 }

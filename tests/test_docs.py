@@ -26,7 +26,7 @@ from tests.docs_formats import PAGE, written
 from toolkit.cli.app import main
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
-from toolkit.generation.core.spec import parse_spec
+from toolkit.generation.core.spec_file import parse_spec
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.tasks import TASKS
 

@@ -17,7 +17,7 @@ from tests.generation_runs import KEY, PRICES, http_spec
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.batch_files import split
 from toolkit.generation.calls import sending as calls
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.summary import summarise

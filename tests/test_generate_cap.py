@@ -17,7 +17,7 @@ from tests.random_vendor import Crash, Vendor
 from toolkit.errors import RunStopped
 from toolkit.generation.backends.http import Server
 from toolkit.generation.calls import sending
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, spent
 from toolkit.generation.runs import engine
 

@@ -17,7 +17,7 @@ from toolkit.generation.backends import clip
 from toolkit.generation.backends.clip import Clip
 from toolkit.generation.backends.picture_index import open_index
 from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.summary import summarise

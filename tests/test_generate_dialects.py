@@ -12,7 +12,7 @@ from tests.generation_runs import KEY, http_spec, picture
 from tests.openai_server import OpenAIServer, _multipart_parts
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.calls import sending
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.report import report
 from toolkit.generation.reports.summary import summarise

@@ -15,7 +15,7 @@ from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.diffusers_local import Diffusers
 from toolkit.generation.core.protocol import Fatal, Origin, Request
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.explain import explain, remake
 from toolkit.generation.reports.summary import summarise

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.generation.runs import engine
@@ -83,7 +83,7 @@ def packed(path, folder):
 
 
 def test_later_duplicates_are_left_out_listed_and_counted(spec, tmp_path, capsys):
-    path, run = spec(duplicate_bits=4), tmp_path / "run"
+    path, run = spec(duplicates={"images": True}), tmp_path / "run"
     engine.run(read_spec(path), run)
     with pytest.raises(SystemExit) as ended:
         main(["generate", "finalize", str(path), "--out", str(run)])
@@ -91,7 +91,7 @@ def test_later_duplicates_are_left_out_listed_and_counted(spec, tmp_path, capsys
     assert "2 accepted samples look like an earlier one" in " ".join(capsys.readouterr().out.split())
     found = json.loads((run / "duplicates.json").read_text())["import_llava_cot"]
     assert [(each["index"], each["role"]) for each in found] == [(2, "input"), (4, "input")]
-    assert all(each["bits"] <= 4 for each in found)
+    assert all(each["alike"] >= 60 for each in found)
     assert "| import_llava_cot | finalize: duplicate | 2 |" in (run / "report.md").read_text()
     assert packed(path, run) == 4
 
@@ -99,15 +99,15 @@ def test_later_duplicates_are_left_out_listed_and_counted(spec, tmp_path, capsys
 def test_nothing_is_left_out_unless_asked_for(spec, tmp_path):
     engine.run(read_spec(spec()), tmp_path / "run")
     assert packed(spec(), tmp_path / "run") == 6
-    assert packed(spec(duplicate_bits=4), tmp_path / "run") == 4  # the rows stay; only packing is done again
+    assert packed(spec(duplicates={"images": True}), tmp_path / "run") == 4  # the rows stay; only packing is done again
     assert packed(spec(), tmp_path / "run") == 6
 
 
 def test_shards_in_any_order_leave_out_the_same(spec, tmp_path):
-    path = spec(duplicate_bits=4)
+    path = spec(duplicates={"images": True})
     engine.run(read_spec(path), tmp_path / "one")
     for part in (2, 0, 1):
-        engine.run(read_spec(spec(duplicate_bits=4, concurrency=3)), tmp_path / "three", shard=(part, 3))
+        engine.run(read_spec(spec(duplicates={"images": True}, concurrency=3)), tmp_path / "three", shard=(part, 3))
     shas = [
         [shard.sha256 for shard in finalize(read_spec(path), tmp_path / folder).shards] for folder in ("one", "three")
     ]
@@ -119,6 +119,6 @@ def test_edit_pairs_are_near_and_all_stay(tmp_path):
         distance(picture(edit_of(0, index).before), picture(edit_of(0, index).after)) <= 4 for index in range(12)
     )
     assert near >= 6  # so the gate would bite, if it compared inside a sample
-    path = write_spec(tmp_path, {"name": "e", "recipes": {"image_editing": 12}, "duplicate_bits": 4})
+    path = write_spec(tmp_path, {"name": "e", "recipes": {"image_editing": 12}, "duplicates": {"images": True}})
     engine.run(read_spec(path), tmp_path / "run")
     assert packed(path, tmp_path / "run") == 12

@@ -13,7 +13,7 @@ from tests.generation_runs import GENERATING, picture, write_spec
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal import finished
 from toolkit.generation.recipes.import_llava_cot.recipe import parse_tags
 from toolkit.generation.recipes.mm_reasoning_o import recipe as mm_reasoning_o
@@ -343,10 +343,13 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
     [
         ({}, "recipes is empty"),
         ({"recipes": {"nope": 1}}, "unknown recipe 'nope'; known: .*image_editing"),
-        ({"recipes": {"image_editing": 0}}, "recipes.image_editing.n is 0; expected a whole number of at least 1"),
+        (
+            {"recipes": {"image_editing": 0}},
+            "'recipes.image_editing.n' is 0: input should be greater than or equal to 1",
+        ),
         ({"recipes": {"import_llava_cot": 1}}, "needs records of image, conversations; add source"),
         ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
-        ({"recipes": {"image_editing": 1}, "backend": {}}, "unknown key in .* 'backend'"),
+        ({"recipes": {"image_editing": 1}, "backend": {}}, "'backend' is not known; known: .*backends"),
         (
             {"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "magic"}}},
             "unknown backend 'magic'",
@@ -356,7 +359,7 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
             {"recipes": {"image_editing": 1}, "backends": {"all": {"kind": "procedural"}, "text": {"kind": "folder"}}},
             "mix 'procedural'",
         ),
-        ({"recipes": {"image_editing": 1}, "budget": {"max_usd": "a lot"}}, "budget.max_usd is 'a lot'"),
+        ({"recipes": {"image_editing": 1}, "budget": {"max_usd": "a lot"}}, "'budget.max_usd' is 'a lot'"),
     ],
 )
 def test_a_wrong_spec_says_what_is_wrong(tmp_path: Path, content, message):

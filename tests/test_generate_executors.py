@@ -12,7 +12,7 @@ from tests.fake_slurm import run_script
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
 from toolkit.errors import RunStopped, UnknownName
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.lock import lock

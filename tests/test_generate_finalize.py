@@ -5,7 +5,7 @@ import pytest
 from tests.generation_runs import write_spec
 from tests.test_pack import content
 from toolkit.errors import UsageError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs import finalize as module
 from toolkit.generation.runs.finalize import finalize

@@ -12,7 +12,7 @@ from tests.generation_runs import GENERATING, KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.calls import sending as calls
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize

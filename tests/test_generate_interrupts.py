@@ -14,7 +14,7 @@ from tests.generation_kills import steps
 from tests.generation_runs import KEY, http_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import UsageError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize

@@ -11,7 +11,7 @@ from tests.generation_kills import ROOT
 from tests.generation_runs import write_spec
 from tests.small_disk import SmallDisk
 from toolkit.errors import RunStopped, SourceError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal import Finished, Journal, files, finished, insert_sample
 from toolkit.generation.journal.reading import query
 from toolkit.generation.reports.summary import summarise

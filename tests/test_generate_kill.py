@@ -5,7 +5,7 @@ import pytest
 from tests.generation_kills import run_with_kills, steps
 from tests.generation_runs import GENERATING, IMPORTS, KEY, http_spec, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.audit import problems
 from toolkit.generation.runs.finalize import finalize

@@ -12,7 +12,7 @@ from tests.generation_runs import KEY, SOURCED, http_spec, picture, write_source
 from tests.openai_server import OpenAIServer
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.recipes import RECIPES, get_recipe
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.summary import summarise
@@ -115,7 +115,7 @@ def test_repetition_short_sources_missing_keys_and_retired_models_are_said(tmp_p
 def test_no_model_that_is_named_in_a_preset_or_a_page_is_retired():
     from tests.test_docs import PAGES, blocks
     from toolkit.generation.calls.prices import price_table, retired_on
-    from toolkit.generation.core.spec import PRESETS
+    from toolkit.generation.core.spec_file import PRESETS
 
     texts = [path.read_text() for path in PRESETS.glob("*.yaml")]
     texts += [code for page in PAGES for _, code in blocks(page)]

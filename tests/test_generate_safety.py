@@ -7,7 +7,7 @@ import pytest
 from tests.generation_runs import PRICES, write_sources, write_spec
 from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import RunStopped, UsageError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.explain import explain, remake

@@ -27,7 +27,7 @@ from toolkit.generation.backends.openai_chat import OpenAIChat
 from toolkit.generation.backends.openai_images import OpenAIImages
 from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.protocol import Fatal, Origin, Request
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine

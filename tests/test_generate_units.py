@@ -16,10 +16,10 @@ from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.prompting import read_prompt
 from toolkit.generation.core.replies import KEYWORDS, ReplyProblem, parse_reply
 from toolkit.generation.core.spec import BackendSpec
+from toolkit.generation.core.topics import Topics, read_topics
 from toolkit.generation.journal import Journal
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
-from toolkit.generation.recipes.topics import SCENES, TOPICS, topic_and_scene
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
@@ -126,15 +126,21 @@ def test_values_with_braces_are_put_in_as_they_are():
     assert read_prompt(prompt_files()["draw_edit@1"]).fill({"edit": "Add {x}."}) == "Add {x}. Change nothing else."
 
 
-def test_topics_and_scenes_all_come_before_one_comes_again():
-    class At:
-        seed = 3
+@pytest.mark.parametrize("topics", [Topics(), Topics(topics=("a", "b", "c"), scenes=("d",)), Topics(topics=("a",))])
+def test_every_pair_of_topic_and_scene_comes_once_before_one_comes_again(topics):
+    pairs = {tuple(topics.pair(index, 7).values()) for index in range(len(topics))}
+    assert len(pairs) == len(topics) == len(topics.topics) * len(topics.scenes)
 
-        def __init__(self, index):
-            self.index = index
 
-    pairs = {tuple(topic_and_scene(At(index)).values()) for index in range(len(TOPICS) * len(SCENES))}
-    assert len(pairs) == 24 * 12
+def test_a_tree_of_topics_is_read_as_its_leaves(tmp_path):
+    path = tmp_path / "topics.yaml"
+    path.write_text("{topics: {sport: {on ice: [curling, hockey]}, cooking: null}, scenes: [at dawn]}")
+    found = read_topics(path)
+    assert found.topics == ("sport: on ice: curling", "sport: on ice: hockey", "cooking")
+    assert found.scenes == ("at dawn",)
+    path.write_text("[1, '']")
+    with pytest.raises(UsageError, match="'' is no topic"):
+        read_topics(path)
 
 
 def test_pauses_double_under_full_jitter_and_obey_the_server():

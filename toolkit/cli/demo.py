@@ -165,7 +165,7 @@ def _pack(source: Path, out: Path) -> Done:
 
 
 def _construct(out: Path, count: int) -> Done:
-    from toolkit.generation.core.spec import read_spec
+    from toolkit.generation.core.spec_file import read_spec
     from toolkit.generation.runs.engine import run as generate
     from toolkit.generation.runs.finalize import finalize
 

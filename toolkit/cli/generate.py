@@ -15,7 +15,8 @@ from rich.text import Text
 from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import print_json, print_problems, say, stages, table
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.spec import RunSpec, read_spec
+from toolkit.generation.core.spec import RunSpec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.explain import Explained, remake
 from toolkit.generation.reports.explain import explain as explain_sample

@@ -1,11 +1,13 @@
 """Options and records, typed: what recipes and backends declare, and what is wrong with what they are given."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolkit.errors import UsageError
+
+TAG = "#"  # begins the tag of a model among several; the rest is its name
 
 
 class Options(BaseModel):
@@ -34,14 +36,36 @@ def read_options(kind: type[Declared], values: Mapping[str, Any], where: str) ->
 def problems_of(error: ValidationError, kind: type[BaseModel]) -> Iterator[str]:
     """What is wrong, in words, each with its place."""
     for each in error.errors(include_url=False):
-        place = ".".join(map(str, each["loc"]))
+        place = ".".join(str(step) for step in each["loc"] if not str(step).startswith(TAG))
         if each["type"] == "extra_forbidden":
-            yield f"{place!r} is not known; known: {', '.join(sorted(kind.model_fields)) or 'none'}"
+            yield f"{place!r} is not known; known: {', '.join(sorted(_fields_at(kind, each['loc'][:-1]))) or 'none'}"
         elif each["type"] == "missing":
             yield f"{place!r} is missing"
         else:
             said = each["msg"].removeprefix("Value error, ")
             yield f"{place!r} is {_shown(each['input'])}: {said[:1].lower()}{said[1:]}"
+
+
+def _fields_at(kind: Any, way: Sequence[str | int]) -> list[str]:
+    """Names of the fields of the model at the end of a way through fields, lists and mappings."""
+    models = [kind]
+    for step in way:
+        if str(step).startswith(TAG):
+            models = [each for each in models if each.__name__ == str(step)[len(TAG) :]]
+        elif any(step in each.model_fields for each in models):
+            models = [
+                found
+                for each in models
+                if step in each.model_fields
+                for found in _models_in(each.model_fields[str(step)].annotation)
+            ]
+    return [name for each in models for name in each.model_fields]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for each in get_args(annotation) for found in _models_in(each)]
 
 
 def _shown(value: Any) -> str:

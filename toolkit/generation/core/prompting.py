@@ -9,7 +9,7 @@ schema: {...}                chat only: of the reply; every property is required
 
 import hashlib
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -64,6 +64,64 @@ def find_prompts(names: Iterable[str], folders: Iterable[Path]) -> dict[str, Pro
         if name not in files:
             raise UnknownName("prompt", name, files)
     return {name: read_prompt(files[name]) for name in names}
+
+
+def step_of(name: str) -> str:
+    """A prompt's name without its version."""
+    return name.partition("@")[0]
+
+
+def own_names(folder: Path) -> set[str]:
+    """Of the prompts in a folder of a spec; "" has none."""
+    return set() if folder == Path() else {path.name.removesuffix(".yaml") for path in folder.glob("*.yaml")}
+
+
+def find_own(folder: Path, asked: Iterable[str]) -> dict[str, Prompt]:
+    """Prompts of a folder that take the place of those that are asked, by the names of those; a file is named as they
+    are, or by their step alone, for every version.
+
+    Raises:
+        UsageError: there is no such folder, or a file is not a prompt.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"prompts: {folder} is no folder")
+    names = own_names(folder)
+    found = {}
+    for name in asked:
+        own = name if name in names else step_of(name)
+        if own in names:
+            found[name] = read_prompt(folder / f"{own}.yaml")
+    return found
+
+
+def check_own(own: Prompt, replaced: Prompt, columns: Collection[str]) -> None:
+    """
+    Raises:
+        UsageError: a prompt cannot take the place of another: it asks somebody else, names what it is not given, or
+            its reply leaves out what the recipe reads.
+    """
+    place = f"prompts: {own.name} in place of {replaced.name}"
+    if (own.role, own.kind) != (replaced.role, replaced.kind):
+        expected = f"{replaced.role} and {replaced.kind}"
+        raise UsageError(f"{place}: role and kind are {own.role} and {own.kind}; expected {expected}")
+    if unknown := sorted(own.names - replaced.names - set(columns)):
+        known = sorted({*replaced.names, *columns})
+        raise UsageError(f"{place}: names {', '.join(unknown)}; known: {', '.join(known)}")
+    if problems := list(_missing(own.schema or {}, replaced.schema or {}, "reply")):
+        raise UsageError(f"{place}: {'; '.join(problems)}, which the recipe reads")
+
+
+def _missing(own: Mapping[str, Any], replaced: Mapping[str, Any], where: str) -> Iterator[str]:
+    if replaced and own.get("type") != replaced["type"]:
+        yield f"{where} is {own.get('type')}; expected {replaced['type']}"
+        return
+    for name, below in replaced.get("properties", {}).items():
+        if name not in own.get("properties", {}):
+            yield f"{where} has no {name}"
+        else:
+            yield from _missing(own["properties"][name], below, f"{where}.{name}")
+    if "items" in replaced:
+        yield from _missing(own.get("items", {}), replaced["items"], f"{where}[]")
 
 
 @cache

@@ -1,6 +1,6 @@
 """What a sample starts from, and how it ends before it is a row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NoReturn
 
@@ -23,6 +23,13 @@ class RecordModel(BaseModel):
     id: str | None = None
     source: str | None = None
     license: str | None = None
+
+
+def picture_keys(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values that are pictures: `image`, `images` and names that end in `_image`."""
+    for name, value in values.items():
+        if name == "image" or name.endswith("_image") or (name == "images" and isinstance(value, list)):
+            yield name, value
 
 
 class Rejected(Exception):

@@ -28,10 +28,14 @@ class Script:
     Attributes:
         answers: name of a prompt, without its version -> its reply, or the pictures it asks for.
         record: (seed, index) -> what a sample starts from, for recipes that start from a record.
+        topic: (seed, index) -> `topic` and `scene`, for recipes that start from those.
+        facts: (seed, index) -> graph, program and what the verifier read, for provenance.
     """
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
     record: Callable[[int, int], Record] | None = None
+    topic: Callable[[int, int], dict[str, str]] | None = None
+    facts: Callable[[int, int], dict[str, Any]] | None = None
 
 
 def scene_stream(task: str, seed: int, index: int) -> Stream:

@@ -16,16 +16,13 @@ from toolkit.errors import UsageError
 from toolkit.generation.calls.calls import Answer, CallSite
 from toolkit.generation.calls.seats import CallFailed, Seat
 from toolkit.generation.core.blobs import Blob, Blobs
-from toolkit.generation.core.keys import canonical, digest, number_of
+from toolkit.generation.core.keys import digest, number_of
 from toolkit.generation.core.options import Options
 from toolkit.generation.core.prompting import Prompt
 from toolkit.generation.core.protocol import Origin, Request
 from toolkit.generation.core.records import Record, RecordModel, Rejected, reject
-from toolkit.rules import check_row
-from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.scene.streams import Stream
-from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Region, Row, quadrant_of, text_of
-from toolkit.tasks import find_task
+from toolkit.schema import Region
 
 SAFETY_PROMPT = "safety@1"
 SHARED_PROMPTS = Path(__file__).parent / "prompts"
@@ -89,7 +86,7 @@ class Recipe:
         record: it starts from; None = from nothing. The scene engine makes one where it plays every role.
         options: of a spec, typed, in `context.options`.
         calls: prompts that a sample may ask more than once, and how often.
-        distinct: samples after which what it starts from comes again; 0 = never.
+        topics: it starts from topics, so samples repeat where there are more of them.
         imports: rows are from an existing dataset, so they are neither "generated" nor "procedural".
     """
 
@@ -103,12 +100,27 @@ class Recipe:
     record: type[RecordModel] | None = None
     options: type[Options] = Options
     calls: Mapping[str, int] = field(default_factory=dict)
-    distinct: int = 0
+    topics: bool = False
     imports: bool = False
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:
         return self.folder / "prompts", SHARED_PROMPTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What a sample starts from besides its record.
+
+    Attributes:
+        topic: `topic` and `scene`.
+        columns: of the spec.
+        scene: what the scene engine knows of the sample, JSON-ready, for provenance.
+    """
+
+    topic: dict[str, str] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    scene: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Context:
@@ -124,19 +136,35 @@ class Context:
         seed: int,
         record: Record,
         options: Options,
+        drawn: Drawn,
         calls: CallSite,
         seats: Mapping[str, Seat],
         blobs: Blobs,
     ) -> None:
         self.recipe, self.sample, self.index, self.seed = recipe, sample, index, seed
-        self.record, self.options = record, options
+        self.record, self.options, self._drawn = record, options, drawn
         self._prompts, self._calls, self._seats, self._blobs = prompts, calls, seats, blobs
         self._asked: Counter[str] = Counter()
         self.trail: list[dict[str, Any]] = []  # for provenance: step, prompt, model, key
+        self.verdicts: list[dict[str, Any]] = []  # and what judges said
 
     def stream(self, *purpose: str | int) -> Stream:
         """Random numbers of this sample."""
         return Stream("recipe", self.recipe.name, self.seed, self.index, *purpose)
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        """Of the spec, as drawn for this sample."""
+        return self._drawn.columns
+
+    @property
+    def scene(self) -> Mapping[str, Any]:
+        """What the scene engine knows of this sample; empty where models play."""
+        return self._drawn.scene
+
+    def topic(self) -> dict[str, str]:
+        """`topic` and `scene` of this sample; where the scene engine plays, of what it draws."""
+        return self._drawn.topic
 
     async def ask(self, name: str, *images: Blob, **values: Any) -> dict[str, Any]:
         """A chat prompt filled with values, with pictures -> the reply by the prompt's schema."""
@@ -183,10 +211,13 @@ class Context:
         self.trail.append(
             {"step": name, "prompt_sha256": asked.sha256, "model": seat.model, "seed": request.seed, "call": answer.key}
         )
+        if asked.role == "judge" and asked.kind == "chat":
+            self.verdicts.append({"step": name, **answer.value})
         return answer
 
     def _request(self, asked: Prompt, images: tuple[Blob, ...], values: dict[str, Any]) -> Request:
-        recipe, ordinal, user = self.recipe, self._asked[asked.name], asked.fill(values)
+        recipe, ordinal = self.recipe, self._asked[asked.name]
+        user = asked.fill({**self.columns, **values})
         self._asked[asked.name] += 1
         if self._asked[asked.name] > recipe.calls.get(asked.name, 1):
             raise UsageError(f"{recipe.name} asks {asked.name} more often than its `calls` say")
@@ -221,64 +252,4 @@ class StepFailed(Exception):
         self.step, self.error = step, error
 
 
-def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping[str, Any]) -> Row:
-    """The finished, checked row. Args: safety: verdict, for provenance."""
-    recipe, task = context.recipe, find_task(context.recipe.task)
-    origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
-    id = f"{task.prefix}-{origin[:4]}-{context.sample[:20]}"
-    turns = [
-        (role, parts) for turn in made.turns for role, parts in (("user", turn.user), ("assistant", turn.assistant))
-    ]
-    messages = (
-        *([Message("system", (Part("text", made.system),))] if made.system else []),
-        *(_message(role, parts) for role, parts in turns),
-    )
-    shown = [part for part in made.parts if isinstance(part, Shown)]
-    provenance = {
-        "recipe": recipe.name,
-        "version": recipe.version,
-        "seed": context.seed,
-        "index": context.index,
-        "safety": dict(safety),
-        **made.facts,
-    }
-    if context.record.sha256:
-        provenance["record_sha256"] = context.record.sha256
-    row = Row(
-        id=id,
-        task=task.name,
-        quadrant=quadrant_of(messages),
-        source=made.source or (SOURCE if is_procedural else ""),
-        license=made.license or (LICENSE if is_procedural else ""),
-        origin=origin,
-        messages=messages,
-        images=tuple(
-            EncodedImage(context.bytes_of(each.blob), f"{id}-{number}.{each.blob.suffix or 'bin'}")
-            for number, each in enumerate(shown)
-        ),
-        image_roles=tuple(each.role for each in shown),
-        image_captions=tuple(each.caption for each in shown),
-        instruction=made.instruction or text_of(messages, "user"),
-        rationale=made.rationale,
-        answer=made.answer,
-        regions=made.regions,
-        provenance=canonical(
-            {**provenance, "images_sha256": [each.blob.sha256 for each in shown], "calls": context.trail}
-        ),
-    )
-    check_row(row)
-    return row
-
-
-def _message(role: str, parts: tuple[str | Shown, ...]) -> Message:
-    return Message(
-        role,
-        tuple(
-            Part("text", part) if isinstance(part, str) else IMAGE_PART
-            for part in parts
-            if not isinstance(part, str) or part.strip()
-        ),
-    )
-
-
-__all__ = ["Context", "Made", "Recipe", "Record", "Rejected", "Shown", "StepFailed", "Turn", "reject", "to_row"]
+__all__ = ["Context", "Made", "Recipe", "Record", "Rejected", "Shown", "StepFailed", "Turn", "reject"]

@@ -9,16 +9,19 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
 from toolkit.errors import SHOWN, SourceError, UsageError
 from toolkit.generation.core.options import problems_of
-from toolkit.generation.core.records import Record, RecordModel, reject
+from toolkit.generation.core.records import Record, RecordModel, picture_keys, reject
+from toolkit.generation.core.spec import SourceSpec
 from toolkit.generation.core.texts import whole_texts
 from toolkit.generation.procedural.procedural import script_of
 from toolkit.generation.recipes.recipe import Recipe
+from toolkit.generation.sources import stage
 
 
 class Records(Protocol):
@@ -27,10 +30,14 @@ class Records(Protocol):
     Attributes:
         longest: bytes of text of a record, at most; 0 = there are no texts from outside.
         is_instant: nothing is read or drawn.
+        is_given: they are of a source, and not drawn.
+        lost: reason -> rows of the source that gave no record, and pictures that could not be had.
     """
 
     longest: int
     is_instant: bool
+    is_given: bool
+    lost: Mapping[str, int]
 
     def __len__(self) -> int: ...
 
@@ -43,6 +50,8 @@ class NoRecords:
     """For recipes that start from nothing, or from what the scene engine draws for their index."""
 
     longest = 0
+    is_given = False
+    lost: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, script: str) -> None:
         self._record = script_of(script).record
@@ -69,15 +78,19 @@ class JsonLines:
 
     Args:
         kind: of the records; n: so many are checked.
+        lost: reason -> what its source held and it does not.
 
     Raises:
         SourceError: the file cannot be read. UsageError: records are not of the kind.
     """
 
     is_instant = False
+    is_given = True
 
-    def __init__(self, path: Path, kind: type[RecordModel], n: int) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, kind: type[RecordModel], n: int, lost: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        self._path, self.lost = path, lost
         try:
             found = path.stat()
         except OSError as error:
@@ -107,10 +120,10 @@ class JsonLines:
     def _images(self, values: Mapping[str, Any]) -> dict[str, bytes]:
         """Pictures by name; those of a list are "images/0", "images/1", ..."""
         found: dict[str, bytes] = {}
-        for name, value in values.items():
-            if name == "images" and isinstance(value, list):
-                found |= {f"images/{number}": self._open(path) for number, path in enumerate(value) if path}
-            elif (name == "image" or name.endswith("_image")) and isinstance(value, str) and value:
+        for name, value in picture_keys(values):
+            if isinstance(value, list):
+                found |= {f"{name}/{number}": self._open(path) for number, path in enumerate(value) if path}
+            elif isinstance(value, str) and value:
                 found[name] = self._open(value)
         return found
 
@@ -163,7 +176,7 @@ def _problems(text: bytes, kind: type[RecordModel]) -> list[str]:
     return []
 
 
-def open_records(recipe: Recipe, source: str, n: int, *, is_procedural: bool) -> Records:
+def open_records(recipe: Recipe, source: SourceSpec | None, n: int, *, is_procedural: bool) -> Records:
     """
     Args:
         n: records that are wanted.
@@ -176,11 +189,14 @@ def open_records(recipe: Recipe, source: str, n: int, *, is_procedural: bool) ->
             raise UsageError(f"recipes.{recipe.name}: starts from nothing; remove source")
         return NoRecords("")
     if source:
-        return JsonLines(Path(source), recipe.record, n)
+        if source.is_plain:
+            return JsonLines(Path(source.path), recipe.record, n)
+        staged = stage(source, recipe.record, n)
+        return JsonLines(staged.path, recipe.record, n, lost=staged.lost)
     if is_procedural and script_of(recipe.script).record:
         return NoRecords(recipe.script)
     needed = [name for name, each in recipe.record.model_fields.items() if each.is_required()]
     raise UsageError(
-        f"recipes.{recipe.name}: needs records of {', '.join(needed)}; add source: FILE.jsonl (only where the scene "
-        "engine plays every role does it draw them itself)"
+        f"recipes.{recipe.name}: needs records of {', '.join(needed)}; add source: FILE.jsonl, or another source (only "
+        "where the scene engine plays every role does it draw them itself)"
     )

@@ -7,8 +7,9 @@ paid for as often as it is ever sent.
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import ImageError
@@ -21,7 +22,7 @@ from toolkit.generation.core.spec import BackendSpec, RunSpec
 from toolkit.generation.journal.reading import calls_in, finished, journal_paths
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT
 from toolkit.generation.runs.engine import run
-from toolkit.generation.runs.plans import Planned, check_budget, plan, price_for
+from toolkit.generation.runs.plans import Planned, check_budget, plan, player_of, price_for
 from toolkit.images import image_size
 
 PROBES = 6  # samples a recipe
@@ -81,21 +82,24 @@ def estimate(spec: RunSpec) -> list[Estimate]:
 
 
 def _of_recipe(spec: RunSpec, planned: Planned) -> Iterator[Estimate]:
-    counts: dict[str, _Counts] = {seat: _Counts() for seat in planned.seats}
+    counts: dict[str, _Counts] = {role: _Counts() for role in planned.roles}
     samples = _tried(spec, planned, counts) if planned.recipe.script and planned.n else _counted(spec, planned, counts)
-    for seat, found in sorted(counts.items()):
-        for name in found.__dataclass_fields__:
-            setattr(found, name, getattr(found, name) * planned.n / max(samples, 1))
-        yield _priced(spec, planned, seat, found)
+    for role, found in sorted(counts.items()):
+        names = [name for _, name in spec.players(role)]
+        shares = Counter(player_of(spec, planned.recipe.name, role, index) for index in range(planned.n))
+        for seat in names:
+            share = planned.n if len(names) == 1 else shares[seat]
+            mine = _Counts(**{name: value * share / max(samples, 1) for name, value in asdict(found).items()})
+            yield _priced(spec, planned, role, seat, mine, share)
 
 
 def _tried(spec: RunSpec, planned: Planned, counts: dict[str, _Counts]) -> int:
     """Count the calls of a few samples of the scene engine; returns how many."""
     samples = min(PROBES, planned.n)
-    wanted = replace(spec.recipe(planned.recipe.name), n=samples, source="")
+    wanted = replace(spec.recipe(planned.recipe.name), n=samples, accept=None, source=None)
     backends = {"all": BackendSpec(kind="procedural")}
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
-        run(replace(spec, backends=backends, recipes=(wanted,), max_usd=None), Path(folder))
+        run(replace(spec, backends=backends, mixes={}, recipes=(wanted,), max_usd=None), Path(folder))
         for call in calls_in(journal_paths(Path(folder))[0]):
             asked, answered = json.loads(call.request), json.loads(call.response or "{}")
             texts = len(asked["system"]) + len(asked["user"]) + len(json.dumps(asked["schema"] or ""))
@@ -118,7 +122,7 @@ def _counted(spec: RunSpec, planned: Planned, counts: dict[str, _Counts]) -> int
     return 1
 
 
-def _priced(spec: RunSpec, planned: Planned, seat: str, counts: _Counts) -> Estimate:
+def _priced(spec: RunSpec, planned: Planned, role: str, seat: str, counts: _Counts, samples: int) -> Estimate:
     backend = spec.backend(seat)
     price = price_for(spec, backend)
     tokens_in = [
@@ -138,7 +142,7 @@ def _priced(spec: RunSpec, planned: Planned, seat: str, counts: _Counts) -> Esti
         input_tokens=(tokens_in[0], tokens_in[1]),
         output_tokens=(tokens_out[0], tokens_out[1]),
         usd=(usd[0], usd[1]) if usd else None,
-        most_usd=planned.n * _most(spec, planned, seat, price, asked) if price else None,
+        most_usd=samples * _most(spec, planned, role, price, asked) if price else None,
     )
 
 
@@ -146,11 +150,11 @@ def _usd(price: Price, tokens_in: int, tokens_out: int) -> float:
     return (tokens_in * price.input_per_mtok + tokens_out * price.output_per_mtok) / 1e6
 
 
-def _most(spec: RunSpec, planned: Planned, seat: str, price: Price, asked: Asked) -> float:
-    """The most that the calls of a sample to a seat can cost."""
+def _most(spec: RunSpec, planned: Planned, role: str, price: Price, asked: Asked) -> float:
+    """The most that the calls of a sample to a role can cost."""
     total = 0.0
     for name, prompt in planned.prompts.items():
-        if spec.seat(prompt.role, prompt.step) == seat:
+        if spec.seat(prompt.role, prompt.step) == role:
             calls = 1 if name == SAFETY_PROMPT else planned.recipe.calls.get(name, 1)
             total += calls * PAID_TRIES * _most_of_call(spec, planned, prompt, price, asked)
     return total

@@ -7,8 +7,9 @@ from pathlib import Path
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal.reading import seconds
 from toolkit.generation.reports.summary import Summary, summarise
-from toolkit.generation.runs.finalize import LEFT_OUT, accepted
+from toolkit.generation.runs.finalize import LEFT_OUT
 from toolkit.generation.runs.plans import Planned, plan
+from toolkit.generation.runs.rows import accepted
 
 SHOWN_CHARS = 240
 

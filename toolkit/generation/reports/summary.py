@@ -15,6 +15,7 @@ class Funnel:
     """Samples of a recipe.
 
     Attributes:
+        planned: samples, or as many as were tried where enough became rows.
         reasons: "step: reason" -> samples that were rejected or failed there.
     """
 
@@ -53,5 +54,6 @@ def summarise(spec: RunSpec, folder: Path) -> Summary:
                 states[sample.state] += 1
                 if sample.reason:
                     reasons[f"{sample.step}: {sample.reason}"] += 1
-        funnels[each.recipe.name] = Funnel(planned=each.n, **states, reasons=dict(reasons.most_common()))
+        planned = states.total() if each.accept is not None and states["ok"] >= each.accept else each.n
+        funnels[each.recipe.name] = Funnel(planned=planned, **states, reasons=dict(reasons.most_common()))
     return Summary(recipes=funnels, models=uses(folder))

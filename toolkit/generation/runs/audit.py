@@ -9,8 +9,9 @@ from toolkit.errors import RowError, SourceError
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal.reading import damage, journal_paths
-from toolkit.generation.runs.finalize import PACKED, accepted
+from toolkit.generation.runs.finalize import PACKED
 from toolkit.generation.runs.plans import plan
+from toolkit.generation.runs.rows import accepted
 from toolkit.generation.runs.samples import row_from_json
 from toolkit.packing.verify import verify_packed
 from toolkit.rules import check_row

@@ -25,6 +25,7 @@ from toolkit.generation.recipes.recipe import Rejected, StepFailed
 from toolkit.generation.runs.interrupts import draining
 from toolkit.generation.runs.lock import lock
 from toolkit.generation.runs.plans import Planned, agree, check_budget, plan
+from toolkit.generation.runs.rows import Rows
 from toolkit.generation.runs.samples import make_row, row_to_json
 from toolkit.generation.runs.seats import Seats, open_seats
 from toolkit.staging.files import sweep
@@ -95,7 +96,9 @@ async def _run(
     budget = Budget(_share(spec, folder, shard), spent=spent(path))
     seats = open_seats(spec, planned, path.parent, replay)
     attempts = 1 if replay else spec.attempts
+    rows = Rows(folder)
     work = _Work(
+        rows=rows,
         spec=spec,
         journal=journal,
         blobs=blobs,
@@ -107,7 +110,7 @@ async def _run(
     )
     try:
         with draining(work.stop):
-            await work.all(_pending(planned, folder, shard))
+            await work.all(_pending(planned, folder, shard, rows))
     finally:
         await seats.close()
         journal.close()
@@ -128,11 +131,15 @@ def _share(spec: RunSpec, folder: Path, shard: tuple[int, int]) -> float | None:
     return max(0.0, min(equal, left - others))
 
 
-def _pending(planned: list[Planned], folder: Path, shard: tuple[int, int]) -> Iterator[tuple[Planned, int, str]]:
+def _pending(
+    planned: list[Planned], folder: Path, shard: tuple[int, int], rows: Rows
+) -> Iterator[tuple[Planned, int, str]]:
     for each in planned:
         done = {sample.id for sample in finished(folder, each.recipe.name)}
         for index in range(each.n):
             if (id := each.id(index)) not in done and number_of(id, shard[1]) == shard[0]:
+                if rows.are_enough(each, index):
+                    break
                 yield each, index, id
 
 
@@ -149,6 +156,7 @@ class _Work:
     seats: Seats
     budget: Budget
     redraws: Mapping[str, int]
+    rows: Rows
     on_sample: OnSample
 
     def __post_init__(self) -> None:
@@ -206,6 +214,7 @@ class _Work:
 
     def _count(self, sample: Finished) -> None:
         self.counts[sample.state] += 1
+        self.rows.add(sample)
         self._failures_in_a_row = self._failures_in_a_row + 1 if sample.state == "failed" else 0
         if self._failures_in_a_row >= self.spec.stop_after:
             self._stopped = RunStopped(

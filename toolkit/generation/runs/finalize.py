@@ -12,10 +12,10 @@ from pathlib import Path
 
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
-from toolkit.generation.core.spec import RunSpec
-from toolkit.generation.journal import Finished, finished
+from toolkit.generation.core.spec import Duplicates, RunSpec
 from toolkit.generation.runs.duplicates import Duplicate, duplicates
 from toolkit.generation.runs.plans import Planned, plan
+from toolkit.generation.runs.rows import accepted
 from toolkit.generation.runs.samples import row_from_json
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
@@ -30,13 +30,6 @@ from toolkit.tasks import find_task
 PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
 
 
-def accepted(planned: Planned, folder: Path, *, with_rows: bool = False) -> Iterator[Finished]:
-    """Samples of a recipe that became rows of this very spec, by index."""
-    for sample in finished(folder, planned.recipe.name, with_rows=with_rows):
-        if sample.state == "ok" and sample.idx < planned.n and sample.id == planned.id(sample.idx):
-            yield sample
-
-
 def rows(planned: Planned, folder: Path, without: Collection[str] = ()) -> Iterator[Row]:
     """Args: without: ids of samples that are left out."""
     blobs = Blobs(folder / "blobs")
@@ -46,12 +39,12 @@ def rows(planned: Planned, folder: Path, without: Collection[str] = ()) -> Itera
 
 
 def left_out(spec: RunSpec, planned: list[Planned], folder: Path) -> dict[str, list[Duplicate]]:
-    """Recipe -> samples that look like an earlier one, if the spec asks for it."""
-    if spec.duplicate_bits is None:
+    """Recipe -> near-duplicates of an earlier sample, if the spec asks for it."""
+    if spec.duplicates == Duplicates():
         return {}
     blobs = Blobs(folder / "blobs")
     return {
-        each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicate_bits))
+        each.recipe.name: list(duplicates(accepted(each, folder, with_rows=True), blobs, spec.duplicates))
         for each in planned
     }
 

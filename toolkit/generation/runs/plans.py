@@ -4,7 +4,7 @@ one spec only.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,12 +12,15 @@ from pathlib import Path
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.backends import check_backend, get_backend
 from toolkit.generation.calls.prices import Price, price_of, price_table, retired_on
+from toolkit.generation.core.columns import By
 from toolkit.generation.core.options import Options, read_options
-from toolkit.generation.core.prompting import Prompt, find_prompts
-from toolkit.generation.core.spec import ROLES, BackendSpec, RunSpec, recipe_key, sample_id
+from toolkit.generation.core.prompting import Prompt, check_own, find_own, find_prompts, own_names, step_of
+from toolkit.generation.core.spec import ROLES, BackendSpec, RecipeSpec, RunSpec, recipe_key, sample_id
+from toolkit.generation.core.topics import Topics, read_topics
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Recipe
 from toolkit.generation.recipes.records import Records, open_records
+from toolkit.scene.streams import Stream
 from toolkit.staging.files import write_whole
 
 LOCK_FILE = "spec.lock.json"
@@ -31,18 +34,23 @@ class Planned:
 
     Attributes:
         prompts: that it may ask, by name; the safety prompt among them if the spec has that role.
-        seats: roles that are asked, by the names of the spec's backends.
+        roles: that are asked; each by its own name, or as "role.step".
+        seats: who answers, by the names of the spec's backends.
         key: hash of all that shapes its rows.
         n: samples, no more than there are records.
+        accept: rows that are wanted; None = all that are accepted.
     """
 
     recipe: Recipe
     prompts: Mapping[str, Prompt]
+    roles: tuple[str, ...]
     seats: tuple[str, ...]
     key: str
     n: int
+    accept: int | None
     options: Options
     records: Records
+    topics: Topics
 
     def id(self, index: int) -> str:
         return sample_id(self.key, index, self.records.sha256(index))
@@ -58,52 +66,88 @@ def plan(spec: RunSpec) -> list[Planned]:
     recipes = {wanted.name: replace(get_recipe(wanted.use), name=wanted.name) for wanted in spec.recipes}
     prompts = {name: _prompts(spec, recipe) for name, recipe in recipes.items()}
     steps = {f"{each.role}.{each.step}" for found in prompts.values() for each in found.values()}
-    for role, backend in spec.backends.items():
-        if role not in (*ROLES, "all", *steps):
+    for name, backend in spec.backends.items():
+        if (role := name.partition("[")[0]) not in (*ROLES, "all", *steps):
             raise UnknownName("role of backends", role, {*ROLES, "all", *steps})
         check_backend(backend)
-    planned = []
-    for wanted in spec.recipes:
-        recipe, found = recipes[wanted.name], prompts[wanted.name]
-        shas = {name: each.sha256 for name, each in found.items()}
-        records = open_records(recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural)
-        options = read_options(recipe.options, wanted.options, f"recipes.{wanted.name}: options")
-        seats = tuple(sorted({spec.seat(each.role, each.step) for each in found.values()}))
-        planned.append(
-            Planned(
-                recipe=recipe,
-                prompts=found,
-                seats=seats,
-                key=recipe_key(
-                    spec,
-                    replace(wanted, options=options.model_dump(mode="json")),
-                    version=recipe.version,
-                    prompts=shas,
-                    roles=seats,
-                ),
-                n=min(wanted.n, len(records)),
-                options=options,
-                records=records,
-            )
-        )
-    return planned
+    topics = read_topics(Path(spec.topics)) if spec.topics else Topics()
+    return [_planned(spec, each, recipes[each.name], prompts[each.name], topics) for each in spec.recipes]
+
+
+def _planned(
+    spec: RunSpec, wanted: RecipeSpec, recipe: Recipe, prompts: Mapping[str, Prompt], topics: Topics
+) -> Planned:
+    records = open_records(recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural)
+    options = read_options(recipe.options, wanted.options, f"recipes.{wanted.name}: options")
+    roles = tuple(sorted({spec.seat(each.role, each.step) for each in prompts.values()}))
+    key = recipe_key(
+        spec,
+        replace(wanted, options=options.model_dump(mode="json")),
+        version=recipe.version,
+        prompts={name: each.sha256 for name, each in prompts.items()},
+        roles=roles,
+        topics=topics.sha256 if recipe.topics else "",
+        columns=columns_named(spec, prompts.values()),
+    )
+    return Planned(
+        recipe=recipe,
+        prompts=prompts,
+        roles=roles,
+        seats=tuple(sorted({name for role in roles for _, name in spec.players(role)})),
+        key=key,
+        n=min(wanted.n, len(records)),
+        accept=wanted.accept,
+        options=options,
+        records=records,
+        topics=topics,
+    )
+
+
+def player_of(spec: RunSpec, recipe: str, role: str, index: int) -> str:
+    """Who answers for a role in a sample, by the names of the spec's backends; the same however often it is made."""
+    return spec.player(role, Stream("mix", spec.seed, recipe, role, index))
+
+
+def columns_named(spec: RunSpec, prompts: Iterable[Prompt]) -> set[str]:
+    """Columns of the spec that prompts name, and those on which they depend."""
+    found = {name for each in prompts for name in each.names & spec.columns.keys()}
+    for name in reversed(list(spec.columns)):
+        if name in found and isinstance(column := spec.columns[name], By):
+            found.add(column.by)
+    return found
 
 
 def _prompts(spec: RunSpec, recipe: Recipe) -> dict[str, Prompt]:
     names = (*recipe.prompts, SAFETY_PROMPT) if "safety" in spec.backends else recipe.prompts
-    return find_prompts(names, recipe.prompt_folders)
+    found = find_prompts(names, recipe.prompt_folders)
+    if spec.prompts:
+        own = find_own(Path(spec.prompts), found)
+        for name, prompt in own.items():
+            check_own(prompt, found[name], spec.columns)
+        found |= own
+    return found
 
 
 def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -> Iterator[str]:
     """What a run would do otherwise than its spec seems to say, in words."""
     for each in planned:
-        name, wanted, distinct = each.recipe.name, spec.recipe(each.recipe.name).n, each.recipe.distinct
+        name, wanted = each.recipe.name, spec.recipe(each.recipe.name).n
+        distinct = len(each.topics) if each.recipe.topics else 0
+        for reason, count in each.records.lost.items():
+            yield f"recipes.{name}: of its source {count:,} were left out: {reason}"
         if each.n < wanted:
             yield f"recipes.{name}: n is {wanted:,}, but its source has {each.n:,} records"
         if distinct and each.n > distinct and not spec.is_procedural:
             times = -(-each.n // distinct)
             many = f"{each.n:,} samples start from {distinct:,} topics"
             yield f"recipes.{name}: {many}, so each comes up to {times} times"
+    named = {name for each in planned for name in columns_named(spec, each.prompts.values())}
+    if unnamed := [name for name in spec.columns if name not in named]:
+        yield f"columns: {', '.join(unnamed)}: no prompt names them; put prompts of your own in a folder under prompts"
+    used = {name for each in planned for name in each.prompts}
+    for own in sorted(own_names(Path(spec.prompts)) - used - {step_of(name) for name in used}):
+        yield f"prompts: {own} takes the place of none that is asked: {', '.join(sorted(used))}"
+    yield from _same_judge(spec, planned)
     backends = {seat: spec.backend(seat) for each in planned for seat in each.seats}
     for seat, backend in sorted(backends.items()):
         key = str(backend.options.get("api_key_env") or "")
@@ -113,6 +157,21 @@ def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -
         if retired:
             said = "was retired" if retired <= (today or date.today()) else "will be retired"
             yield f"backends.{seat}: {backend.model} {said} on {retired} (as of {price_table()['as_of']})"
+
+
+def _same_judge(spec: RunSpec, planned: list[Planned]) -> Iterator[str]:
+    for each in planned:
+        authors = {_model(spec, role) for role in each.roles if role.partition(".")[0] in ("text", "vision")}
+        judges = {_model(spec, role) for role in each.roles if role.partition(".")[0] == "judge"}
+        if both := sorted((authors & judges) - {"procedural"}):
+            yield (
+                f"recipes.{each.recipe.name}: {', '.join(both)} judges what it wrote itself, and tends to accept it; "
+                "give the judge another model"
+            )
+
+
+def _model(spec: RunSpec, role: str) -> str:
+    return ", ".join(spec.backend(name).model for _, name in spec.players(role))
 
 
 def check_budget(spec: RunSpec, planned: list[Planned]) -> None:

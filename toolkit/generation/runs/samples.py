@@ -10,14 +10,18 @@ from toolkit.generation.calls.budget import Budget
 from toolkit.generation.calls.calls import CallSite
 from toolkit.generation.calls.seats import Seat
 from toolkit.generation.core.blobs import Blob, Blobs
+from toolkit.generation.core.columns import draw_columns
 from toolkit.generation.core.keys import canonical, digest, number_of
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal import Journal
 from toolkit.generation.journal.reading import redraws
-from toolkit.generation.recipes.recipe import Context, Made, Rejected, StepFailed, to_row
+from toolkit.generation.procedural.procedural import script_of
+from toolkit.generation.recipes.recipe import Context, Drawn, Made, Rejected, StepFailed
+from toolkit.generation.recipes.rows import to_row
 from toolkit.generation.recipes.safety import safety_of
-from toolkit.generation.runs.plans import Planned
+from toolkit.generation.runs.plans import Planned, columns_named, player_of
 from toolkit.generation.runs.seats import open_seats
+from toolkit.scene.streams import Stream
 from toolkit.schema import Row
 
 
@@ -51,12 +55,32 @@ async def make_row(
         seed=seed,
         record=record,
         options=planned.options,
+        drawn=_drawn(spec, planned, index, seed),
         calls=calls,
-        seats=seats,
+        seats=_players(spec, planned, index, seats),
         blobs=blobs,
     )
     made: Made = await planned.recipe.make(context)
     return to_row(context, made, is_procedural=spec.is_procedural, safety=await safety_of(context, made))
+
+
+def _drawn(spec: RunSpec, planned: Planned, index: int, seed: int) -> Drawn:
+    named = columns_named(spec, planned.prompts.values())
+    columns = {name: each for name, each in spec.columns.items() if name in named}
+    drawn = draw_columns(columns, Stream("columns", planned.recipe.name, seed, index))
+    topic = planned.topics.pair(index, seed)
+    if not spec.is_procedural:
+        return Drawn(topic=topic, columns=drawn)
+    script = script_of(planned.recipe.script)
+    return Drawn(
+        topic=script.topic(seed, index) if script.topic else topic,
+        columns=drawn,
+        scene=script.facts(seed, index) if script.facts and not planned.records.is_given else {},
+    )
+
+
+def _players(spec: RunSpec, planned: Planned, index: int, seats: Mapping[str, Seat]) -> dict[str, Seat]:
+    return {role: seats[player_of(spec, planned.recipe.name, role, index)] for role in planned.roles}
 
 
 def run_one(spec: RunSpec, planned: Planned, index: int, folder: Path, *, replay: Path) -> Row:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import crop, good_box, names_one_of
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 from toolkit.schema import Region
 
 DEFECTS = ("attribute", "count", "relation", "object")
@@ -19,7 +18,7 @@ ASKS = (
 
 async def make(context: Context) -> Made:
     defect = DEFECTS[context.index % len(DEFECTS)]
-    told = await context.ask("correction_description@1", defect=defect, **topic_and_scene(context))
+    told = await context.ask("correction_description@1", defect=defect, **context.topic())
     description = told["description"]
     wrong = await context.draw("draw_picture@1", caption=told["wrong_description"])
     if (await context.ask("picture_matches@1", wrong, caption=description))["matches"]:
@@ -70,6 +69,6 @@ RECIPE = Recipe(
     ),
     make=make,
     calls={"picture_matches@1": 2},
-    distinct=NUM_TOPICS,
+    topics=True,
     script="toolkit.generation.recipes.image_correction.script:SCRIPT",
 )

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import names_none_of
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 
 
 async def make(context: Context) -> Made:
-    topic = topic_and_scene(context)
+    topic = context.topic()
     brief = await context.ask("topic_brief@1", **topic)
     names_none_of("topic_brief", "names_it_outright", brief["instruction"], brief["named"])
     thought = await context.ask("picture_rationale@1", instruction=brief["instruction"], caption=brief["caption"])
@@ -40,6 +39,6 @@ RECIPE = Recipe(
     folder=Path(__file__).parent,
     prompts=("topic_brief@1", "picture_rationale@1", "draw_picture@1", "picture_matches@1"),
     make=make,
-    distinct=NUM_TOPICS,
+    topics=True,
     script="toolkit.generation.recipes.image_generation_topic.script:SCRIPT",
 )

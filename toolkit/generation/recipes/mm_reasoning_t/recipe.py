@@ -4,13 +4,12 @@ from pathlib import Path
 
 from toolkit.generation.recipes.checks import agree
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
-from toolkit.generation.recipes.topics import NUM_TOPICS, topic_and_scene
 
 MAX_PICTURES = 6
 
 
 async def make(context: Context) -> Made:
-    asked = await context.ask("t_question@1", **topic_and_scene(context))
+    asked = await context.ask("t_question@1", **context.topic())
     if not asked["needs_picture"]:
         reject("t_question", "needs_no_picture", asked["question"])
     thought = await context.ask("t_reason@1", question=asked["question"])
@@ -50,6 +49,6 @@ RECIPE = Recipe(
     prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"),
     make=make,
     calls={"draw_picture@1": MAX_PICTURES},
-    distinct=NUM_TOPICS,
+    topics=True,
     script="toolkit.generation.recipes.mm_reasoning_t.script:SCRIPT",
 )
