@@ -1,4 +1,4 @@
-"""The YAML of a spec, as pydantic models: what it may say, of which kind, with which default. -> RunSpec.
+"""The YAML of a spec -> RunSpec; what it may say is in `spec_models`.
 
 name: first-rows
 seed: 0
@@ -22,169 +22,22 @@ duplicates: {images: true, text: 0.8}        # leave out samples that are near-d
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StrictInt,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 
 from toolkit.errors import UsageError, reason_of, shown
 from toolkit.generation.core.columns import Column, column
-from toolkit.generation.core.options import TAG, problems_of
+from toolkit.generation.core.options import problems_of
 from toolkit.generation.core.spec import BackendSpec, Duplicates, RecipeSpec, RunSpec, SourceSpec
+from toolkit.generation.core.spec_models import BackendFile, MixFile, RecipeFile, SourceFile, SpecFile
 from toolkit.parsing import load_yaml
 
 PRESETS = Path(__file__).parent.parent / "presets"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _HUB_NAME = re.compile(r"[\w.-]+/[\w-]+")  # a name with a dot needs hf://
-Count = Annotated[StrictInt, Field(ge=1)]
 TRIES_PER_ROW = 3  # of a recipe with `accept` and no `n`
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackendFile(BaseModel):
-    """Who answers: a kind and its options; `generate schema --kind KIND` lists them."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    kind: str
-
-
-class MemberFile(BackendFile):
-    """One of a mix.
-
-    Attributes:
-        weight: how many samples it gets, next to those of the others.
-    """
-
-    weight: float = Field(1.0, gt=0, allow_inf_nan=False)
-
-
-class MixFile(_Model):
-    """Several that take turns, sample by sample."""
-
-    mix: list[MemberFile] = Field(min_length=2)
-
-
-BackendOrMix = Annotated[
-    Annotated[BackendFile, Tag(f"{TAG}BackendFile")] | Annotated[MixFile, Tag(f"{TAG}MixFile")],
-    Discriminator(lambda value: f"{TAG}MixFile" if isinstance(value, dict) and "mix" in value else f"{TAG}BackendFile"),
-]
-
-
-class SourceFile(_Model):
-    """Where the records of a recipe are.
-
-    Attributes:
-        path: .jsonl, .parquet, .csv, a folder of pictures, a packed dataset, or a dataset of the Hub (org/name).
-        config, split, revision: of a dataset.
-        columns: key of a record -> column of the source; by default the same.
-        shape: how the rows are laid out: a key of `sources.SHAPES`, or "module:NAME".
-        fixed: keys of every record, as license.
-    """
-
-    path: str = Field(min_length=1)
-    config: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    columns: dict[str, str] = {}
-    shape: str = "rows"
-    fixed: dict[str, Any] = {}
-
-
-class RecipeFile(_Model):
-    """How many rows of a recipe, from what.
-
-    Attributes:
-        n: samples tried; rejected ones count.
-        accept: rows after which no further sample is begun.
-        use: a recipe by another name, or of a file: "./mine/recipe.py:RECIPE".
-        source: a path, or more of it.
-        options: of the recipe.
-    """
-
-    n: Count | None = None
-    accept: Count | None = None
-    use: str | None = None
-    source: Annotated[
-        SourceFile | None,
-        BeforeValidator(lambda value: _sourced(value), json_schema_input_type=str | SourceFile | None),
-    ] = None
-    options: dict[str, Any] | None = None
-
-    @model_validator(mode="after")
-    def _is_counted(self) -> "RecipeFile":
-        if self.n is None and self.accept is None:
-            raise ValueError("n is missing: how many samples are tried; or accept: after how many rows to stop")
-        if self.n is not None and self.accept is not None and self.accept > self.n:
-            raise ValueError(f"accept is {self.accept}, but only n = {self.n} samples are tried")
-        return self
-
-
-class BudgetFile(_Model):
-    """
-    Attributes:
-        max_usd: no call is sent that could pass it.
-    """
-
-    max_usd: float | None = Field(None, ge=0, strict=True, allow_inf_nan=False)
-
-
-class DuplicatesFile(_Model):
-    """Samples that `finalize` leaves out because they are near-duplicates of an earlier one of their recipe.
-
-    Attributes:
-        images: by pHash, and then by pixels.
-        text: share of the 3-word runs that two instructions have in common (Jaccard, by MinHash).
-    """
-
-    images: bool = False
-    text: float | None = Field(None, gt=0, le=1)
-
-
-class SpecFile(_Model):
-    """A spec of `unifiedvisual generate`."""
-
-    name: Annotated[str, BeforeValidator(str), Field(min_length=1)] = "run"
-    seed: Annotated[StrictInt, Field(ge=0)] = 0
-    topics: str | None = None
-    prompts: str | None = None
-    columns: dict[str, Any] | None = None
-    backends: dict[str, BackendOrMix] | None = None
-    recipes: dict[
-        str,
-        Annotated[
-            RecipeFile, BeforeValidator(lambda value: _counted(value), json_schema_input_type=Count | RecipeFile)
-        ],
-    ]
-    budget: BudgetFile | None = None
-    concurrency: Count = 8
-    attempts: Count = 5
-    stop_after: Count = 10
-    prices: dict[str, dict[str, Any]] | None = None
-    duplicates: DuplicatesFile | None = None
-
-
-def _counted(value: Any) -> Any:
-    """`name: 10` is `name: {n: 10}`."""
-    return value if isinstance(value, (dict, RecipeFile)) else {"n": value}
-
-
-def _sourced(value: Any) -> Any:
-    """`source: PATH` is `source: {path: PATH}`."""
-    return {"path": value} if isinstance(value, str) else value
 
 
 def read_spec(path: Path) -> RunSpec:
