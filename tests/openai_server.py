@@ -45,6 +45,7 @@ class OpenAIServer:
         self.wrong_pictures: set[str] = set()
         self.dialect: Callable[[str, bytes], tuple[int, Any] | None] = lambda path, body: None
         self.downloads: dict[str, bytes] = {}
+        self.headers: dict[str, str] = {}  # of what is downloaded
         self.fetched: list[tuple[str, str]] = []  # path and key of each
         self.unsafe: set[str] = set()  # what moderation flags, in texts or base64
         self.lock = threading.Lock()
@@ -113,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.fetched.append((self.path, self.headers.get("Authorization") or ""))
         content = self.owner.downloads.get(self.path)
         self.send_response(404 if content is None else 200)
+        for name, value in self.owner.headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
         self.wfile.write(content or b"")

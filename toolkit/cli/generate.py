@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,10 +10,9 @@ from typing import Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from toolkit.cli.pack import print_manifest
-from toolkit.cli.terminal import print_json, print_problems, say, stages, table
+from toolkit.cli.terminal import print_json, print_problems, say, stages, table, warn_each
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.core.spec_file import read_spec
@@ -64,12 +63,7 @@ def plan(path: Path, *, as_json: bool) -> None:
         f"every call is as long as it may be, cut, repaired and sent again{capped}"
         + (f", and {', '.join(unknown)}: unknown" if unknown else "")
     )
-    _warn(told)
-
-
-def _warn(told: Iterable[str]) -> None:
-    for each in told:
-        stages.print(Text(f"warning: {each}"), soft_wrap=True)
+    warn_each(told)
 
 
 def run(
@@ -85,7 +79,7 @@ def run(
 ) -> None:
     spec = read_spec(path)
     folder = _folder(spec, out)
-    _warn(warnings(spec, plan_run(spec)))
+    warn_each(warnings(spec, plan_run(spec)))
     try:
         with _live(spec) as on_sample:
             how: dict[str, Any] = {"fork": fork, "replay": replay, "on_sample": on_sample}

@@ -32,6 +32,67 @@ Out = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
+@app.command("init")
+def init(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Its name, or a file of yours: ./mine.py:RECIPE.")],
+    backend: Annotated[str, typer.Option(metavar="KIND", help="Who answers.")] = "procedural",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Default: it is printed.", show_default=False)
+    ] = None,
+) -> None:
+    """A commented spec to start from.
+
+    Example: unifiedvisual generate init image_editing --backend openai_chat --out spec.yaml
+    """
+    from toolkit.cli import generate_start
+
+    generate_start.init(recipe, backend, out)
+
+
+@app.command("schema")
+def schema(
+    recipe: Annotated[str, typer.Argument(metavar="[RECIPE]", help="Default: of a spec.", show_default=False)] = "",
+) -> None:
+    """JSON Schema of a spec, for editors; or of a recipe's record and options.
+
+    Example: unifiedvisual generate schema > spec.schema.json
+    """
+    from toolkit.cli import generate_start
+
+    generate_start.schema(recipe)
+
+
+@app.command("validate")
+def validate(spec: Spec) -> None:
+    """Check a spec, its prompts, topics, options and every record it wants. Asks no model.
+
+    Example: unifiedvisual generate validate spec.yaml
+    """
+    from toolkit.cli import generate_start
+
+    generate_start.validate(spec)
+
+
+@app.command("preview")
+def preview(
+    spec: Spec,
+    out: Out = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="K", min=1, help="Samples of each recipe.")] = 3,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: preview.html in that folder.", show_default=False)
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show it in a browser.")] = False,
+) -> None:
+    """Make the first samples of each recipe, and a page with every step, prompt and verdict. They are the run's own:
+    `run` does not make or pay for them again.
+
+    Example: unifiedvisual generate preview spec.yaml --rows 3
+    """
+    from toolkit.cli import generate_start
+
+    generate_start.preview(spec, out, rows=rows, page=page, open_it=open_it)
+
+
 @app.command("plan")
 def plan(spec: Spec, json: Json = False) -> None:
     """What a run will take: calls, tokens, pictures and money, low and high. Asks no model.

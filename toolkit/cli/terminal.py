@@ -118,3 +118,8 @@ def phase_progress() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(bars[phase], completed=done, total=total)
 
         yield on_done
+
+
+def warn_each(told: Iterable[str]) -> None:
+    for each in told:
+        stages.print(Text(f"warning: {each}"), soft_wrap=True)

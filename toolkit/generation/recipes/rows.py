@@ -28,8 +28,8 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
         id=id,
         task=task.name,
         quadrant=quadrant_of(messages),
-        source=made.source or (SOURCE if is_procedural else ""),
-        license=made.license or (LICENSE if is_procedural else ""),
+        source=made.source or context.record.text("source") or (SOURCE if is_procedural else ""),
+        license=made.license or context.record.text("license") or (LICENSE if is_procedural else ""),
         origin=origin,
         messages=messages,
         images=tuple(

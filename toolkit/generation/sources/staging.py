@@ -8,6 +8,7 @@ The cache is under HF_HOME, by what the source is: for files their size and time
 import datetime
 import hashlib
 import json
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolkit.errors import SourceError, UsageError
+from toolkit.errors import SourceError, UsageError, reason_of
 from toolkit.generation.core.keys import canonical, digest
 from toolkit.generation.core.records import RecordModel, picture_keys
 from toolkit.generation.core.spec import SourceSpec
@@ -32,6 +33,7 @@ from toolkit.staging.locks import hold
 VERSION = 1  # of what is staged; raise it when it changes
 BATCH = 32  # rows whose pictures are fetched at the same time
 WAIT_S = 3600.0  # for another process that stages the same
+logger = logging.getLogger(__name__)
 RECORDS, SKIPPED, END = "records.jsonl", "skipped.jsonl", "end"
 
 
@@ -236,11 +238,12 @@ def _pinned(source: SourceSpec) -> SourceSpec:
         note.parent.mkdir(parents=True, exist_ok=True)
         write_whole(note, json.dumps(commit))
     except (OSError, HfHubHTTPError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403, 404):
-            raise SourceError(f"{source.path}: is no dataset of the Hub that can be read: {error}") from error
         if not note.exists():
-            raise SourceError(f"{source.path}: the Hub cannot be reached: {error}") from error
+            raise SourceError(
+                f"{source.path}: is no dataset of the Hub that can be read: {reason_of(error)}"
+            ) from error
         commit = json.loads(note.read_bytes())
+        logger.warning("%s: the Hub gives no commit (%s); taken is that of last time, %s", source.path, error, commit)
     return SourceSpec(**{**asdict(source), "revision": commit})
 
 
