@@ -49,6 +49,7 @@ _TOOLKIT = {
     "merge": "toolkit.curation.merge",
     "LossModel": "toolkit.collate.loss",
     "Message": "toolkit.schema",
+    "open_foreign": "toolkit.sources.dialects.source",
     "open_source": "toolkit.sources.layout",
     "pack": "toolkit.packing.pack",
     "pack_rows": "toolkit.packing.rows",

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from conversion.formats import LeftOut, Shard, Writer, choose, columns_lost, get_format, make_options
+from conversion.formats import LeftOut, Shard, Writer, choose, columns_lost, get_format
 from conversion.guide import README_NAME, readme
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
 from toolkit.errors import RowError, UsageError, shown
 from toolkit.executors import Tell
+from toolkit.registry import make_options
 from toolkit.rules import check_row
 from toolkit.schema import Row
 from toolkit.sources.skips import Skips, check_policy

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from toolkit.errors import RowError, UnknownName, UsageError
+from toolkit.errors import RowError, UsageError
 from toolkit.registry import Registry
 from toolkit.schema import COLUMNS, Row
 
@@ -123,15 +123,6 @@ def get_format(name: str) -> Format:
     if not isinstance(found, Format):
         raise UsageError(f"format {name!r} is {found!r}; expected a conversion.formats.Format")
     return found
-
-
-def make_options(kind: type[Any], given: Mapping[str, object]) -> Any:
-    """Options from keyword values. Raises UsageError for a name the format does not have."""
-    known = [option.name for option in fields(kind)]
-    for name in given:
-        if name not in known:
-            raise UnknownName("option", name, known)
-    return kind(**given)
 
 
 def choose(what: str, value: object, known: Iterable[str]) -> None:

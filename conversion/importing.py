@@ -16,6 +16,7 @@ from conversion.report import REPORT_NAME
 from toolkit.errors import ImageError, RowError, SourceError
 from toolkit.rules import check_row
 from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, image_roles, quadrant_of, text_of
+from toolkit.sources.dialects.tasks import imported_task
 from toolkit.tasks import KNOWN_TASKS, TASK_NAME, Task, find_task
 
 RecordReader = Callable[
@@ -27,7 +28,8 @@ RecordReader = Callable[
 class ReadOptions:
     """
     Attributes:
-        task: task of records that name none: a name, or "module:NAME" or "path/to/file.py:NAME" of a `Task`.
+        task: task of records that name none: a name, also a new one, or "module:NAME" or "path/to/file.py:NAME" of a
+            `Task`.
         image_folder: where relative picture paths start; "" = the folder of the file.
         any_task: whether a record may name a task that is defined nowhere; for checks, since such a row cannot be
             packed.
@@ -39,7 +41,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if self.task:
-            find_task(self.task)
+            imported_task(self.task)
 
     def task_of(self, record: Mapping[str, Any]) -> Task:
         """The task that a record names, else the one given. Only the option may name a module.
@@ -47,7 +49,7 @@ class ReadOptions:
         Raises:
             RowError: kind "no_task".
         """
-        given = find_task(self.task) if self.task else None
+        given = imported_task(self.task) if self.task else None
         name = str(record.get("task") or "") or (given.name if given else "")
         if given and name == given.name:
             return given

@@ -56,7 +56,7 @@ _SPECIAL = "special tokens in a text, such as `<|image_pad|>`, are read as such;
 PROFILES = {
     "openai": Holds(
         consumers="this toolkit, and whatever reads OpenAI blocks",
-        use="`unifiedvisual import messages OUT PACKED`",
+        use="`unifiedvisual import OUT PACKED`",
         trained="whatever the reader chooses",
         lossless=True,
         prompt_images=_ANY,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from conversion.driver import convert_shards
-from conversion.formats import FORMATS, get_format, make_options
+from conversion.formats import FORMATS, get_format
 from toolkit.errors import UnknownName, UsageError
+from toolkit.registry import make_options
 from toolkit.schema import Row
 
 # Options that an address may name: words the format chooses from, never code or places.

@@ -6,12 +6,16 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from conversion.formats import FORMATS, Shard, get_format, make_options
-from toolkit.errors import RowError, SourceError, UsageError
+from conversion.formats import FORMATS, Format, Shard, get_format
+from conversion.report import REPORT_NAME, Report
+from toolkit.errors import RowError, SourceError, UnknownName, UsageError
+from toolkit.registry import make_options
 from toolkit.schema import Row
+from toolkit.sources.dialects import DIALECTS
+from toolkit.sources.dialects.tasks import imported_task
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
-from toolkit.tasks import find_task
+from toolkit.tasks import TASKS
 
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
@@ -56,6 +60,26 @@ def _good_rows(piece: Shard, on_bad: Callable[[RowError], None]) -> Iterator[Row
             yield row
 
 
+def format_of(source: str, name: str = "") -> str:
+    """The format that a folder or file is to be read in: the one named, or else the one that `convert` wrote it in;
+    "" = a dialect of others.
+
+    Raises:
+        UnknownName: neither a format nor a dialect; lists both. UsageError: as `import_rows`.
+    """
+    if not name:
+        report = Path(source).expanduser() / REPORT_NAME
+        return Report.read(report).format if report.is_file() else ""
+    if name in DIALECTS:
+        return ""
+    if ":" in name:
+        return name if isinstance(FORMATS.load(name), Format) else ""
+    known = [other for other in FORMATS if get_format(other).read]
+    if name not in FORMATS:
+        raise UnknownName("format", name, [*known, *DIALECTS])
+    return name
+
+
 def import_source(
     name: str, src: Path, *, options: Mapping[str, object] = _NO_OPTIONS, out: Path | None = None
 ) -> RowsSource:
@@ -71,14 +95,14 @@ def import_source(
     Raises:
         UsageError, SourceError: as `import_rows`; or no row can be read.
     """
-    given = find_task(str(options["task"])) if options.get("task") else None
+    given = imported_task(str(options["task"])) if options.get("task") else None
     folder = LocalFolder((src if src.is_dir() else src.parent).absolute())
     rows = RowsSource(
         repository=folder,
         pieces=import_pieces(name, src, options=options),
         identity=json.dumps([name, str(src.absolute()), dict(options), folder.fingerprint(_beside(folder, out))]),
         inputs=(src,),
-        vocabulary={given.name: given} if given else {},
+        vocabulary={given.name: given} if given and given.name not in TASKS else {},
     )
     if not rows.tasks:
         raise SourceError(f"{src}: holds no row that could be read as {name}")

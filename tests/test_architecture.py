@@ -41,6 +41,7 @@ FLOORS = (
     "toolkit.staging",
     "toolkit.sources.published.shapes",
     "toolkit.sources",
+    "toolkit.sources.dialects",
     "toolkit.streaming",
     "toolkit.collate",
     "toolkit.sampling",

@@ -328,7 +328,7 @@ def test_a_source_is_converted_with_a_report_and_imported_again(run, tmp_path):
         2 * ROWS_PER_TASK,
         {},
     )
-    assert run("import", "webdataset", tmp_path / "wds", tmp_path / "back")[0] == 0
+    assert run("import", tmp_path / "wds", tmp_path / "back")[0] == 0
     code, text, _ = run("verify", tmp_path / "back", "--json")
     assert json.loads(text)["images"] == {"image_editing": 2 * ROWS_PER_TASK, "cot_collection": 0}
 
@@ -363,14 +363,14 @@ def test_convert_lists_formats_and_refuses_unknown_ones_and_options(run, tmp_pat
 def test_import_counts_bad_records_or_stops_at_them(run, tmp_path):
     good = {"id": "1", "conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}
     (tmp_path / "train.json").write_text(json.dumps([good, {"id": "2", "conversations": []}]))
-    code, _, err = run("import", "llava", tmp_path / "train.json", tmp_path / "a", "--task", "cot_collection")
+    code, _, err = run("import", tmp_path / "train.json", tmp_path / "a", "-f", "llava", "--task", "cot_collection")
     assert code == 1
     assert "record 1" in err
     code, text, _ = run(
         "import",
-        "llava",
         tmp_path / "train.json",
         tmp_path / "b",
+        "--format=llava",
         "--task",
         "cot_collection",
         "--on-bad-row",

@@ -33,7 +33,10 @@ def run(capsys):
 @pytest.fixture
 def packed(run, guest, tmp_path):  # noqa: F811
     """Rows of the guest's task, imported under its declared name."""
-    assert run("import", "llava", write_llava(tmp_path / "llava"), tmp_path / "packed", "--task", "sketching")[0] == 0
+    assert (
+        run("import", write_llava(tmp_path / "llava"), tmp_path / "packed", "-f", "llava", "--task", "sketching")[0]
+        == 0
+    )
     return tmp_path / "packed"
 
 
@@ -76,7 +79,7 @@ def test_rows_of_a_foreign_task_are_converted_and_checked(run, packed, tmp_path)
     for name in ("webdataset", "messages"):
         assert run("convert", packed, name, tmp_path / name, "--tasks", "sketching")[0] == 0
         assert run("verify", tmp_path / name, "--deep")[0] == 0
-    assert run("import", "webdataset", tmp_path / "webdataset", tmp_path / "back")[0] == 0
+    assert run("import", tmp_path / "webdataset", tmp_path / "back")[0] == 0
     rows = [list(load_dataset(str(folder), split="train")) for folder in (packed, tmp_path / "back")]
     assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
 
@@ -104,8 +107,10 @@ def test_a_card_of_foreign_tasks_claims_nothing_of_the_published_dataset(run, pa
 def test_a_task_in_a_file_needs_no_installation(run, tmp_path):
     file = write_guest(tmp_path / "mine") / "guest_tasks.py"
     source = write_llava(tmp_path / "llava", task="sketching")
-    assert run("import", "llava", source, tmp_path / "nothing", "--task", "llava_cot")[0] == 1  # records name another
-    assert run("import", "llava", source, tmp_path / "packed", "--task", f"{file}:SKETCHING")[0] == 0
+    assert (
+        run("import", source, tmp_path / "nothing", "-f", "llava", "--task", "llava_cot")[0] == 1
+    )  # records name another
+    assert run("import", source, tmp_path / "packed", "-f", "llava", "--task", f"{file}:SKETCHING")[0] == 0
     # From here on the dataset says itself what the task is.
     assert run("verify", tmp_path / "packed", "--deep")[0] == 0
     assert run("convert", tmp_path / "packed", "llava", tmp_path / "out", *KEEP)[0] == 0
@@ -117,7 +122,7 @@ def test_a_task_in_a_file_needs_no_installation(run, tmp_path):
 def test_no_record_can_name_a_module(run, tmp_path):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     source = write_llava(tmp_path / "llava", task=f"{tmp_path / 'evil.py'}:TASK")
-    assert run("import", "llava", source, tmp_path / "packed", "--task", "llava_cot")[0] == 1
+    assert run("import", source, tmp_path / "packed", "-f", "llava", "--task", "llava_cot")[0] == 1
     assert not Path(tmp_path / "ran").exists()
 
 
@@ -130,7 +135,7 @@ def test_a_foreign_format_is_listed_written_checked_and_read_back(run, packed, g
     assert json.loads((tmp_path / "out/hex.jsonl").read_text().splitlines()[0])["greeting"] == "hi"
     assert json.loads((tmp_path / "out/conversion_report.json").read_text())["format"] == name
     assert run("verify", tmp_path / "out", "--deep")[0] == 0
-    assert run("import", name, tmp_path / "out", tmp_path / "back")[0] == 0
+    assert run("import", tmp_path / "out", tmp_path / "back", "-f", name)[0] == 0
     rows = [list(load_dataset(str(folder), split="train")) for folder in (packed, tmp_path / "back")]
     assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
 

@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from importlib import import_module
 from importlib.abc import MetaPathFinder
@@ -51,6 +52,11 @@ class Registry(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._own.keys() | self._foreign.keys())
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of this package."""
+        return tuple(self._own)
 
     def check(self, name: str) -> None:
         """
@@ -102,6 +108,19 @@ class Registry(Mapping[str, str]):
     @cached_property
     def _foreign(self) -> dict[str, EntryPoint]:
         return {each.name: each for each in entry_points(group=f"unifiedvisual.{self.kind}")}
+
+
+def make_options(kind: type[Any], given: Mapping[str, object]) -> Any:
+    """Options from keyword values.
+
+    Raises:
+        UnknownName: a name that the dataclass `kind` does not have; lists those it has.
+    """
+    known = [option.name for option in fields(kind)]
+    for name in given:
+        if name not in known:
+            raise UnknownName("option", name, known)
+    return kind(**given)
 
 
 def load_object(target: str) -> Any:

@@ -37,6 +37,7 @@ from toolkit.schema import Message as Message
 from toolkit.schema import Part as Part
 from toolkit.schema import Region as Region
 from toolkit.schema import Row as Row
+from toolkit.sources.dialects.source import open_foreign as open_foreign
 from toolkit.sources.findings import Findings as Findings
 from toolkit.sources.layout import open_source as open_source
 from toolkit.sources.skips import MAX_IN_A_ROW
@@ -84,6 +85,7 @@ __all__ = [
     "load_tokenizer",
     "measure_lengths",
     "merge",
+    "open_foreign",
     "open_source",
     "pack",
     "pack_rows",

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from toolkit import __version__
-from toolkit.cli import convert_app, curate_app, evaluate_app, generate_app, look_app
+from toolkit.cli import convert_app, curate_app, evaluate_app, generate_app, import_app, look_app
 from toolkit.cli import spread as spreading
 from toolkit.cli.options import (
     DryRun,
     Json,
+    Limit,
     MappingFile,
     MaxInARow,
     OnBad,
@@ -148,7 +149,6 @@ PackedFolder = Annotated[
     Path,
     typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)]
 
 
 @app.command()
@@ -242,6 +242,7 @@ def demo(
 
 
 app.add_typer(convert_app.app)  # without a name: commands beside those above
+app.add_typer(import_app.app)
 app.add_typer(curate_app.app)
 app.add_typer(look_app.app)
 app.add_typer(generate_app.app, name="generate")

@@ -1,4 +1,4 @@
-"""Wiring of the commands that turn rows into what trainers read, and back: convert, import, tokenize, lengths."""
+"""Wiring of the commands that turn rows into what trainers read, and back: convert, tokenize, lengths."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,49 +81,6 @@ def convert(
     policies["max_in_a_row"] = max_in_a_row
     how = spread(workers, executor, part, out)
     command.run(source, format, out, tasks, options, as_json=json, **reading, **policies, **how)
-
-
-@app.command("import")
-def import_(
-    format: Annotated[
-        str,
-        typer.Argument(
-            metavar="FORMAT",
-            help="One that `convert --list` gives a way back; or module:NAME or file.py:NAME.",
-            show_default=False,
-        ),
-    ],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A file or folder in that format.", show_default=False)],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the packed dataset.", show_default=False)],
-    task: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Task of rows that name none: a name, or module:NAME or file.py:NAME.",
-            show_default=False,
-        ),
-    ] = "",
-    image_folder: Annotated[
-        str,
-        typer.Option(metavar="DIR", help="Where picture paths start; default: beside the file.", show_default=False),
-    ] = "",
-    on_bad_row: OnBad = "raise",
-    workers: Workers = 1,
-    executor: Executor = "local",
-    part: Part = "",
-    json: Json = False,
-) -> None:
-    """The way back: rows in a training format -> the packed layout.
-
-    Example: unifiedvisual import llava train.json packed --task llava_cot --image-folder images
-    """
-    from toolkit.cli.import_rows import run
-    from toolkit.packing.stage import PackOptions
-
-    policy: Any = on_bad_row
-    options = PackOptions(on_bad_row=policy, on_missing=policy, on_bad_image=policy)
-    how = spread(workers, executor, part, out)
-    run(format, source, out, {"task": task, "image_folder": image_folder}, options, as_json=json, **how)
 
 
 TokenFolder = Annotated[

@@ -20,6 +20,7 @@ Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split whose
 MaxInARow = Annotated[
     int, typer.Option(min=1, metavar="N", help="Bad rows without a good one between that stop all the same.")
 ]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each task, from the first.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")]
 Token = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.errors import RowError
 from toolkit.schema import Row
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import LocalFolder, OnRead, Repository
 from toolkit.sources.skips import Skips
 from toolkit.tasks import Vocabulary, in_order
 
@@ -23,20 +23,22 @@ class RowsSource:
     tasks, and once more to learn them, unless they are known.
 
     Attributes:
-        repository: the folder the rows come from, for names and sizes.
+        repository: where the rows come from, for names and sizes.
         pieces: must pickle to be packed by several workers. A RowError among the rows is a row that was left out.
         piece_tasks: the one task of each piece; () = not known.
         identity: changes when any row may have changed; "" = not known, so that every row is hashed.
         inputs: files or folders that are read, and so must not be written to.
         vocabulary: definitions of tasks that are neither of the nine nor declared by an installed package.
+        tells_bytes: whether pieces take a function to tell (path, bytes just read), for progress.
     """
 
-    repository: LocalFolder
-    pieces: Sequence[Callable[[], Iterable[Row | RowError]]]
+    repository: Repository
+    pieces: Sequence[Callable[..., Iterable[Row | RowError]]]
     piece_tasks: Sequence[str] = ()
     identity: str = ""
     inputs: tuple[Path, ...] = ()
     vocabulary: Vocabulary = field(default_factory=dict)
+    tells_bytes: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -59,18 +61,22 @@ class RowsSource:
         return found, digest.hexdigest()
 
     def disk_needed(self, tasks: Iterable[str]) -> dict[str, int]:
-        files = self.repository.list_files() if self.repository.root.exists() else {}  # rows of text alone have none
+        root = self.repository.root if isinstance(self.repository, LocalFolder) else None
+        files = self.repository.list_files() if root is None or root.exists() else {}  # rows of text alone have none
         return {"output": int(1.05 * sum(files.values())), "temporary": 0}
 
-    def read(self, task: str, skips: Skips, *, owns_unknown: bool = True, **_: Any) -> Iterator[Row]:
+    def read(
+        self, task: str, skips: Skips, *, owns_unknown: bool = True, on_read: OnRead | None = None, **_: Any
+    ) -> Iterator[Row]:
         """Rows of one task, in order."""
         known = [{only} for only in self.piece_tasks] or self._survey[0]
+        told = (on_read,) if on_read and self.tells_bytes else ()
         for piece, found in zip(self.pieces, known, strict=True):
-            for row in piece() if task in found or (owns_unknown and LEFT_OUT in found) else ():
+            for row in piece(*told) if task in found or (owns_unknown and LEFT_OUT in found) else ():
                 if isinstance(row, Row) and row.task == task:
                     skips.good()
                     yield row
-                elif isinstance(row, RowError) and owns_unknown:
+                elif isinstance(row, RowError) and (owns_unknown or self.piece_tasks):
                     skips.bad(row)
 
 

@@ -37,7 +37,7 @@ def read_archive(
     with ExitStack() as stack:
         if archive.kind == "zip":
             files = [stack.enter_context(closing(repository.open(path))) for path in archive.files]
-            whole = files[0] if len(files) == 1 else cast(BinaryIO, io.BufferedReader(_Joined(files)))
+            whole = files[0] if len(files) == 1 else cast(BinaryIO, io.BufferedReader(Joined(files)))
             yield from read_zip(whole, archive.name, watch)
         else:
             parts = cast(BinaryIO, _Sequence(repository, archive.files, on_read, stack))
@@ -79,7 +79,7 @@ class _Sequence:
         return data
 
 
-class _Joined(io.RawIOBase):
+class Joined(io.RawIOBase):
     """Parts as one seekable file."""
 
     def __init__(self, files: list[BinaryIO]) -> None:

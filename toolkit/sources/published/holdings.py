@@ -65,26 +65,35 @@ def find_holdings(repository: str, files: Iterable[str], overrides: Overrides) -
     texts = tuple(path for path in files if path.lower().endswith(".parquet"))
     if not texts:
         raise LayoutError(f"{repository}: no Parquet under data/; found {shorten(files) or 'no files at all'}")
-    parts: dict[str, list[tuple[str, str]]] = {}
     pictures: dict[str, list[str]] = {}
     unread: list[str] = []
     for path in files:
-        if path in texts:
+        if path in texts or ARCHIVE.fullmatch(path):
             continue
-        if match := ARCHIVE.fullmatch(path):
-            whole = f"{match['stem']}.{match['kind']}"
-            parts.setdefault(whole, []).append((_part_key(match["part"] or ""), path))
-        elif is_picture_name(path):
+        if is_picture_name(path):
             pictures.setdefault(path.rpartition("/")[0], []).append(path)
         elif NOT_READ.fullmatch(path):
             unread.append(f"{path}: not read; expected tar, tar.gz, tar.bz2, tar.xz, tar.zst or zip")
         elif not ABOUT.fullmatch(path):
             unread.append(f"{path}: not read; expected Parquet, an archive or a picture")
-    archives = [_archive(repository, whole, sorted(found), overrides) for whole, found in parts.items()]
-    archives += _folders(pictures, overrides)
+    archives = [*find_archives(repository, files, overrides), *_folders(pictures, overrides)]
     ignored = [f"{archive.name}: not read, as the mapping says" for archive in archives if archive.task == IGNORE]
     kept = [archive for archive in archives if archive.task != IGNORE]
     return Holdings(texts=texts, archives=tuple(sorted(kept, key=lambda each: each.name)), unread=(*unread, *ignored))
+
+
+def find_archives(repository: str, files: Iterable[str], overrides: Overrides) -> list[Archive]:
+    """Archives among files, parts of one put together.
+
+    Raises:
+        LayoutError: a part is missing between others.
+    """
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for path in files:
+        if match := ARCHIVE.fullmatch(path):
+            whole = f"{match['stem']}.{match['kind']}"
+            parts.setdefault(whole, []).append((_part_key(match["part"] or ""), path))
+    return [_archive(repository, whole, sorted(found), overrides) for whole, found in parts.items()]
 
 
 def _part_key(part: str) -> str:

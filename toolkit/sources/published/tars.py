@@ -124,11 +124,11 @@ class _OneWay(io.RawIOBase):
         return len(data)
 
 
-class _StrictTarInfo(tarfile.TarInfo):
+class StrictTarInfo(tarfile.TarInfo):
     """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size; not here."""
 
     @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> "_StrictTarInfo":
+    def fromtarfile(cls, tar: tarfile.TarFile) -> "StrictTarInfo":
         try:
             return super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -137,7 +137,7 @@ class _StrictTarInfo(tarfile.TarInfo):
             raise tarfile.ReadError(f"{error} at byte {tar.offset}") from error
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_StrictTarInfo":
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "StrictTarInfo":
         info = super().frombuf(buf, encoding, errors)
         if info.type in _EXTENDED_HEADERS and info.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"extended header of {info.size} bytes; at most {MAX_HEADER_BYTES} are read")
@@ -153,7 +153,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def _read_tar(file: BinaryIO, watch: Watch) -> Iterator[Member]:
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictTarInfo, encoding="utf-8") as tar:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=StrictTarInfo, encoding="utf-8") as tar:
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # or it would keep every header
             name = normalise_name(info.name)

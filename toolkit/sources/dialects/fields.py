@@ -1,0 +1,39 @@
+"""Names under which published sets keep pictures, and how they are read from there."""
+
+from toolkit.errors import RowError
+from toolkit.sources.dialects.dialect import Fields, Use
+from toolkit.sources.published.shapes.pictures import Reference, pictures_in
+
+SUFFIX = "(jpe?g|png|webp|gif|bmp|tiff?|avif)"
+PICTURE = "(images?|imgs?|pictures?)(_?(paths?|files?|file_?names?|names?|urls?|bytes|list))?"
+IMAGE_NAMES = (
+    "images?",
+    PICTURE,
+    SUFFIX,
+    rf"(.+[._])?\d+\.{SUFFIX}",
+    rf"(image|img)_?\d+(\.{SUFFIX})?",
+    "file_?names?|path",
+    rf".+\.{SUFFIX}",
+)
+IMAGES = Use(IMAGE_NAMES, needed=False, many=True)
+
+
+def pool(fields: Fields, use: str = "images") -> list[Reference]:
+    """The pictures of a use of many columns, in order; columns without one are passed over.
+
+    Raises:
+        RowError: a value that is no picture, or a hole in a list of them.
+    """
+    columns = fields.get(use) or {}
+    return [found for column, value in columns.items() if value is not None for found in pictures_in(value, column)]
+
+
+def one_picture(value: object, what: str) -> Reference:
+    """
+    Raises:
+        RowError: kind "null_picture" where there is not exactly one.
+    """
+    found = pictures_in(value, what)
+    if len(found) != 1:
+        raise RowError(f"{what} holds {len(found)} pictures; expected one", kind="null_picture")
+    return found[0]

@@ -1,0 +1,71 @@
+"""Texts with placeholders and a list of pictures -> texts and pictures in reading order."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from toolkit.errors import RowError
+from toolkit.sources.dialects.dialect import Piece, Turn
+from toolkit.sources.published.shapes.pictures import Reference
+
+IMAGE = "<image>"
+
+
+NUMBERED = re.compile(r"(\n?<image[ _-]?\d+>\n?)")
+
+
+def place(turns: Sequence[Turn], pictures: Sequence[Reference], placeholder: str = IMAGE) -> tuple[Turn, ...]:
+    """The turns with each placeholder in their texts replaced by its picture, in order, and without the line breaks
+    around it; numbered ones (<image 1>) by the picture of that number. Where no text has one, all pictures stand in
+    front of the first user turn, as do those that no number names.
+
+    Raises:
+        RowError: "count_mismatch"; "no_user_turn" for pictures without a place.
+    """
+    tag = re.compile(rf"(\n?{re.escape(placeholder)}\n?)")
+    texts = [piece for turn in turns for piece in turn.content if isinstance(piece, str)]
+    if pictures and not any(map(tag.search, texts)) and any(map(NUMBERED.search, texts)):
+        return _by_number(turns, pictures)
+    count = sum(len(tag.findall(text)) for text in texts)
+    if not count:
+        return _in_front(turns, pictures)
+    if count != len(pictures):
+        raise RowError(f"{count} x {placeholder} and {len(pictures)} pictures; expected as many", kind="count_mismatch")
+    coming = iter(pictures)
+    return tuple(_replaced(turn, tag, lambda found: next(coming)) for turn in turns)
+
+
+def _by_number(turns: Sequence[Turn], pictures: Sequence[Reference]) -> tuple[Turn, ...]:
+    named: set[int] = set()
+
+    def picture(found: str) -> Reference:
+        number = int(re.sub(r"\D", "", found))
+        if not 1 <= number <= len(pictures):
+            raise RowError(f"{found.strip()} and {len(pictures)} pictures; expected as many", kind="count_mismatch")
+        named.add(number)
+        return pictures[number - 1]
+
+    placed = [_replaced(turn, NUMBERED, picture) for turn in turns]
+    return _in_front(placed, [each for number, each in enumerate(pictures, 1) if number not in named])
+
+
+def _replaced(turn: Turn, tag: re.Pattern[str], picture: Callable[[str], Reference]) -> Turn:
+    pieces: list[Piece] = []
+    for piece in turn.content:
+        split = tag.split(piece) if isinstance(piece, str) else [piece]
+        pieces += (picture(str(each)) if number % 2 else each for number, each in enumerate(split))
+    return Turn(turn.role, filled(pieces))
+
+
+def _in_front(turns: Sequence[Turn], pictures: Sequence[Reference]) -> tuple[Turn, ...]:
+    first = next((number for number, turn in enumerate(turns) if turn.role == "user"), None)
+    if not pictures:
+        return tuple(turns)
+    if first is None:
+        raise RowError(f"{len(pictures)} pictures and no turn of the user for them", kind="no_user_turn")
+    turn = turns[first]
+    return (*turns[:first], Turn(turn.role, (*pictures, *turn.content)), *turns[first + 1 :])
+
+
+def filled(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Without empty texts."""
+    return tuple(piece for piece in pieces if piece != "")

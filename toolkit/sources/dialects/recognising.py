@@ -1,0 +1,232 @@
+"""Looking before reading: which dialect the files of a dataset are of, and by which columns.
+
+Files of one folder whose names differ in numbers only are a group, and read alike; the first of them is looked at, its
+first records. A dialect is recognised where its columns are there and at least half of these records fit it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from toolkit.errors import RowError, SourceError, UsageError, shorten, shown
+from toolkit.sources.dialects import DIALECTS
+from toolkit.sources.dialects.dialect import Dialect, Fields, Use
+from toolkit.sources.dialects.records import KEY, Record, read_records
+from toolkit.sources.repository import Repository
+
+LOOKED_AT = 50  # records of a group
+KEPT = "keep"  # the use of columns that go into the provenance
+COMMON = {
+    "id": Use(("id", "uid", "uuid", KEY, "sample_id", "question_id", "(image|img)_id", "doc_id", "key"), needed=False),
+    KEPT: Use((), needed=False, many=True),
+}
+
+Columns = Mapping[str, tuple[str, ...]]  # use -> columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """How a group of files is read.
+
+    Attributes:
+        files: in order.
+        dialect: name, or "module:NAME".
+        columns: that are read, by use; dotted where they lie in another.
+        not_read: columns that are there beside them.
+        fitting, looked_at: records.
+        also: other dialects that they fit.
+    """
+
+    files: tuple[str, ...]
+    dialect: str
+    columns: Columns
+    not_read: tuple[str, ...] = ()
+    fitting: int = 0
+    looked_at: int = 0
+    also: tuple[str, ...] = ()
+
+    @property
+    def why(self) -> str:
+        used = ", ".join(name for names in self.columns.values() for name in names)
+        return f"{self.fitting} of {self.looked_at} records looked at have {used}: {find_dialect(self.dialect).sign}"
+
+
+def find_dialect(name: str) -> Dialect:
+    """
+    Raises:
+        UnknownName: no such dialect; lists the known. UsageError: it cannot be loaded, or is none.
+    """
+    found = DIALECTS.load(name)
+    if not isinstance(found, Dialect):
+        raise UsageError(f"dialect {name!r} is {shown(found)}; expected a Dialect")
+    return found
+
+
+def group_files(files: Iterable[str]) -> list[tuple[str, ...]]:
+    """Files whose names differ in numbers only, together."""
+    groups: dict[str, list[str]] = {}
+    for path in files:
+        folder, slash, name = path.rpartition("/")
+        groups.setdefault(folder + slash + re.sub(r"\d+", "0", name), []).append(path)
+    return [tuple(paths) for paths in groups.values()]
+
+
+def recognise(
+    repository: Repository, files: Sequence[str], *, dialect: str = "", given: Columns | None = None
+) -> Recognised | str:
+    """How a group of files is read, or why it is not.
+
+    Args:
+        dialect: the one to read as; "" = the first that fits.
+        given: columns of uses that are named otherwise than in any published set.
+
+    Raises:
+        SourceError: a file cannot be reached. UsageError: a use that the dialect does not have.
+    """
+    found, bad = _look(repository, files)
+    if not found:
+        return f"no record in it{f'; {bad[0]}' if bad else ''}"
+    names = list(dict.fromkeys(name for record in found for name in record))
+    reasons: list[str] = []
+    fitting: list[Recognised] = []
+    for name in _candidates(dialect, given or {}):
+        tried = _try(name, found, names, given or {})
+        if isinstance(tried, str):
+            reasons.append(f"{name}: {tried}")
+        else:
+            fitting.append(tried)
+    if not fitting:
+        why = f" ({'; '.join(reasons)})" if dialect else ""
+        return f"its records have {shorten(names)}, which is no dialect known here{why}"
+    first = fitting[0]
+    return Recognised(
+        files=tuple(files),
+        dialect=first.dialect,
+        columns=first.columns,
+        not_read=first.not_read,
+        fitting=first.fitting,
+        looked_at=len(found) + len(bad),
+        also=tuple(each.dialect for each in fitting[1:]),
+    )
+
+
+def _look(repository: Repository, files: Sequence[str]) -> tuple[list[dict[str, Any]], list[RowError]]:
+    """Records of the first file that has any, and what is wrong with others."""
+    found: list[dict[str, Any]] = []
+    bad: list[RowError] = []
+    for path in files:
+        for record in islice(read_records(repository, path), LOOKED_AT):
+            if isinstance(record, Record) and isinstance(record.values, dict):
+                found.append(record.values)
+            else:
+                bad.append(record if isinstance(record, RowError) else not_a_record(record))
+        if found:
+            break
+    return found, bad
+
+
+def not_a_record(record: Record) -> RowError:
+    return RowError(f"a record is {shown(record.values)}; expected columns", kind="bad_record")
+
+
+def _in_order() -> Iterator[str]:
+    """Those of other packages first."""
+    ours = list(DIALECTS.own)
+    yield from (name for name in DIALECTS if name not in ours)
+    yield from ours
+
+
+def _candidates(dialect: str, given: Columns) -> list[str]:
+    """Dialects that have all of the uses.
+
+    Raises:
+        UsageError: none has; or the one that is named has not.
+    """
+    uses = {name: {*find_dialect(name).uses, *COMMON} for name in ([dialect] if dialect else _in_order())}
+    found = [name for name, known in uses.items() if given.keys() <= known]
+    if not found:
+        known = f"; {dialect} has: {', '.join(sorted(uses[dialect]))}" if dialect else ""
+        raise UsageError(f"no dialect has all of the uses {', '.join(given)}{known}")
+    return found
+
+
+def _try(name: str, records: Sequence[Mapping[str, Any]], names: Sequence[str], given: Columns) -> Recognised | str:
+    dialect = find_dialect(name)
+    uses = {**dialect.uses, **COMMON}
+    columns: dict[str, tuple[str, ...]] = dict(given)
+    for use, (patterns, needed, many) in uses.items():
+        if use in given:
+            continue
+        taken = {column for chosen in columns.values() for column in chosen} if use not in COMMON else set()
+        if chosen := choose(patterns, [each for each in names if each not in taken], many=many):
+            columns[use] = chosen
+        elif needed:
+            return f"no column {' or '.join(patterns)}"
+    fitting = sum(_fits(dialect, project(record, columns, uses)) for record in records)
+    if not fitting or 2 * fitting < len(records):
+        return f"{fitting} of {len(records)} records are {dialect.sign}"
+    tops = {top_of(column, names) for chosen in columns.values() for column in chosen}
+    return Recognised(
+        files=(),
+        dialect=name,
+        columns=columns,
+        not_read=tuple(each for each in names if each not in tops),
+        fitting=fitting,
+    )
+
+
+def _fits(dialect: Dialect, fields: Fields) -> bool:
+    try:
+        return all(fields.get(use) is not None for use, each in dialect.uses.items() if each.needed) and dialect.fits(
+            fields
+        )
+    except (RowError, KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError):
+        return False
+
+
+def choose(patterns: Iterable[str], names: Sequence[str], *, many: bool) -> tuple[str, ...]:
+    """Columns of the first pattern that any name fits."""
+    for pattern in patterns:
+        fitting = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
+        if fitting:
+            return tuple(sorted(fitting, key=_by_number)) if many else (fitting[0],)
+    return ()
+
+
+def _by_number(name: str) -> tuple[str | int, ...]:
+    return tuple(int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name))
+
+
+def project(values: Mapping[str, Any], columns: Columns, uses: Mapping[str, Use]) -> dict[str, Any]:
+    """The fields of a record."""
+    fields: dict[str, Any] = {}
+    for use, chosen in columns.items():
+        if use in uses and uses[use].many:
+            fields[use] = {name: value_of(values, name) for name in chosen}
+        elif chosen:
+            fields[use] = value_of(values, chosen[0])
+    return fields
+
+
+def value_of(values: Mapping[str, Any], column: str) -> Any:
+    """The value of a column, dotted where it lies in another; None = it is not there."""
+    if column in values or "." not in column:
+        return values.get(column)
+    top, _, rest = column.partition(".")
+    inner = values.get(top)
+    return value_of(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def top_of(column: str, names: Iterable[str]) -> str:
+    return column if column in names else column.partition(".")[0]
+
+
+def nothing_recognised(name: str, reasons: Mapping[str, str]) -> SourceError:
+    told = "; ".join(f"{path}: {reason}" for path, reason in list(reasons.items())[:3])
+    more = f" (+{len(reasons) - 3} more)" if len(reasons) > 3 else ""
+    return SourceError(
+        f"{name}: nothing in it is read: {told or 'no file of records and no image'}{more}; name the dialect with "
+        f"format=, and its columns with columns=; dialects: {', '.join(DIALECTS)}"
+    )

@@ -1,0 +1,137 @@
+"""Records of a file -> rows. Whatever one record raises is a bad row with a kind."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from toolkit.errors import RowError, UnifiedVisualError
+from toolkit.rules import check_row
+from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
+from toolkit.sources.dialects.dialect import Dialect, Draft
+from toolkit.sources.dialects.pictures import Stock
+from toolkit.sources.dialects.recognising import COMMON, KEPT, Columns, find_dialect, not_a_record, project
+from toolkit.sources.dialects.records import FOLDER, Record, read_records
+from toolkit.sources.published.shapes.pictures import Reference
+from toolkit.sources.repository import OnRead, Repository
+from toolkit.tasks import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """The rows of one file.
+
+    Attributes:
+        dialect: name, or "module:NAME".
+        columns: by use.
+        given: options of the dialect.
+        stem: unique among the files; part of ids.
+        source, license: of all rows.
+    """
+
+    repository: Repository
+    path: str
+    dialect: str
+    columns: Columns
+    given: Any
+    task: Task
+    stem: str
+    stock: Stock
+    source: str = ""
+    license: str = ""
+
+    def __call__(self, on_read: OnRead = lambda path, size: None) -> Iterator[Row | RowError]:
+        dialect = find_dialect(self.dialect)
+        tops = [
+            name for chosen in self.columns.values() for column in chosen for name in (column, column.partition(".")[0])
+        ]
+        for number, record in enumerate(read_records(self.repository, self.path, tops, on_read)):
+            where = f"{self.repository.name}: {self._shown}: record {number}"
+            try:
+                yield self._row(dialect, record)
+            except RowError as error:
+                yield type(error)(f"{where}: {error}", kind=error.kind)
+            except UnifiedVisualError:
+                raise
+            except Exception as error:
+                yield RowError(
+                    f"{where}: cannot be read as {self.dialect} ({type(error).__name__}: {error!s:.200})",
+                    kind="unreadable_row",
+                )
+
+    @property
+    def _shown(self) -> str:
+        return "loose images" if self.path == FOLDER else self.path
+
+    def _row(self, dialect: Dialect, record: Record | RowError) -> Row:
+        if isinstance(record, RowError):
+            raise record
+        if not isinstance(record.values, dict):
+            raise not_a_record(record)
+        fields = project(record.values, self.columns, {**dialect.uses, **COMMON})
+        for use, each in dialect.uses.items():
+            if each.needed and fields.get(use) is None:
+                columns = ", ".join(self.columns.get(use, ()))
+                raise RowError(f"has no {columns or use}; it has {sorted(record.values)}", kind="bad_record")
+        draft = dialect.read(fields, self.given)
+        images = {}
+
+        def find(reference: Reference) -> EncodedImage:
+            if id(reference) not in images:
+                images[id(reference)] = self.stock.find(reference, self.path, record.pictures)
+            return images[id(reference)]
+
+        row = self._built(draft, record.number, fields, [find(each) for each in references(draft)])
+        check_row(row)
+        return row
+
+    def _built(self, draft: Draft, number: int, fields: Mapping[str, Any], images: list[EncodedImage]) -> Row:
+        messages = tuple(
+            Message(
+                turn.role, tuple(Part("text", each) if isinstance(each, str) else IMAGE_PART for each in turn.content)
+            )
+            for turn in draft.turns
+        )
+        own = fields.get("id")
+        kept = {name: value for name, value in (fields.get(KEPT) or {}).items() if value is not None}
+        provenance = {
+            "imported_as": self.dialect,
+            "file": self.path,
+            "record": number,
+            **({"id": own} if isinstance(own, (str, int)) else {}),
+            **draft.facts,
+            **({"columns": kept} if kept else {}),
+        }
+        return Row(
+            id=f"{self.task.prefix}-{self.stem}-{number:08d}",
+            task=self.task.name,
+            quadrant=quadrant_of(messages),
+            source=self.source,
+            license=self.license,
+            messages=messages,
+            images=tuple(images),
+            image_roles=image_roles(messages, self.task),
+            image_captions=tuple(reference.caption for reference in references(draft)),
+            instruction=text_of(messages, "user"),
+            rationale=draft.rationale,
+            answer=text_of(messages, "assistant") if draft.answer is None else draft.answer,
+            provenance=json.dumps(provenance, ensure_ascii=False, default=str),
+        )
+
+
+def references(draft: Draft) -> list[Reference]:
+    return [piece for turn in draft.turns for piece in turn.content if isinstance(piece, Reference)]
+
+
+def stems_of(files: list[str]) -> dict[str, str]:
+    """File -> what ids of its rows hold of its path: legal, and another for each file."""
+    found: dict[str, str] = {}
+    for path in files:
+        plain = "images" if path == FOLDER else re.sub(r"\.[A-Za-z][\w.]*$", "", path)
+        stem = re.sub(r"[^a-z0-9_-]+", "-", plain.lower()).strip("-")[-80:]
+        if stem in found.values() or not stem:
+            stem = f"{stem}-{blake2b(path.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}".strip("-")
+        found[path] = stem
+    return found
