@@ -76,7 +76,9 @@ def train(model: LossModel, collate, data: str, args: argparse.Namespace) -> lis
     losses = Losses()
     # It is to hold the state after the update, as the dataset's is.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-    saving = ModelCheckpoint(args.out / "lightning", save_last=True, every_n_train_steps=args.save_every)
+    saving = ModelCheckpoint(
+        args.out / "lightning", save_last=True, every_n_train_steps=args.save_every, enable_version_counter=False
+    )
     trainer = lightning.Trainer(
         accelerator="auto" if torch.cuda.is_available() else "cpu",
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),

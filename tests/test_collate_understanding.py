@@ -10,6 +10,7 @@ from tests.collate_tiny import (
     supervised,
     train,
 )
+from tests.understanding_families import without_video
 from toolkit.collate import get_collator
 from toolkit.collate.packing import check_packing
 from toolkit.demo.tiny_models import make_tokenizer, tiny_llava
@@ -41,22 +42,6 @@ def llava():
     tiny = tiny_llava()
     tiny.collate = get_collator("understanding", processor=tiny.processor)
     return tiny
-
-
-def without_video(processor_class, image_processor, tokenizer, **options):
-    """The processor without its video part, which needs torchvision."""
-
-    class ImagesOnly(processor_class):
-        @classmethod
-        def get_attributes(cls):
-            return ["image_processor", "tokenizer"]
-
-        def __init__(self, image_processor=None, tokenizer=None, chat_template=None, **settings):
-            for name, value in settings.items():
-                setattr(self, name, value)
-            transformers.ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
-
-    return ImagesOnly(image_processor, tokenizer, **options)
 
 
 @pytest.fixture(scope="module")

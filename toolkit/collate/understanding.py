@@ -8,12 +8,14 @@ The processor never sees a user's text, only its own image tokens: so text canno
 path serves every way of expanding a picture (fixed counts, grids, tiles).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, open_image, pad_id_of, splice
+from toolkit.collate.cross_attention import MASK, check_alike, with_mask
 from toolkit.collate.template import ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, UsageError
 
@@ -87,7 +89,14 @@ class UnderstandingCollator(Collator):
         encoded = self._unframed(self.encoder.encode(row))
         images = [open_image(image, row_id=row["id"]) for image in row["images"] or ()]
         pictures, tensors = self._pictures(images, row["id"]) if images else ([], {})
-        return Sample(columns=splice(encoded, self.encoder.image_id, pictures, row_id=row["id"]), tensors=tensors)
+        columns = splice(encoded, self.encoder.image_id, pictures, row_id=row["id"])
+        sample = Sample(columns=columns, tensors=tensors)
+        return with_mask(sample, self.encoder.image_id) if MASK in tensors else sample
+
+    def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        if any(MASK in sample.tensors for sample in samples):
+            check_alike(samples)
+        return super().batch(samples)
 
     def _pictures(self, images: list[Any], row_id: str) -> tuple[list[Columns], dict[str, Tensor]]:
         """What the processor makes of a row's pictures: one text of image tokens with a separator between, taken apart
@@ -97,24 +106,24 @@ class UnderstandingCollator(Collator):
         inputs = self.processor(
             text=[skeleton], images=[images], add_special_tokens=False, return_tensors="pt", **self.processor_kwargs
         )
-        shape = inputs["input_ids"].shape
+        ids, tokenizer = inputs["input_ids"][0], self.processor.tokenizer
+        separator = tokenizer.convert_tokens_to_ids(self.separator)
+        kept = torch.ones_like(ids, dtype=torch.bool)
+        if tokenizer.bos_token_id not in (None, separator):  # Mllama's adds it, whatever it is told
+            kept = ids != tokenizer.bos_token_id
         per_token = {
-            name: value[0].tolist()
+            name: value[0, kept].tolist()
             for name, value in inputs.items()
-            if value.shape == shape and name != "attention_mask"
+            if value.shape == (1, len(ids)) and name != "attention_mask"
         }
-        cuts = [
-            n
-            for n, token_id in enumerate(per_token["input_ids"])
-            if token_id == self.processor.tokenizer.convert_tokens_to_ids(self.separator)
-        ]
+        cuts = [n for n, token_id in enumerate(per_token["input_ids"]) if token_id == separator]
         if len(cuts) != len(images) - 1:
             raise ImageTokenMismatch(
                 f"row {row_id!r}: {type(self.processor).__name__} made {len(cuts) + 1} runs of tokens of "
                 f"{len(images)} images; expected equal",
                 kind="image_token_mismatch",
             )
-        bounds = zip([0, *[cut + 1 for cut in cuts]], [*cuts, shape[1]], strict=True)
+        bounds = zip([0, *[cut + 1 for cut in cuts]], [*cuts, len(per_token["input_ids"])], strict=True)
         pictures = [{name: values[start:end] for name, values in per_token.items()} for start, end in bounds]
         for picture in pictures:
             picture["labels"] = [IGNORE_INDEX] * len(picture["input_ids"])
