@@ -233,14 +233,36 @@ def test_decoded_and_encoded_pictures_give_the_same_ids():
     assert torch.equal(collate(decoded)["input_ids"], collate(QUADRANT_ROWS)["input_ids"])
 
 
-def test_a_data_loader_with_workers_collates_stored_ids(tmp_path):
+@pytest.mark.parametrize("context", ["fork", "forkserver"])
+def test_a_data_loader_with_workers_collates_stored_ids(tmp_path, context):
     tiny = tiny_emu3()
     tokenize(QUADRANT_ROWS, emu3_tokenizer(tiny.model, tiny.processor), tmp_path)
     collate = get_collator("emu3", processor=tiny.processor, image_tokens=StoredTokens(tmp_path))
-    loader = torch.utils.data.DataLoader(QUADRANT_ROWS, batch_size=2, num_workers=1, collate_fn=collate)
+    settings = {"num_workers": 1, "multiprocessing_context": context}
+    loader = torch.utils.data.DataLoader(QUADRANT_ROWS, batch_size=2, collate_fn=collate, **settings)
     batches = [{name: value.clone() for name, value in batch.items()} for batch in loader]
     expected = [collate(QUADRANT_ROWS[:2]), collate(QUADRANT_ROWS[2:])]
     assert all(torch.equal(got[name], want[name]) for got, want in zip(batches, expected, strict=True) for name in want)
+
+
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_a_models_own_tokenizer_in_a_spawned_worker_says_to_tokenize_first(context):
+    tiny = tiny_emu3()
+    collate = get_collator("emu3", processor=tiny.processor, image_tokens=emu3_tokenizer(tiny.model, tiny.processor))
+    loader = torch.utils.data.DataLoader(
+        QUADRANT_ROWS, num_workers=1, collate_fn=collate, multiprocessing_context=context
+    )
+    with pytest.raises(UsageError, match="beforehand: run tokenize, and pass StoredTokens"):
+        next(iter(loader))
+
+
+def test_a_models_own_tokenizer_works_in_a_forked_worker():
+    tiny = tiny_emu3()
+    collate = get_collator("emu3", processor=tiny.processor, image_tokens=emu3_tokenizer(tiny.model, tiny.processor))
+    loader = torch.utils.data.DataLoader(
+        QUADRANT_ROWS, batch_size=4, num_workers=1, collate_fn=collate, multiprocessing_context="fork"
+    )
+    assert torch.equal(next(iter(loader))["input_ids"], collate(QUADRANT_ROWS)["input_ids"])
 
 
 def test_reading_stored_ids_needs_no_transformers(tmp_path):

@@ -20,7 +20,7 @@ CHATML = (
 def without_video(processor_class: Any, image_processor, tokenizer, **options):
     """The processor without its video part, which needs torchvision."""
 
-    class ImagesOnly(processor_class):  # type: ignore[misc]
+    class ImagesOnly(processor_class):
         @classmethod
         def get_attributes(cls):
             return ["image_processor", "tokenizer"]

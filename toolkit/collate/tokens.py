@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 from toolkit.collate.common import open_image
 from toolkit.errors import RowError, ShardError, SourceError, UsageError, reason_of, shorten
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
+_BEFOREHAND = "compute their ids beforehand: run tokenize, and pass StoredTokens as image_tokens="
 
 
 class ImageTokenizer(Protocol):
@@ -123,11 +125,19 @@ class VQTokenizer:
         """A picture as the encoder sees it, resized and cropped."""
         return image_of(self._pixels_of(image)[0], self._image_processor)
 
+    def __getstate__(self) -> dict[str, Any]:
+        raise UsageError(
+            "a model's own tokenizer is not sent to worker processes that are spawned (multiprocessing_context= "
+            f"'spawn' or 'forkserver', the default of Python 3.14); {_BEFOREHAND}, or let the loop's process collate "
+            "(num_workers=0)"
+        )
+
     def encode(self, images: list[Image.Image]) -> list[Tensor]:
+        if get_worker_info() is not None and next(self.module.parameters()).is_cuda:
+            raise UsageError(f"a model on a GPU cannot encode pictures in a forked worker process; {_BEFOREHAND}")
         if hasattr(next(self.module.parameters()), "full_tensor"):
             raise UsageError(
-                "the VQ encoder is sharded over ranks and cannot encode pictures by itself; compute their ids before "
-                "the model is sharded: run tokenize, and pass StoredTokens"
+                f"the VQ encoder is sharded over ranks and cannot encode pictures by itself; {_BEFOREHAND}"
             )
         self.module.eval()
         pixels = [self._pixels_of(image) for image in images]
