@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.test_pack import SMALL, content
-from toolkit.curation.pictures import CHOICES, MAX_BITS, _mask
+from toolkit.curation.pictures import MANY_PICTURES, MAX_BITS, masks_of
 from toolkit.curation.texts import band_rows, bands, jaccard, runs, words
 from toolkit.errors import PartDone, SourceError, UsageError
 from toolkit.packing.verify import verify_packed
@@ -243,9 +243,11 @@ def test_bands_find_nearly_all_pairs_at_the_threshold(threshold):
     assert found >= 95
 
 
-def test_hashes_that_differ_in_few_bits_share_a_choice_of_blocks():
-    masks = [int(_mask(choice)) for choice in CHOICES]
-    assert len(masks) == 15
+@pytest.mark.parametrize(("pictures", "choices", "bits"), [(1000, 15, 20), (MANY_PICTURES, 35, 27)])
+def test_hashes_that_differ_in_few_bits_share_a_choice_of_blocks(pictures, choices, bits):
+    masks = [int(mask) for mask in masks_of(pictures)]
+    assert len(masks) == choices
+    assert min(mask.bit_count() for mask in masks) >= bits
     for bits in combinations(range(0, 64, 5), MAX_BITS):
         changed = sum(1 << bit for bit in bits)
         assert any(mask & changed == 0 for mask in masks)

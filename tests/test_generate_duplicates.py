@@ -118,7 +118,7 @@ def test_edit_pairs_are_near_and_all_stay(tmp_path):
     near = sum(
         distance(picture(edit_of(0, index).before), picture(edit_of(0, index).after)) <= 4 for index in range(12)
     )
-    assert near >= 6  # so the gate would bite, if it compared inside a sample
+    assert near >= 4  # so the gate would bite, if it compared inside a sample
     path = write_spec(tmp_path, {"name": "e", "recipes": {"image_editing": 12}, "duplicates": {"images": True}})
     engine.run(read_spec(path), tmp_path / "run")
     assert packed(path, tmp_path / "run") == 12

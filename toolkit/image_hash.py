@@ -22,7 +22,7 @@ def phash(picture: bytes) -> int:
 
 def phash_of(picture: Image.Image) -> int:
     """As `phash`, of a decoded picture."""
-    grey = np.asarray(picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX), dtype=np.float64)
+    grey = np.asarray(picture.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR), dtype=np.float64)
     low = _DCT @ grey @ _DCT.T
     return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
 

@@ -1,12 +1,12 @@
 """Pictures that look alike: pHashes that differ in few bits, confirmed by the thumbnails' pixels.
 
-Cut into BLOCKS blocks, two hashes that differ in at most MAX_BITS bits have two blocks in common. So for each choice of
-two blocks all hashes are sorted by these, and neighbours compared. A unit of the job is a choice and a part of its
-values.
+Cut into MAX_BITS + 2 blocks, two hashes that differ in at most MAX_BITS bits have two blocks in common. So for each
+choice of two blocks all hashes are sorted by these, and neighbours compared. A unit of the job is a choice and a part
+of its values. Of very many pictures three blocks of MAX_BITS + 3 are taken, so that few have them by chance.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
 MAX_BITS = 4
-BLOCKS = MAX_BITS + 2
-CHOICES = tuple(combinations(range(BLOCKS), 2))
+MANY_PICTURES = 20_000_000
 MOST_NEIGHBOURS = 64  # compared of hashes that share two blocks; more are so plain that their order by tint tells
 MAX_MEAN, MAX_CELL = 4.0, 24  # differences of thumbnails, of 255: of all, and of one of the 256 cells
 UNIT_PICTURES = 1_000_000  # in memory of a unit
@@ -47,7 +46,7 @@ def number_pictures(described: Sequence[Path], unit: int, folder: Path, tell: Te
 
 
 def units_of(pictures: int) -> int:
-    return len(CHOICES) * _parts(pictures)
+    return len(masks_of(pictures)) * _parts(pictures)
 
 
 def _parts(pictures: int) -> int:
@@ -58,8 +57,9 @@ def find_near(numbered: Path, pictures: int, unit: int, folder: Path, tell: Tell
     """Write `near.parquet`: pairs of pictures (`one`, `other`, numbers; `bits`) that look alike, of a unit; returns how
     many hashes have more neighbours than are compared.
     """
-    part, choice = divmod(unit, len(CHOICES))
-    mask = _mask(CHOICES[choice])
+    masks = masks_of(pictures)
+    part, choice = divmod(unit, len(masks))
+    mask = masks[choice]
     numbers, hashes, tints = _read(numbered, mask, part, _parts(pictures))
     ordered = np.lexsort((numbers, tints, hashes, hashes & mask))
     numbers, hashes = numbers[ordered], hashes[ordered]
@@ -74,9 +74,12 @@ def find_near(numbered: Path, pictures: int, unit: int, folder: Path, tell: Tell
 NEAR_SCHEMA = pa.schema([("one", pa.int64()), ("other", pa.int64()), ("bits", pa.int32())])
 
 
-def _mask(blocks: tuple[int, int]) -> np.uint64:
-    edges = [64 * number // BLOCKS for number in range(BLOCKS + 1)]
-    return np.uint64(sum(((1 << edges[block + 1]) - (1 << edges[block])) for block in blocks))
+def masks_of(pictures: int) -> list[np.uint64]:
+    """Bits of the blocks of each choice."""
+    common = 2 if pictures < MANY_PICTURES else 3
+    edges = [64 * number // (MAX_BITS + common) for number in range(MAX_BITS + common + 1)]
+    blocks = [(1 << end) - (1 << start) for start, end in pairwise(edges)]
+    return [np.uint64(sum(chosen)) for chosen in combinations(blocks, common)]
 
 
 def _read(
