@@ -31,6 +31,7 @@ from toolkit.tasks import CONFIGS, in_order, tasks_of
 # Public names that live elsewhere, loaded when they are first asked for. For type checkers they stand in
 # unifiedvisual-stubs, which `python -m tests.stubs` writes.
 _TOOLKIT = {
+    "align": "toolkit.curation.align",
     "check_packing": "toolkit.collate.packing",
     "check_row": "toolkit.rules",
     "collate_images": "toolkit.streaming.batch",

@@ -37,7 +37,7 @@ from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 
-COMMANDS = ("pack", "import", "convert", "tokenize", "verify", "finalize", "merge", "select", "deduplicate")
+COMMANDS = ("pack", "import", "convert", "tokenize", "verify", "finalize", "merge", "select", "deduplicate", "align")
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = PackOptions(shard_bytes=2_000_000, row_group_bytes=500_000)
 SPEC = {"name": "kills", "backends": {"all": {"kind": "procedural"}}, "concurrency": 2}
@@ -69,6 +69,7 @@ def command(name: str, out: Path, workers: int, executor: str = "local") -> list
         "finalize": ["generate", "finalize", "spec.yaml", "--out", out],
         "merge": ["merge", "packed", "packed", out, "--ids", "prefix"],
         "select": ["select", "packed", out, "--where", "id NOT LIKE '%7'", "--split", "train=0.7,validation=0.3"],
+        "align": ["align", "packed", out],
         "deduplicate": ["deduplicate", "packed", out, "--near-text", 0.6],
     }[name]
     spread = [] if name == "finalize" else ["--workers", workers, "--executor", executor]

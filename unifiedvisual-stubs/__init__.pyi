@@ -22,6 +22,7 @@ from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
 from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
+from toolkit.curation.align import align as align
 from toolkit.curation.deduplicate import deduplicate as deduplicate
 from toolkit.curation.merge import merge as merge
 from toolkit.curation.select import select as select
@@ -71,6 +72,7 @@ __all__ = [
     "UnifiedVisual",
     "UnifiedVisualConfig",
     "__version__",
+    "align",
     "check_packing",
     "check_row",
     "collate_images",

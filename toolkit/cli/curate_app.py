@@ -149,3 +149,31 @@ def deduplicate(
     rule = {"by": by, "near_text": near_text, "near_pictures": near_pictures, "against": against, "token": token}
     sizes = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes}
     run(source, out, tasks, rule, dry_run=dry_run, as_json=json, **sizes, **spread(workers, executor, part, out))
+
+
+@app.command()
+def align(
+    source: PackedSrc,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A folder for the scores.", show_default=False)],
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="scene (exact, procedural rows), clip, or a backend of generate.")
+    ] = "scene",
+    option: Annotated[
+        list[str], typer.Option("--option", "-o", metavar="NAME=VALUE", help="Of it, as model=...", show_default=False)
+    ] = [],  # noqa: B006
+    kinds: Annotated[str, typer.Option(metavar="NAMES", help="What is scored.")] = "caption,text,edit",
+    tasks: Tasks = "all",
+    workers: Workers = 1,
+    executor: Executor = "local",
+    part: Part = "",
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Score how well pictures fit their captions and the texts beside them, and edits their instructions.
+
+    Example: unifiedvisual align packed scores --by clip -o model=openai/clip-vit-base-patch32
+    """
+    from toolkit.cli.align import run
+
+    how = {"by": by, "token": token, **spread(workers, executor, part, out)}
+    run(source, out, option=option, kinds=kinds, tasks=tasks, as_json=json, **how)

@@ -5,7 +5,7 @@ hatching or a label says the same again.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from toolkit.published import PUBLISHED
@@ -178,6 +178,19 @@ def texts(figure: "Figure", stats: Stats) -> None:
         axes.set_xlim(left=0.8)
         axes.set_title(name)
     figure.supxlabel("characters, logarithmic: least to largest, middle half, median", fontsize=8, color=SOFT)
+
+
+def histograms(
+    figure: "Figure", counted: Mapping[str, tuple[float, float, Sequence[int]]], value: str, what: str
+) -> None:
+    """Name -> least value, width of a bin, count of each bin."""
+    panels = figure.subplots(len(counted), 1, sharex=True, squeeze=False)
+    for axes, (name, (least, width, counts)) in zip(panels[:, 0], counted.items(), strict=True):
+        places = [least + width * (number + 0.5) for number in range(len(counts))]
+        axes.bar(places, counts, width, color=ACCENT)
+        axes.set_title(f"{name}: {sum(counts):,}")
+        axes.set_ylabel(what)
+    figure.supxlabel(value, fontsize=8, color=SOFT)
 
 
 def formats(figure: "Figure", stats: Stats) -> None:

@@ -1,0 +1,184 @@
+"""Rows -> how well their pictures fit their texts: a table of scores beside the dataset, for `select --where`.
+
+shards -> fits of every row -> scores, a unit for each shard -> alignment.parquet, alignment.json, a plot
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toolkit.curation.database import database, files, write
+from toolkit.curation.fits import KINDS, Fit, fits_of
+from toolkit.curation.inputs import open_inputs
+from toolkit.curation.look import Piece, TableWriter, pieces_of
+from toolkit.curation.phases import OnDone, Phases, Spread, quiet
+from toolkit.curation.scorers import Scorer, open_scorer
+from toolkit.curation.scores import SCORES, SCORES_SCHEMA
+from toolkit.curation.select import chosen_tasks
+from toolkit.errors import PartDone, UnknownName, UsageError
+from toolkit.executors import Tell
+from toolkit.report.plots import draw_histograms
+from toolkit.schema import table_to_rows
+from toolkit.sources.parquet import open_parquet, read_tables
+from toolkit.sources.repository import LocalFolder
+from toolkit.staging.files import whole_file, write_whole
+from toolkit.staging.jobs import Part, check_apart, forget, open_job
+
+SUMMARY, PLOT = "alignment.json", "alignment.svg"
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment:
+    """What was scored.
+
+    Attributes:
+        scored: kind -> how many.
+        quantiles: kind -> scores, least to largest; see QUANTILES.
+        not_scored: reason -> how many.
+        plan: what it was made from.
+    """
+
+    scored: dict[str, int]
+    quantiles: dict[str, list[float]]
+    not_scored: dict[str, int]
+    plan: dict[str, Any]
+
+
+def align(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    by: str = "scene",
+    options: Mapping[str, Any] | None = None,
+    kinds: Sequence[str] = KINDS,
+    tasks: Iterable[str] = ("all",),
+    token: str | bool | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    part: Part | None = None,
+    on_done: OnDone = quiet,
+) -> Alignment:
+    """Score how well the pictures of a packed dataset fit their captions, the texts beside them, and edits their
+    instructions. One that was stopped is resumed.
+
+        align("packed", "scores", by="clip", options={"model": "openai/clip-vit-base-patch32"})
+        select("packed", "good", where="alignment_caption > 0.25", scores=["scores"])
+
+    `alignment.parquet` in `out` has a line for each: `id`, `image`, `kind`, `score`, `detail`; a score is null where
+    there is none, and `detail` says why. Scores of one scorer say nothing about those of another.
+
+    Args:
+        source: a packed dataset: a folder, `org/name` or an hf:// URL.
+        out: a folder of its own.
+        by: "scene", "clip", a backend of `generate`, or a scorer that is declared; see `scorers`.
+        options: of it.
+        kinds: "caption", "text", "edit"; see `fits`.
+        workers, executor, part: see `toolkit.executors`.
+        on_done: called with (phase, finished units, all units).
+
+    Raises:
+        UnknownName: no such scorer or kind. UsageError: wrong options; `out` holds something else, or another process
+            is at work there. MissingExtra: a package is not installed.
+    """
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise UnknownName("kind of fit", unknown[0], KINDS)
+    [opened], scorer, out = open_inputs([source], token=token), open_scorer(by, options or {}), Path(out)
+    wanted = chosen_tasks(opened, tasks)
+    plan = {"align": opened.fingerprint, "tasks": wanted, "kinds": [k for k in KINDS if k in kinds], **scorer.identity}
+    if isinstance(opened.repository, LocalFolder):
+        check_apart(out, opened.repository.root)
+    if done := _finished(out, plan):
+        return done
+    with open_job(out, plan, part=part) as job:
+        if done := _finished(out, plan):
+            return done
+        spread = Spread(workers=workers, executor=executor, part=part, on_done=on_done)
+        phases, pieces = Phases(job=job, spread=spread), pieces_of(opened, wanted)
+        scored = phases.run("scores", partial(_score, pieces, scorer, tuple(plan["kinds"])), len(pieces))
+        [(folder, summary)] = phases.run("summary", partial(_sum_up, [folder for folder, _ in scored]), 1)
+        if part:
+            raise PartDone(out, *part)
+        not_scored = sum((Counter(each) for _, each in scored), Counter[str]())
+        done = Alignment(**summary, not_scored=dict(sorted(not_scored.items())), plan=json.loads(json.dumps(plan)))
+        for name in (SCORES, PLOT):
+            if (folder / name).exists():
+                (folder / name).replace(out / name)
+        write_whole(out / SUMMARY, json.dumps(asdict(done), indent=1))
+        job.close()
+    return done
+
+
+def _finished(out: Path, plan: Mapping[str, Any]) -> Alignment | None:
+    if not (out / SUMMARY).exists():
+        return None
+    found = Alignment(**json.loads((out / SUMMARY).read_bytes()))
+    if found.plan != json.loads(json.dumps(plan)):
+        raise UsageError(f"{out} holds other scores; choose another folder, or remove it")
+    forget(out)
+    return found
+
+
+def _score(
+    pieces: Sequence[Piece], scorer: Scorer, kinds: tuple[str, ...], unit: int, folder: Path, tell: Tell
+) -> dict[str, int]:
+    """Write the scores of a shard; returns how many have none, by reason."""
+    piece = pieces[unit]
+    reasons: Counter[str] = Counter()
+    with (
+        whole_file(folder / SCORES) as file,
+        TableWriter(file) as writer,
+        open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet,
+    ):
+        writer.write(SCORES_SCHEMA.empty_table())
+        rows = (row for table in read_tables(parquet) for row in table_to_rows(table))
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            fits = [fit for row in some for fit in fits_of(row, kinds)]
+            lines = [_line(fit, *score) for fit, score in zip(fits, scorer.score(fits, folder), strict=True)]
+            reasons.update(line["detail"].partition(":")[0] for line in lines if line["score"] is None)
+            writer.write(pa.Table.from_pylist(lines, schema=SCORES_SCHEMA))
+    return dict(reasons)
+
+
+def _line(fit: Fit, score: float | None, detail: str) -> dict[str, Any]:
+    return {"id": fit.id, "image": fit.image, "kind": fit.kind, "score": score, "detail": detail}
+
+
+def _sum_up(scored: Sequence[Path], unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Write one table and the plot; returns counts and quantiles."""
+    with database(folder) as db:
+        listed = f"read_parquet({files([each / SCORES for each in scored])}, file_row_number = true, filename = true)"
+        columns = ", ".join(SCORES_SCHEMA.names)
+        write(db, f"SELECT {columns} FROM {listed} ORDER BY filename, file_row_number", folder / SCORES)
+        cut = ", ".join(map(str, QUANTILES))
+        found = db.execute(
+            f"SELECT kind, count(*), quantile_cont(score, [{cut}]) FROM {listed} WHERE score IS NOT NULL GROUP BY kind "
+            "ORDER BY kind"
+        ).fetchall()
+        histograms = {}
+        for kind, _, (least, *_, largest) in found:
+            width = max(largest - least, 1e-6) / BINS
+            bins = db.execute(
+                f"SELECT least(floor((score - {least}) / {width})::INTEGER, {BINS - 1}) AS bin, count(*) FROM {listed} "
+                f"WHERE kind = '{kind}' AND score IS NOT NULL GROUP BY bin ORDER BY bin"
+            ).fetchall()
+            counts = dict(bins)
+            histograms[kind] = (least, width, [counts.get(number, 0) for number in range(BINS)])
+    if histograms:
+        write_whole(folder / PLOT, draw_histograms(histograms, "score", "pictures"))
+    return {
+        "scored": {kind: count for kind, count, _ in found},
+        "quantiles": {kind: [round(value, 6) for value in values] for kind, _, values in found},
+    }
+
+
+BINS = 40
