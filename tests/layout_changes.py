@@ -191,8 +191,8 @@ def add_column(made: Layout, chance: random.Random) -> None:
             record.setdefault(name, words)
         return
     values = [
-        lambda: f"x/{chance.random()}.png",
-        lambda: [f"{chance.random()}.png"],
+        lambda: f"x/{chance.random()}.jpeg",
+        lambda: [f"{chance.random()}.jpeg"],
         lambda: png("other"),
         lambda: None,
         lambda: chance.randrange(9),

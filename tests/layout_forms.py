@@ -112,14 +112,16 @@ def join_paths(made: Layout, chance: random.Random) -> None:
 
 
 def list_by_turn(made: Layout, chance: random.Random) -> None:
-    """conversations[].images"""
+    """conversations[].images, in rows whose tags say in which turn each picture is."""
     for record in (record for records in made.tables.values() for record in records):
-        if isinstance(record.get("conversations"), list) and isinstance(record.get("image"), list):
-            coming = iter(record["image"])
-            for turn in record["conversations"]:
-                turn["images"] = [next(coming, None) for _ in range(turn["value"].count("<image>"))]
-            if chance.random() < 0.9:
-                del record["image"]
+        listed, said = record.get("image"), record.get("conversations")
+        if not isinstance(listed, list) or not isinstance(said, list) or str(said).count("<image>") != len(listed):
+            continue
+        coming = iter(listed)
+        for turn in filter(None, said):
+            turn["images"] = [next(coming) for _ in range(str(turn["value"]).count("<image>"))]
+        if chance.random() < 0.9:
+            del record["image"]
 
 
 def number_tags(made: Layout, chance: random.Random) -> None:

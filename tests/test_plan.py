@@ -310,6 +310,14 @@ UNSURE = {
         {"question": "q", "choices": ["x", "y"], "answer": 1},
         "column 'answer' holds numbers beside choices in 'choices'",
     ),
+    "pictures with notes": (
+        {"prompt": "p", "answer": "a", "image": [{"path": "a.png", "note": "n"}]},
+        "column 'image' may hold pictures",
+    ),
+    "a list as an answer": (
+        {"prompt": "p", "answer": ["a", "b"], "image": "a.png"},
+        "column 'answer' holds list<element: string>, which cannot be read as the answer",
+    ),
     "numbers as reasoning": (
         {"prompt": "p", "answer": "a", "reasoning": 8},
         "column 'reasoning' holds numbers: are they the rationale?",
@@ -337,6 +345,8 @@ def test_what_only_a_person_can_settle_stops(tmp_path, record, message):
         ("bytes that may be pictures", {"ignore": ["blob"]}),
         ("pictures called something else", {"ignore": ["image"]}),
         ("numbers of choices", {"answer_choice": "answer"}),
+        ("pictures with notes", {"images": ["image"]}),
+        ("a list as an answer", {"ignore": ["answer"]}),
         ("numbers as reasoning", {"rationale": "reasoning"}),
         ("no answer", {"answer": "alpha"}),
     ],
@@ -344,6 +354,16 @@ def test_what_only_a_person_can_settle_stops(tmp_path, record, message):
 def test_a_mapping_settles_it(tmp_path, case, columns):
     mapping = {"files": {"data/*": {"columns": columns}}}
     assert not plan_of(tmp_path, [UNSURE[case][0]], name="Image_Editing.parquet", mapping=mapping).problems
+
+
+def test_a_picture_named_in_a_turn_is_not_one_of_a_column(tmp_path):
+    conversation = [{**turn, "image": f"{number}.png"} for number, turn in enumerate(turns("<image>q", "<image>a"))]
+    assert plan_of(tmp_path, [{"conversations": conversation}], name="Image_Editing.parquet").problems == ()
+
+
+def test_lists_of_pictures_called_id_are_pictures(tmp_path):
+    plan = plan_of(tmp_path, [{"id": ["a.png"], "conversations": turns()}], name="Image_Editing.parquet")
+    assert (plan.columns.get("id"), plan.columns["images"]) == (None, ("id",))
 
 
 def test_nan_is_null_as_pandas_writes_it(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
-from toolkit.errors import ArchiveError, LayoutError, ShardError, SourceError
+from toolkit.errors import ArchiveError, LayoutError, ShardError, SourceError, shorten
 from toolkit.published import PUBLISHED
 from toolkit.sources.published.archives import read_archive
 from toolkit.sources.published.holdings import Archive, Holdings, find_holdings
@@ -119,6 +119,8 @@ def inspect_upstream(
     for plan in plans:
         if plan.problems:
             found.add("unknown_columns", str(explain(repository.name, plan, tables[plan.path])))
+    if plans and not any(plan.rows for plan in plans):
+        found.add("no_rows", f"no row in any Parquet file: {shorten(plan.path for plan in plans)}")
     found.plans = tuple(plans)
     found.notes += UpstreamSource(repository=repository, plans=tuple(plans), holdings=holdings).notes()
     good = tuple(plan for plan in plans if not plan.problems)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from toolkit.errors import LayoutError, shorten
 from toolkit.sources.published.cache import cached
 from toolkit.sources.published.holdings import Holdings, find_holdings
 from toolkit.sources.published.mapping import Overrides
@@ -30,7 +31,7 @@ def open_upstream(
         split: whose rows are read; default: train.
 
     Raises:
-        LayoutError: no Parquet, or a file that cannot be told how to read.
+        LayoutError: no Parquet, a file that cannot be told how to read, or no row in any.
     """
     Skips(
         on_missing=on_missing, on_bad_row=on_bad_row, max_in_a_row=max_in_a_row
@@ -43,6 +44,8 @@ def open_upstream(
     for plan in plans:
         if plan.problems:
             raise explain(repository.name, plan, tables[plan.path])
+    if not any(plan.rows for plan in plans):
+        raise LayoutError(f"{repository.name}: no row in any Parquet file: {shorten(plan.path for plan in plans)}")
     source = UpstreamSource(
         repository=repository,
         plans=tuple(plans),

@@ -115,7 +115,7 @@ def group_files(files: Iterable[FileSurvey], overrides: Overrides) -> list[Group
 
 def _kind_of(facts: ColumnFacts) -> tuple[object, ...] | None:
     """What decides how a column is read; None where it holds nothing."""
-    if not facts.filled or not any(leaf.count for leaf in facts.leaves.values()):
+    if not facts.filled or not facts.has_values:
         return None
     return facts.type.replace("large_", ""), facts.is_json, parts_are_text(facts)
 
@@ -201,14 +201,20 @@ def _check_columns(group: Group, entry: Entry) -> None:
 
 def _left_out(table: Table, columns: Columns, entry: Entry) -> list[str]:
     """A line for every column that is not read."""
-    used = {*_named(columns), *columns.get("ignore", ()), entry.task_column}
+    used = {*_named(columns), *columns.get("ignore", ()), *filter(None, [entry.task_column])}
     lines = []
     for name, facts in table.columns.items():
         examples = [repr(each) for leaf in facts.leaves.values() for each in leaf.examples[:1]]
         if name in columns.get("ignore", ()):
             lines.append(f"not read: column {name!r}, as the mapping says")
         elif name not in used:
-            held = f"{facts.type}, e.g. {examples[0]}" if examples else "null in every row"
+            held = (
+                f"{facts.type}, e.g. {examples[0]}"
+                if examples
+                else facts.type
+                if facts.has_values
+                else "null in every row"
+            )
             lines.append(f"not read: column {name!r} ({held})")
         elif facts.nulls:
             lines.append(f"column {name!r} is null or empty in {facts.nulls:,} of {table.rows:,} rows")
@@ -254,7 +260,7 @@ def explain(repository: str, plan: FilePlan, table: Table) -> LayoutError:
     indented = "\n".join(f"    {line}" for line in draft.splitlines())
     more = f" (and {len(plan.problems) - 1} more: {'; '.join(plan.problems[1:])})" if len(plan.problems) > 1 else ""
     return LayoutError(
-        f"{repository}: {plan.path}: {plan.problems[0]}{more}.\n  Its columns:\n"
+        f"{repository}: {plan.path}: {plan.problems[0]}{more}\n  Its columns:\n"
         + "\n".join(lines)
         + "\n  Complete this as a file and pass it as mapping (--mapping FILE); columns that do not count go under "
         f"columns: {{ignore: [...]}}:\n{indented}"

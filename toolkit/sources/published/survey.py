@@ -4,7 +4,6 @@ Nothing is sampled, but for values that are pictures themselves: what such a col
 Batches are bounded in bytes, and the result is kept on disk (cache.py), so that it is made once.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from toolkit.errors import LayoutError, shorten
 from toolkit.image_files import format_name
+from toolkit.parsing import load_json
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts
 from toolkit.sources.published.shapes.leaves import Leaf, leaves_of, lengths_of, parsed_leaves, unfold
@@ -203,7 +203,7 @@ def _is_picture(value: Any) -> bool:
 def class_labels(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     """Names behind whole numbers, of columns that `datasets` wrote as ClassLabel."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        features = load_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {
             name: tuple(map(str, feature["names"]))
             for name, feature in features.items()

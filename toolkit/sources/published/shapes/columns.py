@@ -39,6 +39,7 @@ class PromptAndAnswer:
                 problems.append(
                     f"column {found[0]!r} holds numbers: are they the {use}? Say so, or list it under ignore"
                 )
+            problems += _unfit(use, table) if use not in columns else ()
         together = {**columns, **given}
         if together.get("choices") and (names := columns.get("answer")) and _are_numbers(table, names[0]):
             problems.append(
@@ -99,6 +100,14 @@ def _named(use: str, table: Table) -> list[str]:
         return found
     weak = [by_name[name] for name in others if name in by_name]
     return [name for name in weak if _holds_messages(table.columns[name]) and is_free_text(table.columns[name])]
+
+
+def _unfit(use: str, table: Table) -> Iterator[str]:
+    """Columns that are called what they would be used for, and hold what cannot be."""
+    fits = _holds_choices if use == "choices" else holds_text
+    for name, facts in table.columns.items():
+        if name.rpartition(".")[2].lower() in COLUMN_NAMES[use][0] and facts.has_values and not fits(facts):
+            yield f"column {name!r} holds {facts.type}, which cannot be read as the {use}; if it is none, ignore it"
 
 
 def _holds_messages(facts: ColumnFacts) -> bool:

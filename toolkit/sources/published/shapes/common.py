@@ -43,7 +43,11 @@ def _id_column(table: Table) -> str:
 def _picture_columns(table: Table) -> Guess:
     sides: dict[str, list[str]] = {}
     sure = {name: holds_pictures(facts) for name, facts in table.columns.items()}
-    ids = [name for name in sure if name.rpartition(".")[2].lower() in ID_NAMES and sure[name] == "yes"]
+    ids = [
+        name
+        for name, facts in table.columns.items()
+        if name.rpartition(".")[2].lower() in ID_NAMES and sure[name] == "yes" and facts.text.count
+    ]
     found = [name for name in sure if sure[name] == "yes" and name not in ids]
     unsure = [name for name in sure if sure[name] == "perhaps"] + ([] if found else ids)
     problems = [f"column {name!r} may hold pictures; e.g. {_examples(table, name)}" for name in unsure]

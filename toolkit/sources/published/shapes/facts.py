@@ -205,6 +205,11 @@ class ColumnFacts:
         return self.rows - self.nulls
 
     @property
+    def has_values(self) -> bool:
+        """Whether anything but null is in it, at any place."""
+        return any(leaf.count for leaf in self.leaves.values())
+
+    @property
     def is_json(self) -> bool:
         """Whether it holds lists or objects as text: nearly all of its values do."""
         return self.parsed > 0 and 2 * self.parsed > self.text.filled

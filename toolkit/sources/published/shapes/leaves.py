@@ -75,7 +75,21 @@ def _leaves(path: str, array: pa.Array, rows: Rows) -> Iterator[Leaf]:
         for field, child in zip(kind, array.flatten(), strict=True):
             yield from _leaves(f"{path}.{field.name}", child, rows)
     else:
-        yield Leaf(path, array, rows)
+        yield Leaf(path, _readable(array) if _is_text(kind) else array, rows)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _readable(array: pa.Array) -> pa.Array:
+    """Texts that are not UTF-8 as what can be shown of them; rows that need them are told apart when they are read."""
+    try:
+        array.validate(full=True)
+        return array
+    except pa.ArrowInvalid:
+        values = array.cast(pa.large_binary()).to_pylist()
+        return pa.array([value and value.decode("utf-8", "replace") for value in values], pa.string())
 
 
 def parsed_leaves(texts: Iterable[Any]) -> tuple[list[Leaf], int]:

@@ -80,9 +80,11 @@ def holds_pictures(facts: ColumnFacts) -> Sure:
     keys = frozenset(path.rpartition(".")[2].replace("[]", "") for path in leaves if "." in path)
     texts = [leaf for path, leaf in leaves.items() if leaf.kind == "text" and (not keys or _last(path) in PATH_KEYS)]
     filled = sum(leaf.filled for leaf in texts)
-    if not filled or (keys and not is_picture_struct(keys)):
+    if not filled:
         return "no"
     share = sum(leaf.names + leaf.encoded for leaf in texts) / filled
+    if keys and not is_picture_struct(keys):
+        return "perhaps" if share >= SURE_SHARE and not (holds_turns(facts) or holds_parts(facts)) else "no"
     if share >= SURE_SHARE:
         return "yes"
     if names_pictures(facts.name):
