@@ -58,7 +58,9 @@ class OpenAIServer:
         )
         self._server = server(("127.0.0.1", 0), made)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        ).start()  # seconds until it closes
 
     def reset(self) -> None:
         self.requests: list[tuple[str, float]] = []  # step or path, when

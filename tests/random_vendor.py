@@ -34,12 +34,16 @@ class Vendor:
     """
 
     def __init__(self, dice: Any, prices: dict[str, dict[str, Any]]) -> None:
-        self.dice, self.prices, self.bill, self.requests = dice, prices, 0.0, 0
+        self.dice, self.prices, self.bill, self.requests, self.crashes = dice, prices, 0.0, 0, 0
         self.faults = {name: dice.random() ** 6 for name in (*FREE, *BILLED, *PERHAPS, *LOST, "gone")}
         self.no_credit_after = dice.choice([10**9, 10**9, dice.randint(1, 30)])
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.full_batches = dice.choice([0, 0, 1, 2])
+
+    def _crash(self) -> Crash:
+        self.crashes += 1
+        return Crash()
 
     def _fault(self, names: tuple[str, ...]) -> str:
         found = [name for name in names if self.dice.random() < self.faults[name]]
@@ -69,7 +73,7 @@ class Vendor:
         if fault == "timeout":
             await asyncio.sleep(1e6)
         if fault == "crash":
-            raise Crash
+            raise self._crash()
         if fault == "reset":
             raise Transient("connection", detail="reset", may_cost=True)
         if fault == "502":
@@ -172,7 +176,7 @@ class Vendor:
             id = f"batch-{len(self.files)}"
             self.batches[id] = {"id": id, "metadata": order["metadata"], **self._worked(id, order)}
             if self.dice.random() < self.faults["crash"]:
-                raise Crash
+                raise self._crash()
             return json.dumps(self.batches[id])
         if kind == "files":
             return self.files[rest.removesuffix("/content")].decode()

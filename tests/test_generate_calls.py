@@ -229,7 +229,8 @@ def test_what_may_have_cost_something_is_sent_again_less_often(tmp_path):
         assert (state, len(backend.requests), len(journaled)) == ("failed", sends, sends)
 
 
-def test_a_limit_of_requests_is_waited_out_however_often(tmp_path):
+def test_a_limit_of_requests_is_waited_out_however_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(sending, "LONGEST_PAUSE_S", 0.01)
     limits = [Transient("rate_limit", status=429, retry_after_s=0.01)] * 30
     backend = Scripted(*limits, GOOD)
     assert run(tmp_path, backend, lambda site: site.call(), attempts=2).value == {"a": "x"}

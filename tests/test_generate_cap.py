@@ -4,6 +4,7 @@ A few random runs here; many by hand: python -m tests.test_generate_cap 2000
 """
 
 import asyncio
+import math
 import random
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from toolkit.generation.backends.http import Server
 from toolkit.generation.calls import sending
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, spent
+from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.runs import engine
 
 RECIPE = """
@@ -90,7 +92,7 @@ def spec_of(dice, folder, cap, priced):
 
 
 def run_once(seed, folder):
-    """What the vendor billed, what was booked, and the cap."""
+    """What the vendor billed, what was booked, the cap, and the most that a plan says."""
     dice = random.Random(seed)
     priced = prices(dice)
     cap, several = 10 ** dice.uniform(-3, 1), dice.random() < 0.5
@@ -107,7 +109,8 @@ def run_once(seed, folder):
                     continue
     finally:
         Server._body = own
-    return vendor.bill, sum(map(spent, journal_paths(folder / "run"))), cap
+    most = sum(each.most_usd for each in estimate(spec))
+    return vendor.bill, sum(map(spent, journal_paths(folder / "run"))), cap, most if vendor.crashes == 0 else math.inf
 
 
 def quicken(setattr_):
@@ -117,10 +120,11 @@ def quicken(setattr_):
 
 def check(seed):
     with tempfile.TemporaryDirectory(prefix="cap-") as folder:
-        billed, booked, cap = run_once(seed, Path(folder))
+        billed, booked, cap, most = run_once(seed, Path(folder))
     assert billed <= cap + 1e-9, f"seed {seed}: billed {billed}, cap {cap}"
     assert billed <= booked + 1e-9, f"seed {seed}: billed {billed}, booked {booked}"
     assert booked <= cap + 1e-9, f"seed {seed}: booked {booked}, cap {cap}"
+    assert billed <= most, f"seed {seed}: billed {billed}, planned at most {most}"
     return billed, cap
 
 

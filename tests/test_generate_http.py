@@ -111,7 +111,7 @@ def test_429_waits_as_long_as_the_server_says(server, go):
 
 @pytest.mark.parametrize("fault", ["500", "429", "reset", "empty_choices", "hang"])
 def test_transient_faults_are_tried_again_and_counted(server, go, fault):
-    server.faults = lambda number, step, content: fault if number in (2, 5) else ""
+    server.faults = lambda number, step, content: fault if number in (1, 2) else ""  # a chat each
     backends = {"timeout_s": 0.5} if fault == "hang" else {}
     path_options = {"concurrency": 2}
     if backends:

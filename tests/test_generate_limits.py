@@ -150,14 +150,22 @@ def test_requests_a_minute_are_begun_evenly():
 def test_a_wait_that_a_server_asks_for_holds_all_and_is_said(caplog):
     async def main():
         lane, loop = Lane(name="m", adapts=False), asyncio.get_running_loop()
-        lane.close_for(300, "rate_limit")
         started = loop.time()
+        lane.close_for(300, "rate_limit")
         await asyncio.gather(lane.enter(), lane.enter())
         return loop.time() - started
 
     with caplog.at_level(logging.WARNING):
         assert 300 <= run_fast(main()) < 301
     assert caplog.messages == ["m: waiting 300 s, as its server asks (rate_limit)"]
+
+
+def test_a_server_that_is_waited_for_is_told_of_ever_more_seldom(caplog):
+    lane = Lane(name="m")
+    with caplog.at_level(logging.WARNING):
+        for waited_s in (1, 9, 11, 20, 32, 34, 40, 110, 5, 12):  # after the last answer, which came before the 5
+            lane.tell(waited_s, f"{waited_s} s")
+    assert caplog.messages == ["m: 11 s", "m: 34 s", "m: 110 s", "m: 12 s"]
 
 
 def test_who_waits_is_let_go_when_the_run_stops():

@@ -148,6 +148,12 @@ def test_pauses_double_under_full_jitter_and_obey_the_server():
     assert pause_s(3, None, lambda: 0.0) == 0
     assert pause_s(1, 7.5, lambda: 1.0) == 7.5
     assert pause_s(1, 100.0, lambda: 1.0) == 100.0
+    assert [pause_s(attempt, 0.0, lambda: 1.0) for attempt in (1, 3, 4, 20)] == [
+        0.0,
+        0.0,
+        8.0,
+        60.0,
+    ]  # believed for a while
 
 
 @pytest.mark.parametrize(

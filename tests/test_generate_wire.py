@@ -52,6 +52,8 @@ def test_retry_after_is_read_in_all_its_spellings(headers, low, high):
         ({"retry-after": "3", "x-ratelimit-reset-requests": "17.5s"}, '"retryDelay": "9s"', 3),
         ({}, "slow down", None),
         ({"retry-after": "soon"}, "", None),
+        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "Fri, 99 Foo 99999 99:99:99 GMT"}, "", None),
     ],
 )
 def test_what_a_server_asks_for_is_found_in_headers_and_bodies(headers, body, seconds):
@@ -94,6 +96,11 @@ def test_moments_are_read_as_durations():
 def test_statuses_fall_into_classes(status, raw, kind, problem):
     error = error_of(status, {}, raw)
     assert (type(error), error.problem, error.raw) == (kind, problem, raw)
+
+
+def test_where_a_server_has_moved_to_is_said():
+    error = error_of(307, {"location": "https://elsewhere/v1"}, "")
+    assert str(error) == "status_307: redirected to https://elsewhere/v1; base_url must be where it answers"
 
 
 def test_what_gave_up_between_may_be_billed_and_a_refusal_is_not():

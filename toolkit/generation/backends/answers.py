@@ -57,6 +57,8 @@ def error_of(status: int, headers: Mapping[str, str], raw: str | bytes) -> CallE
             return Refused("content_policy", **given)
         if status != 403:
             return BadRequest("too_large" if status == 413 else "bad_request", **given)
+    if 300 <= status < 400:
+        given["detail"] = f"redirected to {headers.get('location', 'nowhere')}; base_url must be where it answers"
     if status in FATAL or 300 <= status < 400:
         return Fatal(f"status_{status}", **given)
     text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")

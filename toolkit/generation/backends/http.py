@@ -6,7 +6,9 @@ import asyncio
 import base64
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,10 +22,12 @@ from toolkit.generation.core.protocol import Transient
 from toolkit.generation.core.texts import public_url
 
 if TYPE_CHECKING:
-    from aiohttp import ClientSession, ClientTimeout
+    from aiohttp import ClientResponse, ClientSession, ClientTimeout
 
 File = tuple[str, str, bytes, str]  # field, name, content, media type
 CONNECT_S, FILE_S = 30.0, 600.0  # to connect; for requests that are no calls: files and batches
+KEPT = 2**16  # bytes of a body that has no end
+MOST_BYTES, MOST_FILE_BYTES = 64 * 2**20, 2**30  # of an answer, unpacked; of a file with those of a batch
 
 
 class ServerOptions(Options):
@@ -109,7 +113,7 @@ class Server:
 
     async def text(self, path: str) -> str:
         """The body of a 200, as it is."""
-        raw = await self._body("GET", path, timeout=_within(FILE_S))
+        raw = await self._body("GET", path, most_bytes=MOST_FILE_BYTES, timeout=_within(FILE_S))
         return raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
 
     async def download(self, url: str, *, most_bytes: int) -> bytes:
@@ -120,13 +124,14 @@ class Server:
         """
         import aiohttp
 
-        is_ours = _origin(url) == _origin(self._base)
+        try:
+            is_ours = _origin(url) == _origin(self._base)
+        except ValueError as error:
+            raise Transient("no_image", detail=f"{self.redact(url)} is no address: {error}") from error
         session = self._session if is_ours else aiohttp.ClientSession(trust_env=True)
         try:
             async with session.get(url, allow_redirects=not is_ours, timeout=_within(FILE_S)) as got:
-                content = await got.content.read(most_bytes + 1)
-                while len(content) <= most_bytes and (more := await got.content.read(most_bytes)):
-                    content += more
+                content = bytes(await _read(got, most_bytes))
         except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
             detail = self.redact(f"{url} cannot be fetched: {type(error).__name__}: {error}")
             raise Transient("no_image", detail=detail) from error
@@ -136,47 +141,72 @@ class Server:
         if got.status != 200 or len(content) > most_bytes:
             why = f"answers {got.status}" if got.status != 200 else f"has more than {most_bytes:,} bytes"
             raise Transient("no_image", detail=f"{self.redact(url)} {why}")
+        if self.is_told_by(content):
+            raise Transient("no_image", detail=f"{self.redact(url)} holds the key of the spec")
         return content
 
-    async def _body(self, method: str, path: str, **content: Any) -> str | bytes:
+    async def _body(self, method: str, path: str, *, most_bytes: int | None = None, **content: Any) -> str | bytes:
         import aiohttp
 
+        most_bytes = most_bytes or MOST_BYTES
         query = f"?{self._parts.query}" if self._parts.query else ""
         url = f"{self._base}/{path}{query}"
         try:
             async with self._session.request(method, url, allow_redirects=False, **content) as response:
                 status, headers = response.status, response.headers
-                raw = self._text(await response.read())
+                body = await _read(response, most_bytes)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise Transient("connection", detail=self._said(error)) from error
         except asyncio.TimeoutError as error:
             raise Transient("timeout", detail=self._said(error), may_cost=True) from error
         except aiohttp.ClientError as error:  # it was sent, and what became of it is not known
             raise Transient("connection", detail=self._said(error), may_cost=True) from error
+        if len(body) > most_bytes:
+            given: dict[str, Any] = {"raw": self._text(body[:KEPT]), "status": status, "may_cost": status == 200}
+            raise Transient("endless_body", detail=f"more than {most_bytes:,} bytes", **given)
+        raw = self._text(body)
         if status != 200:
-            raise error_of(status, {name.lower(): value for name, value in headers.items()}, raw)
+            raise error_of(status, {name.lower(): self.redact(value) for name, value in headers.items()}, raw)
         return raw
 
     def _said(self, error: Exception) -> str:
         return self.redact(f"{type(error).__name__}: {error}")
 
-    def _text(self, content: bytes) -> str | bytes:
+    def _text(self, content: bytearray) -> str | bytes:
         try:
             return self.redact(content.decode())
         except UnicodeDecodeError:
             for secret in self._secrets:
                 content = content.replace(secret.encode(), b"[redacted]")
-            return content
+            return bytes(content)
 
     def redact(self, text: str) -> str:
         """Without the key, however it is written."""
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
+        if self._secrets and ("\\u00" in text or "\\/" in text):
+            text = self._escaped.sub("[redacted]", text)
         return text
+
+    @cached_property
+    def _escaped(self) -> re.Pattern[str]:
+        return re.compile("|".join("".join(map(_as_json, secret)) for secret in self._secrets))
+
+    def is_told_by(self, content: bytes) -> bool:
+        """Whether a file holds the key."""
+        return any(secret.encode() in content for secret in self._secrets)
 
     async def close(self) -> None:
         if self._open is not None:
             await self._open.close()
+
+
+async def _read(response: "ClientResponse", most_bytes: int) -> bytearray:
+    """A body; of one that is longer, some bytes more than the most."""
+    found = bytearray()
+    while len(found) <= most_bytes and (more := await response.content.readany()):
+        found += more
+    return found
 
 
 def _within(seconds: float) -> "ClientTimeout":
@@ -189,12 +219,17 @@ def secrets_of(base_url: str, key: str) -> list[str]:
     """Key, password and query values of an address, in the spellings in which a server may echo them."""
     parts = urlsplit(base_url)
     plain = [key, parts.password or "", *(pair.partition("=")[2] for pair in parts.query.split("&"))]
-    if parts.username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        plain.append(base64.b64encode(pair.encode()).decode())
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+    plain += [pair, *(base64.b64encode(each.encode()).decode() for each in (key, pair))]
     long = {each for text in plain for each in (text, unquote(text)) if len(each) >= 4}
     found = {spelling for each in long for spelling in (each, quote(each, ""), json.dumps(each)[1:-1])}
     return sorted(found, key=len, reverse=True)
+
+
+def _as_json(character: str) -> str:
+    """Pattern of the ways to write a character in JSON, and in JSON that is a text in JSON."""
+    plain = re.escape(character)
+    return rf"(?:\\*{plain}|\\+u(?i:{ord(character):04x}))"
 
 
 def _origin(url: str) -> tuple[str, str]:

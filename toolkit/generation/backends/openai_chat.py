@@ -16,7 +16,7 @@ from typing import Any
 from toolkit.generation.backends.answers import usage_of
 from toolkit.generation.backends.dialect import chat_lesson, plain_schema
 from toolkit.generation.backends.http import Server, ServerOptions
-from toolkit.generation.calls.prices import MAX_OUTPUT_TOKENS
+from toolkit.generation.calls.prices import LIMITS, MAX_OUTPUT_TOKENS
 from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import (
     Adapted,
@@ -31,7 +31,6 @@ from toolkit.generation.core.protocol import (
 from toolkit.images import image_format
 
 MIME = {"jpg": "jpeg"}
-LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class ChatOptions(ServerOptions):

@@ -79,7 +79,11 @@ class OpenAIImages(Backend):
         return Adapted(error.problem, detail=error.detail, raw=error.raw, status=error.status)
 
     def read(self, body: dict[str, Any], raw: str | bytes) -> Reply:
-        return read_images(body, raw)
+        reply = read_images(body, raw)
+        if any(map(self.server.is_told_by, reply.pictures)):
+            given: dict[str, Any] = {"raw": reply.raw, "status": 200, "usage": reply.usage}
+            raise Transient("key_in_image", detail="the server wrote the key of the spec into an image", **given)
+        return reply
 
     async def _fetched(self, reply: Reply, body: dict[str, Any]) -> Reply:
         """With the pictures of which the server gave an address.
@@ -100,7 +104,10 @@ class OpenAIImages(Backend):
 
     async def _fetch(self, address: str) -> bytes:
         if _DATA_URI.match(address):
-            return decoded(address)
+            try:
+                return decoded(address)
+            except ValueError as error:
+                raise Transient("no_image", detail=f"no base64 picture: {error}") from error
         for _ in range(FETCHES - 1):
             try:
                 return await self.server.download(address, most_bytes=MOST_BYTES)

@@ -1,5 +1,6 @@
 """How long a server wants to be left alone, in all the ways it may be said."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -31,15 +32,25 @@ def _said(headers: Mapping[str, str], body: str) -> Iterator[float | None]:
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """From retry-after-ms (OpenAI), or Retry-After as seconds or as a date (RFC 9110, 10.2.3)."""
     with suppress(KeyError, ValueError):
-        return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return _seconds(headers["retry-after-ms"]) / 1000
     value = headers.get("retry-after")
     if value is None:
         return None
     with suppress(ValueError):
-        return max(0.0, float(value))
-    with suppress(ValueError):
+        return _seconds(value)
+    with suppress(ValueError, TypeError, OverflowError):
         return max(0.0, parsedate_to_datetime(value).timestamp() - time())
     return None
+
+
+def _seconds(text: str) -> float:
+    """
+    Raises:
+        ValueError: it is no number.
+    """
+    if math.isnan(number := float(text)):
+        raise ValueError(text)
+    return max(0.0, number)
 
 
 def _reset_s(headers: Mapping[str, str]) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolkit.generation.calls.budget import Budget
+from toolkit.generation.calls.prices import BYTES_PER_TOKEN
 from toolkit.generation.calls.seats import CallFailed, Seat, call_key
 from toolkit.generation.calls.sending import Sender
 from toolkit.generation.core.blobs import Blob, Blobs
@@ -85,6 +86,9 @@ class CallSite:
             response = await self._sender.send(seat, replace(request, key=key), sample)
         content = json.loads(response)
         text, is_cut = content["text"], bool(content.get("is_cut"))
+        if request.kind == "chat" and seat.asked.is_limited and len(text.encode()) > (most := _most_bytes(seat)):
+            detail = f"a reply of {len(text):,} characters; expected at most {most:,} bytes, by max_tokens in params"
+            raise CallFailed("rejected", "too_long", f"{detail} of {seat.role}", key)
         pictures = tuple(Blob(*found) for found in blobs_in(response))
         if request.schema is None:
             return _Read(Answer(key=key, value={"text": text}, pictures=pictures), text, None, is_cut)
@@ -100,3 +104,8 @@ class CallSite:
             return False
         await self._journal.write(refused(failed.key, str(failed)))
         return True
+
+
+def _most_bytes(seat: Seat) -> int:
+    """Of a reply: longer ones would cost more than is reserved for the calls that they are put into."""
+    return RAISED * seat.asked.max_output_tokens * BYTES_PER_TOKEN

@@ -81,6 +81,7 @@ class Lane:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed_until = self._next_start = self.last_answer = 0.0
         self._epoch = self._calm = 0
+        self._tell_at_s = TOLD_AFTER_S
         self._phase: Literal["doubling", "trial", "steady"] = "doubling"
         self._best = 0.0, self.limit or 1  # answers a second, and at which limit
         self._window: _Window | None = None
@@ -153,6 +154,14 @@ class Lane:
             if seconds > TOLD_AFTER_S and until > self._closed_until + 1:
                 _LOG.warning("%s: waiting %.0f s, as its server asks (%s)", self.name, seconds, why)
             self._closed_until = until
+
+    def tell(self, waited_s: float, message: str) -> None:
+        """Say what is waited for, after a while, and then ever more seldom."""
+        if waited_s < TOLD_AFTER_S:
+            self._tell_at_s = TOLD_AFTER_S
+        elif waited_s >= self._tell_at_s:
+            _LOG.warning("%s: %s", self.name, message)
+            self._tell_at_s = 3 * waited_s
 
     def stop(self) -> None:
         """Nobody waits for a turn any longer."""

@@ -18,11 +18,13 @@ from toolkit.errors import ImageError, UsageError
 from toolkit.generation.core.protocol import Request, Usage
 from toolkit.images import image_size
 
+LIMITS = ("max_tokens", "max_completion_tokens")
 BATCH_FACTOR = 0.5  # Source: developers.openai.com/api/docs/guides/batch
 MAX_OUTPUT_TOKENS = 2048  # asked for where a backend sets no other
 IMAGE_OUTPUT_TOKENS = (
     6240  # of a picture made by a model of which nothing is known: those of gpt-image-1 at its largest
 )
+BYTES_PER_TOKEN = 8  # of a reply, at most; English has four
 TEMPLATE_TOKENS = 256  # what a server puts around the texts of a call
 _TILE_PX, _PATCH_PX, _LONG_PX, _SHORT_PX = 512, 32, 2048, 768  # Source: developers.openai.com, guides/images-vision
 _LEAST_IMAGE_TOKENS, _ANY_PATCH = (
@@ -67,20 +69,24 @@ class Asked:
     """What a spec asks of every call of a backend, as far as it has a price.
 
     Attributes:
-        max_output_tokens: of a reply.
+        max_output_tokens: of a reply; taken to be so many where the spec sends no limit.
         copies: replies or pictures of one call.
     """
 
     max_output_tokens: int = MAX_OUTPUT_TOKENS
     copies: int = 1
     quality: str = ""
+    is_limited: bool = True
 
     @classmethod
     def by(cls, params: Mapping[str, Any]) -> "Asked":
         """As `params` of a backend say."""
         limit = params.get("max_tokens") or params.get("max_completion_tokens") or MAX_OUTPUT_TOKENS
         return cls(
-            max_output_tokens=int(limit), copies=int(params.get("n") or 1), quality=str(params.get("quality") or "")
+            max_output_tokens=int(limit),
+            copies=int(params.get("n") or 1),
+            quality=str(params.get("quality") or ""),
+            is_limited=not any(name in params and params[name] is None for name in LIMITS),
         )
 
 

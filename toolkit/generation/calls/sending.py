@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ImageError, RunStopped
+from toolkit.errors import ImageError, RunStopped, UnifiedVisualError
 from toolkit.generation.calls.budget import Budget
 from toolkit.generation.calls.limits import Ended, Timer, Turn
 from toolkit.generation.calls.prices import cost_of, reserve_of
@@ -50,6 +50,7 @@ from toolkit.images import decode_image
 CALL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+BELIEVED = 3  # sends of a content after which a server is asked again as soon as it says
 LONGEST_ASKED_S = 900.0  # of what a server asks for; one that wants more is asked again
 RATE_PATIENCE_S = 2 * 3600.0  # without any answer, of a server that says it is asked too often
 HEARD_TRIES, UNHEARD_TRIES = 2, 3  # of one content whose answer was paid for and of no use, or was never heard of
@@ -60,10 +61,14 @@ OVERLOADED = ("rate_limit", "timeout", "status_503", "status_529")
 
 
 def pause_s(attempt: int, retry_after_s: float | None, draw: Callable[[], float] = random.random) -> float:
-    """How long to wait before the next send: what the server asks for, else full jitter below a doubling bound."""
-    if retry_after_s is not None:
-        return min(retry_after_s, LONGEST_ASKED_S)
-    return draw() * float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 30)))
+    """How long to wait before the next send: what the server asks for, else full jitter below a doubling bound; and no
+    less than that where what it asked for was too little, again and again.
+    """
+    jitter = draw() * float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 30)))
+    if retry_after_s is None:
+        return jitter
+    asked_s = min(retry_after_s, LONGEST_ASKED_S)
+    return asked_s if attempt <= BELIEVED else max(asked_s, jitter)
 
 
 def check_room(folder: Path) -> None:
@@ -263,6 +268,10 @@ async def _ask(seat: Seat, request: Request, turn: Turn) -> Reply | CallError:
         return Transient("timeout", detail=f"no answer in {turn.allowed_s:g} s", may_cost=True)
     except CallError as error:
         return error
+    except UnifiedVisualError:
+        raise
+    except Exception as error:  # of a backend from outside, say; what it sent may be billed
+        return Transient("backend_error", detail=f"{type(error).__name__}: {error}", may_cost=True)
 
 
 def _outcome(got: Reply | CallError) -> Ended:
@@ -284,6 +293,7 @@ def _check_patience(seat: Seat, error: CallError, begun: float) -> None:
         RunStopped: a server has only said for hours that it is asked too often.
     """
     since_s = asyncio.get_running_loop().time() - max(begun, seat.lane.last_answer)
+    hours = RATE_PATIENCE_S / 3600
+    seat.lane.tell(since_s, f"no answer for {since_s:.0f} s but {error}; tried for up to {hours:g} hours")
     if since_s > RATE_PATIENCE_S:
-        hours = RATE_PATIENCE_S / 3600
         raise RunStopped(f"{seat.role}: {seat.model}: no answer for {hours:g} hours but {error}; run again later")

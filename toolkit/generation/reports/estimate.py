@@ -14,7 +14,7 @@ from pathlib import Path
 
 from toolkit.errors import ImageError
 from toolkit.generation.calls.calls import RAISED
-from toolkit.generation.calls.prices import TEMPLATE_TOKENS, Asked, Price, image_tokens, output_reserve
+from toolkit.generation.calls.prices import BYTES_PER_TOKEN, TEMPLATE_TOKENS, Asked, Price, image_tokens, output_reserve
 from toolkit.generation.calls.sending import PAID_TRIES
 from toolkit.generation.core.prompting import Prompt
 from toolkit.generation.core.records import Rejected
@@ -28,7 +28,6 @@ from toolkit.images import image_size
 PROBES = 6  # samples a recipe
 CHARS_PER_TOKEN = (5.0, 3.0)  # low and high estimate of English with JSON
 IMAGE_TOKENS = (250, 1600)
-BYTES_PER_TOKEN = 8  # of a reply that is put into another prompt; English has four
 DRAWN_PX, DRAWN = 1536, 2  # side and number of pictures made by models that a call may send
 FOUND = 7  # and of found ones
 LOOKED_AT = 64  # records whose pictures are measured

@@ -11,21 +11,22 @@ from pathlib import Path
 
 from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.backends import check_backend, get_backend
-from toolkit.generation.calls.prices import Price, price_of, price_table, retired_on
+from toolkit.generation.calls.prices import Asked, Price, price_of, price_table, retired_on
 from toolkit.generation.core.columns import By
 from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.prompting import Prompt, check_own, find_own, find_prompts, own_names, step_of
 from toolkit.generation.core.spec import ROLES, BackendSpec, RecipeSpec, RunSpec, recipe_key, sample_id
 from toolkit.generation.core.topics import Topics, read_topics
+from toolkit.generation.journal.reading import finished
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Recipe
 from toolkit.generation.recipes.records import Records, open_records
 from toolkit.scene.streams import Stream
 from toolkit.staging.files import write_whole
+from toolkit.staging.locks import is_held
 
 LOCK_FILE = "spec.lock.json"
 PRICED_TIERS = (None, "auto", "default", "flex")  # others cost more than the table says
-LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,14 +182,13 @@ def check_budget(spec: RunSpec, planned: list[Planned]) -> None:
     """
     for seat in sorted({seat for each in planned for seat in each.seats} if spec.max_usd is not None else ()):
         backend = spec.backend(seat)
-        params = backend.options.get("params") or {}
         price = price_for(spec, backend)
         if price is None:
             raise UsageError(
                 f"backends.{seat}: {backend.model}: no price is known, so a cap of ${spec.max_usd:.2f} means nothing; "
                 "add it under prices, or remove budget.max_usd"
             )
-        if price.output_per_mtok and any(name in params and params[name] is None for name in LIMITS):
+        if price.output_per_mtok and not Asked.by(backend.options.get("params") or {}).is_limited:
             raise UsageError(
                 f"backends.{seat}: params send no limit of output, so a cap of ${spec.max_usd:.2f} means nothing; set "
                 "max_tokens, or remove budget.max_usd"
@@ -206,10 +206,14 @@ def price_for(spec: RunSpec, backend: BackendSpec) -> Price | None:
 
 
 def agree(folder: Path, keys: dict[str, str], *, fork: bool) -> None:
-    """Refuse to mix rows of two specs in one folder without being told to."""
+    """Refuse to mix rows of two specs in one folder without being told to. Where no sample of a recipe is finished and
+    nobody is at work, its spec may be corrected.
+    """
     path = folder / LOCK_FILE
     locked: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     changed = sorted(name for name in keys if locked.get(name, keys[name]) != keys[name])
+    is_busy = any(map(is_held, (folder / "shards").glob("*/LOCK")))
+    changed = [name for name in changed if is_busy or next(finished(folder, name), None)]
     if changed and not fork:
         raise UsageError(
             f"{folder} holds rows of another spec for {', '.join(changed)} (seed, backends, prompts, options or "
