@@ -18,7 +18,7 @@ from toolkit.generation.backends import http
 from toolkit.generation.backends.http import Server
 from toolkit.generation.calls import sending
 from toolkit.generation.core.protocol import CallError
-from toolkit.generation.core.spec import read_spec
+from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal.reading import journal_paths, query
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
