@@ -23,6 +23,7 @@ RUNS = {
 RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
 TOO_LONG = {
     "browse",
+    "curate",
     "full_disk",
     "generate_http",
     "generate_scale",

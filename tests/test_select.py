@@ -20,7 +20,7 @@ from toolkit.errors import PartDone, UnifiedVisualError, UsageError
 from toolkit.packing.stage import PackOptions
 from toolkit.packing.verify import verify_packed
 from toolkit.sources.repository import LocalFolder
-from unifiedvisual import RowDataset, StreamingDataset, load_dataset, pack_rows, select
+from unifiedvisual import RowDataset, StreamingDataset, load_dataset, merge, pack_rows, select
 
 EDITING, REASONING, LLAVA = (truth()[task] for task in ("image_editing", "cot_collection", "llava_cot"))
 SIZES = {"shard_bytes": SMALL.shard_bytes, "row_group_bytes": SMALL.row_group_bytes}
@@ -162,6 +162,17 @@ def test_every_reader_knows_the_splits(many, tmp_path):
     assert len(RowDataset(tmp_path / "out", split="validation", decode=None)) == counts["validation"]
     with pytest.raises(UsageError, match="has no split 'test'; it has: train, validation"):
         RowDataset(tmp_path / "out", split="test")
+
+
+def test_splits_stay_where_none_are_asked_for(many, tmp_path):
+    select(many, tmp_path / "split", split={"train": 0.8, "test": 0.2})
+    select(tmp_path / "split", tmp_path / "out", where="id < 't-100'")
+    for split in ("train", "test"):
+        assert ids(tmp_path / "out", split) == [id for id in ids(tmp_path / "split", split) if id < "t-100"]
+    merged = merge([tmp_path / "split", tmp_path / "split"], tmp_path / "merged", ids="prefix")
+    assert {split: sum(shard.rows for shard in shards) for split, shards in merged.splits.items()} == {
+        split: 2 * len(ids(tmp_path / "split", split)) for split in ("train", "test")
+    }
 
 
 def test_workers_and_parts_give_the_same_bytes(packed, tmp_path):
