@@ -3,17 +3,27 @@
 Source: https://huggingface.co/datasets/HuggingFaceM4/the_cauldron, https://huggingface.co/datasets/HuggingFaceM4/FineVision
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import RowError, shorten, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Turn, Use
 from toolkit.sources.dialects.fields import IMAGES, pool
-from toolkit.sources.dialects.placing import filled, place
+from toolkit.sources.dialects.placing import IMAGE, filled, place
 from toolkit.sources.dialects.tasks import QUESTION_ANSWERING
-from toolkit.sources.dialects.turns import TurnOptions
 from toolkit.sources.published.shapes.pictures import parse_text
 
 QUESTIONS, ANSWERS = ("user", "human", "question"), ("assistant", "gpt", "answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """
+    Attributes:
+        placeholder: stands for a picture in a text.
+    """
+
+    placeholder: str = IMAGE
 
 
 def fits(fields: Fields) -> bool:
@@ -30,7 +40,7 @@ def _both(text: Any) -> tuple[Any, Any]:
     return question, answer
 
 
-def read(fields: Fields, options: TurnOptions) -> Draft:
+def read(fields: Fields, options: Options) -> Draft:
     texts = parse_text(fields["texts"])
     if not isinstance(texts, list) or not texts:
         raise RowError(f"texts are {shown(texts)}; expected a list of user and assistant", kind="bad_record")
@@ -61,5 +71,5 @@ DIALECT = Dialect(
     },
     fits=fits,
     read=read,
-    options=TurnOptions,
+    options=Options,
 )

@@ -26,19 +26,30 @@ class DocumentOptions:
     Attributes:
         lead: pieces at the start of a document without a title that are the prompt; the rest is the answer.
         prompt: a text that is the prompt of every document, which is then the answer, whole.
-        picture: whether a picture stands "before" or "after" the text it belongs to, where the record only says which.
     """
 
     lead: int = 1
     prompt: str = ""
-    picture: Side = "after"
 
     def __post_init__(self) -> None:
-        check_word("picture", self.picture, get_args(Side))
         if not isinstance(self.lead, int) or self.lead < 1:
             raise UsageError(
                 f"lead is {self.lead!r}; expected a number from 1; with prompt= documents are answers, whole"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOptions(DocumentOptions):
+    """
+    Attributes:
+        picture: whether a picture stands "before" or "after" the text it belongs to, where the record only says which.
+    """
+
+    picture: Side = "after"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_word("picture", self.picture, get_args(Side))
 
 
 def document(pieces: Sequence[Piece], options: DocumentOptions, title: str = "") -> Draft:
@@ -63,7 +74,7 @@ def fits(fields: Fields) -> bool:
     return isinstance(steps, list) and bool(steps) and all(list(_step(step, "after")) for step in steps)
 
 
-def read(fields: Fields, options: DocumentOptions) -> Draft:
+def read(fields: Fields, options: StepOptions) -> Draft:
     steps = parse_text(fields.get("steps"))
     if steps is None:
         steps = _told(parse_text(fields.get("images")), parse_text(fields.get("texts")))
@@ -123,5 +134,5 @@ DIALECT = Dialect(
     },
     fits=fits,
     read=read,
-    options=DocumentOptions,
+    options=StepOptions,
 )

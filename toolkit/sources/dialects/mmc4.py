@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.errors import RowError, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Piece, Use
-from toolkit.sources.dialects.documents import DocumentOptions, document
+from toolkit.sources.dialects.documents import StepOptions, document
 from toolkit.sources.dialects.fields import one_picture
 from toolkit.sources.dialects.tasks import INTERLEAVED
 from toolkit.sources.published.shapes.pictures import Reference, parse_text
@@ -21,7 +21,7 @@ def fits(fields: Fields) -> bool:
     return isinstance(texts, list) and isinstance(images, list) and all("matched_text_index" in each for each in images)
 
 
-def read(fields: Fields, options: DocumentOptions) -> Draft:
+def read(fields: Fields, options: StepOptions) -> Draft:
     texts, images = parse_text(fields["texts"]), parse_text(fields["images"])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts) or not isinstance(images, list):
         raise RowError(f"texts {shown(texts)}, images {shown(images)}; expected lists", kind="bad_record")
@@ -55,5 +55,5 @@ DIALECT = Dialect(
     uses={"texts": Use(("text_list", "texts")), "images": Use(("image_info", "images"))},
     fits=fits,
     read=read,
-    options=DocumentOptions,
+    options=StepOptions,
 )

@@ -6,7 +6,7 @@ first records. A dialect is recognised where its columns are there and at least 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,7 @@ class Recognised:
         files: in order.
         dialect: name, or "module:NAME".
         columns: that are read, by use; dotted where they lie in another.
+        patterns: by use of many columns: what their names fit.
         not_read: columns that are there beside them.
         fitting, looked_at: records.
         also: other dialects that they fit.
@@ -42,6 +43,7 @@ class Recognised:
     files: tuple[str, ...]
     dialect: str
     columns: Columns
+    patterns: Mapping[str, str] = field(default_factory=dict)
     not_read: tuple[str, ...] = ()
     fitting: int = 0
     looked_at: int = 0
@@ -79,7 +81,7 @@ def recognise(
     """How a group of files is read, or why it is not.
 
     Args:
-        dialect: the one to read as; "" = the first that fits.
+        dialect: the one to read as, if its columns are there; "" = the first that fits.
         given: columns of uses that are named otherwise than in any published set.
 
     Raises:
@@ -92,19 +94,22 @@ def recognise(
     reasons: list[str] = []
     fitting: list[Recognised] = []
     for name in _candidates(dialect, given or {}):
-        tried = _try(name, found, names, given or {})
+        tried = _try(name, found, names, given or {}, is_named=bool(dialect))
         if isinstance(tried, str):
             reasons.append(f"{name}: {tried}")
         else:
             fitting.append(tried)
     if not fitting:
         why = f" ({'; '.join(reasons)})" if dialect else ""
-        return f"its records have {shorten(names)}, which is no dialect known here{why}"
+        return (
+            f"its records have {shorten(names)}, which is no dialect known here{why}; the first: {shown(found[0], 200)}"
+        )
     first = fitting[0]
     return Recognised(
         files=tuple(files),
         dialect=first.dialect,
         columns=first.columns,
+        patterns=first.patterns,
         not_read=first.not_read,
         fitting=first.fitting,
         looked_at=len(found) + len(bad),
@@ -152,26 +157,31 @@ def _candidates(dialect: str, given: Columns) -> list[str]:
     return found
 
 
-def _try(name: str, records: Sequence[Mapping[str, Any]], names: Sequence[str], given: Columns) -> Recognised | str:
+def _try(
+    name: str, records: Sequence[Mapping[str, Any]], names: Sequence[str], given: Columns, *, is_named: bool
+) -> Recognised | str:
     dialect = find_dialect(name)
     uses = {**dialect.uses, **COMMON}
     columns: dict[str, tuple[str, ...]] = dict(given)
-    for use, (patterns, needed, many) in uses.items():
+    patterns: dict[str, str] = {}
+    for use, each in uses.items():
         if use in given:
             continue
-        taken = {column for chosen in columns.values() for column in chosen} if use not in COMMON else set()
-        if chosen := choose(patterns, [each for each in names if each not in taken], many=many):
+        pattern, chosen = choose(each, [name for name in names if use in COMMON or not _is_taken(name, columns)])
+        if chosen:
             columns[use] = chosen
-        elif needed:
-            return f"no column {' or '.join(patterns)}"
+            patterns |= {use: pattern} if each.many else {}
+        elif each.needed:
+            return f"no column {' or '.join(each.names)}"
     fitting = sum(_fits(dialect, project(record, columns, uses)) for record in records)
-    if not fitting or 2 * fitting < len(records):
+    if not is_named and (not fitting or 2 * fitting < len(records)):
         return f"{fitting} of {len(records)} records are {dialect.sign}"
     tops = {top_of(column, names) for chosen in columns.values() for column in chosen}
     return Recognised(
         files=(),
         dialect=name,
         columns=columns,
+        patterns=patterns,
         not_read=tuple(each for each in names if each not in tops),
         fitting=fitting,
     )
@@ -186,13 +196,34 @@ def _fits(dialect: Dialect, fields: Fields) -> bool:
         return False
 
 
-def choose(patterns: Iterable[str], names: Sequence[str], *, many: bool) -> tuple[str, ...]:
-    """Columns of the first pattern that any name fits."""
-    for pattern in patterns:
+def _is_taken(name: str, columns: Columns) -> bool:
+    return any(name in chosen for chosen in columns.values())
+
+
+def choose(use: Use, names: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The first pattern that any name fits, and the columns that it chooses."""
+    for pattern in use.names:
         fitting = [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
         if fitting:
-            return tuple(sorted(fitting, key=_by_number)) if many else (fitting[0],)
-    return ()
+            return pattern, tuple(sorted(fitting, key=_by_number)) if use.many else (fitting[0],)
+    return "", ()
+
+
+def complete(columns: Columns, patterns: Mapping[str, str], uses: Mapping[str, Use], names: Sequence[str]) -> Columns:
+    """The columns of a record that may have others than those looked at: a use that none of them had, more columns of a
+    use of many.
+    """
+    found = dict(columns)
+    for use, each in uses.items():
+        if use in patterns:
+            more = [name for name in names if re.fullmatch(patterns[use], name, re.IGNORECASE)]
+            found[use] = tuple(
+                sorted({*columns[use], *(name for name in more if not _is_taken(name, found))}, key=_by_number)
+            )
+        elif use not in columns and not each.needed:
+            _, chosen = choose(each, [name for name in names if use in COMMON or not _is_taken(name, found)])
+            found |= {use: chosen} if chosen else {}
+    return found
 
 
 def _by_number(name: str) -> tuple[str | int, ...]:

@@ -15,7 +15,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -65,11 +65,14 @@ def kind_of(path: str) -> str:
 
 
 def read_records(
-    repository: Repository, path: str, columns: Sequence[str] | None = None, on_read: OnRead = lambda path, size: None
+    repository: Repository,
+    path: str,
+    is_needed: Callable[[str], bool] = lambda name: True,
+    on_read: OnRead = lambda path, size: None,
 ) -> Iterator[Record | RowError]:
     """
     Args:
-        columns: that are needed, of files of columns; None = all.
+        is_needed: asked for each column of a file of columns; others are not read.
         on_read: told of bytes read, for progress.
 
     Raises:
@@ -79,7 +82,7 @@ def read_records(
     number = -1
     try:
         if kind in ("parquet", "arrow"):
-            for number, values in enumerate(_tables(repository, path, kind, columns, on_read)):
+            for number, values in enumerate(_tables(repository, path, kind, is_needed, on_read)):
                 yield values if isinstance(values, RowError) else Record(number, values)
         elif kind in ("tar", "folder"):
             samples = _samples(repository, path, on_read) if kind == "tar" else _folder(repository)
@@ -140,10 +143,10 @@ def _texts(file: BinaryIO, kind: str) -> Iterator[Any | RowError]:
 
 
 def _tables(
-    repository: Repository, path: str, kind: str, columns: Sequence[str] | None, on_read: OnRead
+    repository: Repository, path: str, kind: str, is_needed: Callable[[str], bool], on_read: OnRead
 ) -> Iterator[Values | RowError]:
     batches = _parquet if kind == "parquet" else _arrow
-    for batch in batches(repository, path, columns):
+    for batch in batches(repository, path, is_needed):
         on_read(path, batch.nbytes)
         try:
             yield from batch.to_pylist()
@@ -158,17 +161,15 @@ def _one(batch: pa.RecordBatch, number: int) -> Values | RowError:
         return RowError(f"cannot be read: {error!s:.200}", kind="unreadable_row")
 
 
-def _parquet(repository: Repository, path: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+def _parquet(repository: Repository, path: str, is_needed: Callable[[str], bool]) -> Iterator[pa.RecordBatch]:
     with open_parquet(repository, path) as parquet:
-        leaves = None
-        if columns is not None:
-            schema = parquet.schema
-            paths = [schema.column(number).path for number in range(len(schema))]
-            leaves = [each for each in paths if any(each == name or each.startswith(f"{name}.") for name in columns)]
+        paths = [parquet.schema.column(number).path for number in range(len(parquet.schema))]
+        needed = [name for name in parquet.schema_arrow.names if is_needed(name)]
+        leaves = [path for path in paths if any(path == name or path.startswith(f"{name}.") for name in needed)]
         yield from read_batches(parquet, leaves)
 
 
-def _arrow(repository: Repository, path: str, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+def _arrow(repository: Repository, path: str, is_needed: Callable[[str], bool]) -> Iterator[pa.RecordBatch]:
     """What `datasets` writes to disk: a stream, or a file."""
     with closing(repository.open(path)) as file:
         try:
@@ -177,9 +178,7 @@ def _arrow(repository: Repository, path: str, columns: Sequence[str] | None) -> 
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
             for batch in batches:
-                yield (
-                    batch if columns is None else batch.select([name for name in batch.schema.names if name in columns])
-                )
+                yield batch.select([name for name in batch.schema.names if is_needed(name)])
         except (pa.ArrowException, OSError) as error:
             raise ShardError(f"{repository.name}: {path}: not a whole Arrow file ({error!s:.200})") from error
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -12,11 +12,22 @@ from toolkit.rules import check_row
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
 from toolkit.sources.dialects.dialect import Dialect, Draft
 from toolkit.sources.dialects.pictures import Stock
-from toolkit.sources.dialects.recognising import COMMON, KEPT, Columns, find_dialect, not_a_record, project
+from toolkit.sources.dialects.recognising import (
+    COMMON,
+    KEPT,
+    Columns,
+    complete,
+    find_dialect,
+    not_a_record,
+    project,
+    top_of,
+)
 from toolkit.sources.dialects.records import FOLDER, Record, read_records
 from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.repository import OnRead, Repository
 from toolkit.tasks import Task
+
+MAX_KNOWN = 1000  # sets of columns that records have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +36,7 @@ class Piece:
 
     Attributes:
         dialect: name, or "module:NAME".
-        columns: by use.
+        columns, patterns: see `Recognised`.
         given: options of the dialect.
         stem: unique among the files; part of ids.
         source, license: of all rows.
@@ -35,6 +46,7 @@ class Piece:
     path: str
     dialect: str
     columns: Columns
+    patterns: Mapping[str, str]
     given: Any
     task: Task
     stem: str
@@ -44,13 +56,23 @@ class Piece:
 
     def __call__(self, on_read: OnRead = lambda path, size: None) -> Iterator[Row | RowError]:
         dialect = find_dialect(self.dialect)
-        tops = [
-            name for chosen in self.columns.values() for column in chosen for name in (column, column.partition(".")[0])
-        ]
-        for number, record in enumerate(read_records(self.repository, self.path, tops, on_read)):
+        uses = {**dialect.uses, **COMMON}
+        known: dict[tuple[str, ...], Columns] = {}
+
+        def columns_of(names: tuple[str, ...]) -> Columns:
+            if names not in known:
+                if len(known) > MAX_KNOWN:
+                    known.clear()
+                known[names] = complete(self.columns, self.patterns, uses, names)
+            return known[names]
+
+        def is_needed(name: str) -> bool:
+            return any(name in (column, top_of(column, ())) for each in columns_of((name,)).values() for column in each)
+
+        for number, record in enumerate(read_records(self.repository, self.path, is_needed, on_read)):
             where = f"{self.repository.name}: {self._shown}: record {number}"
             try:
-                yield self._row(dialect, record)
+                yield self._row(dialect, record, columns_of)
             except RowError as error:
                 yield type(error)(f"{where}: {error}", kind=error.kind)
             except UnifiedVisualError:
@@ -65,12 +87,14 @@ class Piece:
     def _shown(self) -> str:
         return "loose images" if self.path == FOLDER else self.path
 
-    def _row(self, dialect: Dialect, record: Record | RowError) -> Row:
+    def _row(
+        self, dialect: Dialect, record: Record | RowError, columns_of: Callable[[tuple[str, ...]], Columns]
+    ) -> Row:
         if isinstance(record, RowError):
             raise record
         if not isinstance(record.values, dict):
             raise not_a_record(record)
-        fields = project(record.values, self.columns, {**dialect.uses, **COMMON})
+        fields = project(record.values, columns_of(tuple(record.values)), {**dialect.uses, **COMMON})
         for use, each in dialect.uses.items():
             if each.needed and fields.get(use) is None:
                 columns = ", ".join(self.columns.get(use, ()))

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from toolkit.sources.dialects.rows import Piece, stems_of
 from toolkit.sources.dialects.tasks import Outputs, imported_task
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST
-from toolkit.sources.published.holdings import find_archives
+from toolkit.sources.published.holdings import ABOUT, find_archives
 from toolkit.sources.published.mapping import Overrides
 from toolkit.sources.repository import LocalFolder, Repository, open_repository
 from toolkit.sources.rows import RowsSource
@@ -166,12 +166,20 @@ def _without(listed: dict[str, int], repository: Repository, out: str | os.PathL
 def _recognised(
     repository: Repository, wanted: Sequence[str], split: str, format: str, given: Columns
 ) -> tuple[tuple[Recognised, ...], dict[str, str]]:
-    """Tables first; tars, and then loose pictures, are records only where nothing else is, and else hold pictures."""
+    """Tables first. Tars are records where no table is recognised, and else hold pictures; loose pictures are records
+    where there is neither.
+    """
     not_read: dict[str, str] = {}
     kinds = {path: kind_of(path) for path in wanted}
-    tables = [path for path, kind in kinds.items() if kind not in ("", "tar")]
+    samples = loose_samples(wanted)
+    about = {path for paths in samples.values() for path in paths.values()}  # texts and JSON of one picture
+    tables = [
+        path
+        for path, kind in kinds.items()
+        if kind not in ("", "tar") and path not in about and not ABOUT.fullmatch(path)
+    ]
     tars = [path for path, kind in kinds.items() if kind == "tar"]
-    loose = [(FOLDER,)] if loose_samples(wanted) else []
+    loose = [(FOLDER,)] if samples and not tables and not tars else []
     for candidates in (group_files(tables), group_files(tars), loose):
         found: list[Recognised] = []
         for group in candidates:
@@ -209,15 +217,21 @@ def _pieces(
 ) -> tuple[Piece, ...]:
     """A piece for each file, in the order of their paths."""
     made: dict[str, Piece] = {}
+    anywhere = {each.name for group in groups for each in fields(find_dialect(group.dialect).options)}
     stems = stems_of([path for group in groups for path in group.files])
     for group, task in zip(groups, tasks, strict=True):
-        given = make_options(find_dialect(group.dialect).options, options)
+        kind = find_dialect(group.dialect).options
+        known = {each.name for each in fields(kind)}
+        given = make_options(
+            kind, {key: value for key, value in options.items() if key in known or key not in anywhere}
+        )
         for path in group.files:
             made[path] = Piece(
                 repository=repository,
                 path=path,
                 dialect=group.dialect,
                 columns=group.columns,
+                patterns=group.patterns,
                 given=given,
                 task=task,
                 stem=stems[path],
