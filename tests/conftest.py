@@ -126,6 +126,12 @@ def nothing_is_left_for_workers() -> Iterator[None]:
     gc.collect()
 
 
+def pytest_collection_finish() -> None:
+    """What is imported stays: forks need not look through it, nor copy it by that."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_unconfigure() -> None:
     HUB.close()
     HOME.cleanup()

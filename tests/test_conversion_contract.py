@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -278,24 +277,6 @@ def test_suffix_and_member_order_hold_beyond_ten_pictures(tmp_path):
     for name in ("webdataset", "messages"):
         convert_shards([RowShard(row)], tmp_path / name, to=name)
         assert list(import_rows(name, tmp_path / name)[0]()) == [row]
-
-
-def test_benchmark_runs(tmp_path):
-    command = [
-        sys.executable,
-        "benchmarks/convert.py",
-        "--rows",
-        "40",
-        "--image-kb",
-        "10",
-        "--repeats",
-        "1",
-        "--folder",
-        str(tmp_path / "bench"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
-    assert "of the speed of tarfile" in done.stdout
-    assert "peak memory at 4x" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(bash|python|yaml)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 OURS = ("toolkit", "conversion", "dataset_card")
 HEREDOC = re.compile(r"^cat > \S+\.py <<'END'\n(.*?)^END$", flags=re.MULTILINE | re.DOTALL)  # files that a block writes
+STATEMENT = re.compile(r"^[^\n]*<<'END'\n.*?^END$|^[^\n]*$", flags=re.MULTILINE | re.DOTALL)
 ONLY_PARSED = ("# Needs", "# Takes")
 STUBS = {  # name -> what it does in place of the real one
     "unifiedvisual": f'exec {shlex.quote(sys.executable)} -m toolkit.cli.app "$@"',
@@ -86,14 +88,19 @@ def no_checkpoints(monkeypatch):
 
 def run_bash(block, folder):
     """Plain calls of the command in this process, which is faster; everything else in a shell."""
-    lines = [line for line in block.splitlines() if line]
-    if not all(line.startswith("unifiedvisual ") for line in lines) or "$" in block:
+    statements = [found for found in STATEMENT.findall(block) if found]
+    ours = [re.sub(r"\s+#.*", "", line) for line in statements if line.startswith("unifiedvisual ")]
+    if set("|<>$&;\\") & set("".join(ours)) or re.search(r"^(cd|export|source) ", block, flags=re.MULTILINE):
         run_in_shell(block, folder)
         return
-    for line in lines:
-        with pytest.raises(SystemExit) as ended:
-            main(shlex.split(line, comments=True)[1:])
-        assert not ended.value.code, line
+    for is_ours, group in groupby(statements, lambda line: line.startswith("unifiedvisual ")):
+        if not is_ours:
+            run_in_shell("\n".join(group), folder)
+            continue
+        for line in group:
+            with pytest.raises(SystemExit) as ended:
+                main(shlex.split(line, comments=True)[1:])
+            assert not ended.value.code, line
 
 
 def run_in_shell(block, folder):
