@@ -29,7 +29,6 @@ import yaml
 from conversion import convert
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
-from toolkit.demo.tiny_models import tiny_chameleon
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.packing.pack import pack
@@ -50,6 +49,8 @@ def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
     if "import" in commands:
         convert(folder / "packed", "webdataset", folder / "tars")
     if "tokenize" in commands:
+        from toolkit.demo.tiny_models import tiny_chameleon
+
         tiny = tiny_chameleon()
         tiny.model.save_pretrained(folder / "model")
         tiny.processor.save_pretrained(folder / "model")
@@ -167,7 +168,9 @@ def kill_often(name: str, folder: Path, given: argparse.Namespace, workers: int)
         elif hits < given.kills:
             hits += kill_worker(process, folder, dice.uniform(0, work_s / workers))
         is_unfinished = process.wait() == -signal.SIGKILL
-        if not is_unfinished:
+        if is_unfinished:
+            process.communicate()
+        else:
             end(process)
             ends += 1
             is_same &= digest(out) == clean

@@ -91,13 +91,13 @@ def test_batches_do_not_depend_on_the_number_of_workers(packed, workers):
     assert batches(stream(packed), workers) == batches(stream(packed))
 
 
-@pytest.mark.parametrize(("workers", "other"), [(0, 0), (0, 2), (2, 0), (2, 3)])
+@pytest.mark.parametrize(("workers", "other"), [(0, 0), (0, 2), (2, 1)])
 def test_a_stopped_epoch_goes_on_exactly_also_with_other_workers_and_in_the_next_epoch(packed, workers, other):
     whole = batches(stream(packed))
     second = stream(packed)
     second.set_epoch(1)
     after = batches(second)
-    for stop in (0, 1, 5, len(whole) - 1):
+    for stop in (0, 5, len(whole) - 1):
         dataset = stream(packed)
         before = list(itertools.islice(loader(dataset, workers), stop)) if stop else []
         state = dataset.state_dict(batches=stop)

@@ -104,9 +104,15 @@ def test_ranks_take_the_same_number_of_batches(numbers, tail):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [((1, 0), (2, 2)), ((1, 2), (1, 0)), ((2, 1), (4, 0)), ((4, 0), (1, 4)), ((2, 2), (2, 2))]
+    ("before", "after", "packing"),
+    [
+        ((1, 0), (2, 2), False),
+        ((1, 2), (1, 0), True),
+        ((2, 1), (4, 0), True),
+        ((4, 0), (1, 4), False),
+        ((2, 2), (2, 2), True),
+    ],
 )
-@pytest.mark.parametrize("packing", [False, True])
 def test_a_run_resumes_exactly_with_other_ranks_and_workers(numbers, before, after, packing):
     def run(ranks_workers, *, state=None, epochs=(1,), stop=None):
         ranks, workers = ranks_workers
