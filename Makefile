@@ -1,5 +1,6 @@
 # make demo   set up, then go the whole way on a small dataset (no key, no network beyond the package index)
 # make test   set up, then run the tests
+# make test-fast  the same without the tests that take seconds each or need torch: under a minute
 # make check  set up, then format check, lint and types
 # make consumers  set up, then the tests of `convert`, LLaMA-Factory and ms-swift reading its output with them
 PYTHON ?= python3
@@ -14,7 +15,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft
 CONSUMED  ?= $(VENV)/consumers
 
-.PHONY: demo test check consumers clean
+.PHONY: demo test test-fast check consumers clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +42,9 @@ $(CONSUMED): $(VENV)/dev
 
 consumers: $(CONSUMED)
 	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
+
+test-fast: $(VENV)/dev
+	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

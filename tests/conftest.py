@@ -126,6 +126,36 @@ def nothing_is_left_for_workers() -> Iterator[None]:
     gc.collect()
 
 
+# Files that take seconds, or import torch, which does too. `make test-fast` does not even import them.
+_SLOW = """
+benchmarks browse_browser browse_server card cli_spread cli_tokenize collate_chameleon collate_common collate_contract
+collate_decoding collate_emu3 collate_janus collate_lengths collate_packing collate_registry collate_template
+collate_thoughts collate_tokens collate_training collate_understanding conversion_energon conversion_resume
+conversion_stored conversion_trainers conversion_trl croissant deduplicate docs evaluation examples fuzzing
+generate_batch generate_clip generate_diffusers generate_duplicates generate_engine generate_executors
+generate_full_disk generate_http generate_interrupts generate_kill generate_plan generate_safety generate_serve judges
+layouts layouts_random load merge microworld pack plain_datasets plots preview preview_browser sampling scene
+scene_tasks scene_verify select streaming_checksums streaming_dataset streaming_decode streaming_end_to_end
+streaming_features streaming_guidance streaming_loaders streaming_selection streaming_tokens training
+training_freezing training_ranks training_trainer typing verify_push
+"""
+SLOW = frozenset(_SLOW.split())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if config.option.markexpr == "not slow" and _is_slow(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _is_slow(item.path):
+            item.add_marker("slow")
+
+
+def _is_slow(path: Path) -> bool:
+    return path.stem.removeprefix("test_") in SLOW
+
+
 def pytest_collection_finish() -> None:
     """What is imported stays: forks need not look through it, nor copy it by that."""
     gc.collect()

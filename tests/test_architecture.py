@@ -14,6 +14,7 @@ import pytest
 import unifiedvisual
 from conversion import FORMATS
 from tests import docs_api, stubs
+from tests.conftest import SLOW
 from toolkit.generation.backends import BACKENDS
 
 ROOT = Path(unifiedvisual.__file__).parent
@@ -210,6 +211,11 @@ def test_nothing_reads_parquet_with_threads_of_arrow():
     ]
     assert len(calls) > 5
     assert threaded == []
+
+
+def test_slow_files_of_tests_are_there():
+    names = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    assert SLOW - names == set()
 
 
 def test_stubs_and_the_table_of_public_names_are_those_of_the_code():

@@ -266,6 +266,7 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     assert not (tmp_path.parent / "evil.png").exists()
 
 
+@pytest.mark.slow
 def test_demo_goes_the_whole_way(run, tmp_path, monkeypatch):
     monkeypatch.setattr("toolkit.cli.demo.TRAINING_STEPS", 3)
     out = tmp_path / "demo"

@@ -187,13 +187,13 @@ def test_a_foreign_column_shape_is_recognised_read_and_packed(run, guest, tmp_pa
     (tmp_path / "source/data").mkdir(parents=True)
     records = [{"key": f"k{n}", "dialogue": [f"Who is {n}?", "I.", "And 0?", "Nobody."]} for n in range(3)]
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "source/data/train.parquet")
-    entry = {"task": "sketching", **({"shape": shape.format(site=guest)} if shape else {})}
+    entry = {"task": "cot_collection", **({"shape": shape.format(site=guest)} if shape else {})}
     (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"files": {"data/*.parquet": entry}}))
     mapping = ("--mapping", tmp_path / "mapping.yaml")
     assert run("inspect", tmp_path / "source", *mapping)[0] == 0
     assert run("verify", tmp_path / "source", *mapping, "--deep")[0] == 0
     assert run("pack", tmp_path / "source", tmp_path / "packed", *mapping)[0] == 0
-    rows = list(load_dataset(str(tmp_path / "packed"), "sketching", split="train"))
+    rows = list(load_dataset(str(tmp_path / "packed"), "cot_collection", split="train"))
     assert [[part["text"] for message in row["messages"] for part in message["content"]] for row in rows] == [
         record["dialogue"] for record in records
     ]

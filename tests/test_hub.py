@@ -93,6 +93,7 @@ def test_load_dataset_streams_a_parquet_repository_to_the_end(hub: LoopbackHub, 
     assert [row["x"] for row in datasets.load_dataset(REPO, split="train", streaming=True)] == list(range(1000))
 
 
+@pytest.mark.slow
 def test_load_dataset_streams_in_another_process(hub: LoopbackHub, folder: Path) -> None:
     hub.add_folder(REPO, folder)
     script = f"""
