@@ -63,7 +63,7 @@ def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
 def command(name: str, out: Path, workers: int, executor: str = "local") -> list[str]:
     arguments = {
         "pack": ["pack", "upstream", out, "--shard-size", 2_000_000, "--row-group-bytes", 500_000],
-        "import": ["import", "webdataset", "tars", out],
+        "import": ["import", "tars", out, "--format", "webdataset"],
         "convert": ["convert", "packed", "messages", out],
         "tokenize": ["tokenize", "packed", out, "--model", "model"],
         "verify": ["verify", "packed", "--deep", "--findings", out],

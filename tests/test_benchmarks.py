@@ -1,6 +1,5 @@
 """Benchmarks run, on as little as they can, and print their figures; what these are is not looked at here."""
 
-import contextlib
 import importlib
 import runpy
 import sys
@@ -54,8 +53,12 @@ def test_a_benchmark_prints_its_figures(name, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setenv("PYTHONPATH", str(BENCHMARKS.parent))
     monkeypatch.setattr(sys, "argv", [path, *arguments.replace("{}", str(tmp_path)).split()])
-    with contextlib.suppress(SystemExit):
+    code = None
+    try:
         runpy.run_path(path, run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code
+    assert not code
     assert printed in capsys.readouterr().out
 
 
