@@ -55,6 +55,7 @@ def test_the_first_signal_lets_calls_end_and_says_how_to_go_on(server, spec, tmp
     assert err.endswith("the same command again goes on where this one stopped\n")
     stopped = summarise(read_spec(spec), tmp_path / "run")
     assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
+    server.latency_s = 0.0
     engine.run(read_spec(spec), tmp_path / "run")
     assert len(server.requests) == 4 * SAMPLES  # none was sent twice
 
@@ -71,7 +72,7 @@ def test_the_second_signal_stops_at_once(server, spec, tmp_path):
     while steps(tmp_path / "run") < 4:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert "interrupted" in process.stderr.readline()
+    assert any("interrupted" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=15)
     assert process.returncode == 130
@@ -95,9 +96,11 @@ def test_a_stopped_process_keeps_its_shard_and_goes_on(server, spec, tmp_path):
         engine.run(read_spec(spec), tmp_path / "run")
     with pytest.raises(UsageError, match="another process is working on 000-of-001, which shares samples with it"):
         engine.run(read_spec(spec), tmp_path / "run", shard=(0, 2))
+    server.latency_s = 0.0
     process.send_signal(signal.SIGCONT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    assert process.returncode == 0
+    assert [line for line in err.splitlines() if not line.startswith("warning: ")] == []
     assert summarise(read_spec(spec), tmp_path / "run").recipes["image_generation_topic"].ok == SAMPLES
     assert finalize(read_spec(spec), tmp_path / "run").shards[0].rows == SAMPLES
 

@@ -33,23 +33,23 @@ def check(path, folder, survived, clean):
 
 def test_killed_runs_over_http_end_in_the_same_bytes(server, tmp_path):
     path = http_spec(
-        tmp_path, server.url, {**dict.fromkeys(GENERATING, 5), **dict.fromkeys(IMPORTS, 20)}, concurrency=CONCURRENCY
+        tmp_path, server.url, {**dict.fromkeys(GENERATING, 3), **dict.fromkeys(IMPORTS, 12)}, concurrency=CONCURRENCY
     )
     spec = read_spec(path)
     engine.run(spec, tmp_path / "clean")
     clean, asked = finalize(spec, tmp_path / "clean"), len(server.requests)
     server.reset()
-    survived = run_with_kills(path, tmp_path / "killed", kills=4, total=steps(tmp_path / "clean"))
+    survived = run_with_kills(path, tmp_path / "killed", kills=3, total=steps(tmp_path / "clean"))
     check(path, tmp_path / "killed", survived, clean)
     assert len(server.requests) <= asked + CONCURRENCY * survived.kills
     assert max(server.contents.values()) <= 1 + survived.kills
 
 
 def test_killed_procedural_runs_end_in_the_same_bytes(tmp_path):
-    recipes = {"image_correction": 6, "mm_internet": 6, "mm_reasoning_t": 6}
+    recipes = {"image_correction": 3, "mm_internet": 3, "mm_reasoning_t": 3}
     path = write_spec(tmp_path, {"name": "kill", "recipes": recipes, "concurrency": CONCURRENCY})
     spec = read_spec(path)
     engine.run(spec, tmp_path / "clean")
     clean = finalize(spec, tmp_path / "clean")
-    survived = run_with_kills(path, tmp_path / "killed", kills=3, total=steps(tmp_path / "clean"))
+    survived = run_with_kills(path, tmp_path / "killed", kills=2, total=steps(tmp_path / "clean"))
     check(path, tmp_path / "killed", survived, clean)
