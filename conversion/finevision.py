@@ -7,7 +7,7 @@ Source: https://github.com/huggingface/nanoVLM@4e0c096 data/datasets.py#L28 (_ge
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,8 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: R
         pictures = [IMAGE_PART] * (0 if number else len(images))
         messages.append(Message("user", (*pictures, Part("text", text["user"]))))
         messages.append(Message("assistant", (Part("text", text["assistant"]),)))
-    return foreign_row(record, messages, images, options, name, "finevision")
+    row = foreign_row(record, messages, images, options, name, "finevision")
+    return replace(row, source=str(record.get("source") or ""))
 
 
 def read(src: Path, options: ReadOptions) -> list[Shard]:

@@ -61,15 +61,16 @@ def _good_rows(piece: Shard, on_bad: Callable[[RowError], None]) -> Iterator[Row
 
 
 def format_of(source: str, name: str = "") -> str:
-    """The format that a folder or file is to be read in: the one named, or else the one that `convert` wrote it in;
-    "" = a dialect of others.
+    """The format that a folder or file is to be read in: the one named, or else the one that `convert` wrote it in,
+    if that has a way back; "" = a dialect.
 
     Raises:
         UnknownName: neither a format nor a dialect; lists both. UsageError: as `import_rows`.
     """
     if not name:
         report = Path(source).expanduser() / REPORT_NAME
-        return Report.read(report).format if report.is_file() else ""
+        written = Report.read(report).format if report.is_file() else ""
+        return written if written and get_format(written).read else ""
     if name in DIALECTS:
         return ""
     if ":" in name:

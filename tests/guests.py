@@ -12,10 +12,11 @@ from tests.planted import picture
 from toolkit.collate import COLLATORS, TOKENIZERS
 from toolkit.executors import EXECUTORS
 from toolkit.generation.recipes import RECIPES
+from toolkit.sources.dialects import DIALECTS
 from toolkit.sources.published.shapes import COLUMN_SHAPES
 from toolkit.tasks import KNOWN_TASKS
 
-REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS, RECIPES, COLUMN_SHAPES)
+REGISTRIES = (KNOWN_TASKS, FORMATS, COLLATORS, TOKENIZERS, EXECUTORS, RECIPES, COLUMN_SHAPES, DIALECTS)
 
 MODULES = {
     "guest_tasks": """
@@ -129,6 +130,20 @@ MODULES = {
 
         DIALOGUE = Dialogue()
     """,
+    "guest_dialects": """
+        from toolkit.sources.dialects.dialect import Dialect, Draft, Turn, Use, text_in
+        from toolkit.tasks import Task
+
+        def read(fields, options):
+            question, murmur = text_in(fields, "question"), text_in(fields, "murmur")
+            return Draft((Turn("user", (question,)), Turn("assistant", (murmur,))))
+
+        MURMURS = Dialect(
+            name="murmurs", reads="nobody's", sign="a question and a murmur", fits=lambda fields: True, read=read,
+            task=Task(name="murmuring", quadrant="text-text"),
+            uses={"question": Use(("question",)), "murmur": Use(("murmur",))},
+        )
+    """,
     "guest_recipes": """
         from pathlib import Path
 
@@ -160,6 +175,7 @@ ENTRY_POINTS = {
     "tasks": {"sketching": "guest_tasks:SKETCHING"},
     "formats": {"hex": "guest_formats:FORMAT"},
     "collators": {"short": "guest_collators:ShortCollator"},
+    "dialects": {"murmurs": "guest_dialects:MURMURS"},
     "column_shapes": {"dialogue": "guest_shapes:DIALOGUE"},
     "recipes": {"riddles": "guest_recipes:RIDDLES"},
 }

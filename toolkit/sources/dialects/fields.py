@@ -1,8 +1,10 @@
 """Names under which published sets keep pictures, and how they are read from there."""
 
+from collections.abc import Sequence
+
 from toolkit.errors import RowError
 from toolkit.sources.dialects.dialect import Fields, Use
-from toolkit.sources.published.shapes.pictures import Reference, pictures_in
+from toolkit.sources.published.shapes.pictures import Reference, is_picture_name, pictures_in
 
 SUFFIX = "(jpe?g|png|webp|gif|bmp|tiff?|avif)"
 PICTURE = "(images?|imgs?|pictures?)(_?(paths?|files?|file_?names?|names?|urls?|bytes|list))?"
@@ -26,6 +28,11 @@ def pool(fields: Fields, use: str = "images") -> list[Reference]:
     """
     columns = fields.get(use) or {}
     return [found for column, value in columns.items() if value is not None for found in pictures_in(value, column)]
+
+
+def are_pictures(references: Sequence[Reference]) -> bool:
+    """Whether they look like pictures; any text may be the name of one."""
+    return all(each.bytes or is_picture_name(each.path) or "://" in each.path for each in references)
 
 
 def one_picture(value: object, what: str) -> Reference:

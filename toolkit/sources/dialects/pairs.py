@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.errors import RowError, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, NoOptions, Turn, Use, is_text, text_in
-from toolkit.sources.dialects.fields import IMAGE_NAMES, pool
+from toolkit.sources.dialects.fields import IMAGE_NAMES, are_pictures, pool
 from toolkit.sources.dialects.tasks import TEXT_TO_IMAGE
 from toolkit.sources.published.shapes.pictures import Reference, parse_text
 
@@ -37,7 +37,8 @@ def texts_in(value: Any) -> list[str]:
 
 
 def fits(fields: Fields) -> bool:
-    return bool(texts_in(fields["text"])) and len(pool(fields, "image")) == 1
+    pictures = pool(fields, "image")
+    return bool(texts_in(fields["text"])) and len(pictures) == 1 and are_pictures(pictures)
 
 
 def both(fields: Fields) -> tuple[str, Reference, dict[str, Any]]:

@@ -163,6 +163,15 @@ def _without(listed: dict[str, int], repository: Repository, out: str | os.PathL
     return {path: size for path, size in listed.items() if not path.startswith(inside)}
 
 
+def is_about(path: str) -> bool:
+    """Whether a file tells of a dataset and holds no records."""
+    return bool(ABOUT.fullmatch(path)) or path.rpartition("/")[2] in (
+        ".nv-meta",
+        "conversion_report.json",
+        "features.json",
+    )
+
+
 def _recognised(
     repository: Repository, wanted: Sequence[str], split: str, format: str, given: Columns
 ) -> tuple[tuple[Recognised, ...], dict[str, str]]:
@@ -174,9 +183,7 @@ def _recognised(
     samples = loose_samples(wanted)
     about = {path for paths in samples.values() for path in paths.values()}  # texts and JSON of one picture
     tables = [
-        path
-        for path, kind in kinds.items()
-        if kind not in ("", "tar") and path not in about and not ABOUT.fullmatch(path)
+        path for path, kind in kinds.items() if kind not in ("", "tar") and path not in about and not is_about(path)
     ]
     tars = [path for path, kind in kinds.items() if kind == "tar"]
     loose = [(FOLDER,)] if samples and not tables and not tars else []

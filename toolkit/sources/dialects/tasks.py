@@ -13,7 +13,7 @@ COT_TEXT = Task(
 COT_VISUAL = Task(
     name="cot_visual", quadrant="mm-text", outputs="none", description="a question about an image, reasoning, an answer"
 )
-EDIT = Task(name="edit", quadrant="mm-mm", outputs="last", description="images, an instruction, the edited image")
+EDIT = Task(name="edit", outputs="last", description="images, an instruction, the edited image")
 INTERLEAVED = Task(name="interleaved", outputs="all", description="a document of text and images in turn")
 INTERLEAVED_COT = Task(
     name="interleaved_cot", outputs="none", description="a question, reasoning of text and images in turn, an answer"
