@@ -4,7 +4,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from toolkit.errors import UsageError
 
@@ -35,10 +35,66 @@ class _Stopped(BaseException):
     """Raised where a reader waits whose own reader is gone."""
 
 
-class _Reader(threading.Thread):
-    """The thread of one read_ahead. One that is nested in it, and runs in it, sees here that nobody waits any more."""
+class _Reader(threading.Thread, Generic[T]):
+    """The thread of one read_ahead, and what it has read. One that is nested in it, and runs in it, sees by
+    `is_stopped` that nobody waits any more.
+    """
 
-    is_stopped = False
+    def __init__(self, items: Iterator[T], size_of: Callable[[T], int], max_bytes: int) -> None:
+        super().__init__(name="read-ahead", daemon=True)
+        self._items, self._size_of, self._max_bytes = items, size_of, max_bytes
+        self._change = threading.Condition()
+        self._waiting: deque[T] = deque()
+        self._waiting_bytes = 0
+        self._ended: BaseException | None = None
+        self.is_stopped = False
+
+    def run(self) -> None:
+        outcome: BaseException = StopIteration()
+        try:
+            for item in self._items:
+                if not self._add(item):
+                    return
+        except BaseException as error:  # handed over, not handled
+            outcome = error
+        finally:
+            with self._change:
+                self._ended = outcome
+                self._change.notify()
+
+    def _add(self, item: T) -> bool:
+        """Whether somebody still wants it."""
+        with self._change:
+            while self._waiting_bytes >= self._max_bytes and not self.is_stopped:
+                self._change.wait()
+            if not self.is_stopped:
+                self._waiting.append(item)
+                self._waiting_bytes += self._size_of(item)
+                self._change.notify()
+            return not self.is_stopped
+
+    def take(self) -> T:
+        """The next item.
+
+        Raises:
+            StopIteration: there is none; or what the items raised.
+        """
+        with self._change:
+            while not self._waiting and self._ended is None:
+                self._change.wait()
+            if not self._waiting:
+                assert self._ended is not None
+                raise self._ended
+            item = self._waiting.popleft()
+            self._waiting_bytes -= self._size_of(item)
+            self._change.notify()
+            return item
+
+    def stop(self) -> None:
+        with self._change:
+            self.is_stopped = True
+            self._change.notify()
+        self.join()
 
 
 def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
@@ -48,55 +104,19 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
     returns, so that what it reads from can be closed; one inside it stops at its next item. The thread is a daemon: it
     never keeps a finished script alive.
     """
-    change = threading.Condition()
-    waiting: deque[T] = deque()
-    waiting_bytes = 0
-    ended: BaseException | None = None
-    stopped = False
-
-    def fill() -> None:
-        nonlocal waiting_bytes, ended
-        outcome: BaseException = StopIteration()
-        try:
-            for item in items:
-                with change:
-                    while waiting_bytes >= max_bytes and not stopped:
-                        change.wait()
-                    if stopped:
-                        return
-                    waiting.append(item)
-                    waiting_bytes += size_of(item)
-                    change.notify()
-        except BaseException as error:  # handed over, not handled
-            outcome = error
-        finally:
-            with change:
-                ended = outcome
-                change.notify()
-
-    process = os.getpid()
-    thread = _Reader(target=fill, name="read-ahead", daemon=True)
-    outer = threading.current_thread()
-    thread.start()
+    process, outer = os.getpid(), threading.current_thread()
+    reader = _Reader(items, size_of, max_bytes)
+    reader.start()
     try:
         while True:
             if isinstance(outer, _Reader) and outer.is_stopped:
                 raise _Stopped
-            with change:
-                while not waiting and ended is None:
-                    change.wait()
-                if not waiting:
-                    break
-                item = waiting.popleft()
-                waiting_bytes -= size_of(item)
-                change.notify()
+            try:
+                item = reader.take()
+            except StopIteration:
+                return
             yield item
             _check_process(process)
-        if ended is not None and not isinstance(ended, StopIteration):
-            raise ended
     finally:
         if os.getpid() == process:  # in one that was forked the thread is not, and the lock may be for ever closed
-            with change:
-                stopped = thread.is_stopped = True
-                change.notify()
-            thread.join()
+            reader.stop()

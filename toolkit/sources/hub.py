@@ -1,8 +1,5 @@
 """Dataset repositories on the Hugging Face Hub: the files of one commit, over the wire, downloaded, or as they were
 downloaded before.
-
-The Hub client retries 408, 429, 5xx and broken connections itself, with backoff; what remains becomes one SourceError
-that says what to do.
 """
 
 import hashlib
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from toolkit.errors import SourceError
+from toolkit.sources.advice import advice
 from toolkit.staging.files import write_whole
 
 if TYPE_CHECKING:
@@ -289,30 +287,6 @@ class _Waits:
 
 _waits = _Waits()
 
-ADVICE = {
-    "OfflineModeIsEnabled": "offline mode is on (HF_HUB_OFFLINE); unset it, or pass a local folder",
-    "LocalEntryNotFoundError": (
-        "offline, and not in the local cache; download it once with the network on, or pass a local folder"
-    ),
-    "IncompleteSnapshotError": (
-        "offline, and only part of it is in the local cache; download it once with the "
-        "network on, or pass a local folder"
-    ),
-    "GatedRepoError": "access must be granted on the Hub; ask for it there, then log in with `hf auth login`",
-    "RepositoryNotFoundError": (
-        "no such dataset, or it is private; check the name, log in with `hf auth login` or pass token="
-    ),
-    "RevisionNotFoundError": "no such branch, tag or commit",
-    "RemoteEntryNotFoundError": "no such file in the repository",
-    "EntryNotFoundError": "no such file in the repository",
-}
-STATUS_ADVICE = {
-    401: "not logged in, or the token is not valid; log in with `hf auth login` or pass token=",
-    403: "the token may not read this; log in with another or ask for access",
-    404: "not found",
-    429: "the Hub asks to slow down, also after waiting; try again later or log in for a higher limit",
-}
-
 
 @contextmanager
 def hub_errors(where: str) -> Iterator[None]:
@@ -323,17 +297,4 @@ def hub_errors(where: str) -> Iterator[None]:
     except SourceError:
         raise
     except Exception as error:
-        raise SourceError(f"{where}: {_advice(error)}") from error
-
-
-def _advice(error: Exception) -> str:
-    status = getattr(getattr(error, "response", None), "status_code", None) or 0
-    if advice := ADVICE.get(type(error).__name__) or STATUS_ADVICE.get(status):
-        return advice
-    if status >= 500:
-        return f"the Hub answers {status}, also after waiting; try again later"
-    found = str(error).splitlines()[0] if str(error) else "no message"
-    return (
-        f"cannot be read: {type(error).__name__}: {found}; check the network and try again, or set HF_HUB_OFFLINE=1 to "
-        "use what was downloaded before"
-    )
+        raise SourceError(f"{where}: {advice(error)}") from error
