@@ -7,6 +7,7 @@ from typing import TypeVar
 from toolkit.scene.graph import Scene
 from toolkit.scene.sampler import TRIES
 from toolkit.scene.streams import Stream
+from toolkit.scene.told.figure import Problem
 
 Drawn = TypeVar("Drawn")
 
@@ -26,9 +27,12 @@ HELD_OUT = frozenset(
 
 
 def shows_held_out(drawn: object) -> bool:
-    """Whether a scene, or anything made of scenes, shows such a pair."""
+    """Whether a scene, a told problem, or anything made of them, shows such a pair."""
     if isinstance(drawn, Scene):
         return any((thing.colour, thing.shape) in HELD_OUT for thing in drawn.things)
+    if isinstance(drawn, Problem):
+        told = zip(drawn.facts.get("colours", ()), drawn.facts.get("order", ()), strict=True)  # type: ignore[call-overload]
+        return any(pair in HELD_OUT for pair in told)
     if isinstance(drawn, tuple | list):
         return any(map(shows_held_out, drawn))
     return is_dataclass(drawn) and any(shows_held_out(getattr(drawn, each.name)) for each in fields(drawn))

@@ -23,6 +23,7 @@ from toolkit.scene.language import (
 
 # ("select", description) | ("count",) | ("exist",) | ("unique",) | ("query", attribute) | ("within",)
 # | ("relation", relation, description) | ("more", description) | ("larger", description)
+# | ("count_without", description) | ("beside", relation) | ("query_last", attribute)
 # | ("extreme", "left_of" | "right_of" | "above" | "below")
 Operation: TypeAlias = tuple[str | Kind, ...]
 Program: TypeAlias = tuple[Operation, ...]
@@ -77,8 +78,12 @@ def _apply(operation: Operation, state: _State, scene: Scene) -> _State:
         return _State((_only(scene, state.kind),), state.kind, "", state.steps)
     if name == "extreme":
         return _extreme(str(arguments[0]), state)
+    if name == "beside":
+        return _beside(str(arguments[0]), state, scene)
     answer, steps = {
         "count": _count,
+        "count_without": _count_without,
+        "query_last": _query_last,
         "exist": _exist,
         "query": _query,
         "within": _within,
@@ -121,7 +126,7 @@ def _sightings(things: tuple[Thing, ...]) -> tuple[Step, ...]:
         here = [thing for thing in things if thing.place == place]
         alike = len({(t.shape, t.colour) for t in here}) == 1 and len(here) > 1
         texts = (
-            [f"{NUMBERS[len(here)]} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"]
+            [f"{_number(len(here))} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"]
             if alike
             else [full(thing) for thing in here]
         )
@@ -145,11 +150,44 @@ def _count(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[st
             ),
         )
     total = (
-        f"That makes {NUMBERS[count]} {what}."
+        f"That makes {_number(count)} {what}."
         if len({t.place for t in state.things}) > 1
         else f"There {'is no other one' if count == 1 else 'are no others'}."
     )
     return str(count), (*_sightings(state.things), Step(text=total, ids=tuple(thing.id for thing in state.things)))
+
+
+def _count_without(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
+    kind = _kind(arguments[0])
+    out = [thing for thing in state.things if kind.fits(thing)]
+    whole, number = len(state.things), len(out)
+    left = whole - number
+    told = f"{_number(number)} of them {'is' if number == 1 else 'are'} {kind.colour or noun(kind, many=True)}"
+    return str(left), (
+        *_sightings(state.things),
+        Step(text=f"That makes {_number(whole)} {noun(state.kind, many=whole != 1)}."),
+        Step(text=f"{sentence(told)}, so {_number(left)} {'is' if left == 1 else 'are'} not."),
+    )
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def _beside(relation: str, state: _State, scene: Scene) -> _State:
+    """The one thing in the place next to that of the thing at hand."""
+    thing = state.things[0]
+    row, column = divmod(PLACES.index(thing.place), 3)
+    down, right = {"left_of": (0, -1), "right_of": (0, 1), "above": (-1, 0), "below": (1, 0)}[relation]
+    if not (0 <= row + down < 3 and 0 <= column + right < 3):
+        raise ValueError(f"nothing can be {relation} {thing.place}")
+    place = PLACES[3 * (row + down) + column + right]
+    found = select(scene, Kind(place=place))
+    if len(found) != 1:
+        raise ValueError(f"{place} holds {len(found)} things; expected exactly 1")
+    lead = [] if state.steps else [Step(text=f"{sentence(the(state.kind))} is {where(thing)}.", ids=(thing.id,))]
+    step = Step(text=f"Directly {RELATION_PHRASES[relation]} it there is {full(found[0])}.", ids=(found[0].id,))
+    return _State(found, state.kind, "", (*state.steps, *lead, step))
 
 
 def _exist(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
@@ -178,6 +216,11 @@ def _query(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[st
         else f"{sentence(the(state.kind))} is {where(thing)}. It is {value}."
     )
     return value, (Step(text=text, ids=(thing.id,)),)
+
+
+def _query_last(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:
+    """An attribute of a thing that was just told in full."""
+    return str(getattr(state.things[0], str(arguments[0]))), ()
 
 
 def _within(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[str, tuple[Step, ...]]:

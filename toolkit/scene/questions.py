@@ -4,7 +4,7 @@ So the words of a question tell nothing about its answer, and every answer of a 
 `KINDS` holds one entry per kind.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from toolkit.errors import UnknownName
@@ -46,15 +46,18 @@ class Question:
     wish: Wish
 
 
-def ask(stream: Stream, kind: str) -> tuple[Scene, Question, Outcome]:
+def ask(
+    stream: Stream, kind: str, kinds: Mapping[str, Callable[[Stream], Question]] | None = None
+) -> tuple[Scene, Question, Outcome]:
     """A question of a kind, a scene for it, and the answer with its trace.
 
     Raises:
         UnknownName: no such kind.
     """
-    if kind not in KINDS:
-        raise UnknownName("question kind", kind, KINDS)
-    question = KINDS[kind](stream.child("question", kind))
+    kinds = KINDS if kinds is None else kinds
+    if kind not in kinds:
+        raise UnknownName("question kind", kind, kinds)
+    question = kinds[kind](stream.child("question", kind))
     for attempt in range(TRIES):
         scene = sample_scene(stream.child("scene", attempt), question.wish)
         try:

@@ -7,14 +7,21 @@ the two, or both.
 
 from dataclasses import dataclass
 
-from toolkit.scene.graph import Kind, Scene
-from toolkit.scene.language import NUMBERS
+from toolkit.scene.graph import SIZES, Kind, Scene, select
+from toolkit.scene.heldout import drawn_without
+from toolkit.scene.language import NUMBERS, noun
 from toolkit.scene.sampler import TRIES, Fixed, Wish, sample_scene
 from toolkit.scene.shapes import SHAPES
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
 
+ALL = Kind()
 COMPARISONS = ("more", "fewer", "the same number")
+# What may be counted in both besides all things: sizes, and colours that every style has.
+KINDS = (
+    *(Kind(size=size) for size in SIZES),
+    *(Kind(colour=colour) for colour in sorted(set.intersection(*(set(style.fills) for style in STYLES.values())))),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +41,15 @@ class Retrieval:
         query: the picture at hand.
         keyword: the shape looked for.
         pool: candidates in random order; exactly one has both style and keyword.
-        comparison: how many things that one shows, next to the query: one of `COMPARISONS`.
+        compared: what is counted in both.
+        comparison: how many of those that one shows, next to the query: one of `COMPARISONS`.
     """
 
     query: Scene
     keyword: str
     pool: tuple[Candidate, ...]
     comparison: str
+    compared: Kind
 
     @property
     def match(self) -> Scene:
@@ -51,6 +60,7 @@ def sample_retrieval(stream: Stream) -> Retrieval:
     """A query whose comparison is drawn before the pictures, so that no answer is more frequent than another."""
     style, keyword, comparison = stream.pick(tuple(STYLES)), stream.pick(SHAPES), stream.pick(COMPARISONS)
     query = _query(stream.child("query"), style, keyword)
+    compared = stream.pick([Kind(), *(kind for kind in KINDS if 1 <= len(select(query, kind)) <= 3)])
     others = [name for name in STYLES if name != style]
     wanted = [
         (style, True),
@@ -62,27 +72,27 @@ def sample_retrieval(stream: Stream) -> Retrieval:
     ]
     pool = [
         Candidate(
-            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison),
+            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison, compared),
             has_style=name == style,
             has_keyword=shown,
         )
         for number, (name, shown) in enumerate(wanted)
     ]
-    return Retrieval(query=query, keyword=keyword, pool=tuple(stream.shuffled(pool)), comparison=comparison)
-
-
-def _scene(stream: Stream, style: str, keyword: str, *, shown: bool) -> Scene:
-    kind = Kind(shape=keyword)
-    return sample_scene(
-        stream,
-        Wish(
-            fixed=(Fixed(kind),) if shown else (),
-            avoid=(kind,),
-            style=style,
-            num_places=3 + stream.below(3),
-            insets=False,
-        ),
+    return Retrieval(
+        query=query, keyword=keyword, pool=tuple(stream.shuffled(pool)), comparison=comparison, compared=compared
     )
+
+
+def _scene(stream: Stream, style: str, keyword: str, *, shown: bool, alike: tuple[Kind, ...] = ()) -> Scene:
+    kind = Kind(shape=keyword)
+    wish = Wish(
+        fixed=(*((Fixed(kind),) if shown else ()), *map(Fixed, alike)),
+        avoid=(kind, *alike[:1]),
+        style=style,
+        num_places=3 + stream.below(3),
+        insets=False,
+    )
+    return drawn_without(lambda stream: sample_scene(stream, wish), stream)
 
 
 def _query(stream: Stream, style: str, keyword: str) -> Scene:
@@ -94,21 +104,27 @@ def _query(stream: Stream, style: str, keyword: str) -> Scene:
     raise RuntimeError(f"no scene in {TRIES} tries holds 5 to 7 things")
 
 
-def _compared(stream: Stream, style: str, keyword: str, shown: bool, query: Scene, comparison: str) -> Scene:
+def _compared(
+    stream: Stream, style: str, keyword: str, shown: bool, query: Scene, comparison: str, compared: Kind
+) -> Scene:
     """A candidate; all of a pool compare alike, so that the number of things gives the match away in no pool."""
+    alike: tuple[Kind, ...] = ()
+    if compared != Kind():
+        alike = (compared,) * (len(select(query, compared)) + {"more": 1, "fewer": -1}.get(comparison, 0))
     for attempt in range(TRIES):
-        scene = _scene(stream.child("try", attempt), style, keyword, shown=shown)
-        if compare(scene, query) == comparison:
+        scene = _scene(stream.child("try", attempt), style, keyword, shown=shown, alike=alike)
+        if compare(scene, query, compared) == comparison and bool(select(scene, Kind(shape=keyword))) == shown:
             return scene
     raise RuntimeError(f"no scene in {TRIES} tries shows {comparison} things than {len(query.things)}")
 
 
-def compare(scene: Scene, query: Scene) -> str:
-    """How many things a scene shows, next to the query."""
-    gap = len(scene.things) - len(query.things)
+def compare(scene: Scene, query: Scene, compared: Kind = ALL) -> str:
+    """How many things of a kind a scene shows, next to the query."""
+    gap = len(select(scene, compared)) - len(select(query, compared))
     return COMPARISONS[0] if gap > 0 else COMPARISONS[1] if gap < 0 else COMPARISONS[2]
 
 
-def counted(scene: Scene) -> str:
-    number = len(scene.things)
-    return f"{NUMBERS[number] if number < len(NUMBERS) else number} things"
+def counted(scene: Scene, compared: Kind = ALL) -> str:
+    """ "five things", "one orange thing"."""
+    number = len(select(scene, compared))
+    return f"{NUMBERS[number] if number < len(NUMBERS) else number} {noun(compared, many=number != 1)}"

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
-from toolkit.scene.graph import Box, Scene, Thing
+from toolkit.scene.graph import Box, Scene, Thing, said
 from toolkit.scene.language import caption
 from toolkit.scene.names import ENGINE, LICENSE, SOURCE
 from toolkit.scene.programs import Step
 from toolkit.scene.render import crop_box, encode, render
 from toolkit.scene.streams import Stream
+from toolkit.scene.verify.pixels import read_picture
 
 SOURCED = {"source": SOURCE, "license": LICENSE}
 Answer = Callable[[Request], "dict[str, Any] | list[bytes]"]
@@ -36,6 +39,17 @@ class Script:
     record: Callable[[int, int], Record] | None = None
     topic: Callable[[int, int], dict[str, str]] | None = None
     facts: Callable[[int, int], dict[str, Any]] | None = None
+
+
+def wording_of(task: str, seed: int, index: int) -> Stream:
+    """Of how a sample's sentences are said."""
+    return Stream("wording", ENGINE, task, seed, index)
+
+
+def seen_as_drawn(scene: Scene) -> bool:
+    """Whether the verifier, which shares no code with the renderer, reads a picture of a scene as what it is."""
+    seen = read_picture(np.asarray(render(scene)))
+    return sorted(tuple(thing) for thing in seen.things) == sorted(tuple(said(scene, thing)) for thing in scene.things)
 
 
 def scene_stream(task: str, seed: int, index: int) -> Stream:

@@ -69,7 +69,8 @@ def _told(number: int, amounts: tuple[int, ...], stream: Stream) -> tuple[str, s
         return f"On {day} there were half as many as on {known}.", f"{day}: {base} / 2 = {amount}."
     word, sign = ("more", "+") if amount > base else ("fewer", "-")
     gap = abs(amount - base)
-    return f"On {day} there were {NUMBERS[gap]} {word} than on {known}.", f"{day}: {base} {sign} {gap} = {amount}."
+    be = "was" if gap == 1 else "were"
+    return f"On {day} there {be} {NUMBERS[gap]} {word} than on {known}.", f"{day}: {base} {sign} {gap} = {amount}."
 
 
 def _drawing(amounts: tuple[int, ...], marked: int, style: str) -> Drawing:

@@ -49,7 +49,11 @@ def row_problem(stream: Stream) -> Problem:
         thoughts=_thoughts(clues, shapes, things, style.name, order),
         answer=f"the {shapes[order[seat]]}",
         num_choices=_NUMBER,
-        facts={"order": [shapes[number] for number in order], "style": style.name},
+        facts={
+            "order": [shapes[number] for number in order],
+            "colours": [colours[number] for number in order],
+            "style": style.name,
+        },
     )
 
 

@@ -10,9 +10,26 @@ from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn
 from toolkit.schema import Region
 
 DEFECTS = ("attribute", "count", "relation", "object")
-ASKS = (
-    "This picture was meant to show the following: {} Something is off. Please find it and mend it.",
-    "The order said: {} Compare the picture with it and correct it.",
+_LEADS = (
+    *("This picture was meant to show the following:", "The order said:", "Here is what I had asked for:"),
+    *(
+        "The description goes like this:",
+        "According to the plan:",
+        "The author wanted this:",
+        "It should have become this:",
+    ),
+    *("What the text says:", "The caption reads:", "My notes say:", "Compare with this description:"),
+    *("I described it in these words:", "The client wrote:", "The assignment was:", "In the book it says:"),
+    *("This is how it was told to the painter:", "Read this first:", "The picture belongs to this text:"),
+)
+_ENDS = (
+    *("Something is off. Please find it and mend it.", "Compare the picture with it and correct it."),
+    *("One thing does not agree. Which is it, and can you put it right?", "Find the mistake and repair it."),
+    *("Where do the two disagree? Please change the picture.", "Can you spot what is wrong and fix it?"),
+    *("I have a feeling that this is not quite it. Please check and correct.", "Make the picture fit the words."),
+    *("Somebody made a mistake. Show me the picture as it should be.", "Look for the difference, then remove it."),
+    *("Is that what we see? If not, please mend it.", "Please bring the picture in line with it."),
+    *("Tell me what went wrong, and give me a right one.", "The picture differs in one point; correct that point."),
 )
 
 
@@ -33,7 +50,7 @@ async def make(context: Context) -> Made:
     if not verdict["matches"]:
         reject("picture_matches", "correction_differs", verdict["problem"])
     detail = await context.keep(crop(context.bytes_of(wrong), box))
-    instruction, mended = context.stream("ask").pick(ASKS).format(description), f"{found['finding']} {found['remedy']}"
+    instruction, mended = _asked(context, description), f"{found['finding']} {found['remedy']}"
     return Made(
         turns=(
             Turn(
@@ -55,10 +72,15 @@ async def make(context: Context) -> Made:
     )
 
 
+def _asked(context: Context, description: str) -> str:
+    stream = context.stream("ask")
+    return f"{stream.pick(_LEADS)} {description} {stream.pick(_ENDS)}"
+
+
 RECIPE = Recipe(
     name="image_correction",
     task="image_correction",
-    version=1,
+    version=2,
     folder=Path(__file__).parent,
     prompts=(
         "correction_description@1",

@@ -5,13 +5,15 @@ from toolkit.generation.core.protocol import Request
 from toolkit.generation.procedural.judges import picture_matches
 from toolkit.generation.procedural.script import Script, box_fields, joint_box, picture, scene_caption, scene_stream
 from toolkit.scene.defects import DEFECTS, Defect, sample_defect
+from toolkit.scene.heldout import drawn_without
 
 TASK = "image_correction"
 
 
 @lru_cache(64)
 def _sampled(seed: int, index: int) -> Defect:
-    return sample_defect(scene_stream(TASK, seed, index), tuple(DEFECTS)[index % len(DEFECTS)])
+    kind = tuple(DEFECTS)[index % len(DEFECTS)]
+    return drawn_without(lambda stream: sample_defect(stream, kind), scene_stream(TASK, seed, index))
 
 
 def _defect(request: Request) -> Defect:
@@ -36,12 +38,24 @@ def _found(request: Request) -> dict[str, Any]:
     return {"look": look, "box": box_fields(box), "finding": defect.finding, "remedy": defect.remedy}
 
 
+def _topic(seed: int, index: int) -> dict[str, str]:
+    scene = _sampled(seed, index).right
+    return {"topic": "shapes", "scene": f"{scene.style} style, {scene.background} background"}
+
+
+def _facts(seed: int, index: int) -> dict[str, Any]:
+    defect = _sampled(seed, index)
+    return {"graph": defect.wrong.to_dict(), "graph_after": defect.right.to_dict(), "concerned": list(defect.ids)}
+
+
 SCRIPT = Script(
+    topic=_topic,
+    facts=_facts,
     answers={
         "correction_description": _described,
         "draw_picture": lambda request: [picture(_defect(request).wrong)],
         "picture_matches": picture_matches,
         "correction_find": _found,
         "draw_correction": lambda request: [picture(_defect(request).right)],
-    }
+    },
 )

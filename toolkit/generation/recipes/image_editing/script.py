@@ -4,18 +4,29 @@ from typing import Any
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
-from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_caption, scene_stream, texts
+from toolkit.generation.procedural.script import (
+    SOURCED,
+    Script,
+    picture,
+    scene_caption,
+    scene_stream,
+    texts,
+    wording_of,
+)
 from toolkit.scene.edits import EDITS, Edit, changed_mask, sample_edit
 from toolkit.scene.graph import said
+from toolkit.scene.heldout import drawn_without
 from toolkit.scene.verify.locality import change
 from toolkit.scene.verify.pixels import read_picture
+from toolkit.scene.wording import reworded
 
 TASK = "image_editing"
 
 
 @lru_cache(64)
 def edit_of(seed: int, index: int) -> Edit:
-    return sample_edit(scene_stream(TASK, seed, index), tuple(EDITS)[index % len(EDITS)])
+    kind = tuple(EDITS)[index % len(EDITS)]
+    return drawn_without(lambda stream: sample_edit(stream, kind), scene_stream(TASK, seed, index))
 
 
 def _record(seed: int, index: int) -> Record:
@@ -31,6 +42,16 @@ def _record(seed: int, index: int) -> Record:
 
 def _edit(request: Request) -> Edit:
     return edit_of(request.origin.seed, request.origin.index)
+
+
+def _instruction(request: Request) -> dict[str, Any]:
+    wording = wording_of(TASK, request.origin.seed, request.origin.index)
+    return {"instruction": reworded(_edit(request).nuanced, wording)}
+
+
+def _facts(seed: int, index: int) -> dict[str, Any]:
+    edit = edit_of(seed, index)
+    return {"edit": edit.kind, "graph": edit.before.to_dict(), "graph_after": edit.after.to_dict()}
 
 
 def _rationale(request: Request) -> dict[str, Any]:
@@ -53,10 +74,11 @@ def _judge(request: Request) -> dict[str, Any]:
 
 SCRIPT = Script(
     answers={
-        "edit_instruction": lambda request: {"instruction": _edit(request).nuanced},
+        "edit_instruction": _instruction,
         "draw_edit": lambda request: [picture(_edit(request).after)],
         "edit_judge": _judge,
         "edit_rationale": _rationale,
     },
     record=_record,
+    facts=_facts,
 )

@@ -4,10 +4,11 @@ from typing import Any
 
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
-from toolkit.generation.procedural.script import Script
+from toolkit.generation.procedural.script import Script, wording_of
 from toolkit.photos import Photo, photos
 from toolkit.scene.hints import OCCASIONS
 from toolkit.scene.streams import Stream
+from toolkit.scene.wording import reworded
 
 
 def _photo(index: int) -> Photo:
@@ -27,7 +28,10 @@ def _brief(request: Request) -> dict[str, Any]:
     occasion = Stream("photo", request.origin.seed, request.origin.index).pick(OCCASIONS)
     return {
         "caption": f"A photograph of the {photo.name}, {photo.place}.",
-        "instruction": f"For {occasion} I would like to see {photo.hint}.",
+        "instruction": reworded(
+            f"For {occasion} I would like to see {photo.hint}.",
+            wording_of("photo", request.origin.seed, request.origin.index),
+        ),
     }
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -8,9 +9,11 @@ import numpy.typing as npt
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
-from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_stream
+from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_stream, wording_of
 from toolkit.scene.documents import DEFECT_KINDS, Document, sample_document
+from toolkit.scene.heldout import drawn_without
 from toolkit.scene.verify.documents import find_defects
+from toolkit.scene.wording import reworded
 
 _PLANTED_ONE_IN = 4  # documents with a defect, for the judges to find
 
@@ -20,7 +23,14 @@ def document_of(seed: int, index: int) -> Document:
     """One in four has a planted defect."""
     group, place = divmod(index, _PLANTED_ONE_IN)
     planted = DEFECT_KINDS[group % len(DEFECT_KINDS)] if place == _PLANTED_ONE_IN - 1 else ""
-    return sample_document(scene_stream("mm_internet", seed, index), planted)
+    stream = scene_stream("mm_internet", seed, index)
+    document = drawn_without(lambda stream: sample_document(stream, planted), stream)
+    return replace(document, question=reworded(document.question, wording_of("mm_internet", seed, index)))
+
+
+def _facts(seed: int, index: int) -> dict[str, Any]:
+    document = document_of(seed, index)
+    return {"page": document.kind, "graphs": [each.scene.to_dict() for each in document.passages if each.scene]}
 
 
 def _record(seed: int, index: int) -> Record:
@@ -68,4 +78,5 @@ SCRIPT = Script(
         "internet_blind": _blind,
     },
     record=_record,
+    facts=_facts,
 )

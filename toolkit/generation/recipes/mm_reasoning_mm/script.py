@@ -4,12 +4,21 @@ from typing import Any
 from toolkit.generation.core.protocol import Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
-from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_caption, scene_stream
+from toolkit.generation.procedural.script import (
+    SOURCED,
+    Script,
+    picture,
+    scene_caption,
+    scene_stream,
+    seen_as_drawn,
+    wording_of,
+)
 from toolkit.scene.documents import told_group
-from toolkit.scene.graph import Scene
-from toolkit.scene.language import groups, listed, with_article
+from toolkit.scene.graph import Kind, Scene
+from toolkit.scene.language import groups, listed, noun, with_article
 from toolkit.scene.retrieval import Retrieval, counted, sample_retrieval
 from toolkit.scene.verify.pixels import read_picture
+from toolkit.scene.wording import reworded
 
 TASK = "mm_reasoning_mm"
 
@@ -30,12 +39,13 @@ def _record(seed: int, index: int) -> Record:
 
 
 def _keyword(request: Request) -> dict[str, Any]:
-    keyword = _retrieval(request).keyword
+    found = _retrieval(request)
     ask = (
-        f"Find a picture in the same style as mine that shows {with_article(keyword)}. Does it show more things "
-        "than mine, fewer, or the same number?"
+        f"Find a picture in the same style as mine that shows {with_article(found.keyword)}. Does it show more "
+        f"{noun(found.compared, many=True)} than mine, fewer, or the same number?"
     )
-    return {"keyword": keyword, "question": ask}
+    wording = wording_of(TASK, request.origin.seed, request.origin.index)
+    return {"keyword": found.keyword, "question": reworded(ask, wording)}
 
 
 def _pick(request: Request) -> dict[str, Any]:
@@ -61,15 +71,28 @@ def _compared(request: Request) -> dict[str, Any]:
         f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: "
         f"{_inventory(found.query)}."
     )
+    what = noun(found.compared, many=True)
+    if found.compared != Kind():
+        compare += f" That is {counted(found.match, found.compared)} and {counted(found.query, found.compared)}."
     equal = found.comparison == "the same number"
     closing = (
-        "So both show the same number of things." if equal else f"So it shows {found.comparison} things than yours."
+        f"So both show the same number of {what}." if equal else f"So it shows {found.comparison} {what} than yours."
     )
     return {"look": look, "compare": compare, "closing": closing, "answer": found.comparison}
 
 
 def _inventory(scene: Scene) -> str:
     return listed([told_group(things, held) for _, things, held in groups(scene)])
+
+
+def _facts(seed: int, index: int) -> dict[str, Any]:
+    found = _sampled(seed, index)
+    return {
+        "graph": found.query.to_dict(),
+        "graph_found": found.match.to_dict(),
+        "program": [["compare", found.compared.named()]],
+        "read_as_drawn": seen_as_drawn(found.query) and seen_as_drawn(found.match),
+    }
 
 
 SCRIPT = Script(
@@ -81,4 +104,5 @@ SCRIPT = Script(
         "second_answer": lambda request: {"answer": _retrieval(request).comparison},
     },
     record=_record,
+    facts=_facts,
 )
