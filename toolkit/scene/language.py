@@ -47,6 +47,10 @@ def plural(shape: str) -> str:
     return PLURALS.get(shape, f"{shape}s")
 
 
+def number_word(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
 def with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 

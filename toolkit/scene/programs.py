@@ -15,6 +15,7 @@ from toolkit.scene.language import (
     kind_of,
     listed,
     noun,
+    number_word,
     plural,
     sentence,
     the,
@@ -126,7 +127,7 @@ def _sightings(things: tuple[Thing, ...]) -> tuple[Step, ...]:
         here = [thing for thing in things if thing.place == place]
         alike = len({(t.shape, t.colour) for t in here}) == 1 and len(here) > 1
         texts = (
-            [f"{_number(len(here))} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"]
+            [f"{number_word(len(here))} {noun(kind_of(here[0], 'size', 'colour', 'shape'), many=True)}"]
             if alike
             else [full(thing) for thing in here]
         )
@@ -150,7 +151,7 @@ def _count(arguments: list[str | Kind], state: _State, scene: Scene) -> tuple[st
             ),
         )
     total = (
-        f"That makes {_number(count)} {what}."
+        f"That makes {number_word(count)} {what}."
         if len({t.place for t in state.things}) > 1
         else f"There {'is no other one' if count == 1 else 'are no others'}."
     )
@@ -162,16 +163,12 @@ def _count_without(arguments: list[str | Kind], state: _State, scene: Scene) -> 
     out = [thing for thing in state.things if kind.fits(thing)]
     whole, number = len(state.things), len(out)
     left = whole - number
-    told = f"{_number(number)} of them {'is' if number == 1 else 'are'} {kind.colour or noun(kind, many=True)}"
+    told = f"{number_word(number)} of them {'is' if number == 1 else 'are'} {kind.colour or noun(kind, many=True)}"
     return str(left), (
         *_sightings(state.things),
-        Step(text=f"That makes {_number(whole)} {noun(state.kind, many=whole != 1)}."),
-        Step(text=f"{sentence(told)}, so {_number(left)} {'is' if left == 1 else 'are'} not."),
+        Step(text=f"That makes {number_word(whole)} {noun(state.kind, many=whole != 1)}."),
+        Step(text=f"{sentence(told)}, so {number_word(left)} {'is' if left == 1 else 'are'} not."),
     )
-
-
-def _number(count: int) -> str:
-    return NUMBERS[count] if count < len(NUMBERS) else str(count)
 
 
 def _beside(relation: str, state: _State, scene: Scene) -> _State:

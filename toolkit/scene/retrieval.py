@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from toolkit.scene.graph import SIZES, Kind, Scene, select
 from toolkit.scene.heldout import drawn_without
-from toolkit.scene.language import NUMBERS, noun
+from toolkit.scene.language import noun, number_word
 from toolkit.scene.sampler import TRIES, Fixed, Wish, sample_scene
 from toolkit.scene.shapes import SHAPES
 from toolkit.scene.streams import Stream
@@ -127,4 +127,4 @@ def compare(scene: Scene, query: Scene, compared: Kind = ALL) -> str:
 def counted(scene: Scene, compared: Kind = ALL) -> str:
     """ "five things", "one orange thing"."""
     number = len(select(scene, compared))
-    return f"{NUMBERS[number] if number < len(NUMBERS) else number} {noun(compared, many=number != 1)}"
+    return f"{number_word(number)} {noun(compared, many=number != 1)}"
