@@ -67,6 +67,14 @@ def test_a_new_task_is_a_config_with_its_rule_and_counts_as_nobodys(run, tmp_pat
     assert run("verify", out, "--deep")[0] == 0
 
 
+def test_rows_of_one_of_the_nine_do_not_pass_as_published(run, tmp_path):
+    source = write(tmp_path / "src", SETS["llava-cot"].files)
+    assert run("import", source, tmp_path / "packed", "--task", "llava_cot")[0] == 0
+    card = (tmp_path / "packed/README.md").read_text()
+    assert "**Nothing of this is the published fnlp-vision/UnifiedVisual-240K.**" in card
+    assert "Xkev/LLaVA-CoT-100k" not in card
+
+
 def test_it_says_how_it_reads_and_what_it_does_not_read(run, tmp_path):
     code, text, _ = run("import", pairs(tmp_path / "src"), tmp_path / "out", "--dry-run")
     assert code == 0
@@ -100,7 +108,7 @@ def test_wrong_calls_say_what_is_known(run, tmp_path):
     assert not out.exists()
 
 
-def test_a_bad_record_stops_it_or_is_counted(run, tmp_path):
+def test_a_bad_record_stops_it_or_is_counted(run, tmp_path, caplog):
     good = {"question": "Q", "answer": "A"}
     write(tmp_path / "src", {"t.jsonl": jsonl(good, good, {"question": "Q", "answer": None}, good)})
     code, _, error = run("import", tmp_path / "src", tmp_path / "a")
@@ -110,6 +118,10 @@ def test_a_bad_record_stops_it_or_is_counted(run, tmp_path):
     manifest = json.loads(text)
     assert (code, manifest["skipped"]) == (0, {"question_answering": {"bad_record": 1}})
     assert manifest["shards"][0]["rows"] == 3
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(
+        f"{tmp_path / 'src'}: question_answering: 1 bad_record; e.g. {tmp_path / 'src'}: t.jsonl: "
+    )
 
 
 @pytest.mark.parametrize("after", [1, 4, 9])
@@ -156,7 +168,7 @@ def test_the_hub_says_source_and_licence(tmp_path, hub):
     rows = [row for piece in open_foreign("hf://datasets/org/set", files="ai2d/*").rows.pieces for row in piece()]
     assert {(row.source, row.license) for row in rows} == {("org/set", "cc-by-4.0")}
     assert json.loads(rows[1].provenance) == {
-        "imported_as": "cauldron",
+        "imported_from": "cauldron",
         "file": "ai2d/train-00000-of-00001.parquet",
         "record": 1,
     }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,8 @@ from toolkit.schema import Row
 from toolkit.sources.repository import LocalFolder, OnRead, Repository
 from toolkit.sources.skips import Skips
 from toolkit.tasks import Vocabulary, in_order
+
+logger = logging.getLogger(__name__)
 
 LEFT_OUT = ""  # in place of a task, where a row was left out
 
@@ -78,6 +81,9 @@ class RowsSource:
                     yield row
                 elif isinstance(row, RowError) and (owns_unknown or self.piece_tasks):
                     skips.bad(row)
+        if skips.counts:
+            first = next(iter(skips.examples.values()))[0]
+            logger.warning("%s: %s: %s; e.g. %s", self.repository.name, task, skips.summary(), first)
 
 
 class RowsDigest:

@@ -121,7 +121,7 @@ class Piece:
         own = fields.get("id")
         kept = {name: value for name, value in (fields.get(KEPT) or {}).items() if value is not None}
         provenance = {
-            "imported_as": self.dialect,
+            "imported_from": self.dialect,
             "file": self.path,
             "record": number,
             **({"id": own} if isinstance(own, (str, int)) else {}),
