@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from conversion.formats import Shard
-from conversion.records import read_records
 from conversion.report import REPORT_NAME
 from toolkit.errors import ImageError, RowError, SourceError
 from toolkit.rules import check_row
 from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, image_roles, quadrant_of, text_of
+from toolkit.sources.dialects.records import read_records
 from toolkit.sources.dialects.tasks import imported_task
+from toolkit.sources.repository import LocalFolder
 from toolkit.tasks import KNOWN_TASKS, TASK_NAME, Task, find_task
 
 RecordReader = Callable[
@@ -77,9 +78,11 @@ def record_shards(src: Path, options: ReadOptions, patterns: Sequence[str], read
 
 
 def _rows_of(path: Path, folder: Path, reader: RecordReader) -> Iterator[Row | RowError]:
-    for number, record in read_records(path):
+    for number, record in enumerate(read_records(LocalFolder(path.parent), path.name)):
         try:
-            row = checked(reader, record, folder, f"{path.stem}-{number:08d}")
+            if isinstance(record, RowError):
+                raise record
+            row = checked(reader, record.values, folder, f"{path.stem}-{number:08d}")
         except RowError as error:
             yield RowError(f"{path}, record {number}: {error}", kind=error.kind)
         else:

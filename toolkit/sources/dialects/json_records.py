@@ -35,7 +35,7 @@ def json_records(file: BinaryIO, *, lines: bool) -> Iterator[Any | RowError]:
     head = buffered.peek(CHUNK).removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head:
         return
-    if head.startswith(b"[") and not (lines and _is_json(head.partition(b"\n")[0])):
+    if head.startswith(b"["):
         yield from _Text(buffered).items()
     elif lines or not _is_object_of_records(head):
         yield from _lines(buffered)
@@ -91,7 +91,7 @@ class _Text:
             yield _unreadable(error)
 
     def values(self) -> Iterator[Any | RowError]:
-        """Of the object that begins here: its values that are objects, or the items of its lists; else itself."""
+        """Of the object that begins here: its values if the first is an object, and items of its lists; else itself."""
         plain: dict[str, Any] = {}
         count = 0
         try:
@@ -103,10 +103,10 @@ class _Text:
                     for value in self._items():
                         count += 1
                         yield value
-                elif isinstance(value := self._value(), dict) and value and key not in ABOUT:
+                elif isinstance(value := self._value(), dict) and value and not plain and key not in ABOUT:
                     count += 1
                     yield {"__key__": key, **value}
-                else:
+                elif not count and key not in ABOUT:
                     plain[key] = value
         except _Broken as error:
             yield _unreadable(error)
