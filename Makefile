@@ -2,7 +2,7 @@
 # make test   set up, then run the tests
 # make test-fast  the same without the tests that take seconds each or need torch: under a minute
 # make check  set up, then format check, lint and types
-# make consumers  set up, then the tests of `convert`, LLaMA-Factory and ms-swift reading its output with them
+# make consumers  set up, then the tests of `convert` with LLaMA-Factory and ms-swift reading its output, and polars reading Parquet
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -11,8 +11,8 @@ OUT    ?= demo-out
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
-# Trainers that need torchvision and gigabytes: their code that reads data does not.
-CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft
+# Trainers that need torchvision and gigabytes: their code that reads data does not. And a large reader of Parquet.
+CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft polars polars-runtime-32
 CONSUMED  ?= $(VENV)/consumers
 
 .PHONY: demo test test-fast check consumers clean
@@ -35,16 +35,16 @@ demo: $(VENV)/core
 	@echo 'source $(BIN)/activate puts unifiedvisual on the path'
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 $(CONSUMED): $(VENV)/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ $(CONSUMERS)
 
 consumers: $(CONSUMED)
-	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
+	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py tests/test_judges.py tests/test_streaming_pages.py $(ARGS)
 
 test-fast: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
