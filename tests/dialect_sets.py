@@ -78,6 +78,15 @@ def parquet(*records: dict[str, Any]) -> bytes:
     return sink.getvalue()
 
 
+def arrow(*records: dict[str, Any]) -> bytes:
+    """A stream, as `Dataset.save_to_disk` writes it."""
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist(list(records))
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
 def image(data: bytes, path: str | None = None) -> dict[str, Any]:
     """As `datasets` stores an Image."""
     return {"bytes": data, "path": path}
@@ -778,6 +787,37 @@ SETS["vqav2"] = Published(
     },
     rows=[[["user", "<blue>", "Colour?"], ["assistant", "blue"]]],
 )
+SETS["a-okvqa"] = Published(
+    dialect="vqa",
+    files={
+        "data/train-0.parquet": parquet(
+            {
+                "image": image(RED),
+                "question_id": "q",
+                "question": "What?",
+                "choices": ["a cat", "a field"],
+                "correct_choice_idx": 1,
+                "direct_answers": "['field', 'red']",
+                "rationales": ["It is flat.", "No cat."],
+            }
+        )
+    },
+    rows=[[["user", "<red>", "What?\nA. a cat\nB. a field"], ["assistant", "It is flat.", "a field"]]],
+    rationale=["It is flat."],
+    answers=["a field"],
+)
+LONG = picture("red") + bytes(150_000)  # over the 128 kB that Python's csv reads of a field by default
+NAMES[LONG] = "<red, long>"
+SETS["mmbench"] = Published(
+    dialect="vqa",
+    files={
+        "mmbench.tsv": (
+            "index\tquestion\thint\tA\tB\tC\tanswer\timage\n"
+            f"1\tWhich?\tLook.\tred\tblue\t\tB\t{base64.b64encode(LONG).decode()}\n"
+        ).encode()
+    },
+    rows=[[["user", "<red, long>", "Look.\n\nWhich?\nA. red\nB. blue"], ["assistant", "blue"]]],
+)
 # Reasoning
 TAGGED = (
     "<SUMMARY> I look. </SUMMARY>\n\n<CAPTION> A field. </CAPTION>\n\n<REASONING> All red. </REASONING>\n\n"
@@ -813,6 +853,21 @@ SETS["cot-collection"] = Published(
     rows=[[["user", "1 + 1?"], ["assistant", "Count.", "2"]], [["user", "2 + 2?"], ["assistant", "Add.", "4"]]],
     rationale=["Count.", "Add."],
     answers=["2", "4"],
+)
+# Other containers
+SETS["saved to disk by datasets"] = Published(
+    dialect="pairs",
+    files={
+        "data-00000-of-00001.arrow": arrow({"image": image(RED, "a.png"), "text": "Red."}),
+        "dataset_info.json": b"{}",
+        "state.json": b'{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}',
+    },
+    rows=[[["user", "Red."], ["assistant", "<red>"]]],
+)
+SETS["image folder with json"] = Published(
+    dialect="pairs",
+    files={"in/a.png": RED, "in/a.json": b'{"caption": "Red.", "width": 4}'},
+    rows=[[["user", "Red."], ["assistant", "<red>"]]],
 )
 SETS["odd columns"] = Published(
     dialect="pairs",

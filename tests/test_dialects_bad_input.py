@@ -10,7 +10,7 @@ from tests.dialect_sets import GREEN, RED, SETS, image, jsonl, parquet, tar, tur
 from tests.test_dialects import opened, write
 from toolkit.errors import RowError, SourceError, TooManyBadRows, UsageError
 from toolkit.schema import Row
-from toolkit.sources.dialects import json_records
+from toolkit.sources.dialects import json_records, records
 from toolkit.sources.dialects.source import open_foreign
 from toolkit.sources.skips import Skips
 
@@ -126,6 +126,21 @@ def test_tars_that_are_cut_off_doubled_or_hostile(tmp_path):
     assert found["unsafe_name"] == 1
     assert found["bad_text"] == 1
     assert found["device"] == 1
+
+
+def test_a_sample_without_end_is_a_bad_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_SAMPLE", 5000)
+    endless = {f"b.{number}.txt": b"x" * 1000 for number in range(20)}
+    good = {"a.png": RED, "a.txt": b"Red."}
+    (tmp_path / "a.tar").write_bytes(tar({**good, **endless, "c.png": RED, "c.txt": b"Red."}))
+    rows = read(tmp_path)
+    assert [row.kind if isinstance(row, RowError) else "good" for row in rows] == ["good", "huge_record", "good"]
+
+
+def test_nan_in_a_column_that_is_kept_is_null(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(parquet({"image": image(RED), "caption": "Red.", "score": float("nan")}))
+    [row] = read(tmp_path, columns={"keep": "score"})
+    assert json.loads(row.provenance)["columns"] == {"score": None}
 
 
 def test_parquet_that_is_cut_off_is_a_bad_row_beside_a_whole_one(tmp_path):

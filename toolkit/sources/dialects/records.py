@@ -37,6 +37,7 @@ KIND = re.compile(r".+\.(parquet|arrow|jsonl?|ndjson|csv|tsv)(\.gz|\.zip)?|.+\.(
 # Key: up to the first dot of the file name. Source: webdataset src/webdataset/tariterators.py#L25
 MEMBER = re.compile(r"^((?:.*/|)[^/.]+)[.]([^/]+)$")
 TEXT_SUFFIXES = ("txt", "text", "caption", "cls", "md", "html")
+MAX_SAMPLE = 1 << 30  # bytes of a sample
 MAX_TEXT = 16 << 20  # bytes of a member or file of text
 
 Values = dict[str, Any]
@@ -129,6 +130,7 @@ def _texts(file: BinaryIO, kind: str) -> Iterator[Any | RowError]:
         yield from json_records(file, lines=kind == "jsonl")
         return
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    csv.field_size_limit(MAX_TEXT)  # pictures in base64 are longer than its 128 kB; the limit is the process's
     lines = csv.DictReader(text, delimiter="\t" if kind == "tsv" else ",", strict=True)
     try:
         for values in lines:
@@ -195,19 +197,26 @@ def _samples(
 
     archive = Archive(name=path, files=(path,), task="", kind="tar", series=path)
     members: dict[str, bytes] = {}
-    key = ""
+    key, size = "", 0
     for member in read_archive(repository, archive, Watch(on_refused=refuse), on_read=on_read):
         found = MEMBER.match(member.name)
-        if found and found[1] != key and members:
-            yield sample(key, members)
-            members = {}
+        if found and found[1] != key:
+            if members:
+                yield sample(key, members)
+            members, size = {}, 0
         yield from refused
         refused.clear()
-        if found:
+        if found and size <= MAX_SAMPLE:
             key, suffix = found[1], found[2].lower()
             if suffix in members:
                 yield RowError(f"sample {key!r} has two members {suffix!r}", kind="doubled_member")
+            size += len(member.data)
             members[suffix] = member.data
+            if size > MAX_SAMPLE:
+                members = {}
+                yield RowError(
+                    f"sample {key!r} is over {MAX_SAMPLE:,} bytes; at most these are read", kind="huge_record"
+                )
     if members:
         yield sample(key, members)
     yield from refused

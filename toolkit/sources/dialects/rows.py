@@ -141,8 +141,13 @@ class Piece:
             instruction=text_of(messages, "user"),
             rationale=draft.rationale,
             answer=text_of(messages, "assistant") if draft.answer is None else draft.answer,
-            provenance=json.dumps(provenance, ensure_ascii=False, default=str),
+            provenance=json.dumps(_plain(provenance), ensure_ascii=False),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON can hold them: NaN is null, what it does not know is text."""
+    return json.loads(json.dumps(value, default=str), parse_constant=lambda constant: None)
 
 
 def references(draft: Draft) -> list[Reference]:
