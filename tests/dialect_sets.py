@@ -126,6 +126,10 @@ def turn(speaker: str, text: str) -> dict[str, str]:
     return {"from": speaker, "value": text}
 
 
+def text_block(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
 SETS: dict[str, Published] = {}
 
 # LLaVA and ShareGPT
@@ -369,6 +373,43 @@ SETS["ms-swift query and response"] = Published(
         "a.png": RED,
     },
     rows=[[["system", "S"], ["user", "one"], ["assistant", "1"], ["user", "<red>", "two"], ["assistant", "2"]]],
+)
+SETS["images of messages"] = Published(
+    dialect="chat",
+    files={
+        "chat.jsonl": jsonl(
+            {
+                "conversations": [
+                    {"role": "<|User|>", "content": "<image>\nInvert it.", "images": ["a.png"]},
+                    {"role": "<|Assistant|>", "content": "Done.", "images": ["b.png"]},
+                ]
+            },
+            {
+                "conversations": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "And?"}],
+                    },
+                    {"role": "assistant", "content": "Red."},
+                ],
+                "images": ["a.png"],
+            },
+            {
+                "conversations": [
+                    {"role": "user", "content": [{"type": "image", "image": "not/here.png"}, text_block("So?")]},
+                    {"role": "assistant", "content": "Blue."},
+                ],
+                "images": [{"bytes": base64.b64encode(BLUE).decode(), "path": None}],
+            },
+        ),
+        "a.png": RED,
+        "b.png": GREEN,
+    },
+    rows=[
+        [["user", "<red>", "Invert it."], ["assistant", "Done.", "<green>"]],
+        [["user", "<red>", "And?"], ["assistant", "Red."]],
+        [["user", "<blue>", "So?"], ["assistant", "Blue."]],
+    ],
 )
 # The Cauldron
 SETS["cauldron"] = Published(

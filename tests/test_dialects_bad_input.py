@@ -128,6 +128,15 @@ def test_tars_that_are_cut_off_doubled_or_hostile(tmp_path):
     assert found["device"] == 1
 
 
+def test_blocks_and_a_list_that_hold_other_numbers_of_images_are_a_bad_row(tmp_path):
+    blocks = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "And?"}]
+    messages = [{"role": "user", "content": blocks}, {"role": "assistant", "content": "Red."}]
+    empty = [{"role": "user", "content": [{"type": "image"}]}, {"role": "assistant", "content": "Red."}]
+    found = [{"messages": messages, "images": ["a.png", "b.png"]}, {"messages": empty, "images": []}]
+    write(tmp_path, {"t.jsonl": jsonl(*found), "a.png": RED, "b.png": GREEN})
+    assert [row.kind for row in read(tmp_path) if isinstance(row, RowError)] == ["picture_conflict", "count_mismatch"]
+
+
 def test_a_sample_without_end_is_a_bad_row(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "MAX_SAMPLE", 5000)
     endless = {f"b.{number}.txt": b"x" * 1000 for number in range(20)}

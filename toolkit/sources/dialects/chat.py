@@ -7,13 +7,13 @@ docs/source_en/Customization/Custom-dataset.md; OpenAI's reference of the chat c
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from toolkit.errors import RowError, shorten, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Piece, Turn, Use, is_text
 from toolkit.sources.dialects.fields import IMAGES, pool
-from toolkit.sources.dialects.placing import filled, place
+from toolkit.sources.dialects.placing import filled, place, place_in
 from toolkit.sources.dialects.tasks import CONVERSATION
 from toolkit.sources.dialects.turns import TurnOptions, role_of, settle
 from toolkit.sources.published.shapes.pictures import Reference, parse_text, pictures_in
@@ -40,19 +40,37 @@ def read(fields: Fields, options: TurnOptions) -> Draft:
     turns = list(_turns(fields, options))
     pictures = pool(fields)
     slots = sum(piece is SLOT for turn in turns for piece in turn.content)
-    if slots:
-        if slots != len(pictures):
-            raise RowError(
-                f"{slots} image blocks stand for {len(pictures)} pictures; expected as many", kind="count_mismatch"
-            )
-        coming = iter(pictures)
-        turns = [
-            Turn(turn.role, tuple(next(coming) if piece is SLOT else piece for piece in turn.content)) for turn in turns
-        ]
-    elif pictures or not any(isinstance(piece, Reference) for turn in turns for piece in turn.content):
+    own = sum(isinstance(piece, Reference) for turn in turns for piece in turn.content) - slots
+    if own and pictures and len(pictures) != own + slots:
+        raise RowError(
+            f"messages hold {own} pictures, and a list beside them {len(pictures)}; expected as many, or none",
+            kind="picture_conflict",
+        )
+    if slots and len(pictures) != own + slots:
+        raise RowError(
+            f"{slots} image blocks stand for {len(pictures)} pictures; expected as many", kind="count_mismatch"
+        )
+    if not (slots or own):
         turns = list(place(turns, pictures, options.placeholder))
+    elif pictures:
+        turns = _filled_in(turns, pictures)
     settled, facts = settle(turns, options)
     return Draft(settled, facts=facts)
+
+
+def _filled_in(turns: Sequence[Turn], pictures: Sequence[Reference]) -> list[Turn]:
+    """Blocks that stand for pictures have those of the list; others keep their own, which the list repeats, unless the
+    list has the bytes.
+    """
+    coming = iter(pictures)
+
+    def chosen(piece: Piece) -> Piece:
+        if not isinstance(piece, Reference):
+            return piece
+        listed = next(coming)
+        return listed if piece is SLOT or (listed.bytes and not piece.bytes) else piece
+
+    return [Turn(turn.role, tuple(map(chosen, turn.content))) for turn in turns]
 
 
 def _turns(fields: Fields, options: TurnOptions) -> Iterator[Turn]:
@@ -81,7 +99,8 @@ def _messages(value: Any, role: str, options: TurnOptions) -> Iterator[Turn]:
     for message in value:
         if not isinstance(message, dict) or "role" not in message:
             raise RowError(f"a message is {shown(message)}; expected role and content", kind="bad_record")
-        yield Turn(role_of(message["role"], options), filled(list(_pieces(message))))
+        turn = Turn(role_of(message["role"], options), filled(list(_pieces(message))))
+        yield place_in(turn, message.get("images") or message.get("image"), options.placeholder)
 
 
 def _pieces(message: dict[str, Any]) -> Iterator[Piece]:

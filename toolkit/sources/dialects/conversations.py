@@ -8,7 +8,7 @@ from typing import Any
 from toolkit.errors import RowError, shorten, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Turn, Use
 from toolkit.sources.dialects.fields import IMAGES, pool
-from toolkit.sources.dialects.placing import filled, place
+from toolkit.sources.dialects.placing import filled, place, place_in
 from toolkit.sources.dialects.tasks import CONVERSATION
 from toolkit.sources.dialects.turns import TurnOptions, role_of, settle
 from toolkit.sources.published.shapes.pictures import parse_text
@@ -41,7 +41,9 @@ def _turn(turn: Any, options: TurnOptions) -> Turn:
         raise RowError(f"a turn has {shorten(turn)}; expected from and value", kind="bad_record")
     if not isinstance(text, str):
         raise RowError(f"a turn says {shown(text)}; expected text", kind="bad_text")
-    return Turn(role_of(speaker, options), filled([text]))
+    return place_in(
+        Turn(role_of(speaker, options), filled([text])), turn.get("images") or turn.get("image"), options.placeholder
+    )
 
 
 DIALECT = Dialect(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from toolkit.errors import RowError
 from toolkit.sources.dialects.dialect import Piece, Turn
-from toolkit.sources.published.shapes.pictures import Reference
+from toolkit.sources.published.shapes.pictures import Reference, pictures_in
 
 IMAGE = "<image>"
 
@@ -32,6 +32,21 @@ def place(turns: Sequence[Turn], pictures: Sequence[Reference], placeholder: str
         raise RowError(f"{count} x {placeholder} and {len(pictures)} pictures; expected as many", kind="count_mismatch")
     coming = iter(pictures)
     return tuple(_replaced(turn, tag, lambda found: next(coming)) for turn in turns)
+
+
+def place_in(turn: Turn, value: object, placeholder: str = IMAGE) -> Turn:
+    """A turn with the pictures that it lists itself: where its placeholders are, else in front of what a user says, and
+    behind what another says.
+
+    Raises:
+        RowError: "count_mismatch".
+    """
+    pictures = pictures_in(value, "a turn") if value else []
+    if not pictures:
+        return turn
+    if turn.role == "user" or any(isinstance(piece, str) and placeholder in piece for piece in turn.content):
+        return place([turn], pictures, placeholder)[0]
+    return Turn(turn.role, (*turn.content, *pictures))
 
 
 def _by_number(turns: Sequence[Turn], pictures: Sequence[Reference]) -> tuple[Turn, ...]:
