@@ -2,9 +2,10 @@
 
 import argparse
 import atexit
+import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -95,14 +96,26 @@ def stored_tokens(args: argparse.Namespace, data: str, tokenizer) -> StoredToken
     return StoredTokens(args.out / "tokens", revision=tokenizer.revision)
 
 
+def last_checkpoint(out: Path) -> str | None:
+    """The last whole checkpoint of Trainer: it writes its state at the end, so a kill may leave one without."""
+    found = [path for path in out.glob("checkpoint-*") if _is_whole(path / "trainer_state.json")]
+    return str(max(found, key=lambda path: int(path.name.partition("-")[2]))) if found else None
+
+
+def _is_whole(state: Path) -> bool:
+    with suppress(OSError, json.JSONDecodeError):
+        return bool(json.loads(state.read_text(encoding="utf-8")))
+    return False
+
+
 def adapted(model, args: argparse.Namespace):
     """The model, or adapters around it (--lora), which then are all that is trained."""
     if not args.lora:
         return model
     from peft import LoraConfig, get_peft_model
 
-    # By name, so that the VQ part and, of Janus, the vision tower stay as they are.
-    layers = r".*(layers|language_model).*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
-    excluded = r".*(vqmodel|vision_model).*"
-    config = LoraConfig(r=args.lora, lora_alpha=2 * args.lora, target_modules=layers, exclude_modules=excluded)
+    # By name, so that VQ parts and vision towers stay as they are.
+    frozen = r"(?!.*(vqmodel|vision_model|vision_tower|visual))"
+    layers = frozen + r".*layers.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+    config = LoraConfig(r=args.lora, lora_alpha=2 * args.lora, target_modules=layers)
     return get_peft_model(model, config)

@@ -9,9 +9,8 @@ torchrun --nproc-per-node 8 examples/train_sft.py --model llava-hf/llava-1.5-7b-
 import argparse
 
 import torch
-from start import adapted, begin, options, packed_data, ranks
+from start import adapted, begin, last_checkpoint, options, packed_data, ranks
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from toolkit.demo.tiny_models import tiny_llava
@@ -51,7 +50,7 @@ def main() -> None:
         model = AutoModelForImageTextToText.from_pretrained(args.model, dtype=torch.float32)
     else:
         processor, model = (tiny := tiny_llava()).processor, tiny.model
-    last = get_last_checkpoint(args.out) if args.resume else None
+    last = last_checkpoint(args.out) if args.resume else None
     if last and not args.lora:
         # A checkpoint has the names of published weights, which Trainer does not find again: it warns and goes on from
         # the weights that are there, so they are loaded here.

@@ -11,9 +11,8 @@ import argparse
 
 import torch
 from finish import show
-from start import adapted, begin, options, packed_data, ranks, stored_tokens
+from start import adapted, begin, last_checkpoint, options, packed_data, ranks, stored_tokens
 from transformers import Emu3ForConditionalGeneration, Emu3Processor, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from toolkit.demo.tiny_models import tiny_emu3
 from unifiedvisual import LossModel, StreamingDataset, UnifiedTrainer, get_collator, get_tokenizer, vocabulary_losses
@@ -75,7 +74,7 @@ def main() -> None:
         eval_dataset=StreamingDataset(data, args.config, **held_out) if args.holdout else None,
         data_collator=collate,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(args.out) if args.resume else None)
+    trainer.train(resume_from_checkpoint=last_checkpoint(args.out) if args.resume else None)
     if ranks()[0] == 0:
         model.save_pretrained(args.out / "model")
         processor.save_pretrained(args.out / "model")

@@ -9,6 +9,11 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+# Of Lightning, Accelerate and TRL.
+WARNINGS = (
+    "ignore:.*(does not have many workers|isinstance.treespec|LeafSpec|has `__len__`|is not empty)",
+    "ignore:.*(OMP_NUM_THREADS|pin_memory).*:UserWarning",
+)
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -38,8 +43,12 @@ def losses_of(folder: Path) -> list[Any]:
     return list(torch.load(last / "custom_checkpoint_0.pkl", weights_only=False)["losses"])
 
 
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(next((folder / "model").glob("*.safetensors")))
+
+
 def trained_alike(one: Path, other: Path) -> bool:
     """Whether losses and weights are the same, bit for bit."""
-    weights = [load_file(next((folder / "model").glob("*.safetensors"))) for folder in (one, other)]
+    weights = [weights_of(folder) for folder in (one, other)]
     same = all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     return losses_of(one) == losses_of(other) and same

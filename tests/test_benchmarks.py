@@ -15,6 +15,7 @@ RUNS = {
     "checksums": ("--rows 4 --repeats 1", "decoded, 256 pixels"),
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "kills": ("--kills 1 --rows 2 --workers 1 --commands import", "same"),
+    "encode": ("--rows 2 --repeats 1 --folder {}", "of the encoder"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
     "memory": ("--models Janus-Pro-1B", "| Janus-Pro-1B | 1.9 | 35 | 8 | 8 |"),
     "survey": ("--rows 2000 --folder {}/data", "second open"),

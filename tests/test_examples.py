@@ -3,6 +3,7 @@
 On two processes: tests/test_training_ranks.py.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.example_runs import EXAMPLES, losses_of, run_example, trained_alike
+from tests.example_runs import EXAMPLES, WARNINGS, losses_of, run_example, trained_alike
 from tests.packed import pack_demo
+from toolkit.demo import tiny_models
 from toolkit.demo.tiny_models import tiny_chameleon
 
 torch = pytest.importorskip("torch", reason="the examples train; pip install -e '.[train]'")
@@ -28,14 +30,7 @@ FAMILIES = ("chameleon", "emu3", "janus")
 LOSS = re.compile(r"^(\w+): ([\d.]+) -> ([\d.]+) \(", re.MULTILINE)
 SHORT = ("--save-every", 3, "--batch-size", 2, "--accumulate", 2, "--samples", 0, "--workers", 0)
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    # Lightning's and Accelerate's own
-    pytest.mark.filterwarnings(
-        "ignore:.*(does not have many workers|isinstance.treespec|LeafSpec|has `__len__`|is not empty)"
-    ),
-    pytest.mark.filterwarnings("ignore:.*(OMP_NUM_THREADS|pin_memory).*:UserWarning"),
-]
+pytestmark = [pytest.mark.timeout(300), *map(pytest.mark.filterwarnings, WARNINGS)]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +97,18 @@ def test_a_bfloat16_checkpoint_is_trained_in_float32_and_its_weights_move(run, p
     layers = [name for name in before if ".layers." in name and name.endswith("proj.weight")]
     moved = [(after[name] != before[name].float()).float().mean().item() for name in layers]
     assert min(moved) > 0.9
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "llava"])
+def test_adapters_of_the_examples_are_in_every_layer_of_the_language_model_alone(monkeypatch, family):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import start
+
+    model = start.adapted(getattr(tiny_models, f"tiny_{family}")().model, argparse.Namespace(lora=2))
+    around = {name.partition(".lora_A")[0] for name, each in model.named_parameters() if each.requires_grad}
+    around = {name for name in around if ".lora_B" not in name}
+    assert len(around) == 2 * 7  # layers, and projections of each
+    assert not any(word in name for name in around for word in ("vqmodel", "vision"))
 
 
 def test_adapters_are_trained_with_checkpointing_and_resume(run, packed, tmp_path):

@@ -66,7 +66,7 @@ def test_a_batch_of_which_no_row_is_left_has_no_part_in_an_update(family):
         assert made(**nothing, num_items_in_batch=torch.tensor(0))["loss"] == 0
 
 
-@pytest.mark.parametrize("family", DRAWING)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_checkpointing_changes_no_gradient(family):
     model, collate = bare(family)
     made, batch = wrapped(family, model).train(), collate(ROWS)
@@ -84,14 +84,13 @@ def test_gradient_checkpointing_changes_no_gradient(family):
 
 def adapted(family):
     model, collate = bare(family)
-    config = peft.LoraConfig(
-        r=2, target_modules=["q_proj", "v_proj"], exclude_modules=r".*vqmodel.*", init_lora_weights=False
-    )
+    layers = r"(?!.*(vqmodel|vision)).*(q_proj|v_proj)"
+    config = peft.LoraConfig(r=2, target_modules=layers, init_lora_weights=False)
     torch.manual_seed(0)
     return peft.get_peft_model(model, config), collate
 
 
-@pytest.mark.parametrize("family", DRAWING)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_adapters_alone_are_trained_and_saved_and_sampled_with(family, tmp_path):
     model, collate = adapted(family)
     made = wrapped(family, model)
@@ -101,7 +100,8 @@ def test_adapters_alone_are_trained_and_saved_and_sampled_with(family, tmp_path)
     trainer(made, collate, tmp_path, **options).train()
     moved = {name for name, value in made.named_parameters() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if "lora_" in name}
-    assert made.state_dict().keys() == moved
+    if family in DRAWING:
+        assert made.state_dict().keys() == moved
 
     again, _ = adapted(family)
     resumed = trainer(
@@ -113,6 +113,8 @@ def test_adapters_alone_are_trained_and_saved_and_sampled_with(family, tmp_path)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-1"))
     assert all(torch.equal(one, other) for one, other in zip(again.parameters(), model.parameters(), strict=True))
 
+    if family not in DRAWING:
+        return
     made.save_pretrained(tmp_path / "adapter")
     loaded = peft.PeftModel.from_pretrained(bare(family)[0], tmp_path / "adapter")
     draw = partial(sample_answers, rows=ROWS[1:2], text=Sampling(temperature=0), image=Sampling(temperature=0))

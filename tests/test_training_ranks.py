@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.example_runs import trained_alike
+from tests.example_runs import WARNINGS, losses_of, run_example, trained_alike, weights_of
 from tests.packed import pack_demo
-from tests.training_families import DRAWING, FAMILIES, difference, trainer_update
+from tests.training_families import FAMILIES, difference, trainer_update
+from tests.two_ranks import BEGUN_ALONE, EXAMPLE
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
 for package in ("accelerate", "peft", "pytorch_lightning", "torchdata", "trl"):
     pytest.importorskip(package, reason=f"the examples need {package}; pip install -e '.[dev]'")
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), *map(pytest.mark.filterwarnings, WARNINGS)]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +26,10 @@ def two_ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     tasks = ["image_generation", "image_editing", "llava_cot", "cot_collection"]
     packed = pack_demo(folder / "packed", tasks)
+    for name in BEGUN_ALONE:
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 2)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 5)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 3)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, "-m", "tests.two_ranks", str(folder), str(packed)],
@@ -44,9 +49,7 @@ def test_two_ranks_take_the_step_of_one(two_ranks, tmp_path, family):
     alone = trainer_update(family, tmp_path, rows=4, accumulation=1)
     for rank in (0, 1):
         found = torch.load(two_ranks / f"{family}-{rank}.pt", weights_only=True)
-        assert found.keys() == (
-            {"trainer", "accumulated", "ddp", "fsdp"} if family in DRAWING else {"trainer", "accumulated"}
-        )
+        assert found.keys() == {"trainer", "accumulated", "ddp", "fsdp"}
         for way, update in found.items():
             assert difference(update, alone) < 1e-5, way
 
@@ -65,3 +68,12 @@ def test_ranks_share_out_a_stream_under_the_plain_lines_of_trainer(two_ranks, fa
 @pytest.mark.parametrize("name", ["chameleon", "emu3-fsdp", "trainer", "accelerate", "lightning", "sft"])
 def test_an_example_resumes_exactly_on_two_ranks(two_ranks, name):
     assert trained_alike(two_ranks / name / "parts", two_ranks / name / "whole")
+
+
+@pytest.mark.parametrize("name", BEGUN_ALONE)
+def test_two_ranks_go_on_with_what_one_has_begun(two_ranks, name):
+    parts, whole = (two_ranks / f"{name}-alone" / each for each in ("parts", "whole"))
+    found, expected = (torch.tensor(losses_of(folder), dtype=torch.float64) for folder in (parts, whole))
+    assert torch.allclose(found, expected, rtol=1e-5, equal_nan=True)
+    ours, theirs = weights_of(parts), weights_of(whole)
+    assert all(torch.allclose(ours[name], value, atol=1e-6) for name, value in theirs.items())

@@ -5,6 +5,7 @@ python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ran
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,20 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.example_runs import run_example
-from tests.training_families import DRAWING, FAMILIES, PLAIN_STEP, ROWS, bare, trainer, trainer_update, wrapped
+from tests.training_families import FAMILIES, PLAIN_STEP, ROWS, bare, trainer, trainer_update, wrapped
 from toolkit.collate.loss import tokens_of_update
 from unifiedvisual import StreamingDataset
 
 
 def loop_update(family, distribute):
-    """One step of a loop of one's own; ranks have batches of unlike length, in two micro-batches each."""
+    """One step of a loop of one's own; ranks have batches of unlike length, in two micro-batches each. Not so LLaVA:
+    FSDP wants pictures in every batch of it, or in none.
+    """
     rank = torch.distributed.get_rank()
     model, collate = bare(family)
-    batches = [collate(ROWS[rank : rank + 1]), collate(ROWS[rank + 2 : rank + 3])]  # before the VQ encoder is sharded
+    rows = [ROWS[rank], ROWS[rank + 2]]
+    # Before the VQ encoder is sharded
+    batches = [collate(rows)] if family == "llava" else [collate([row]) for row in rows]
     distributed = distribute(wrapped(family, model))
     before = [full(value).clone() for value in distributed.parameters()]
     optimizer = torch.optim.SGD([each for each in distributed.parameters() if each.requires_grad], lr=1.0)
@@ -74,13 +79,19 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
 }
 
 
+BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process, which takes as many rows for an update
+
+
 def examples(folder, packed):
-    """Each example for five steps, and for three and then the rest."""
+    """Each example for five steps, and for three and then the rest; and the rest of what one process has begun."""
     for name, (example, *own) in EXAMPLES.items():
         options = ("--data", packed, *EXAMPLE, *own)
         run_example(example, *options, "--out", folder / name / "whole", "--steps", 5)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 3)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 5, "--resume")
+    for example in BEGUN_ALONE:
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 1)
+        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 5, "--resume")
 
 
 def main(folder: Path, packed: str) -> None:
@@ -88,9 +99,8 @@ def main(folder: Path, packed: str) -> None:
     for family in FAMILIES:  # the first Trainer starts torch.distributed
         found = {"trainer": trainer_update(family, folder / "unused", rows=2, accumulation=1)}
         found["accumulated"] = trainer_update(family, folder / "unused", rows=1, accumulation=2)
-        if family in DRAWING:
-            found["ddp"] = loop_update(family, DistributedDataParallel)
-            found["fsdp"] = loop_update(family, sharded)
+        found["ddp"] = loop_update(family, partial(DistributedDataParallel, find_unused_parameters=family == "llava"))
+        found["fsdp"] = loop_update(family, sharded)
         torch.save(found, folder / f"{family}-{torch.distributed.get_rank()}.pt")
         name = f"{family}-{torch.distributed.get_rank()}.json"
         (folder / name).write_text(json.dumps(streamed(family, packed)))
