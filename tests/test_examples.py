@@ -70,13 +70,15 @@ def test_the_options_of_an_example_are_explained(run, capsys, name):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_example_learns_resumes_exactly_and_shows_what_it_draws(run, packed, tmp_path, family):
-    options = ("--data", packed, "--batch-size", 2, "--accumulate", 2, "--warmup", 3, "--decay-steps", 200)
-    text = shown(run(family, *options, "--out", tmp_path / "whole", "--steps", 40, "--workers", 0))
+    options = ("--data", packed, "--batch-size", 2, "--accumulate", 2, "--warmup", 3, "--decay-steps", 100)
+    options += ("--learning-rate", 1e-2)
+    text = shown(run(family, *options, "--out", tmp_path / "whole", "--steps", 20, "--workers", 0))
     assert text["text"][1] < text["text"][0] - 1
     assert text["pictures"][1] < text["pictures"][0] - 0.3
-    run(family, *options, "--out", tmp_path / "parts", "--steps", 23, "--workers", 2, "--samples", 0)
-    said = run(family, *options, "--out", tmp_path / "parts", "--steps", 40, "--workers", 0, "--resume", "--samples", 0)
-    assert "resumed at step 23, epoch 3" in said  # 21 rows are 6 updates
+    shutil.copytree(tmp_path / "whole" / "tokens", tmp_path / "parts" / "tokens")
+    run(family, *options, "--out", tmp_path / "parts", "--steps", 15, "--workers", 2, "--samples", 0)
+    said = run(family, *options, "--out", tmp_path / "parts", "--steps", 20, "--workers", 0, "--resume", "--samples", 0)
+    assert "resumed at step 15, epoch 2" in said  # 21 rows are 6 updates
     assert trained_alike(tmp_path / "parts", tmp_path / "whole")
     samples = sorted((tmp_path / "whole" / "samples").glob("*.png"))
     assert [path.stem for path in samples] == ["ig-0000", "ig-0001"]
@@ -91,8 +93,9 @@ def test_a_bfloat16_checkpoint_is_trained_in_float32_and_its_weights_move(run, p
     before = {name: value.bfloat16() for name, value in tiny.model.state_dict().items()}
     tiny.model.bfloat16().save_pretrained(tmp_path / "model")
     tiny.processor.save_pretrained(tmp_path / "model")
-    options = ("--data", packed, "--model", tmp_path / "model", "--learning-rate", 1e-5, "--samples", 0)
-    run("chameleon", *options, "--out", tmp_path / "out", "--steps", 8, "--precision", "mixed", "--workers", 0)
+    options = ("--data", packed, "--config", "image_generation", "--model", tmp_path / "model", "--samples", 0)
+    options += ("--learning-rate", 1e-5, "--steps", 3, "--precision", "mixed", "--workers", 0)
+    run("chameleon", *options, "--out", tmp_path / "out")
     after = transformers.ChameleonForConditionalGeneration.from_pretrained(tmp_path / "out" / "model").state_dict()
     layers = [name for name in before if ".layers." in name and name.endswith("proj.weight")]
     moved = [(after[name] != before[name].float()).float().mean().item() for name in layers]
@@ -132,7 +135,7 @@ def test_without_data_an_example_makes_some(run, tmp_path):
 def test_other_loops_resume_exactly(run, packed, tmp_path, name, needs):
     for package in filter(None, [needs, "pytorch_lightning" if name == "lightning" else ""]):
         pytest.importorskip(package, reason=f"the example uses {package}; pip install {package}")
-    options = ("--data", packed, *SHORT)
+    options = ("--data", packed, *SHORT, "--learning-rate", 1e-2)
     said = run(name, *options, "--out", tmp_path / "whole", "--steps", 8)
     first, last = next(iter(shown(said).values()))
     assert last < first - 0.3

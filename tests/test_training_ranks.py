@@ -28,8 +28,8 @@ def two_ranks(tmp_path_factory):
     packed = pack_demo(folder / "packed", tasks)
     for name in BEGUN_ALONE:
         options = ("--data", packed, *EXAMPLE, "--accumulate", 2)
-        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 5)
-        run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 3)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 4)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 2)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, "-m", "tests.two_ranks", str(folder), str(packed)],

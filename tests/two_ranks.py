@@ -68,7 +68,7 @@ def streamed(family, packed):
     return {"ids": ids[:4], "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry]}
 
 
-EXAMPLE = ("--save-every", 2, "--batch-size", 2, "--samples", 0, "--workers", 0)
+EXAMPLE = ("--save-every", 2, "--batch-size", 1, "--samples", 0, "--workers", 0)
 EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
     "chameleon": ("chameleon", "--accumulate", 2),
     "emu3-fsdp": ("emu3", "--fsdp", "--checkpointing"),
@@ -83,15 +83,15 @@ BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process,
 
 
 def examples(folder, packed):
-    """Each example for five steps, and for three and then the rest; and the rest of what one process has begun."""
+    """Each example for four steps, and for two and then the rest; and the rest of what one process has begun."""
     for name, (example, *own) in EXAMPLES.items():
         options = ("--data", packed, *EXAMPLE, *own)
-        run_example(example, *options, "--out", folder / name / "whole", "--steps", 5)
-        run_example(example, *options, "--out", folder / name / "parts", "--steps", 3)
-        run_example(example, *options, "--out", folder / name / "parts", "--steps", 5, "--resume")
+        run_example(example, *options, "--out", folder / name / "whole", "--steps", 4)
+        run_example(example, *options, "--out", folder / name / "parts", "--steps", 2)
+        run_example(example, *options, "--out", folder / name / "parts", "--steps", 4, "--resume")
     for example in BEGUN_ALONE:
         options = ("--data", packed, *EXAMPLE, "--accumulate", 1)
-        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 5, "--resume")
+        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 4, "--resume")
 
 
 def main(folder: Path, packed: str) -> None:
