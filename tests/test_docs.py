@@ -28,6 +28,8 @@ from toolkit.cli.app import main
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.generation.core.spec_file import parse_spec
+from toolkit.packing.pack import pack
+from toolkit.sources.layout import open_source
 from toolkit.sources.published.mapping import read_mapping
 from toolkit.tasks import TASKS
 
@@ -56,6 +58,7 @@ def demo(tmp_path_factory):
     write_replica(
         folder / "demo-out/upstream", {task: list(demo_rows(task, 4)) for task in TASKS}, archive_order="shuffled"
     )
+    pack(open_source(str(folder / "demo-out/upstream")), folder / "demo-out/packed", TASKS)
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").touch()
     for name, does in STUBS.items():
@@ -160,9 +163,11 @@ def test_links_of_a_page_lead_somewhere(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_the_readme_leads_to_every_page():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in text] == []
+def test_the_readme_leads_to_the_index_and_that_to_every_page():
+    index = ROOT / "docs/index.md"
+    assert "](docs/index.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
+    text = index.read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if page != index and f"]({page.name})" not in text] == []
 
 
 def test_the_table_of_formats_is_that_of_the_code():

@@ -14,9 +14,10 @@ import pytest
 
 from tests.packed import pack_demo
 from tests.replicas import truth
+from toolkit.cli import terminal
 from toolkit.cli.app import main
 from toolkit.cli.plain import in_words, visible
-from toolkit.cli.terminal import print_json, print_problems, say, table
+from toolkit.cli.terminal import byte_progress, item_progress, print_json, print_problems, say, table
 from toolkit.demo.replica import write_replica
 
 ROOT = Path(__file__).parent.parent
@@ -112,3 +113,67 @@ def test_ctrl_c_while_workers_import_is_told_once(tmp_path):
         130,
         "interrupted; the same command again goes on, where it had written anything\n",
     )
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+def test_progress_without_a_terminal_is_a_line_every_so_often(monkeypatch, capsys):
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    with item_progress("metadata", 400) as advance:
+        for _ in range(100):
+            clock.now += 1
+            advance(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r", .* left", "", line) for line in lines] == [
+        "metadata: 30 of 400 (8 %)",
+        "metadata: 60 of 400 (15 %)",
+        "metadata: 90 of 400 (22 %)",
+    ]
+
+
+def test_bytes_are_counted_in_units_of_people(monkeypatch, capsys):
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    with byte_progress({"a.tar": 2_000_000_000}) as on_read:
+        clock.now += 31
+        on_read("a.tar", 500_000_000)
+    assert capsys.readouterr().err.startswith("a.tar: 500 MB of 2.00 GB (25 %), ")
+
+
+@pytest.mark.parametrize(("flag", "lines"), [("--quiet", 0), ("-q", 0), ("--verbose", 20), ("", 3)])
+def test_how_much_is_said_is_an_option_of_every_command(monkeypatch, capsys, flag, lines):
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    with pytest.raises(SystemExit):
+        main(["info", "--json", *[flag][: bool(flag)]])
+    capsys.readouterr()
+    with item_progress("rows", 100) as advance:
+        for _ in range(100):
+            clock.now += 1
+            advance(1)
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_verbose_says_where_in_the_code_an_error_came_up(capsys, tmp_path):
+    for flags, is_shown in (([], False), (["-v"], True)):
+        with pytest.raises(SystemExit) as ended:
+            main(["stats", str(tmp_path / "nothing"), *flags])
+        err = capsys.readouterr().err
+        assert ended.value.code == 1
+        assert ("Traceback" in err) is is_shown
+        assert err.splitlines()[-1].startswith("error: ")
+
+
+def test_no_color_and_pipes_get_no_escapes(monkeypatch, tmp_path):
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
+    command = [sys.executable, "-X", "utf8=0", "-m", "toolkit.cli.app", "info"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert b"\x1b" not in done.stdout
+    assert done.stdout.decode("ascii")

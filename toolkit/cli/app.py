@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from toolkit import __version__
 from toolkit.cli import convert_app, curate_app, evaluate_app, generate_app, import_app, look_app
 from toolkit.cli import spread as spreading
+from toolkit.cli.command import App
 from toolkit.cli.options import (
     DryRun,
     Json,
@@ -27,8 +29,9 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.plain import escape_what_cannot_be_written, in_words, visible
 from toolkit.cli.spread import Executor, Part, Workers, spread
+from toolkit.cli.terminal import loudness
 
-app = typer.Typer(
+app = App(
     name="unifiedvisual",
     help=(
         "Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and "
@@ -37,7 +40,6 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 the data is wrong, 2 the call is wrong.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -71,6 +73,21 @@ def info(json: Json = False) -> None:
     from toolkit.cli.info import run
 
     run(as_json=json)
+
+
+@app.command()
+def doctor(
+    hub: Annotated[bool, typer.Option(help="Also ask whether the Hub answers.")] = True,
+    json: Json = False,
+) -> None:
+    """What works on this machine, and what each missing thing costs; for an issue, paste its output. Exits 1 if the
+    core does not work.
+
+    Example: unifiedvisual doctor
+    """
+    from toolkit.cli.doctor import run
+
+    run(hub=hub, as_json=json)
 
 
 @app.command()
@@ -286,6 +303,8 @@ def main(arguments: list[str] | None = None) -> Any:
 
         if not isinstance(error, UnifiedVisualError):
             raise
+        if loudness.is_verbose:
+            traceback.print_exception(error)
         message = visible(as_typed(str(error)))
         print(f"error: {message}" if error.exit_code else message, file=sys.stderr)
         raise SystemExit(error.exit_code) from None

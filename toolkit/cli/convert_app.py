@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.cli.command import App
 from toolkit.cli.options import SRC_HELP, Json, MappingFile, MaxInARow, OnBad, Revision, Split, Src, Tasks, Token
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
-app = typer.Typer()
+app = App()
 
 
 FormatName = Annotated[

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from toolkit.cli.options import DryRun, Json, RowGroupBytes, ShardSize, Tasks, Token
+from toolkit.cli.command import App
+from toolkit.cli.options import DryRun, Json, RowGroupBytes, ShardSize, Tasks, Token, size
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
-app = typer.Typer()
+app = App()
 
 Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="A folder; one with part of the same work is resumed.", show_default=False)
@@ -61,9 +62,7 @@ Shares = Annotated[
         show_default=False,
     ),
 ]
-LargestPicture = Annotated[
-    str, typer.Option(metavar="SIZE", help="Leave out rows with a larger picture, as in 500KB.", show_default=False)
-]
+LargestPicture = Annotated[int | None, size("Leave out rows with a larger picture", "500KB")]
 Seed = Annotated[int, typer.Option(help="Another seed, another sample and other splits.")]
 
 
@@ -77,7 +76,7 @@ def select(
     sample: Sample = None,
     per_task: PerTask = None,
     split: Shares = "",
-    drop_pictures_larger_than: LargestPicture = "",
+    drop_pictures_larger_than: LargestPicture = None,
     seed: Seed = 0,
     shard_size: ShardSize = 500_000_000,
     row_group_bytes: RowGroupBytes = 20_000_000,
@@ -92,7 +91,7 @@ def select(
 
     Example: unifiedvisual select packed short --where "length(answer) < 500" --split train=0.98,validation=0.02
     """
-    from toolkit.cli.select import parse_size, parse_split, run
+    from toolkit.cli.select import parse_split, run
 
     choice: dict[str, Any] = {
         "where": where,
@@ -100,7 +99,7 @@ def select(
         "sample": sample,
         "per_task": per_task,
         "split": parse_split(split),
-        "max_image_bytes": parse_size(drop_pictures_larger_than),
+        "max_image_bytes": drop_pictures_larger_than,
         "seed": seed,
         "token": token,
     }

@@ -68,7 +68,23 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
         ("id", "quadrant", "pictures", "asked", "answered"),
         [_line(row) for row in _first(loaded)],
     )
-    say(f"Next: unifiedvisual inspect {out / 'upstream'}, and the same for your own data.")
+    say("\nThree things to open:")
+    for number, (what, target) in enumerate(_to_open(out), start=1):
+        console.print(Text(f"  {number}. {what:42} {target}"), soft_wrap=True)
+
+
+def _to_open(out: Path) -> list[tuple[str, object]]:
+    """What a newcomer looks at next, and where it is."""
+    preview, packed = out / "preview.html", out / "packed"
+    rows = (
+        "rows with their images, in a browser",
+        preview if preview.exists() else f"unifiedvisual preview {packed} rows.html",
+    )
+    return [
+        rows,
+        ("all rows, to search and filter", f"unifiedvisual browse {packed} --open"),
+        ("the dataset card, as on the Hub", packed / "README.md"),
+    ]
 
 
 def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step]:

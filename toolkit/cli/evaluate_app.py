@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from toolkit.cli.command import App
 from toolkit.cli.options import Json
 
 SIZE = 50
@@ -24,7 +25,7 @@ class _ScoreIsDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
+app = App(
     cls=_ScoreIsDefault,
     no_args_is_help=True,
     help=(

@@ -1,7 +1,6 @@
 """`unifiedvisual generate ...`: a spec -> samples -> rows -> the packed layout."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from toolkit.cli.pack import print_manifest
-from toolkit.cli.terminal import print_json, print_problems, say, stages, table, warn_each
+from toolkit.cli.terminal import Bars, print_json, print_problems, say, stages, table, warn_each
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.core.spec_file import read_spec
@@ -96,7 +95,7 @@ def run(
 
 @contextmanager
 def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
-    """A bar per recipe with what was accepted and rejected; silent when nobody watches."""
+    """A bar per recipe with what was accepted and rejected."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -104,7 +103,7 @@ def _live(spec: RunSpec) -> Iterator[Callable[[Event], None]]:
         TextColumn("{task.fields[counts]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stages, disable=not sys.stderr.isatty()) as progress:
+    with Bars(*columns) as progress:
         bars = {recipe.name: progress.add_task(recipe.name, total=recipe.n, counts="") for recipe in spec.recipes}
         counts: dict[str, dict[str, int]] = {
             recipe.name: {"ok": 0, "rejected": 0, "failed": 0} for recipe in spec.recipes

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.command import App
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
-app = typer.Typer(
+app = App(
     help=(
         "Make new rows: a spec, recipes, models (or the scene engine, with no key), a journal that survives "
         "anything.\n\n"

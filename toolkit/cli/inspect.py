@@ -7,6 +7,7 @@ import yaml
 from toolkit.cli.terminal import print_json, print_problems, published_count, say, stages, table
 from toolkit.errors import UsageError, shorten
 from toolkit.published import PUBLISHED
+from toolkit.sizes import show_bytes
 from toolkit.sources.layout import packed_shards
 from toolkit.sources.published.inspection import How, Inspection, inspect_upstream
 from toolkit.sources.published.mapping import read_mapping
@@ -71,13 +72,13 @@ def _print(found: Inspection, written: Path | None) -> None:
         (
             each.name,
             each.task or "-",
-            f"{each.size / 1e6:,.1f}",
+            show_bytes(each.size),
             f"{each.matched:,} of {each.members:,}" + ("" if each.is_whole else " looked at"),
         )
         for each in found.archives.values()
     ]
     if archives:
-        table("\nArchives and folders of pictures", ("name", "task", "MB", "members that rows name"), archives)
+        table("\nArchives and folders of pictures", ("name", "task", "size", "members that rows name"), archives)
     for note in found.notes:
         say(f"Note: {note}")
     print_problems(found.counts, found.problems)

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
+from toolkit.cli.command import App
 from toolkit.cli.options import SRC_HELP, Json, MappingFile, Revision, Src, Tasks, Token
 
-app = typer.Typer()
+app = App()
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """Arguments and options that several commands have."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from toolkit.sizes import read_bytes
 
 SRC_HELP = "A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder]."
 Src = Annotated[str, typer.Argument(metavar="SRC", help=SRC_HELP, show_default=False)]
@@ -28,5 +30,12 @@ Token = Annotated[
         "--token", metavar="TOKEN", envvar="HF_TOKEN", help="Hub token; default: the stored one.", show_default=False
     ),
 ]
-ShardSize = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one shard.")]
-RowGroupBytes = Annotated[int, typer.Option(metavar="BYTES", help="Pictures and text of one row group.")]
+
+
+def size(what: str, example: str) -> Any:
+    """An option in bytes, which may be written as 500MB."""
+    return typer.Option(metavar="SIZE", parser=read_bytes, help=f"{what}, as in {example}.", show_default=False)
+
+
+ShardSize = Annotated[int, size("Pictures and text of one shard", "500MB (the default)")]
+RowGroupBytes = Annotated[int, size("Pictures and text of one row group", "20MB (the default)")]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dataset_card import write_card
-from toolkit.cli.terminal import byte_progress, print_json, published_count, say, table
+from toolkit.cli.terminal import byte_progress, hint, print_json, published_count, say, table
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
+from toolkit.sizes import show_bytes
 from toolkit.sources.layout import Source, choose_tasks, open_source
 from toolkit.sources.manifest import Manifest
 from toolkit.sources.published.source import UpstreamSource
@@ -67,30 +68,28 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
     if as_json:
         print_json({"out": str(out), "rows": rows, "disk_bytes": whole, "options": asdict(options)})
         return
-    columns = ("task", "rows", "published", "MB to write, about")
-    cells = [
-        (task, rows.get(task) or "-", published_count(task), f"{sizes[task]['output'] / 1e6:,.0f}") for task in tasks
-    ]
+    columns = ("task", "rows", "published", "to write, about")
+    cells = [(task, rows.get(task) or "-", published_count(task), show_bytes(sizes[task]["output"])) for task in tasks]
     table(f"Would pack {source.repository.name} to {out}", columns, cells, right=columns[1:])
     say(
-        f"Disk: about {whole['output'] / 1e9:,.2f} GB in {out}, at worst {whole['temporary'] / 1e9:,.2f} GB in "
+        f"Disk: about {show_bytes(whole['output'])} in {out}, at worst {show_bytes(whole['temporary'])} in "
         f"{tempfile.gettempdir()}. Nothing was written."
     )
 
 
 def print_manifest(manifest: Manifest, out: Path) -> None:
-    columns = ("task", "rows", "published", "pictures", "MB", "shards", "left out")
+    columns = ("task", "rows", "published", "pictures", "bytes", "shards", "left out")
     rows = [
         (
             task,
             manifest.total("rows", [task]),
             published_count(task),
             manifest.total("images", [task]),
-            f"{manifest.total('bytes', [task]) / 1e6:,.1f}",
+            show_bytes(manifest.total("bytes", [task])),
             len(shards),
             ", ".join(f"{count:,} {kind}" for kind, count in manifest.skipped.get(task, {}).items()) or "-",
         )
         for task, shards in manifest.tasks.items()
     ]
     table(f"Packed to {out}", columns, rows, right=columns[1:-1])
-    say(f"Next: unifiedvisual verify {out} --deep, then unifiedvisual push {out} ORG/NAME")
+    hint(f"Next: unifiedvisual verify {out} --deep, then unifiedvisual push {out} ORG/NAME")

@@ -9,6 +9,7 @@ from toolkit.report.plots import check_installed
 from toolkit.report.preview import Written, write_preview
 from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
+from toolkit.sizes import show_bytes
 from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.skips import Skips
 from toolkit.staging.files import check_kind
@@ -60,6 +61,5 @@ def _print(written: Written, out: Path) -> None:
     missing = f"; {len(written.problems):,} cannot be shown, and the page says why" if written.problems else ""
     rows = f"{sum(written.rows.values()):,} rows of {len(written.rows)} tasks"
     say(
-        f"{out}: {rows} with {written.pictures:,} pictures{missing}; {written.bytes / 1e6:,.1f} MB. Open it in a "
-        "browser."
+        f"{out}: {rows} with {written.pictures:,} pictures{missing}; {show_bytes(written.bytes)}. Open it in a browser."
     )

@@ -6,6 +6,7 @@ from dataset_card import write_card
 from toolkit.cli.terminal import print_json, say, stages, table
 from toolkit.cli.verify import report
 from toolkit.packing.push import plan_push, push
+from toolkit.sizes import show_bytes
 
 
 def run(
@@ -20,7 +21,7 @@ def run(
             print_json(plan)
         else:
             table(f"Would upload to {repo_id}", ("file", "bytes"), plan.files.items(), right=("bytes",))
-            say(f"{len(plan.files)} files, {sum(plan.files.values()) / 1e6:,.1f} MB. Nothing was sent.")
+            say(f"{len(plan.files)} files, {show_bytes(sum(plan.files.values()))}. Nothing was sent.")
         return
     found = push(folder, repo_id, private=private, revision=revision, token=token, on_retry=stages.print)
     report(found, deep=False, as_json=as_json)

@@ -1,6 +1,5 @@
 """`unifiedvisual select`: rows of a packed dataset -> a packed dataset of its own."""
 
-import re
 import tempfile
 from collections import Counter
 from dataclasses import asdict
@@ -13,8 +12,6 @@ from toolkit.cli.terminal import phase_progress, print_json, say, table
 from toolkit.curation.select import count_selected, select
 from toolkit.errors import UsageError
 from toolkit.sources.manifest import Manifest
-
-SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def run(
@@ -64,13 +61,3 @@ def parse_split(text: str) -> dict[str, float] | None:
         return {name: float(share) for name, _, share in (each.partition("=") for each in text.split(",") if each)}
     except ValueError:
         raise UsageError(f"--split is {text!r}; expected NAME=SHARE, as in train=0.98,validation=0.02") from None
-
-
-def parse_size(text: str) -> int | None:
-    """ "500KB" -> 500,000; KiB and so on are powers of two."""
-    if not text:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B)?", text, re.IGNORECASE)
-    if not found or (unit := (found[2] or "").upper()) not in SIZES:
-        raise UsageError(f"{text!r} is no size; expected a number and KB, MB, GB, KiB, MiB or GiB, as in 500KB")
-    return int(float(found[1]) * SIZES[unit])

@@ -9,6 +9,7 @@ from toolkit.report.contact_sheet import keep_first, write_sheets
 from toolkit.report.plots import check_installed, write_plots
 from toolkit.report.stats import TaskStats, collect
 from toolkit.schema import IMAGE_ROLES, Row
+from toolkit.sizes import show_bytes
 from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.skips import Skips
 from toolkit.tasks import QUADRANTS
@@ -73,7 +74,7 @@ def _as_dict(stats: TaskStats) -> dict[str, Any]:
 
 
 def _print(found: dict[str, TaskStats]) -> None:
-    columns = ("task", "rows", *QUADRANTS, *IMAGE_ROLES, "pictures a row", "MB", "formats")
+    columns = ("task", "rows", *QUADRANTS, *IMAGE_ROLES, "pictures a row", "bytes", "formats")
     rows = [
         (
             task,
@@ -81,7 +82,7 @@ def _print(found: dict[str, TaskStats]) -> None:
             *(each.quadrants[quadrant] for quadrant in QUADRANTS),
             *(each.roles[role] for role in IMAGE_ROLES),
             f"{min(each.images_per_row)} to {max(each.images_per_row)}",
-            f"{each.measures['image bytes'].sum / 1e6:,.1f}",
+            show_bytes(each.measures["image bytes"].sum),
             ", ".join(f"{name} {count:,}" for name, count in each.formats.most_common()) or "-",
         )
         for task, each in found.items()

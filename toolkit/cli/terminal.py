@@ -2,8 +2,10 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +13,9 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -22,6 +26,7 @@ from rich.text import Text
 
 from toolkit.cli.plain import visible
 from toolkit.published import PUBLISHED
+from toolkit.sizes import show_bytes, show_seconds
 
 # Wide enough for a table when the output goes to a file; a terminal keeps its own width.
 console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
@@ -53,6 +58,12 @@ def say(text: str) -> None:
     console.print(Text(visible(text)))
 
 
+def hint(text: str) -> None:
+    """What to do next."""
+    if not loudness.is_quiet:
+        say(text)
+
+
 def print_problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[str]]) -> None:
     """Every kind of problem, how often it occurred, and all the messages there are of it."""
     for kind, count in sorted(counts.items()):
@@ -61,9 +72,56 @@ def print_problems(counts: Mapping[str, int], examples: Mapping[str, Sequence[st
             console.print(Text(f"  {visible(message)}"), soft_wrap=True)
 
 
+@dataclass
+class Loudness:
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+
+loudness = Loudness()
+LINE_S, VERBOSE_LINE_S = 30.0, 5.0  # between two lines of progress where there is no terminal
+
+
+class Bars(Progress):
+    """Bars on a terminal; elsewhere, and with --verbose, a line every so often; nothing with --quiet."""
+
+    def __init__(self, *columns: ProgressColumn, counts_bytes: bool = False) -> None:
+        self._in_lines = loudness.is_verbose or not sys.stderr.isatty()
+        super().__init__(
+            *(columns or self.get_default_columns()), console=stages, disable=loudness.is_quiet or self._in_lines
+        )
+        self._show: Callable[[float], str] = show_bytes if counts_bytes else lambda count: f"{count:,.0f}"
+        self._line_s = VERBOSE_LINE_S if loudness.is_verbose else LINE_S
+        self._said_at = time.monotonic()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        self._say(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        super().advance(task_id, advance)
+        self._say(task_id)
+
+    def _say(self, task_id: TaskID) -> None:
+        if not self._in_lines or loudness.is_quiet or (now := time.monotonic()) < self._said_at + self._line_s:
+            return
+        self._said_at = now
+        print(visible(progress_line(self._tasks[task_id], self._show)), file=sys.stderr, flush=True)
+
+
+def progress_line(task: Task, show: Callable[[float], str]) -> str:
+    """What is done, of how much, and at this rate how long the rest takes."""
+    if not task.total:
+        return f"{task.description}: {show(task.completed)}"
+    line = f"{task.description}: {show(task.completed)} of {show(task.total)} ({task.percentage:.0f} %)"
+    if not task.completed or task.elapsed is None:
+        return line
+    return f"{line}, {show_seconds(task.elapsed * (task.total - task.completed) / task.completed)} left"
+
+
 @contextmanager
 def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
-    """A bar for each file once it is read from, with rate and time left; silent when standard error is not a terminal.
+    """A bar for each file once it is read from, with rate and time left.
 
     Args:
         sizes: path -> bytes.
@@ -79,7 +137,7 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stages, disable=not sys.stderr.isatty()) as progress:
+    with Bars(*columns, counts_bytes=True) as progress:
         bars: dict[str, TaskID] = {}
 
         def on_read(path: str, size: int) -> None:
@@ -93,7 +151,7 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
 @contextmanager
 def item_progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """One bar over files or pictures; the function it yields is called with how many more are done."""
-    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+    with Bars() as progress:
         bar = progress.add_task(what, total=total)
         yield lambda more: progress.advance(bar, more)
 
@@ -101,7 +159,7 @@ def item_progress(what: str, total: int | None) -> Iterator[Callable[[int], None
 @contextmanager
 def done_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """One bar; the function it yields is called with (finished, all)."""
-    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+    with Bars() as progress:
         bar = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
@@ -109,7 +167,7 @@ def done_progress(what: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def phase_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each phase; the function it yields is called with (phase, finished, all)."""
-    with Progress(*Progress.get_default_columns(), console=stages, disable=not sys.stderr.isatty()) as progress:
+    with Bars() as progress:
         bars: dict[str, TaskID] = {}
 
         def on_done(phase: str, done: int, total: int) -> None:

@@ -1,0 +1,47 @@
+"""What every command has besides its own options: how much it says."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli.terminal import loudness, stages
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hints.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Progress as lines, and where in the code an error came up.")
+]
+COMMON = {"quiet": Quiet, "verbose": Verbose}
+
+
+class App(typer.Typer):
+    """Commands, each with the common options behind its own."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        register = super().command(name, **options)
+
+        def decorate(function: Any) -> Any:
+            register(_with_common(function))
+            return function
+
+        return decorate
+
+
+def _with_common(function: Any) -> Any:
+    @wraps(function)
+    def call(*, quiet: bool, verbose: bool, **arguments: Any) -> Any:
+        loudness.is_quiet = stages.quiet = quiet
+        loudness.is_verbose = verbose
+        return function(**arguments)
+
+    own = inspect.signature(function)
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in COMMON.items()
+    ]
+    given: Any = call
+    given.__signature__ = own.replace(parameters=[*own.parameters.values(), *common])
+    given.__annotations__ = {**function.__annotations__, **COMMON}
+    return call
