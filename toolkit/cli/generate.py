@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from toolkit.cli.pack import print_manifest
-from toolkit.cli.terminal import Bars, print_json, print_problems, say, stages, table, warn_each
+from toolkit.cli.terminal import Bars, print_json, print_problems, say, table, warn_each
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.core.spec_file import read_spec

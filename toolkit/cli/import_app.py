@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.cli.command import App
 from toolkit.cli.options import DryRun, Json, Limit, MaxInARow, OnBad, Revision, Split, Token
 from toolkit.cli.spread import Executor, Part, Workers, spread
 
-app = typer.Typer()
+app = App()
 
 Source = Annotated[
     str, typer.Argument(metavar="SRC", help="A folder, a file, ORG/NAME or an hf:// URL.", show_default=False)
