@@ -173,7 +173,7 @@ def _hub() -> Check:
 
 def _ask(endpoint: str) -> str:
     """ "" where a server answers, whatever it says; else why not."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
     try:
         get_session().get(f"{endpoint}/api/whoami-v2", timeout=HUB_S)
