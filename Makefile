@@ -2,6 +2,7 @@
 # make test   set up, then run the tests
 # make test-fast  the same without the tests that take seconds each or need torch: under a minute
 # make check  set up, then format check, lint and types
+# make docs   set up, run the notebooks, then build the documentation in build/site; any warning fails
 # make consumers  set up, then the tests of `convert` with LLaMA-Factory and ms-swift reading its output, and polars reading Parquet
 PYTHON ?= python3
 VENV   := .venv
@@ -15,7 +16,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft polars polars-runtime-32
 CONSUMED  ?= $(VENV)/consumers
 
-.PHONY: demo test test-fast check consumers clean
+.PHONY: demo test test-fast check consumers docs clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,12 +31,21 @@ $(VENV)/dev: $(VENV)/core
 	  echo 'hyparquet could not be installed; tests that need it skip'; fi
 	@touch $@
 
+$(VENV)/docs: $(VENV)/core
+	$(INSTALL) '.[train,docs]'
+	@touch $@
+
 demo: $(VENV)/core
 	$(BIN)/unifiedvisual demo $(OUT)
 	@echo 'source $(BIN)/activate puts unifiedvisual on the path'
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+docs: $(VENV)/docs
+	$(BIN)/python -m tests.notebooks --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'open build/site/index.html'
 
 $(CONSUMED): $(VENV)/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ $(CONSUMERS)
