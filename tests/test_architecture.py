@@ -26,6 +26,7 @@ HEAVY = {"torch", "webdataset", "ray", "transformers", "diffusers", "matplotlib"
 FLOORS = (
     "toolkit",
     "toolkit.errors",
+    "toolkit.sizes",
     "toolkit.parsing",
     "toolkit.published",
     "toolkit.image_files",
@@ -33,6 +34,7 @@ FLOORS = (
     "toolkit.matching",
     "toolkit.registry",
     "toolkit.images",
+    "toolkit.doctor",
     "toolkit.image_hash",
     "toolkit.photos",
     "toolkit.scene",
