@@ -76,21 +76,6 @@ def info(json: Json = False) -> None:
 
 
 @app.command()
-def doctor(
-    hub: Annotated[bool, typer.Option(help="Also ask whether the Hub answers.")] = True,
-    json: Json = False,
-) -> None:
-    """What works on this machine, and what each missing thing costs; for an issue, paste its output. Exits 1 if the
-    core does not work.
-
-    Example: unifiedvisual doctor
-    """
-    from toolkit.cli.doctor import run
-
-    run(hub=hub, as_json=json)
-
-
-@app.command()
 def inspect(
     source: Src,
     mapping: MappingFile = None,

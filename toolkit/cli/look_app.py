@@ -1,4 +1,4 @@
-"""Wiring of the commands that show what a dataset holds: stats, preview, browse, card."""
+"""Wiring of the commands that show what a dataset holds: stats, preview, browse, card; and what the machine has."""
 
 from pathlib import Path
 from typing import Annotated
@@ -112,3 +112,18 @@ def card(
     from toolkit.cli.card import run
 
     run(source, as_croissant=croissant, repo_id=repo_id, revision=revision, token=token)
+
+
+@app.command()
+def doctor(
+    hub: Annotated[bool, typer.Option(help="Also ask whether the Hub answers.")] = True,
+    json: Json = False,
+) -> None:
+    """What works on this machine, and what each missing thing costs; for an issue, paste its output. Exits 1 if the
+    core does not work.
+
+    Example: unifiedvisual doctor
+    """
+    from toolkit.cli.doctor import run
+
+    run(hub=hub, as_json=json)
