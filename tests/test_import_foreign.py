@@ -7,12 +7,12 @@ from pathlib import Path
 import datasets
 import pytest
 
-from tests.dialect_sets import GREEN, RED, SETS, jsonl, said, tar, turn
+from tests.dialect_sets import GREEN, RED, SETS, image, jsonl, parquet, said, tar, turn
 from tests.guests import guest  # noqa: F401 (a fixture)
 from tests.test_dialects import opened, write
 from tests.test_pack import content
 from toolkit.cli.app import main
-from toolkit.errors import PartDone, UsageError
+from toolkit.errors import PartDone, SourceError, UsageError
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
 from toolkit.packing.verify import verify_packed
@@ -173,6 +173,25 @@ def test_the_hub_says_source_and_licence(tmp_path, hub):
         "record": 1,
     }
     assert [row.id for row in rows] == [f"question_answering-ai2d-train-00000-of-00001-0000000{n}" for n in (0, 1)]
+
+
+def test_images_that_no_column_would_read_are_not_lost_in_silence(run, tmp_path):
+    odd = {"question": "Q", "answer": "A", "problem_image_0": image(RED), "thought_0": "T"}
+    write(tmp_path / "odd", {"a.parquet": parquet(odd)})
+    with pytest.raises(SourceError, match="vqa: the images in 'problem_image_0' would not be read; name their columns"):
+        open_foreign(tmp_path / "odd")
+    [row] = next(iter(open_foreign(tmp_path / "odd", columns={"images": "problem_image_0"}).rows.pieces))()
+    assert said(row) == [["user", "<red>", "Q"], ["assistant", "A"]]
+    write(tmp_path / "masks", SETS["magicbrush"].files)
+    _, text, _ = run("import", tmp_path / "masks", tmp_path / "out", "--dry-run")
+    assert "columns not read: turn_index, mask_img of which hold images: mask_img" in text
+
+
+def test_splits_in_one_object_are_not_read_as_one(tmp_path):
+    record = {"question": "Q", "answer": "A"}
+    write(tmp_path, {"a.json": json.dumps({"train": [record], "test": [record]}).encode()})
+    with pytest.raises(SourceError, match="its records have 'test', 'train'"):
+        open_foreign(tmp_path)
 
 
 def test_splits_are_read_one_at_a_time(tmp_path):

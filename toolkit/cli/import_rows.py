@@ -76,6 +76,8 @@ def _print(told: Mapping[str, Any]) -> None:
             say(f"  options: {', '.join(f'{key}={value!r}' for key, value in group['options'].items())}")
         if group["not_read"]:
             say(f"  columns not read: {', '.join(group['not_read'])}")
+        if group["images_not_read"]:
+            say(f"  of which hold images: {', '.join(group['images_not_read'])}")
         if group["also"]:
             say(f"  could also be read as {', '.join(group['also'])} (--format)")
     for path, why in told["not_read"].items():

@@ -9,6 +9,7 @@ from toolkit.sources.published.shapes.pictures import Reference, is_picture_name
 SUFFIX = "(jpe?g|png|webp|gif|bmp|tiff?|avif)"
 PICTURE = "(images?|imgs?|pictures?)(_?(paths?|files?|file_?names?|names?|urls?|bytes|list))?"
 IMAGE_NAMES = (
+    "decoded_images?",
     "images?",
     PICTURE,
     SUFFIX,

@@ -20,7 +20,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 # Names of lists of records in an object, and of what is no record in one.
 LISTS = (
     *("data", "annotations", "questions", "examples", "instances", "items", "records", "rows", "samples", "documents"),
-    *("entries", "train", "validation", "test"),
+    "entries",
 )
 ABOUT = ("info", "metadata", "meta", "config", "license", "licenses")
 CUT = 16  # characters at the end of a text within which a cut-off value is found wrong

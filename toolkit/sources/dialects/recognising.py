@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Any
 
 from toolkit.errors import RowError, SourceError, UsageError, shorten, shown
+from toolkit.image_files import format_name
 from toolkit.sources.dialects import DIALECTS
 from toolkit.sources.dialects.dialect import Dialect, Fields, Use
 from toolkit.sources.dialects.records import KEY, Record, read_records
+from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name
 from toolkit.sources.repository import Repository
 
 LOOKED_AT = 50  # records of a group
@@ -36,6 +38,7 @@ class Recognised:
         columns: that are read, by use; dotted where they lie in another.
         patterns: by use of many columns: what their names fit.
         not_read: columns that are there beside them.
+        images_not_read: those of them that hold images.
         fitting, looked_at: records.
         also: other dialects that they fit.
     """
@@ -45,6 +48,7 @@ class Recognised:
     columns: Columns
     patterns: Mapping[str, str] = field(default_factory=dict)
     not_read: tuple[str, ...] = ()
+    images_not_read: tuple[str, ...] = ()
     fitting: int = 0
     looked_at: int = 0
     also: tuple[str, ...] = ()
@@ -100,7 +104,8 @@ def recognise(
         else:
             fitting.append(tried)
     if not fitting:
-        why = f" ({'; '.join(reasons)})" if dialect else ""
+        told = [reason for reason in reasons if dialect or "would not be read" in reason]
+        why = f" ({'; '.join(told)})" if told else ""
         return (
             f"its records have {shorten(names)}, which is no dialect known here{why}; the first: {shown(found[0], 200)}"
         )
@@ -111,6 +116,7 @@ def recognise(
         columns=first.columns,
         patterns=first.patterns,
         not_read=first.not_read,
+        images_not_read=first.images_not_read,
         fitting=first.fitting,
         looked_at=len(found) + len(bad),
         also=tuple(each.dialect for each in fitting[1:]),
@@ -177,14 +183,33 @@ def _try(
     if not is_named and (not fitting or 2 * fitting < len(records)):
         return f"{fitting} of {len(records)} records are {dialect.sign}"
     tops = {top_of(column, names) for chosen in columns.values() for column in chosen}
+    not_read = tuple(each for each in names if each not in tops)
+    images = tuple(each for each in not_read if any(holds_image(record.get(each)) for record in records))
+    is_read = any(holds_image(record.get(each)) for each in tops for record in records)
+    if images and not is_read and not is_named:
+        return f"the images in {shorten(images)} would not be read; name their columns, or the dialect"
     return Recognised(
         files=(),
         dialect=name,
         columns=columns,
         patterns=patterns,
-        not_read=tuple(each for each in names if each not in tops),
+        not_read=not_read,
+        images_not_read=images,
         fitting=fitting,
     )
+
+
+def holds_image(value: Any, depth: int = 4) -> bool:
+    """Whether a value is an encoded image, the name of one, or holds either, a few levels down."""
+    if isinstance(value, str):
+        try:
+            return is_picture_name(value) or is_encoded(value)
+        except RowError:  # base64 that is cut off
+            return True
+    if isinstance(value, bytes):
+        return bool(format_name(value))
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return depth > 0 and any(holds_image(each, depth - 1) for each in inner)
 
 
 def _fits(dialect: Dialect, fields: Fields) -> bool:

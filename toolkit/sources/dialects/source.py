@@ -279,6 +279,7 @@ def describe_foreign(found: Foreign) -> list[dict[str, Any]]:
             "columns": {use: list(names) for use, names in group.columns.items()},
             "options": asdict(piece.given),
             "not_read": list(group.not_read),
+            "images_not_read": list(group.images_not_read),
             "also": list(group.also),
         }
         for group, task in zip(found.groups, found.tasks, strict=True)
