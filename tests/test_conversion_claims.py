@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 
 from conversion import convert_shards, describe
-from conversion.formats import get_format, make_options
+from conversion.formats import get_format
 from conversion.shard import ShardFolder
 from tests.conversion_claims import FITS, NOTES, OPTIONS, SHAPES
 from tests.conversion_plugins import options_for
 from tests.conversion_rows import RowShard
 from tests.test_conversion_contract import PROFILES
 from toolkit.errors import RowError
+from toolkit.registry import make_options
 from toolkit.schema import COLUMNS
 
 pytestmark = pytest.mark.usefixtures("no_sync")
 
 ENTRIES = {(entry["format"], entry["profile"]): entry for entry in describe()}
+
 EMPTY = ("", "{}", ())
 
 
