@@ -19,6 +19,7 @@ from toolkit.generation.core.spec import BackendSpec
 from toolkit.generation.core.topics import Topics, read_topics
 from toolkit.generation.journal import Journal
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
+from toolkit.generation.recipes.answers import same_answer
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
 from toolkit.tasks import TASKS
 
@@ -181,10 +182,46 @@ def test_checks_reject_with_their_reason(check, reason):
 def test_checks_pass_what_is_good():
     checks.names_none_of("s", "leaks", "a reddish pyramid", ["red pyramid"])
     checks.names_one_of("s", "missing", "three stars", ["star"])
+    plurals = [("stars", "star"), ("berries", "berry"), ("crosses", "cross"), ("boxes", "box"), ("glass", "glass")]
+    for many, one in plurals:
+        assert checks.has_phrase(f"Two red {many} here", f"red {one}")
+        assert checks.has_phrase(f"A red {one} here", f"red {many}")
     checks.agree("s", "The star.", "a Star")
     checks.good_document("s", ["A page says a good many things.", "And here it ends."], [picture(1)])
     assert checks.same_pixels(picture(1), picture(1))
     assert not checks.same_pixels(picture(1), picture(2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("Five.", "5", True),
+        ("-5", "5", False),
+        ("minus five", "-5", True),
+        ("1,000 g", "1000 grams", True),
+        ("5 cm", "5 m", False),
+        ("5 cm", "5", True),
+        ("0.5", "1/2", True),
+        ("$3.50", "3.5 dollars", True),
+        ("50 %", "50 percent", True),
+        ("50%", "50", True),
+        ("(B)", "B. A blue star", True),
+        ("B", "C. A blue star", False),
+        ("Answer: A", "a", True),
+        ("option B", "(b)", True),
+        ("Yes, it is.", "yes", True),
+        ("No", "yes", False),
+        ("no", "0", False),
+        ("9:05", "9:50", False),
+        ("three stars", "3 stars", True),
+        ("three stars", "three moons", False),
+        ("a blue star", "The blue star!", True),
+        ("A", "a star", False),
+        ("the first from the left", "the last", False),
+    ],
+)
+def test_answers_are_compared_as_answers(one, other, is_same):
+    assert same_answer(one, other) is same_answer(other, one) is is_same
 
 
 def test_repetition_by_hand():

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from toolkit.errors import ImageError
 from toolkit.generation.core.records import reject
+from toolkit.generation.recipes.answers import same_answer
 from toolkit.images import decode_image, image_size
 
 Box = tuple[float, float, float, float]
@@ -20,7 +21,6 @@ NUM_IMAGES = (1, 30)
 NODE_WORDS = (4, 1_000)
 DOCUMENT_WORDS = (10, 2_000)
 MAX_CHARACTER_REPETITION = 0.1  # of runs of 10 characters
-_ARTICLES = {"a", "an", "the"}
 
 
 def words(text: str) -> list[str]:
@@ -28,8 +28,16 @@ def words(text: str) -> list[str]:
 
 
 def has_phrase(text: str, phrase: str) -> bool:
-    """Whether the words of a phrase stand in a text, in a row."""
-    return f" {' '.join(words(phrase))} " in f" {' '.join(words(text))} "
+    """Whether the words of a phrase stand in a text, in a row, also in the plural."""
+    return f" {' '.join(map(singular, words(phrase)))} " in f" {' '.join(map(singular, words(text)))} "
+
+
+def singular(word: str) -> str:
+    """ "berries" -> "berry", "crosses" -> "cross", "stars" -> "star"; what only looks like a plural, alike wherever."""
+    for end, instead in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ss", "ss")):
+        if word.endswith(end) and len(word) > len(end) + 1:
+            return word.removesuffix(end) + instead
+    return word.removesuffix("s") if len(word) > 3 and not word.endswith(("us", "is")) else word
 
 
 def names_none_of(step: str, reason: str, text: str, phrases: Iterable[str]) -> None:
@@ -46,9 +54,8 @@ def names_one_of(step: str, reason: str, text: str, phrases: Iterable[str]) -> N
 
 
 def agree(step: str, one: str, other: str) -> None:
-    """Two answers that say the same, articles and punctuation aside."""
-    plain = [[word for word in words(text) if word not in _ARTICLES] for text in (one, other)]
-    if plain[0] != plain[1]:
+    """Two answers that say the same."""
+    if not same_answer(one, other):
         reject(step, "answers_disagree", f"{one!r} and {other!r}")
 
 

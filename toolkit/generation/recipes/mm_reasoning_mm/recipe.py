@@ -58,7 +58,7 @@ async def make(context: Context) -> Made:
 RECIPE = Recipe(
     name="mm_reasoning_mm",
     task="mm_reasoning_mm",
-    version=1,
+    version=2,
     folder=Path(__file__).parent,
     prompts=("mm_keyword@1", "find_pictures@1", "pick_picture@1", "mm_reason@1", "second_answer@1"),
     make=make,

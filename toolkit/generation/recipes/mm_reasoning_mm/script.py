@@ -14,8 +14,8 @@ from toolkit.generation.procedural.script import (
     wording_of,
 )
 from toolkit.scene.documents import told_group
-from toolkit.scene.graph import Kind, Scene
-from toolkit.scene.language import groups, listed, noun, with_article
+from toolkit.scene.graph import Kind, Scene, select
+from toolkit.scene.language import groups, listed, noun, number_word, with_article
 from toolkit.scene.retrieval import Retrieval, counted, sample_retrieval
 from toolkit.scene.verify.pixels import read_picture
 from toolkit.scene.wording import reworded
@@ -73,7 +73,8 @@ def _compared(request: Request) -> dict[str, Any]:
     )
     what = noun(found.compared, many=True)
     if found.compared != Kind():
-        compare += f" That is {counted(found.match, found.compared)} and {counted(found.query, found.compared)}."
+        here, there = (len(select(scene, found.compared)) for scene in (found.query, found.match))
+        compare += f" Counting {what}, I get {number_word(there)} there and {number_word(here)} in yours."
     equal = found.comparison == "the same number"
     closing = (
         f"So both show the same number of {what}." if equal else f"So it shows {found.comparison} {what} than yours."

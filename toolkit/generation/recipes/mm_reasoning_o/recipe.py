@@ -65,7 +65,7 @@ async def make(context: Context) -> Made:
 RECIPE = Recipe(
     name="mm_reasoning_o",
     task="mm_reasoning_o",
-    version=1,
+    version=2,
     folder=Path(__file__).parent,
     prompts=("o_question@1", "o_reason@1", "second_answer@1"),
     make=make,

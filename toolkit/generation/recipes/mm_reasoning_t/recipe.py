@@ -44,7 +44,7 @@ async def make(context: Context) -> Made:
 RECIPE = Recipe(
     name="mm_reasoning_t",
     task="mm_reasoning_t",
-    version=1,
+    version=2,
     folder=Path(__file__).parent,
     prompts=("t_question@1", "t_reason@1", "second_answer@1", "draw_picture@1"),
     make=make,
