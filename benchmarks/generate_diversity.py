@@ -9,7 +9,11 @@ told problems, all of which mean different things: how many pHash alone would le
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from toolkit.generation.core.protocol import Origin, Request
 from toolkit.generation.journal import Finished

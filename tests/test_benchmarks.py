@@ -16,6 +16,7 @@ RUNS = {
     "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
     "kills": ("--kills 1 --rows 2 --workers 1 --commands import", "same"),
     "encode": ("--rows 2 --repeats 1 --folder {}", "of the encoder"),
+    "generate_diversity": ("--samples 12 --drawings 12", "of 12 different drawings"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
     "memory": ("--models Janus-Pro-1B", "| Janus-Pro-1B | 1.9 | 35 | 8 | 8 |"),
     "survey": ("--rows 2000 --folder {}/data", "second open"),
