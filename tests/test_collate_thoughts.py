@@ -3,9 +3,12 @@
 import pytest
 
 from tests.collate_tiny import decode, make_row, supervised
+from tests.packed import pack_demo
+from toolkit.cli.app import main
 from toolkit.collate import get_collator
 from toolkit.demo.tiny_models import LAYERS, make_tokenizer, tiny_llava
 from toolkit.errors import RowError, UsageError
+from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 transformers = pytest.importorskip("transformers", reason="the processor is transformers'; pip install transformers")
@@ -149,6 +152,18 @@ def test_a_tag_in_a_users_answer_is_never_lost_in_silence(tiny):
 def test_lengths_of_rows_with_thoughts_are_kept_apart(tiny):
     plain, thoughts = (get_collator("understanding", processor=tiny[1], thoughts=each) for each in (False, True))
     assert plain.revision != thoughts.revision
+
+
+def test_the_command_measures_rows_with_their_thoughts(tiny, tmp_path):
+    packed = pack_demo(tmp_path / "packed", ["llava_cot"])
+    tiny[1].save_pretrained(tmp_path / "model")
+    options = ["--collator", "understanding", "--model", str(tmp_path / "model"), "--thoughts"]
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["lengths", str(packed), str(tmp_path / "lengths"), *options])
+    collate = get_collator("understanding", processor=tiny[1], thoughts=True)
+    rows = list(StreamingDataset(packed, decode=None, lengths=tmp_path / "lengths"))
+    assert [row["num_tokens"] for row in rows] == [collate([row])["input_ids"].shape[1] for row in rows]
+    assert "</think>" in decode(tiny[1].tokenizer, supervised(collate(rows[:1])))
 
 
 def test_a_model_that_thinks_takes_a_step(tiny):

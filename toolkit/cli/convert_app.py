@@ -183,6 +183,9 @@ def lengths(
         str, typer.Option(metavar="DIR", help="Picture ids that `tokenize` wrote.", show_default=False)
     ] = "",
     model_revision: ModelRevision = None,
+    thoughts: Annotated[
+        bool, typer.Option("--thoughts", help="Rationales as thoughts; see get_collator. For understanding.")
+    ] = False,
     config: Annotated[str, typer.Option(metavar="NAME", help="all, a family or a task.")] = "all",
     on_bad_row: OnBad = "raise",
     workers: Workers = 1,
@@ -202,5 +205,6 @@ def lengths(
     from toolkit.cli.lengths import run
 
     chosen: Any = {"name": collator, "checkpoint": model, "image_tokens": tokens or None, "revision": model_revision}
+    chosen |= {"thoughts": True} if thoughts else {}
     how = {"on_bad_row": on_bad_row, **spread(workers, executor, part, out)}
     run(source, out, config, collator=chosen, revision=revision, token=token, as_json=json, **how)
