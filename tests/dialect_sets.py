@@ -528,7 +528,6 @@ SETS["mmc4"] = Published(
     rows=[[["user", "<red>"], ["assistant", "One.", "Two.", "<green>", "Three."]]],
     roles=[["input", "output"]],
     image_folder="images",
-    options={"picture": "before"},
 )
 SETS["comm"] = Published(
     dialect="documents",

@@ -60,6 +60,7 @@ HOSTILE = {
     "nul in a path": ({"image": "a\0.png", **GOOD}, "missing_image"),
     "more tags": ({"conversations": [turn("human", "<image> Q"), turn("gpt", "A")]}, "count_mismatch"),
     "half a surrogate": ({"conversations": [turn("human", "\ud800"), turn("gpt", "A")]}, "bad_text"),
+    "image of a new name": ({"scan": "a.png", **GOOD}, "image_not_read"),
     "another dialect": ({"question": "Q", "answer": "A"}, "bad_record"),
 }
 

@@ -4,11 +4,12 @@ the pictures are kept once they are downloaded: pass the folder of those as imag
 Source: https://github.com/allenai/mmc4 README.md
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import RowError, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Piece, Use
-from toolkit.sources.dialects.documents import StepOptions, document
+from toolkit.sources.dialects.documents import Side, StepOptions, document
 from toolkit.sources.dialects.fields import one_picture
 from toolkit.sources.dialects.tasks import INTERLEAVED
 from toolkit.sources.published.shapes.pictures import Reference, parse_text
@@ -16,12 +17,22 @@ from toolkit.sources.published.shapes.pictures import Reference, parse_text
 HELD_IN = ("image_base64", "image", "image_name", "raw_url")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options(StepOptions):
+    """
+    Attributes:
+        picture: as in documents; "before", as trainers of mmc4 put them.
+    """
+
+    picture: Side = "before"
+
+
 def fits(fields: Fields) -> bool:
     texts, images = parse_text(fields["texts"]), parse_text(fields["images"])
     return isinstance(texts, list) and isinstance(images, list) and all("matched_text_index" in each for each in images)
 
 
-def read(fields: Fields, options: StepOptions) -> Draft:
+def read(fields: Fields, options: Options) -> Draft:
     texts, images = parse_text(fields["texts"]), parse_text(fields["images"])
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts) or not isinstance(images, list):
         raise RowError(f"texts {shown(texts)}, images {shown(images)}; expected lists", kind="bad_record")
@@ -55,5 +66,5 @@ DIALECT = Dialect(
     uses={"texts": Use(("text_list", "texts")), "images": Use(("image_info", "images"))},
     fits=fits,
     read=read,
-    options=StepOptions,
+    options=Options,
 )

@@ -18,6 +18,7 @@ from toolkit.sources.dialects.recognising import (
     Columns,
     complete,
     find_dialect,
+    holds_image,
     not_a_record,
     project,
     top_of,
@@ -37,6 +38,7 @@ class Piece:
     Attributes:
         dialect: name, or "module:NAME".
         columns, patterns: see `Recognised`.
+        seen: columns of the records that were looked at.
         given: options of the dialect.
         stem: unique among the files; part of ids.
         source, license: of all rows.
@@ -47,6 +49,7 @@ class Piece:
     dialect: str
     columns: Columns
     patterns: Mapping[str, str]
+    seen: frozenset[str]
     given: Any
     task: Task
     stem: str
@@ -99,6 +102,7 @@ class Piece:
             if each.needed and fields.get(use) is None:
                 columns = ", ".join(self.columns.get(use, ()))
                 raise RowError(f"has no {columns or use}; it has {sorted(record.values)}", kind="bad_record")
+        self._refuse_unread(record.values, columns_of(tuple(record.values)))
         draft = dialect.read(fields, self.given)
         images = {}
 
@@ -110,6 +114,17 @@ class Piece:
         row = self._built(draft, record.number, fields, [find(each) for each in references(draft)])
         check_row(row)
         return row
+
+    def _refuse_unread(self, values: Mapping[str, Any], columns: Columns) -> None:
+        """A column that no record looked at had, and that nothing reads, must not hold an image."""
+        read = {name for chosen in columns.values() for column in chosen for name in (column, top_of(column, ()))}
+        for name in values.keys() - self.seen - read:
+            if holds_image(values[name]):
+                raise RowError(
+                    f"column {name!r}, which no record looked at had, holds an image that nothing reads; give it as "
+                    "columns= of a use",
+                    kind="image_not_read",
+                )
 
     def _built(self, draft: Draft, number: int, fields: Mapping[str, Any], images: list[EncodedImage]) -> Row:
         messages = tuple(

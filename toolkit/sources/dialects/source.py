@@ -239,6 +239,7 @@ def _pieces(
                 dialect=group.dialect,
                 columns=group.columns,
                 patterns=group.patterns,
+                seen=frozenset((*group.not_read, *(name for names in group.columns.values() for name in names))),
                 given=given,
                 task=task,
                 stem=stems[path],
