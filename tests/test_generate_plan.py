@@ -37,6 +37,19 @@ def spec_of(folder, **content):
         ),
         ({"backends": {"all": {"kind": "openai_chat", "model": "m"}}}, "'base_url' is missing"),
         ({"backends": {"all": {**SERVER, "base_url": "localhost:1"}}}, r"'base_url' is 'localhost:1'"),
+        (
+            {"backends": {"all": {**SERVER, "base_url": "ftp://me:secret@host/v1?key=secret"}}},
+            r"'base_url' is 'ftp://host/v1': string should match",
+        ),
+        (
+            {"backends": {"all": {**SERVER, "base_url": "http://me:secret@[host/v1"}}},
+            r"is 'http://\[host/v1': invalid IPv6",
+        ),
+        (
+            {"backends": {"all": {**SERVER, "base_url": "http://me:s@host:one/v1"}}},
+            "is 'http://host:one/v1': port could",
+        ),
+        ({"backends": {"all": {**SERVER, "base_url": "http:///v1"}}}, "expected an address with a host"),
         ({"backends": {"all": {**SERVER, "max_parallel": 0}}}, "'max_parallel' is 0"),
         ({"backends": {"all": SERVER, "judge.nothing": SERVER}}, "unknown role of backends 'judge.nothing'"),
         ({"recipes": {"image_editing": 1}}, "needs records of image, edit; add source: FILE.jsonl"),

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from toolkit.errors import MissingExtra, UsageError
 from toolkit.generation.backends.answers import error_of, json_object
@@ -42,6 +42,14 @@ class ServerOptions(Options):
     base_url: str = Field(pattern="^https?://")
     api_key_env: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not parts.hostname or parts.port == 0:  # a port that is no number is an error of `port`
+            raise ValueError("expected an address with a host")
+        return value
 
 
 class Server:
@@ -155,7 +163,7 @@ class Server:
             async with self._session.request(method, url, allow_redirects=False, **content) as response:
                 status, headers = response.status, response.headers
                 body = await _read(response, most_bytes)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Transient("connection", detail=self._said(error)) from error
         except asyncio.TimeoutError as error:
             raise Transient("timeout", detail=self._said(error), may_cost=True) from error

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from toolkit.errors import UsageError
+from toolkit.generation.core.texts import without_secrets
 
 TAG = "#"  # begins the tag of a model among several; the rest is its name
 
@@ -69,5 +70,5 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = without_secrets(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,7 +1,10 @@
 """Texts: half a character made whole, an address without its secrets."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
+
+_ADDRESS = re.compile(r"(://)(?:[^/\s'\"]*@)?([^?\s'\"]*)(?:\?[^\s'\"]*)?")
 
 
 def whole_text(text: str) -> str:
@@ -28,6 +31,14 @@ def whole_texts(value: Any) -> Any:
 
 def public_url(url: str) -> str:
     """An address without user, password and query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return without_secrets(url)
     host = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=host, query="").geturl() if parts.netloc else url
+
+
+def without_secrets(text: str) -> str:
+    """A text whose addresses have no user, password and query."""
+    return _ADDRESS.sub(r"\1\2", text)
