@@ -92,8 +92,8 @@ def no_checkpoints(monkeypatch):
 def run_bash(block, folder):
     """Plain calls of the command in this process, which is faster; everything else in a shell."""
     statements = [found for found in STATEMENT.findall(block) if found]
-    ours = [re.sub(r"\s+#.*", "", line) for line in statements if line.startswith("unifiedvisual ")]
-    if set("|<>$&;\\") & set("".join(ours)) or re.search(r"^(cd|export|source) ", block, flags=re.MULTILINE):
+    ours = [line for line in statements if line.startswith("unifiedvisual ")]
+    if not all(map(is_plain, ours)) or re.search(r"^(cd|export|source) ", block, flags=re.MULTILINE):
         run_in_shell(block, folder)
         return
     for is_ours, group in groupby(statements, lambda line: line.startswith("unifiedvisual ")):
@@ -104,6 +104,12 @@ def run_bash(block, folder):
             with pytest.raises(SystemExit) as ended:
                 main(shlex.split(line, comments=True)[1:])
             assert not ended.value.code, line
+
+
+def is_plain(line):
+    """Whether a shell would do nothing with a line but split it into words."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    return not ({"$", "\\"} & set(line) or any(set(word) <= set("|<>&;()") for word in words))
 
 
 def run_in_shell(block, folder):
