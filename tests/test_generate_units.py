@@ -21,6 +21,7 @@ from toolkit.generation.journal import Journal
 from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.answers import same_answer
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
+from toolkit.generation.runs.topics import PROMPT as EXPAND_PROMPT
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
@@ -34,6 +35,7 @@ PROMPTS = {
     "edit_instruction@1": "f743e4cbfeb9cdf2",
     "edit_judge@1": "53db4725ff689595",
     "edit_rationale@1": "6eb7fc08695a735d",
+    "expand_topic@1": "bdd7923c5a25814f",
     "find_pictures@1": "12243fe7f79d3fbf",
     "internet_blind@1": "0b1d4fcc49cb0f84",
     "internet_judge@1": "102bdc7f6f89635b",
@@ -105,7 +107,10 @@ def test_prompt_schemas_use_known_keywords_only(name):
 
 def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
     recipes = {name: get_recipe(name) for name in RECIPES}
-    assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS) - {SAFETY_PROMPT}
+    assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS) - {
+        SAFETY_PROMPT,
+        EXPAND_PROMPT,
+    }
     assert all(recipe.name == name and recipe.task in TASKS for name, recipe in recipes.items())
     assert {recipe.task for recipe in recipes.values()} == set(TASKS)
 

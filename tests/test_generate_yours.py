@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.generation_runs import PRICES, picture
+from tests.generation_runs import PRICES, picture, write_spec
 from tests.openai_server import KEY, OpenAIServer
 from tests.pages import Page
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
 from toolkit.generation.backends import BACKENDS
 from toolkit.generation.core.spec_file import parse_spec, read_spec
+from toolkit.generation.core.topics import read_topics
 from toolkit.generation.recipes import RECIPES
 from toolkit.generation.reports.estimate import estimate
 from toolkit.generation.reports.starting import commented_spec, recipe_schema, spec_schema
@@ -294,3 +295,41 @@ def test_init_validate_and_preview_lead_to_a_page_of_every_step(tmp_path, capsys
     before = summarise(spec, tmp_path / "run").models["procedural"].calls
     assert command("generate", "run", path, "--out", tmp_path / "run") == 0
     assert summarise(spec, tmp_path / "run").models["procedural"].calls == before * 5  # the first two of ten are kept
+
+
+def test_a_tree_of_topics_grows_level_by_level_and_what_is_there_is_not_asked_again(tmp_path, server):
+    server.dialect = lambda path, body: None if path != "chat/completions" else divided(body)
+    backend = {"kind": "openai_chat", "model": "chat", "base_url": server.url, "api_key_env": "TEST_API_KEY"}
+    content = {"backends": {"all": backend}, "recipes": {"mm_reasoning_t": 1}, "prices": PRICES}
+    (tmp_path / "seed.yaml").write_text("{topics: [sea, hills], scenes: [at dawn]}")
+    path, tree = write_spec(tmp_path, {**content, "topics": "seed.yaml"}), tmp_path / "tree.yaml"
+    assert command("generate", "topics", path, tree, "--to", 5, "--out", tmp_path / "run") == 0
+    assert yaml.safe_load(tree.read_text()) == {
+        "topics": {
+            "sea": {"sea 1": {"sea 1 1": None, "sea 1 2": None}, "sea 2": None},
+            "hills": {"hills 1": None, "hills 2": None},
+        },
+        "scenes": ["at dawn"],
+    }
+    assert read_topics(tree).topics[0] == "sea: sea 1: sea 1 1"
+    assert sorted(ASKED) == ["hills", "sea", "sea 1"]
+    assert command("generate", "topics", path, tree, "--to", 6, "--out", tmp_path / "run") == 0
+    assert ASKED[3:] == ["sea 1 1"]  # the next leaf
+    server.dialect = lambda path, body: answered(["sea", "Hills "])
+    assert command("generate", "topics", path, tree, "--to", 99, "--out", tmp_path / "run") == 1
+
+
+ASKED: list[str] = []
+
+
+def divided(body):
+    """Two narrower topics of the one that is asked."""
+    topic = json.loads(body)["messages"][1]["content"].partition("narrowest: ")[2].splitlines()[0].rpartition(": ")[2]
+    ASKED.append(topic)
+    return answered([f"{topic} 1", f"{topic} 2"])
+
+
+def answered(topics):
+    message = {"role": "assistant", "content": json.dumps({"topics": topics})}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    return 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}

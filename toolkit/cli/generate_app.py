@@ -94,6 +94,22 @@ def preview(
     generate_start.preview(spec, out, rows=rows, page=page, open_it=open_it)
 
 
+@app.command("topics")
+def topics(
+    spec: Spec,
+    tree: Annotated[Path, typer.Argument(metavar="FILE", help="YAML of the tree; made, or grown if it is there.")],
+    to: Annotated[int, typer.Option("--to", metavar="N", min=1, help="Leaves that the tree shall have.")],
+    out: Out = None,
+) -> None:
+    """Grow a tree of topics: the text model divides each leaf, level by level. Put FILE under `topics` of the spec.
+
+    Example: unifiedvisual generate topics spec.yaml topics.yaml --to 2000
+    """
+    from toolkit.cli import generate_start
+
+    generate_start.topics(spec, tree, out, to=to)
+
+
 @app.command("plan")
 def plan(spec: Spec, json: Json = False) -> None:
     """What a run will take: calls, tokens, pictures and money, low and high. Asks no model.

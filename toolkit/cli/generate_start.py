@@ -11,6 +11,7 @@ from toolkit.generation.reports.starting import commented_spec, recipe_schema, s
 from toolkit.generation.reports.trial import write_trial
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.plans import check_budget, plan, warnings
+from toolkit.generation.runs.topics import expand
 from toolkit.staging.files import write_whole
 
 
@@ -37,6 +38,12 @@ def validate(path: Path) -> None:
     for each in planned:
         say(f"{each.recipe.name}: {each.n:,} samples; asks {', '.join(each.prompts) or 'nobody'}")
     say(f"{path}: nothing is wrong with it.")
+
+
+def topics(path: Path, tree: Path, out: Path | None, *, to: int) -> None:
+    spec = read_spec(path)
+    count = expand(spec, out or Path("runs") / spec.name, tree, to)
+    say(f"{tree}: {count:,} topics. Name it under topics of {path}.")
 
 
 def preview(path: Path, out: Path | None, *, rows: int, page: Path | None, open_it: bool) -> None:

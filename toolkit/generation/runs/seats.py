@@ -1,7 +1,7 @@
 """Seats of a run: each role with the backend that plays it, opened once, with what is known of its server."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,15 +34,20 @@ class Seats:
 
 
 def open_seats(spec: RunSpec, planned: list[Planned], folder: Path, replay: Path | None) -> Seats:
-    """A backend that plays several roles is opened once. What is replayed costs nothing.
+    """Those of the recipes of a run. What is replayed costs nothing.
 
     Args:
         folder: of the part of the run.
     """
+    return open_named(spec, sorted({name for each in planned for name in each.seats}), folder, replay)
+
+
+def open_named(spec: RunSpec, names: Iterable[str], folder: Path, replay: Path | None) -> Seats:
+    """Those of these names of the spec's backends; one that plays several roles is opened once."""
     open_with, seats = _opener(spec, folder, replay), Seats()
     journal = folder / "journal.sqlite3"
     known = learned(journal) if journal.exists() else {}
-    for name in sorted({name for each in planned for name in each.seats}):
+    for name in names:
         backend = spec.backend(name)
         options = canonical([backend.kind, dict(backend.options)])
         if options not in seats._opened:
