@@ -75,7 +75,7 @@ def write_rows(folder: Path) -> Path:
 
 def client_of(source: str | Path) -> TestClient:
     return TestClient(
-        make_app(open_site(str(source), revision=None, token=None), own_names("127.0.0.1", PORT)),
+        make_app(open_site(str(source), revision=None, token=None, wait=True), own_names("127.0.0.1", PORT)),
         base_url=f"http://127.0.0.1:{PORT}",
     )
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from conversion.single import convert_row, row_formats
-from toolkit.cli.terminal import item_progress, say
+from toolkit.cli.terminal import say
 from toolkit.errors import MissingExtra, UsageError
 from toolkit.streaming.reading import open_packed
 
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from toolkit.report.browse import Site
 
 
-def run(source: str, *, host: str, port: int, open_browser: bool, revision: str | None, token: str | None) -> None:
+def run(
+    source: str,
+    *,
+    against: str | None,
+    host: str,
+    port: int,
+    open_browser: bool,
+    revision: str | None,
+    token: str | None,
+) -> None:
     try:
         import uvicorn
 
@@ -24,7 +33,7 @@ def run(source: str, *, host: str, port: int, open_browser: bool, revision: str 
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "report") from None
     with _listen(host, port) as listener:
-        site = open_site(source, revision=revision, token=token)
+        site = open_site(source, against=against, revision=revision, token=token)
         port = listener.getsockname()[1]
         if not is_loopback(host):
             print(f"warning: anyone who reaches {host}:{port} reads {site.name}, without a password", file=sys.stderr)
@@ -44,6 +53,7 @@ def run(source: str, *, host: str, port: int, open_browser: bool, revision: str 
         )
         with suppress(KeyboardInterrupt):  # which the server raises once more when it has ended
             server.run(sockets=[listener])
+        close_site(site)
     say("ended")
 
 
@@ -59,18 +69,27 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def open_site(source: str, *, revision: str | None, token: str | None) -> "Site":
+def open_site(
+    source: str, *, against: str | None = None, revision: str | None, token: str | None, wait: bool = False
+) -> "Site":
+    """Rows are read in a thread, unless they were read before; see `Index`."""
     from toolkit.report.browse import Site
-    from toolkit.report.index import Index, Rows
+    from toolkit.report.index import Index
+    from toolkit.report.opening import Rows
 
-    packed = open_packed(source, split=None, revision=revision, token=token)
-    with item_progress("metadata", sum(len(shard.row_groups) for shard in packed.shards)) as advance:
-        index = Index(packed, lambda: advance(1))
+    packed = open_packed(source, revision=revision, token=token)
     return Site(
         name=packed.repository.name,
         version=packed.repository.fingerprint(shard.path for shard in packed.shards),
-        index=index,
+        index=Index(packed, keep=True, wait=wait),
         rows=Rows(packed),
         formats=tuple(row_formats()),
         convert=convert_row,
+        other=open_site(against, revision=None, token=token, wait=wait) if against else None,
     )
+
+
+def close_site(site: "Site") -> None:
+    site.index.close()
+    if site.other:
+        close_site(site.other)

@@ -67,6 +67,10 @@ def browse(
             metavar="SRC", help=f"A packed dataset: {SRC_HELP[0].lower()}{SRC_HELP[1:]}", show_default=False
         ),
     ],
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="SRC", help="Another packed dataset, to compare rows side by side.", show_default=False),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8765,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Any but the default lets other machines read the dataset.")
@@ -78,13 +82,14 @@ def browse(
     """Page through a packed dataset in a browser: filters, search, single rows, pictures, a row in any training format.
     Needs the extra `report`.
 
-    Reads the text columns once at the start, and pictures where a row is opened. Ctrl-C ends it.
+    Reads the text columns once, in the background, and keeps them in .browse beside the dataset, or in the cache.
+    Pictures are read where a row is opened. Ctrl-C ends it.
 
     Example: unifiedvisual browse packed --open
     """
     from toolkit.cli.browse import run
 
-    run(source, host=host, port=port, open_browser=open_browser, revision=revision, token=token)
+    run(source, against=against, host=host, port=port, open_browser=open_browser, revision=revision, token=token)
 
 
 @app.command()

@@ -4,6 +4,7 @@ a training format.
     GET /                              the rows a filter keeps, a page at a time
     GET /row/<id>                      one row
     GET /row/<id>/download/<format>    the row in a format, as a zip
+    GET /compare/<id>?with=<id>        two rows side by side, the second of the other dataset if there is one
     GET /image/<id>/<number>[?w=]      a picture as it is in the row, or at most so many pixels wide, as JPEG
 
 Nothing in an address is ever a path: ids are looked up in the index, style and scripts are a fixed list. Who may ask is
@@ -29,15 +30,18 @@ from starlette.routing import Route
 from toolkit.errors import RowError, UnifiedVisualError, UsageError
 from toolkit.images import decode_image, image_format, image_size
 from toolkit.report.guard import Guard
-from toolkit.report.index import Filter, Index, Rows
-from toolkit.report.rendering import Shown, readable, templates, view_row
+from toolkit.report.index import Filter, Index
+from toolkit.report.opening import Rows
+from toolkit.report.rendering import RowView, Shown, readable, templates, view_row
 from toolkit.schema import Row
 from toolkit.streaming.groups import Place
 from toolkit.tasks import NOT_STATED
 
 PAGE_ROWS = 24
-THUMBNAIL_PX, ROW_PX, LARGEST_PX = 160, 640, 4096
-THUMBNAILS_KEPT = 512
+CODE = "from unifiedvisual import RowDataset\n\nrow = RowDataset({name!r})[{position}]  # {id}\n"
+WORDS = ("task", "quadrant", "origin", "source", "license", "text")  # of a filter
+OTHER = "/other"  # before addresses of the dataset that is compared
+THUMBNAIL_PX, ROW_PX, LARGEST_PX, THUMBNAILS_KEPT = 160, 640, 4096, 512
 ASSETS = {
     "style.css": "text/css",
     "browse.css": "text/css",
@@ -68,6 +72,7 @@ class Site:
         name: of the dataset, as a person knows it.
         version: changes when the dataset's files do; browsers keep pictures as long as it stays.
         formats: a row can be downloaded in.
+        other: a dataset whose rows are compared with this one's.
     """
 
     name: str
@@ -76,6 +81,7 @@ class Site:
     rows: Rows
     formats: tuple[str, ...]
     convert: Convert
+    other: "Site | None" = None
 
 
 def make_app(site: Site, hosts: Callable[[str], bool]) -> Starlette:
@@ -86,6 +92,8 @@ def make_app(site: Site, hosts: Callable[[str], bool]) -> Starlette:
     """
     pages = _Pages(site)
     routes = [
+        *([Route(OTHER + "/image/{id}/{number}", pages.other.image)] if site.other else []),
+        Route("/compare/{id}", pages.compare),
         Route("/", pages.list_rows),
         Route("/row/{id}", pages.show_row),
         Route("/row/{id}/download/{format}", pages.download),
@@ -105,8 +113,9 @@ def _asset(name: str, kind: str) -> Callable[[Request], Response]:
 class _Pages:
     """One method for each kind of address. They run in threads."""
 
-    def __init__(self, site: Site) -> None:
-        self._site, self._template = site, templates().get_template("browse.html")
+    def __init__(self, site: Site, prefix: str = "") -> None:
+        self._site, self._prefix, self._template = site, prefix, templates().get_template("browse.html")
+        self.other = _Pages(site.other, OTHER) if site.other else self
         self._thumbnail = lru_cache(THUMBNAILS_KEPT)(self._make_thumbnail)
 
     def list_rows(self, request: Request) -> Response:
@@ -142,7 +151,8 @@ class _Pages:
             for is_before in (True, False)
         )
         return self._page(
-            row=view_row(row, lambda row, number: self._links(place, row, number)),
+            row=self.view(row, place),
+            code=CODE.format(name=self._site.name, position=position, id=row.id),
             wanted=wanted,
             up=_list_link(wanted, at // PAGE_ROWS + 1) + (f"#row-{row.id}" if is_match else ""),
             number=at + 1 if is_match else 0,
@@ -151,6 +161,15 @@ class _Pages:
             next=_row_link(behind, wanted) if behind else "",
             formats=self._site.formats,
         )
+
+    def view(self, row: Row, place: Place) -> RowView:
+        return view_row(row, lambda row, number: self._links(place, row, number))
+
+    def compare(self, request: Request) -> Response:
+        left = self._find(request)[1]
+        right = self.other._look_up(request.query_params.get("with") or request.path_params["id"])[1]
+        both = ((self, left), (self.other, right))
+        return self._page(pair=[(pages._site.name, pages.view(pages._site.rows.read(at), at)) for pages, at in both])
 
     def image(self, request: Request) -> Response:
         place, number, width = self._find(request)[1], request.path_params["number"], _whole(request, "w", None)
@@ -198,17 +217,21 @@ class _Pages:
         return self._page(status=422 if isinstance(error, RowError | UsageError) else 500, message=str(error))
 
     def _find(self, request: Request) -> tuple[int, Place]:
-        row_id = request.path_params["id"]
+        return self._look_up(request.path_params["id"])
+
+    def _look_up(self, row_id: str) -> tuple[int, Place]:
         found = self._site.index.find(row_id)
         if found is None:
-            raise HTTPException(404, f"There is no row {readable(row_id[:80])!r} in {self._site.name}.")
+            known = self._site.index.known
+            where = self._site.name + ("" if known.is_whole else f", among the {known.num_rows:,} rows read so far")
+            raise HTTPException(404, f"There is no row {readable(row_id[:80])!r} in {where}.")
         return found
 
     def _links(self, place: Place, row: Row, number: int) -> Shown:
         data = row.images[number].bytes
         width, height = image_size(data, f"images[{number}]")
         self._thumbnail(place, number, ROW_PX)  # now, for the page to say so where the picture is damaged
-        address = f"/image/{quote(row.id, safe='')}/{number}"
+        address = f"{self._prefix}/image/{quote(row.id, safe='')}/{number}"
         format = image_format(data)
         is_shown = format not in NOT_IN_BROWSERS
         note = "" if is_shown else f"the row holds {format.upper()}, which browsers do not show; this is a JPEG of it"
@@ -231,9 +254,11 @@ class _Pages:
     def _page(self, *, status: int = 200, **shown: Any) -> Response:
         known = {
             "site": self._site,
-            "facets": self._site.index.facets,
+            "known": self._site.index.known,
             "wanted": Filter(),
             "row": None,
+            "pair": None,
+            "code": "",
             "summaries": None,
             "message": "",
         }
@@ -245,11 +270,12 @@ class _Pages:
             "thumbnail_px": THUMBNAIL_PX,
             "not_stated": NOT_STATED,
         }
+        self._site.index.is_shown.set()
         return HTMLResponse(self._template.render({**known, **links, **shown}), status)
 
 
 def _filter(request: Request) -> Filter:
-    words = {name: request.query_params.get(name) or None for name in ("task", "quadrant", "origin", "source", "text")}
+    words = {name: request.query_params.get(name) or None for name in WORDS}
     return Filter(**words, images=_whole(request, "images", None))
 
 

@@ -1,22 +1,19 @@
-"""A packed dataset to look things up in: its metadata in duckdb, and single rows by their place.
+"""A packed dataset to look things up in: its metadata in duckdb.
 
-    shards -> text columns, row group by row group -> a table in memory -> positions of the rows a filter keeps ->
+    shards -> text columns, row group by row group -> a table -> positions of the rows a filter keeps ->
     summaries
-                                                                                  -> an id's place -> its row group ->
-                                                                                  the row
+                                                                                  -> an id's place
 
 A position counts the rows of the dataset from 0, in the order of the manifest. The pictures' column is read only where
 a row is opened.
 """
 
-import tempfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import accumulate
-from threading import Lock
+from threading import Event, Thread
 from typing import Any, cast
 
 import duckdb
@@ -25,37 +22,36 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from toolkit.errors import ShardError
-from toolkit.schema import COLUMNS, Row
+from toolkit.report.index_file import finish, open_database
+from toolkit.schema import COLUMNS
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import Shard
 from toolkit.sources.parquet import open_parquet
 from toolkit.streaming.groups import Place, RowGroup
-from toolkit.streaming.reading import Packed, RowGroups, with_bytes
+from toolkit.streaming.reading import Packed, RowGroups
 from toolkit.tasks import NOT_STATED
 
 TEXTS = ("instruction", "rationale", "answer")
 SEARCHED = ("id", *TEXTS)
 METADATA = ("id", "task", "quadrant", "source", "license", "origin", "image_roles", *TEXTS)
+FIRST_ROWS_S, FIRST_PAGE_S = 1.0, 1.0  # that the start waits for the first shard, and the others for the first page
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's pictures, and few pictures
-GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left in a local file
 
 # What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is
 # cut off before.
 BETWEEN = "chr(31)"  # the unit separator of ASCII; a blank where a text holds it itself
 JOINED = f" || {BETWEEN} || ".join(f"replace(lower(coalesce({name}, '')), {BETWEEN}, ' ')" for name in SEARCHED)
 WANTED = f"replace(lower($text), {BETWEEN}, ' ')"
-TABLE = """CREATE TABLE rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR,
-    task VARCHAR, quadrant VARCHAR, source VARCHAR,
-    license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR, reply VARCHAR, searched VARCHAR)"""
 READ = f"""SELECT $first + nth, $shard, number, place, id, task, quadrant, if(source = '', '{NOT_STATED}', source),
     if(license = '', '{NOT_STATED}', license), origin, len(image_roles), left(instruction, {LEAD}),
     left(answer, {LEAD}),
     {JOINED} FROM metadata"""
+FACETS = ("task", "quadrant", "origin", "source", "license", "images")
 CONDITIONS = {
-    **{name: f"{name} = ${name}" for name in ("task", "quadrant", "origin", "source", "images")},
+    **{name: f"{name} = ${name}" for name in FACETS},
     "text": f"contains(searched, {WANTED})",  # contains() knows no wildcards
 }
 
@@ -65,7 +61,7 @@ class Filter:
     """What rows must be; None is whatever they are.
 
     Attributes:
-        source: "not stated" for rows that name none.
+        source, license: "not stated" for rows that name none.
         images: their number.
         text: stands in id, instruction, rationale or answer, in upper or lower case.
     """
@@ -74,6 +70,7 @@ class Filter:
     quadrant: str | None = None
     origin: str | None = None
     source: str | None = None
+    license: str | None = None
     images: int | None = None
     text: str | None = None
 
@@ -108,55 +105,110 @@ class Summary:
 _SHOWN = ", ".join(field.name for field in fields(Summary) if field.name != "found")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What there is in the rows that have been read.
+
+    Attributes:
+        facets: column -> its values, and how many rows have each.
+        num_repeated: rows whose id another row has as well.
+        is_whole: all rows have been read.
+    """
+
+    facets: dict[str, tuple[tuple[Any, int], ...]]
+    num_rows: int
+    num_repeated: int
+    is_whole: bool
+
+
 class Index:
-    """Threads may share one.
+    """Threads may share one. It answers from the rows that have been read; positions do not change meanwhile.
 
     Args:
+        keep: in a file beside the dataset, or in the cache, so that it is read once; see `index_file`.
+        wait: for all rows. Else they are read in a thread, and `known` and `matches` grow.
         on_group: called after each row group that was read.
 
     Raises:
         ShardError: a shard is damaged, or is not the one that the manifest tells of. SourceError: it cannot be read.
+            Without `wait` this is raised by `known`.
     """
 
-    def __init__(self, packed: Packed, on_group: Callable[[], None] = lambda: None) -> None:
-        repository = packed.repository
-        self._packed = replace(
-            packed,
-            repository=replace(repository, block_bytes=BLOCK_BYTES)
-            if isinstance(repository, HubRepository)
-            else repository,
-        )
-        self._database = duckdb.connect(
-            config={"temp_directory": tempfile.gettempdir()}
-        )  # used only where memory runs out
-        self._database.execute(TABLE)
-        starts = accumulate((shard.rows for shard in packed.shards), initial=0)
-        load = [
-            (number, shard, first, on_group)
-            for (number, shard), first in zip(enumerate(packed.shards), starts, strict=False)
-        ]
-        with ThreadPoolExecutor(RowGroups([packed], COLUMNS).connections, thread_name_prefix="read-metadata") as pool:
-            try:
-                for _ in pool.map(lambda each: self._load(*each), load):
-                    pass
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        self.facets = {name: self._facet(name) for name in ("task", "quadrant", "origin", "source", "images")}
-        self.num_rows, distinct = self._ask("SELECT count(*), count(DISTINCT id) FROM rows")[0]
-        self.num_repeated = self.num_rows - distinct  # rows whose id another row has as well
-        # Not a method of its own: an index in a cycle lives until the next collection, and one of a process forked
+    def __init__(
+        self, packed: Packed, on_group: Callable[[], None] = lambda: None, *, keep: bool = False, wait: bool = True
+    ) -> None:
+        if isinstance(repository := packed.repository, HubRepository):
+            packed = replace(packed, repository=replace(repository, block_bytes=BLOCK_BYTES))
+        self._packed = packed
+        self._database = open_database(packed, keep=keep)
+        self.num_rows = sum(shard.rows for shard in packed.shards)
+        self._loaded = {number for (number,) in self._ask("SELECT shard FROM loaded")}
+        self._on_group, self._is_closed, self._has_rows = on_group, False, Event()
+        self._failed: BaseException | None = None
+        self.is_shown = Event()  # a page was sent
+        # Not methods of its own: an index in a cycle lives until the next collection, and one of a process forked
         # meanwhile breaks off duckdb's threads.
-        self.matches = lru_cache(FILTERS_KEPT)(partial(_matches, self._database))
+        self._known = lru_cache(1)(partial(_known, self._database, len(packed.shards)))
+        self._matches = lru_cache(FILTERS_KEPT)(partial(_matches, self._database))
+        self._thread = Thread(target=self._load_all, args=(wait,), name="read-index", daemon=True)
+        self._thread.start()
+        if wait:
+            self._thread.join()
+            _ = self.known
+        self._has_rows.wait(FIRST_ROWS_S)
 
-    def _load(self, number: int, shard: Shard, first: int, on_group: Callable[[], None]) -> None:
-        with (
-            self._database.cursor() as cursor
-        ):  # a statement for each shard: one for each row group takes four times as long
-            cursor.register("metadata", self._metadata(shard, on_group))
+    @property
+    def known(self) -> Known:
+        """Of the rows read so far."""
+        if self._failed:
+            raise self._failed
+        return self._known(len(self._loaded))
+
+    def matches(self, wanted: Filter) -> NDArray[np.int32]:
+        """Positions of the rows read so far that a filter keeps, in order."""
+        return self._matches(wanted, len(self._loaded))
+
+    def close(self) -> None:
+        """Stop reading. What was read stays in the file."""
+        self._is_closed = True
+        self._thread.join()
+        self._database.close()
+
+    def _load_all(self, wait: bool) -> None:
+        starts = accumulate((shard.rows for shard in self._packed.shards), initial=0)
+        wanted = [
+            (number, shard, first)
+            for (number, shard), first in zip(enumerate(self._packed.shards), starts, strict=False)
+            if number not in self._loaded
+        ]
+        with ThreadPoolExecutor(
+            RowGroups([self._packed], COLUMNS).connections, thread_name_prefix="read-metadata"
+        ) as pool:
+            try:
+                if wanted:
+                    self._load(*wanted.pop(0))
+                    self.is_shown.wait(0 if wait else FIRST_PAGE_S)  # else it shares the processors with what is read
+                for _ in pool.map(lambda each: self._load(*each), wanted):
+                    pass
+                finish(self._database)
+            except BaseException as error:
+                pool.shutdown(cancel_futures=True)
+                self._failed = None if self._is_closed else error
+            finally:
+                self._has_rows.set()
+
+    def _load(self, number: int, shard: Shard, first: int) -> None:
+        with self._database.cursor() as cursor:
+            # A statement for each shard: one for each row group takes four times as long.
+            cursor.register("metadata", self._metadata(shard))
+            cursor.begin()
             cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
+            cursor.execute("INSERT INTO loaded VALUES ($shard)", {"shard": number})
+            cursor.commit()
+        self._loaded.add(number)
+        self._has_rows.set()
 
-    def _metadata(self, shard: Shard, on_group: Callable[[], None]) -> pa.Table:
+    def _metadata(self, shard: Shard) -> pa.Table:
         """Text columns of a shard, and its rows' `nth` in it, row group (`number`) and `place` in that."""
         with open_parquet(self._packed.repository, shard.path) as parquet:
             found = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
@@ -170,7 +222,9 @@ class Index:
             for group in range(len(found)):
                 tables.append(parquet.read_row_group(group, columns=list(METADATA), use_threads=False))
                 tables[-1].validate(full=True)  # also that texts are UTF-8
-                on_group()
+                self._on_group()
+                if self._is_closed:
+                    raise ShardError("closed")
         nth = np.arange(sum(found))
         places = {
             "nth": nth,
@@ -185,11 +239,6 @@ class Index:
     def _ask(self, question: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._database.cursor() as cursor:  # a connection of its own for each thread
             return cursor.execute(question, parameters or {}).fetchall()
-
-    def _facet(self, column: str) -> tuple[tuple[Any, int], ...]:
-        """The values of a column and how many rows have each."""
-        found = self._ask(f"SELECT {column}, count(*) FROM rows GROUP BY ALL ORDER BY min({column})")
-        return tuple((value, count) for value, count in found)
 
     def summaries(self, positions: Iterable[int], text: str | None = None) -> list[Summary]:
         """Rows in the order of their positions.
@@ -221,55 +270,24 @@ class Index:
         return position, Place(RowGroup(0, shard, number, self._packed.shards[shard].row_groups[number]), place)
 
 
-def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter) -> NDArray[np.int32]:
-    """Positions of the rows that a filter keeps, in order."""
+def _known(database: duckdb.DuckDBPyConnection, num_shards: int, num_loaded: int) -> Known:
+    with database.cursor() as cursor:
+
+        def ask(question: str) -> list[tuple[Any, ...]]:
+            return cursor.execute(question).fetchall()
+
+        num_rows, distinct = ask("SELECT count(*), count(DISTINCT id) FROM rows")[0]
+        facets = {
+            name: tuple(ask(f"SELECT {name}, count(*) FROM rows GROUP BY ALL ORDER BY min({name})")) for name in FACETS
+        }
+    return Known(facets=facets, num_rows=num_rows, num_repeated=num_rows - distinct, is_whole=num_loaded == num_shards)
+
+
+def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter, _: int) -> NDArray[np.int32]:
     where = " AND ".join(CONDITIONS[name] for name in wanted.given) or "true"
     with database.cursor() as cursor:
         found = cursor.execute(f"SELECT position FROM rows WHERE {where} ORDER BY position", wanted.given).fetchnumpy()
     return cast(NDArray[np.int32], found["position"])
-
-
-class Rows:
-    """Opens single rows and keeps the row groups used last. Threads may share one; a row group that several ask for is
-    read once.
-    """
-
-    def __init__(self, packed: Packed) -> None:
-        self._groups = RowGroups([packed], COLUMNS)
-        self._kept: OrderedDict[RowGroup, Future[list[dict[str, Any]]]] = OrderedDict()
-        self._lock = Lock()
-
-    def read(self, place: Place) -> Row:
-        """The row in a place.
-
-        Raises:
-            ShardError: it cannot be read as a row. SourceError: its shard cannot be read.
-        """
-        try:
-            columns = with_bytes(self._group(place.group)[place.row])
-            images = [{"bytes": image["bytes"] or b"", "path": image["path"]} for image in columns["images"]]
-            return Row.from_dict({**columns, "images": images})
-        except (TypeError, KeyError, UnicodeDecodeError) as error:
-            raise ShardError(
-                f"{self._groups.where(place)}: not a row ({type(error).__name__}: {error}); see `unifiedvisual "
-                "verify`, or pack again"
-            ) from error
-
-    def _group(self, group: RowGroup) -> Sequence[dict[str, Any]]:
-        with self._lock:
-            is_mine = group not in self._kept
-            future = self._kept.setdefault(group, Future())
-            self._kept.move_to_end(group)
-            if len(self._kept) > GROUPS_KEPT:
-                self._kept.popitem(last=False)
-        if is_mine:
-            try:
-                future.set_result(self._groups.read(group))
-            except BaseException as error:
-                future.set_exception(error)
-                with self._lock:
-                    self._kept.pop(group, None)  # the next one tries again
-        return future.result()
 
 
 def _excerpt(texts: dict[str, str], searched: str | None) -> tuple[str, str, str, str] | None:
