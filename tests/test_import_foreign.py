@@ -163,9 +163,14 @@ def test_parts_and_other_processes_make_what_one_process_makes(tmp_path):
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
 
-def test_the_hub_says_source_and_licence(tmp_path, hub):
+def test_the_hub_says_source_and_licence(run, tmp_path, hub):
     card = b"---\nlicense: cc-by-4.0\npretty_name: x\n---\n# A set\n"
-    hub.add_files("org/set", {**SETS["cauldron"].files, "README.md": card})
+    commit = hub.add_files("org/set", {**SETS["cauldron"].files, "README.md": card})
+    assert run("import", "org/set", tmp_path / "packed", "--workers", "2")[0] == 0
+    manifest = json.loads((tmp_path / "packed/MANIFEST.json").read_text())
+    assert manifest["source"] == {"repository": "org/set", "revision": commit}
+    assert verify_packed(LocalFolder(tmp_path / "packed")).problems == ()
+    assert "cc-by-4.0" in (tmp_path / "packed/README.md").read_text()
     rows = [row for piece in open_foreign("hf://datasets/org/set", files="ai2d/*").rows.pieces for row in piece()]
     assert {(row.source, row.license) for row in rows} == {("org/set", "cc-by-4.0")}
     assert json.loads(rows[1].provenance) == {
