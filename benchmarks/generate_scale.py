@@ -34,11 +34,11 @@ from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal import Journal, journal_paths
 from toolkit.generation.journal.reading import query
-from toolkit.generation.recipes.recipe import Context
 from toolkit.generation.reports.report import report
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.plans import plan
+from toolkit.generation.runs.samples import make_row
 
 PICTURES = 1_000
 MAX_MB, LEAST_ROWS_PER_S, MAX_RESUME_S = 300, 1_000, 5
@@ -75,17 +75,8 @@ async def fill(spec: RunSpec, folder: Path) -> None:
     for start in range(0, planned.n, 1_000):
         answered: Any = Answered()
         for index in range(start, min(start + 1_000, planned.n)):
-            given = {
-                "prompts": planned.prompts,
-                "record": planned.records.read(index, spec.seed),
-                "options": {},
-                "calls": answered,
-                "seats": seats,
-                "blobs": blobs,
-            }
-            await planned.recipe.make(
-                Context(recipe=planned.recipe, sample=planned.id(index), index=index, seed=spec.seed, **given)
-            )
+            id = planned.id(index)
+            await make_row(spec, planned, index, id, redraw=0, calls=answered, seats=seats, blobs=blobs)
         db.executemany("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", answered.calls)
         db.commit()
 
@@ -181,6 +172,19 @@ def measure(folder: Path, samples: int) -> bool:
     return is_flat and packed["rate"] >= LEAST_ROWS_PER_S and resumed_s <= MAX_RESUME_S
 
 
+def prepare(folder: Path, samples: int) -> None:
+    """Photographs, few of them different, and a spec of a run over them."""
+    for number in range(min(PICTURES, samples)):
+        (folder / f"{number}.png").write_bytes(picture(number))
+    with (folder / "photos.jsonl").open("w") as file:
+        file.writelines(
+            json.dumps({"image": f"{number % PICTURES}.png", "label": "koala"}) + "\n" for number in range(samples)
+        )
+    server = {"kind": "openai_chat", "model": "instant", "base_url": "http://localhost/v1"}
+    content: dict[str, Any] = {"name": "scale", "backends": {"all": server}, "concurrency": 32}
+    write_spec(folder, {**content, "recipes": {RECIPE: {"n": samples, "source": "photos.jsonl"}}})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=100_000)
@@ -191,18 +195,8 @@ def main() -> None:
         work(given.step, given.folder)
         return
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
-        folder = Path(name)
-        for number in range(PICTURES):
-            (folder / f"{number}.png").write_bytes(picture(number))
-        with (folder / "photos.jsonl").open("w") as file:
-            file.writelines(
-                json.dumps({"image": f"{number % PICTURES}.png", "label": "koala"}) + "\n"
-                for number in range(given.samples)
-            )
-        server = {"kind": "openai_chat", "model": "instant", "base_url": "http://localhost/v1"}
-        content: dict[str, Any] = {"name": "scale", "backends": {"all": server}, "concurrency": 32}
-        write_spec(folder, {**content, "recipes": {RECIPE: {"n": given.samples, "source": "photos.jsonl"}}})
-        sys.exit(0 if measure(folder, given.samples) else 1)
+        prepare(Path(name), given.samples)
+        sys.exit(0 if measure(Path(name), given.samples) else 1)
 
 
 if __name__ == "__main__":

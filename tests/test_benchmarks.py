@@ -22,13 +22,12 @@ RUNS = {
     "survey": ("--rows 2000 --folder {}/data", "second open"),
     "verifier": ("--scenes 1", "shadow"),
 }
-RUN_IN_PIECES = {"resume", "stream", "stream_data", "stream_peers", "tokens"}
+RUN_IN_PIECES = {"generate_scale", "resume", "stream", "stream_data", "stream_peers", "tokens"}
 TOO_LONG = {
     "browse",
     "curate",
     "full_disk",
     "generate_http",
-    "generate_scale",
     "pack",
     "scene_truth",
     "stream_upstream",
@@ -92,6 +91,15 @@ def test_resume_compares_what_is_left(benchmark, tmp_path, monkeypatch, capsys, 
         resume.main()
     assert not ended.value.code
     assert capsys.readouterr().out.count(" yes ") == 4
+
+
+def test_a_run_at_scale_is_replayed_from_a_journal_that_holds_the_answers(benchmark, tmp_path):
+    scale = benchmark("generate_scale")
+    scale.prepare(tmp_path, 3)
+    for step in ("fill", "replay", "status", "finalize"):
+        scale.work(step, tmp_path)
+    assert scale.samples_in(tmp_path / "again") == 3
+    assert len(list((tmp_path / "again/packed/data").rglob("*.parquet"))) == 1
 
 
 def test_tokens_prints_padding_and_speed_of_each_way(benchmark, tmp_path, monkeypatch, capsys):
