@@ -115,7 +115,7 @@ def deduplicate(
         str, typer.Option(metavar="row|text|picture", help="Alike are: texts and all pictures, texts, or any picture.")
     ] = "row",
     near_text: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of runs of three words that near texts share; 1 = the same text.")
+        float, typer.Option(metavar="SHARE", help="Of runs of three words that near texts share; 1 = the same words.")
     ] = 0.8,
     near_pictures: Annotated[
         bool, typer.Option(help="Also pictures that look alike; else those of the same bytes alone.")

@@ -100,7 +100,7 @@ class Rule:
     Attributes:
         by: "row": their texts and all their pictures are alike; "text" or "picture": these alone (one picture is
             enough).
-        near_text: least Jaccard index of runs of three words; 1.0 = only the same text.
+        near_text: least Jaccard index of runs of three words; 1.0 = the same runs, but for case and punctuation.
         near_pictures: whether pictures are alike that look alike, or only those of the same bytes.
     """
 
