@@ -16,6 +16,7 @@ from dataset_card.claims import (
     counts_beside,
     link,
     source_of,
+    teaches_table,
     totals,
     what_it_is,
     without_claims,
@@ -103,12 +104,29 @@ def _values(manifest: Manifest, examples: Mapping[str, Row], repo_id: str) -> di
         "source_table": _source_table(examples, manifest),
         "conflicts": conflicts(examples),
         "built_table": built_table(manifest.tasks),
+        "teaches_table": teaches_table(manifest.tasks),
+        "viewer_line": _viewer_line(manifest),
         "other_tasks": _other_tasks(manifest),
         "packing": code_json({"source": manifest.source, "options": manifest.options}),
         "skipped": _skipped(manifest),
         "authors": " and ".join(f"{family}, {given}" for given, family in AUTHORS),
         **totals(),
     }
+
+
+VIEWER_BYTES = 300_000_000  # read for a page of rows; source: the viewer's own error, "limit is 300000000 bytes"
+
+
+def _viewer_line(manifest: Manifest) -> str:
+    """How large the largest row group is, by the average row of its shard, beside what the Hub's viewer reads."""
+    largest = max(max(shard.row_groups) * shard.bytes // max(1, shard.rows) for shard in manifest.shards)
+    return (
+        f"The dataset viewer of the Hub reads at most {_bytes(VIEWER_BYTES)} for a page of rows. The largest row group "
+        f"here has about {_bytes(largest)}, and the files have a page index, so pictures are shown."
+        if largest < VIEWER_BYTES
+        else f"The largest row group has about {_bytes(largest)}; the dataset viewer of the Hub reads at most "
+        f"{_bytes(VIEWER_BYTES)} for a page of rows, and may show none."
+    )
 
 
 def _families(manifest: Manifest) -> list[str]:

@@ -85,6 +85,25 @@ def built_table(tasks: Iterable[str]) -> str:
     return table(("task", "how the paper builds it"), [(f"`{t}`", PUBLISHED[t].built) for t in tasks if t in PUBLISHED])
 
 
+# Our wording, from what is published of each task.
+TEACHES = {
+    "image_generation": "infer from an implicit request what to draw, say why, draw it",
+    "image_editing": "plan an edit from an indirect instruction, then make it",
+    "image_correction": "find where picture and description disagree, and fix the picture",
+    "mm_reasoning_o": "look again at a detail of the picture while reasoning",
+    "mm_reasoning_mm": "reason over pictures and text with further pictures",
+    "mm_reasoning_t": "draw in order to answer a question of text alone",
+    "mm_internet": "answer with an illustrated page",
+    "llava_cot": "step-by-step answers about a picture",
+    "cot_collection": "step-by-step answers in text",
+}
+
+
+def teaches_table(tasks: Iterable[str]) -> str:
+    rows = [(f"`{task}`", TASKS[task].quadrant, TEACHES[task]) for task in tasks if task in TEACHES]
+    return table(("config", "prompt -> answer", "what it teaches"), rows)
+
+
 def totals() -> dict[str, str]:
     """What is published of the whole dataset, whichever tasks are packed."""
     imported = published_rows(task for task in PUBLISHED if TASKS[task].family == "understanding")

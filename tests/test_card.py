@@ -334,3 +334,10 @@ def test_command_names_a_shard_that_is_missing_or_empty(run, tmp_path):
     )
     shard.unlink()
     assert run(tmp_path)[::2] == (1, f"error: {shard}: cannot be opened: No such file or directory\n")
+
+
+def test_the_first_screen_loads_and_every_config_says_what_it_is_for(packed):
+    body = packed[2].partition("---\n\n")[2]
+    assert body.index("## Load") < body.index("## What is in it")
+    assert "| `mm_reasoning_t` | text-mm | draw in order to answer a question of text alone |" in body
+    assert "reads at most 300" in body

@@ -134,3 +134,10 @@ def test_a_column_that_is_not_there_yields_no_records(packed):
     wrong = changed(jsonld, ("recordSet", 0, "field", 0, "source", "extract", "column"), "nowhere")
     with pytest.raises(mlcroissant.GenerationError):
         list(mlcroissant.Dataset(jsonld=wrong, mapping={"repo": folder}).records(jsonld["recordSet"][0]["@id"]))
+
+
+def test_what_is_known_for_responsible_use_is_read_by_mlcroissant(packed):
+    metadata = mlcroissant.Dataset(jsonld=packed[1]).metadata
+    assert "GPT-4o" in str(metadata.data_collection)
+    assert "not stated" in str(metadata.data_limitations)
+    assert "Nothing is filtered" in str(metadata.personal_sensitive_information)
