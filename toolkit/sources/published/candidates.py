@@ -38,6 +38,8 @@ def choose(pictures: Sequence[Picture], known: Iterable[Picture], archives: Sequ
         pictures: that no member is named like; they get their member, or rivals.
         known: all pictures, for what those that have their member say.
     """
+    if not pictures:
+        return
     claims: defaultdict[tuple[int, str], set[str]] = defaultdict(set)
     by_name, unclear = set(), set()
     for picture in known:

@@ -98,7 +98,8 @@ class Names:
 def spellings(path: str) -> Iterator[str]:
     """A path as it is, without a query, and with %20 as a blank."""
     yield path
-    plain = re.sub(r"[?#].*$", "", path) if re.search(r"\.\w+[?#]", path) else path
+    has_query = ("?" in path or "#" in path) and re.search(r"\.\w+[?#]", path)
+    plain = re.sub(r"[?#].*$", "", path) if has_query else path
     yield plain
     if "%" in plain:
         yield normalise_name(unquote(plain))
@@ -119,7 +120,7 @@ def short_name(path: str, archive: str, task: str) -> str:
 
 def shorten_path(path: str, own: frozenset[str]) -> str:
     """What is left of a path behind the last folder that stands for the archive itself."""
-    pieces = ABSOLUTE.sub("", path).split("/")
+    pieces = (ABSOLUTE.sub("", path) if ":" in path else path).split("/")
     for number in range(len(pieces) - 2, -1, -1):
         if squash(pieces[number]) in own:
             return "/".join(pieces[number + 1 :])

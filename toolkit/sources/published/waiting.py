@@ -158,7 +158,11 @@ class WaitingRows:
         ]
         choose([each for each in due if each.candidates and not each.how], self._pictures, self._archives)
         for picture in due:
-            if picture.held and folder_of(picture.name, self._archives, picture.held.archive) in self._unclear:
+            if (
+                self._unclear
+                and picture.held
+                and folder_of(picture.name, self._archives, picture.held.archive) in self._unclear
+            ):
                 where = f"{picture.held.name!r} of {self._archives[picture.held.archive].name!r}"
                 picture.rivals = picture.rivals or (where, "another: others of its folder are in several archives")
             if picture.how and not picture.rivals:

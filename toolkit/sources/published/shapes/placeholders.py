@@ -45,6 +45,7 @@ LIKELY = re.compile(
     re.IGNORECASE,
 )
 OPENERS = ("<", "[", "{", "![")
+OPENER = re.compile(r"[<\[{]|!\[")
 
 
 class Tag(NamedTuple):
@@ -118,7 +119,8 @@ def _own_tag(kind: str, match: re.Match[str]) -> Tag:
 
 
 def find_known(text: str) -> Iterator[Tag]:
-    for match in KNOWN.finditer(text):
+    """Tags of known kinds, in the order of the text."""
+    for match in _matches(text):
         groups = match.groupdict()
         if groups["group"]:
             yield Tag(_group_kind(groups), *match.span())
@@ -129,6 +131,15 @@ def find_known(text: str) -> Iterator[Tag]:
             path = (groups[f"path{which}"] or "").strip()
             caption = groups["caption"] or "" if which == len(PATH_KINDS) - 1 else ""
             yield Tag(list(PATH_KINDS)[which], *match.span(), path=path, caption=caption.strip())
+
+
+def _matches(text: str) -> Iterator[re.Match[str]]:
+    """What KNOWN.finditer() finds, tried only where a tag can begin."""
+    end = 0
+    for opener in OPENER.finditer(text):
+        if opener.start() >= end and (match := KNOWN.match(text, opener.start())):
+            end = match.end()
+            yield match
 
 
 def _bare_tag(match: re.Match[str]) -> Tag:

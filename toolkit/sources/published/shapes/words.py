@@ -1,6 +1,7 @@
 """What names say: the task, and the use of a column."""
 
 import re
+from functools import lru_cache
 
 from toolkit.published import PUBLISHED
 
@@ -49,6 +50,7 @@ PATH_WORDS = frozenset(
 )
 
 
+@lru_cache(maxsize=4096)
 def squash(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
