@@ -25,7 +25,7 @@ from toolkit.images import decode_image
 
 COMPARED = ("input", "output")
 MAX_BITS = 6  # of 64, up to which two pictures are compared by pixels
-MAX_BLOCK = 24.0  # levels of 255: mean difference of a block of pixels, up to which two pictures show the same there
+MAX_BLOCK = 20.0  # levels of 255: mean difference of a block of pixels, up to which two pictures show the same there
 WORDS = 3  # in a run
 _SEEN, _BLOCK = 256, 8  # sides in pixels of what is compared, and of a block of it
 
