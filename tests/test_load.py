@@ -71,7 +71,7 @@ def test_a_shape_of_one_turn_says_so(tmp_path):
 @pytest.mark.parametrize("shape", REPLICA_SHAPES)
 def test_rows_from_a_hub_equal_the_truth(replicas, hub, shape, streaming):
     hub.add_folder("org/uv", replicas(shape))
-    for config in ("all", "unified_generation", "mm_internet"):  # all tasks, a family and a task
+    for config in ("all", "visual_generation", "mm_internet"):  # all tasks, a family and a task
         assert_is_truth(load("org/uv", config, streaming=streaming), config)
 
 

@@ -329,7 +329,9 @@ def test_accelerate_resumes_at_the_right_row(numbers):
 
 def _prepare(rank: int, port: int, folder: str, found) -> None:
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    AcceleratorState._reset_state(reset_partial_state=True)  # of the process that was forked
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
     )
