@@ -99,7 +99,7 @@ class Format:
         front_matter: (notes of all shards, options) -> what stands in front of README.md for the Hub and `datasets`.
         read: (folder or file, options) -> shards, in which a RowError stands for a bad record; None when there is no
             way back.
-        read_options: frozen dataclass of the way back.
+        read_options: frozen dataclass of options of import.
     """
 
     name: str

@@ -49,7 +49,7 @@ def verify(
         workers: processes; each takes a shard of the packed layout, a task of the one as published, or a file.
         executor: "local", or "ray" for tasks on its cluster instead of processes.
         part: (i, N): only every N-th shard, from shard i; needs `findings`.
-        findings: a folder that keeps what is found until all is, so that a check that was stopped goes on.
+        findings: a folder that keeps what is found until all is, so that a check that was stopped is resumed.
         mapping: how upstream's columns are read, for the layout as published.
         progress: called with how much is done, and of how much: shards, or bytes of the layout as published.
 

@@ -32,7 +32,7 @@ def import_rows(
     Args:
         name: of a format that has a way back.
         src: a file or folder of that format.
-        options: of the way back (`task`, `image_folder`).
+        options: of import (`task`, `image_folder`).
         on_bad: called with what is wrong with a record, which is then passed over; the default raises.
 
     Raises:

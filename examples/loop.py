@@ -167,7 +167,7 @@ class Run:
     def load(self) -> None:
         """The last checkpoint, which may be of another number of processes."""
         if not (found := list(checkpoints(self.args.out))):
-            print("no checkpoint yet: begun anew")
+            print("no checkpoint yet: starting from scratch")
             return
         folder = found[-1]
         model, optimizer = get_state_dict(self.model, self.optimizer)

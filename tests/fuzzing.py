@@ -522,7 +522,7 @@ def imported_tar(data: bytes) -> str:
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """An alarm for what takes for ever."""
+    """An alarm for what never ends."""
 
     def ring(*_: Any) -> None:
         raise Hang(f"over {SECONDS:.0f} s")

@@ -324,7 +324,7 @@ def test_zebra_warns_of_thoughts_whose_number_its_reader_deletes(tmp_path):
     assert report.warned == {"text_deleted_by_reader": 1}
 
 
-# -- the way back
+# -- import
 
 
 def texts_and_colors(row):

@@ -206,7 +206,7 @@ def test_lmms_engine_rows_whose_pictures_later_tokens_cannot_see_are_warned_of(t
     assert report.warned == {"hidden_from_later": 4}
 
 
-# -- the way back, from files of others
+# -- import, from files of others
 
 
 def foreign(folder, *records):

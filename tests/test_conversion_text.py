@@ -1,4 +1,4 @@
-"""Strings with placeholders: whatever a text holds, the way back is exact."""
+"""Strings with placeholders: whatever a text holds, importing it again is exact."""
 
 import random
 

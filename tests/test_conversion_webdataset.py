@@ -331,7 +331,7 @@ def test_pairs_load_in_datasets_with_the_columns_jpg_and_txt(tmp_path):
         ]
 
 
-# -- the way back
+# -- import
 
 
 def write_tar(path, *files):

@@ -52,7 +52,7 @@ def test_the_first_signal_lets_calls_end_and_says_how_to_go_on(server, spec, tmp
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "waiting for the calls under way; once more stops at once" in err
-    assert err.endswith("the same command again goes on where this one stopped\n")
+    assert err.endswith("run the same command again to resume\n")
     stopped = summarise(read_spec(spec), tmp_path / "run")
     assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
     server.latency_s = 0.0
@@ -84,7 +84,7 @@ def test_processes_of_one_run_stop_together_at_ctrl_c(server, spec, tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; the same command again goes on" in err
+    assert "interrupted; run the same command again to resume" in err
     stopped = summarise(read_spec(spec), tmp_path / "run")
     assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
 

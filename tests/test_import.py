@@ -1,4 +1,4 @@
-"""Importing into a folder: gone on with, left alone when it is finished, never taken for another import."""
+"""Importing into a folder: resumed, left alone when it is finished, never taken for another import."""
 
 import json
 

@@ -342,7 +342,7 @@ def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert err == "interrupted; the same command again goes on, where it had written anything\n"
+    assert err == "interrupted; run the same command again to resume\n"
     assert not (tmp_path / "out/MANIFEST.json").exists()
 
 

@@ -111,7 +111,7 @@ def test_ctrl_c_while_workers_import_is_told_once(tmp_path):
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (
         130,
-        "interrupted; the same command again goes on, where it had written anything\n",
+        "interrupted; run the same command again to resume\n",
     )
 
 

@@ -186,7 +186,7 @@ def is_upright(data: bytes) -> bool:
     """Whether a picture is shown as it is stored; True also where the header cannot be read."""
     try:
         return _orientation(_open(data, "")) not in UPRIGHT
-    except Exception:  # whoever decodes it will say what is wrong
+    except Exception:  # the decoder says what is wrong
         return True
 
 

@@ -1,4 +1,4 @@
-"""JSON and YAML from others, within limits: nothing takes for ever or ends in a RecursionError."""
+"""JSON and YAML from others, within limits: nothing runs forever or ends in a RecursionError."""
 
 import json
 from collections.abc import Hashable

@@ -43,7 +43,7 @@ PUBLISHED: dict[str, Published] = {
     "image_correction": Published(
         archive="Image_Correctionr.tar.gz",  # the typo is upstream's
         rows=20_000,
-        built="find and mend what a picture and a description disagree on; counterfactuals and rationales synthesised",
+        built="find and fix what a picture and a description disagree on; counterfactuals and rationales synthesised",
     ),
     "mm_reasoning_o": Published(
         archive="MMReasoning_O.tar.gz",

@@ -127,7 +127,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep what is found there until all is: a check that was stopped goes on, and may be in parts.",
+            help="Keep what is found there until all is: a check that was stopped is resumed, and may be in parts.",
             show_default=False,
         ),
     ] = None,
@@ -149,7 +149,7 @@ def verify(
 
 PackedFolder = Annotated[
     Path,
-    typer.Argument(metavar="OUT", help="A folder; one with part of the same work is gone on with.", show_default=False),
+    typer.Argument(metavar="OUT", help="A folder; one with part of the same work is resumed.", show_default=False),
 ]
 
 
@@ -178,7 +178,7 @@ def pack(
     """Turn a source into a dataset that streams for everyone: sharded Parquet with the pictures inside, a manifest, a
     card.
 
-    Killed at any moment, the same command goes on where it was. The same source and options give the same bytes.
+    Killed at any moment, the same command resumes it. The same source and options give the same bytes.
 
     Example: unifiedvisual pack fnlp-vision/UnifiedVisual-240K packed --workers 2
     """
@@ -217,7 +217,7 @@ def push(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Upload a packed dataset, then read it back from the Hub and verify it. Repeat the command to go on after a
+    """Upload a packed dataset, then read it back from the Hub and verify it. Repeat the command to resume after a
     failure.
 
     Example: unifiedvisual push packed my-org/UnifiedVisual --private
@@ -269,14 +269,14 @@ def _option_names(command: Any) -> set[str]:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The console script: errors a user can mend are one message and an exit code, never a traceback."""
+    """The console script: errors a user can fix are one message and an exit code, never a traceback."""
     escape_what_cannot_be_written()
     spreading.arguments[:] = sys.argv[1:] if arguments is None else arguments
     try:
         return app(arguments)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("interrupted; the same command again goes on, where it had written anything", file=sys.stderr)
+            print("interrupted; run the same command again to resume", file=sys.stderr)
         raise
     except BrokenPipeError:
         raise SystemExit(141) from None

@@ -86,7 +86,9 @@ def convert(
 
 TokenFolder = Annotated[
     Path,
-    typer.Argument(metavar="OUT", help="A folder of ids; what is there is kept and gone on with.", show_default=False),
+    typer.Argument(
+        metavar="OUT", help="A folder of ids; what is there is kept, and the rest is added.", show_default=False
+    ),
 ]
 Checkpoint = Annotated[
     str,
@@ -143,7 +145,7 @@ def tokenize(
 ) -> None:
     """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
 
-    Pictures that are there are not encoded again; killed at any moment, the same command goes on. For Janus only
+    Pictures that are there are not encoded again; killed at any moment, the same command resumes. For Janus only
     pictures in answers have ids. Every worker loads the model. Needs: pip install -c constraints.txt -e '.[train]'
 
     Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
@@ -197,7 +199,7 @@ def lengths(
 ) -> None:
     """Count the tokens of every row of a packed dataset, as a collator makes them: what batches by tokens need.
 
-    Rows that are there are not measured again; killed at any moment, the same command goes on. Needs: pip install -c
+    Rows that are there are not measured again; killed at any moment, the same command resumes. Needs: pip install -c
     constraints.txt -e '.[train]'
 
     Example: unifiedvisual lengths packed lengths --collator understanding --model Qwen/Qwen2.5-VL-3B-Instruct

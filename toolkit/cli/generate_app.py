@@ -21,7 +21,7 @@ app = App(
 Spec = Annotated[
     Path,
     typer.Argument(
-        metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which comes along.", show_default=False
+        metavar="SPEC", help="YAML: recipes, backends, budget; or zero-key, which is included.", show_default=False
     ),
 ]
 Out = Annotated[
@@ -137,7 +137,7 @@ def run(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make the samples that are not there yet. Killed at any moment, the same command goes on; a higher n pays only for
+    """Make the samples that are not there yet. Killed at any moment, the same command resumes; a higher n pays only for
     the new rows. Each of N workers makes the part I/N of the samples: keep N the same until all are made.
 
     Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation,

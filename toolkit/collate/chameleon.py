@@ -108,7 +108,7 @@ def chameleon_tokenizer(
     """The model's own VQ encoder: a picture -> int64 (image_seq_length,), ids of the text vocabulary.
 
     Args:
-        decoder: for the way back to pictures, which transformers leaves out: `vqgan.ckpt` of the Chameleon or Anole
+        decoder: turns ids into pictures, which transformers leaves out: `vqgan.ckpt` of the Chameleon or Anole
             release, a folder or a Hub model whose weights hold one (leloy/Anole-7b-v0.1-hf), or a module that turns
             latents, float (B, C, h, w), into pixels.
 

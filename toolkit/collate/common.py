@@ -267,7 +267,7 @@ def pad(rows: Sequence[Columns], fill: Mapping[str, int]) -> dict[str, Tensor]:
 
 
 def join(rows: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Puts picture tensors of all rows behind one another, (pictures of the batch, ...); smaller ones are padded with
+    """Concatenates the picture tensors of all rows, (pictures of the batch, ...); smaller ones are padded with
     zeros at the end.
     """
     rows = list(rows)

@@ -60,7 +60,7 @@ def measure_lengths(
 ) -> Measured:
     """Count the tokens of every row of a packed dataset into a folder, which may hold picture ids and lengths already.
 
-    Killed at any moment, the same call goes on. Rows that are there are not measured again.
+    Killed at any moment, the same call resumes. Rows that are there are not measured again.
 
     Args:
         path: of the packed dataset. name: of its config.

@@ -1,4 +1,4 @@
-"""All pictures of a dataset as VQ ids: in units, by several workers, gone on with after a kill, always the same bytes.
+"""All pictures of a dataset as VQ ids: in units, by several workers, resumed after a kill, always the same bytes.
 
 unit = a shard, or a task as published -> files of ids in staging -> each picture once in OUT/tokens-<hash>.parquet
 

@@ -43,7 +43,7 @@ def tokenize(
     """Writes the ids of all pictures of some rows to a folder of Parquet files.
 
     Streams: at most `images_per_file` pictures' ids are in memory. A file appears whole or not at all; run again after
-        a stop, it goes on with the pictures that are not there yet. Each distinct picture is encoded once. Several
+        a stop, it resumes with the pictures that are not there yet. Each distinct picture is encoded once. Several
         processes may write to one folder, each with its share of the rows.
 
     Args:

@@ -57,7 +57,7 @@ def write_replica(
         out: a folder; made if it is not there.
         rows: task -> its rows. A picture's file name is its row's id and its place in the row.
         shape: a key of REPLICA_SHAPES. All but "columns" hold any number of turns.
-        archive_order: how members follow each other; "shuffled" is the worst case for whoever joins.
+        archive_order: how members follow each other; "shuffled" is the worst case for a join.
 
     Raises:
         UsageError: a row has more turns than the shape holds.

@@ -78,7 +78,7 @@ def outcomes(
 class WorkerDied(UnifiedVisualError):
     def __init__(self, unit: int, why: str) -> None:
         super().__init__(
-            f"a worker died {RESTARTS + 1} times on unit {unit} of the job: {why}; the same command again goes on"
+            f"a worker died {RESTARTS + 1} times on unit {unit} of the job: {why}; run the same command again to resume"
         )
 
 

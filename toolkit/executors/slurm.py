@@ -8,7 +8,7 @@ from pathlib import Path
 _SCRIPT = """\
 #!/bin/bash
 # Run with: bash THIS_FILE. Every node must see these folders and this Python; keys must be in its environment.
-# A job that is killed, requeued or submitted again goes on where it was.
+# A job that is killed, requeued or submitted again resumes.
 set -euo pipefail
 
 array=$(sbatch --parsable <<'JOB'

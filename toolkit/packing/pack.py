@@ -1,4 +1,4 @@
-"""A source -> `data/<task>/train-00000-of-000NN.parquet` + MANIFEST.json. What was killed goes on where it was.
+"""A source -> `data/<task>/train-00000-of-000NN.parquet` + MANIFEST.json. A killed run is resumed.
 
     stage: rows in source order -> row groups -> shards in the staging folder, a unit for each task, or for several that
         can only be read together
@@ -50,7 +50,7 @@ def pack(
     """Pack the tasks of a source that have rows there.
 
     Args:
-        out: a folder; made if it is not there. One that holds part of the same work is gone on with.
+        out: a folder; made if it is not there. One that holds part of the same work is resumed.
         workers: tasks packed at the same time.
         executor: "local", or "ray" for tasks on its cluster instead of processes.
         part: (i, N): only every N-th task, from task i; another process, on any machine, does the others.
@@ -212,7 +212,7 @@ def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, S
 
 
 def _describe(source: Source) -> dict[str, str]:
-    """What was packed; a folder of this machine has no name that means anything elsewhere."""
+    """What was packed; the path of a local folder means nothing on another machine."""
     repository = source.repository
     if isinstance(repository, HubRepository):
         return {"repository": repository.repo_id, "revision": repository.commit}

@@ -162,7 +162,7 @@ class _HashingSink:
         unflushed = 0
         while (data := self._coming.get()) is not None:
             if self._error:
-                continue  # go on emptying the queue, or `write` would wait for ever
+                continue  # go on emptying the queue, or `write` would wait forever
             try:
                 self.digest.update(data)
                 self._file.write(data)

@@ -28,7 +28,7 @@ class Plot:
     """One plot.
 
     Attributes:
-        describe: what it shows, in words, for whoever does not see it.
+        describe: what it shows, in words, for readers who cannot see it.
         height: inches, of a width of WIDTH, for so many tasks.
     """
 
@@ -88,7 +88,7 @@ def write_plots(stats: Stats, folder: Path) -> list[Path]:
 
 
 def check_installed() -> None:
-    """For whoever would rather know before a long pass.
+    """For callers who want to know before a long pass.
 
     Raises:
         MissingExtra: matplotlib is not installed.

@@ -118,5 +118,5 @@ def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: in
             yield item
             _check_process(process)
     finally:
-        if os.getpid() == process:  # in one that was forked the thread is not, and the lock may be for ever closed
+        if os.getpid() == process:  # in one that was forked the thread is not, and the lock may be locked forever
             reader.stop()

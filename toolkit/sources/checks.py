@@ -1,4 +1,4 @@
-"""How a check is run: unit by unit, here or elsewhere, and gone on with if what is found is kept."""
+"""How a check is run: unit by unit, here or elsewhere, and resumed if what is found is kept."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -58,7 +58,7 @@ def run_check(
     Args:
         workers, executor, on_news: see `toolkit.executors.run`.
         part: (i, N): only every N-th unit, from unit i.
-        folder: where what is found is kept until all is, so that a check that was stopped goes on.
+        folder: where what is found is kept until all is, so that a check that was stopped is resumed.
         on_done: called with (units that are done, all units).
 
     Raises:

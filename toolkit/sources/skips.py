@@ -23,7 +23,7 @@ class Skips:
 
     Args:
         on_missing: for rows whose picture is not in its archive (kind "missing_image").
-        on_bad_image: for rows with a picture that is none (kind "bad_image").
+        on_bad_image: for rows with an invalid image (kind "bad_image").
         on_bad_row: for every other fault of a single row.
         num_examples: messages kept of each kind.
         max_in_a_row: that many bad rows without a good one between stop the reading all the same.
@@ -71,13 +71,13 @@ class Skips:
         option = {"missing_image": "on_missing", "bad_image": "on_bad_image"}.get(error.kind, "on_bad_row")
         if self._policies[option] == "raise":
             raise type(error)(
-                f'{error}; mend it, or pass {option}="skip" to count such rows and go on', kind=error.kind
+                f'{error}; fix it, or pass {option}="skip" to count such rows and go on', kind=error.kind
             ) from error
         self.note(error.kind, str(error))
         self._in_a_row += not is_accident
         if self._in_a_row >= self._max_in_a_row:
             raise TooManyBadRows(
-                f"{self._in_a_row} bad rows in a row, the last: {error}; so many are no accident of single rows: look "
+                f"{self._in_a_row} bad rows in a row, the last: {error}; this is not an accident of single rows: look "
                 "at what they share, or raise the limit (max_in_a_row)"
             )
 

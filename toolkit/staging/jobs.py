@@ -1,4 +1,4 @@
-"""A job in a folder: done unit by unit, by one command at a time, and gone on with by the same command.
+"""A job in a folder: done unit by unit, by one command at a time, and resumed by the same command.
 
     <out>/.staging/LOCK         held while a command is at work; parts of one job share it
     <out>/.staging/plan.json    what the work is: another plan is refused once a unit is finished
@@ -99,7 +99,7 @@ class Job:
 def open_job(
     out: Path, plan: Mapping[str, Any], *, part: Part | None = None, need_bytes: Callable[[], int] | None = None
 ) -> Iterator[Job]:
-    """Begin a job in a folder, or go on with it.
+    """Begin a job in a folder, or resume it.
 
     Args:
         plan: JSON; all that the result depends on.

@@ -1,6 +1,6 @@
 """Accelerate, and with it the Trainer of transformers, takes batches of a StreamingDataset as they come.
 
-Left to itself, it has process 0 read for all, puts the batches of all processes behind one another and cuts the result
+Left to itself, it has process 0 read for all, concatenates the batches of all processes and cuts the result
 by rows: an error where lengths differ, and pictures of other rows where they do not. A dataset has no say in that, so
 `prepare_data_loader` is replaced here by one that differs for loaders over a StreamingDataset alone: each process reads
 its own share, or, where `rank=0, world_size=1` was passed, all rows and keeps its part of them.

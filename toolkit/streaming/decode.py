@@ -8,7 +8,7 @@ libjpeg-turbo through simplejpeg, which gives the
 (0.6 levels off on average, 2.6 where
           there is grain), a little faster
 
-Whatever is not a plain upright RGB JPEG takes the way of `toolkit.images`, and so does whatever simplejpeg refuses: its
+Whatever is not a plain upright RGB JPEG follows `toolkit.images`, and so does whatever simplejpeg refuses: its
 policies hold for all.
 """
 

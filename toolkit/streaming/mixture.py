@@ -84,7 +84,7 @@ class Mixture:
         return np.fromiter((numbering.number(self.place(position)) for position in first), np.int64, rows)
 
     def drawn(self, num_rows: int | None = None) -> list[int]:
-        """How often each source is drawn in the first so many rows; default: in all of them."""
+        """How often each source is drawn in the first N rows; default: in all of them."""
         total = self.num_rows if num_rows is None else num_rows
         counts = [0] * len(self._quotas)
         for lane, index in enumerate(lane_rows(total, lanes=self.lanes, run=self._layout.run)):

@@ -34,7 +34,7 @@ class ServerOptions(Options):
     """
     Attributes:
         base_url: up to and with `/v1`.
-        api_key_env: environment variable that holds the key; "" = none is sent.
+        api_key_env: environment variable that holds the key; "" = no key is sent.
         params: go with each request as they are; null leaves one out.
     """
 

@@ -17,7 +17,7 @@ from toolkit.errors import SourceError
 from toolkit.generation.backends.embedder import Embedder, Vectors
 from toolkit.staging.files import whole_file
 
-SAVE_EVERY = 1024  # pictures; of so many the work is lost when a build is stopped
+SAVE_EVERY = 1024  # pictures; the work on this many is lost when a build is stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,7 +190,7 @@ class Sender:
         """Journal an answer.
 
         Raises:
-            Transient, Refused: a picture that is none.
+            Transient, Refused: not a valid image.
         """
         is_drawn = request.kind in ("generate", "edit")
         pictures = [list(await asyncio.to_thread(self._put, each, is_drawn, reply)) for each in reply.pictures]

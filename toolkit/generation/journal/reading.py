@@ -23,7 +23,7 @@ class Use:
         calls: by content; sends: attempts, retries among them.
         cost: of what is known, in US dollars.
         unknown: sends whose cost is not known.
-        in_doubt: sent and never heard of: their process was killed, or is still waiting.
+        in_doubt: sent, but no answer was recorded: their process was killed, or is still waiting.
         in_doubt_usd: reserved for those.
     """
 
@@ -114,7 +114,7 @@ def learned(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def spent(path: Path) -> float:
-    """What the calls of a journal cost so far, in US dollars; those that were never heard of at their reserve."""
+    """What the calls of a journal cost so far, in US dollars; those without a recorded answer at their reserve."""
     statement = "SELECT coalesce(sum(CASE WHEN state = 'sent' THEN reserved ELSE cost END), 0) FROM attempts"
     return float(next(query(path, statement), (0.0,))[0])
 

@@ -1,5 +1,5 @@
-"""The optional last check of a sample: its texts and pictures are shown to whoever plays `safety`. Without one the
-verdict is "unknown", never "safe".
+"""The optional last check of a sample: its texts and pictures are shown to the backend of role `safety`. Without one
+the verdict is "unknown", never "safe".
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""One shard of a run: spec -> samples -> recipes -> journal. Killed at any moment, the same command goes on where it
+"""One shard of a run: spec -> samples -> recipes -> journal. Killed at any moment, the same command resumes where it
 was.
 
 What is there is never made again: finished samples by their id, answered calls by their content. What was under way

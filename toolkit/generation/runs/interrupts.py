@@ -21,9 +21,7 @@ class Interrupted(RunStopped):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(
-            "interrupted; calls under way were waited for, and the same command again goes on where this one stopped"
-        )
+        super().__init__("interrupted; calls under way were waited for; run the same command again to resume")
         self.exit_code = 128 + number  # as shells have it: 130 for Ctrl-C
 
 

@@ -11,7 +11,7 @@
     archives:
       "images/part*.tar": mm_internet    # whose pictures an archive or a folder holds; or: ignore
 
-Every key is optional; what is not given is told from the data.
+Every key is optional; what is not given is inferred from the data.
 """
 
 import re

@@ -184,7 +184,7 @@ class RowBuilder:
             f"{task.prefix}-{slug or digest[:16]}" if slug == own or not slug else f"{task.prefix}-{slug}-{digest[:8]}"
         )
         if found in self._taken:
-            self._skips.note("duplicate_id", f"{sketch.where}: id {found!r} again; a number was put behind it")
+            self._skips.note("duplicate_id", f"{sketch.where}: id {found!r} again; a number was appended")
             again = next(n for n in count(self._numbers.get(found, 2)) if f"{found}-{n}" not in self._taken)
             self._numbers[found] = again + 1
             found = f"{found}-{again}"

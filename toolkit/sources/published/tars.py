@@ -183,7 +183,7 @@ def _read(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 def _next_tar(inflated: BinaryIO, archive: str, watch: Watch) -> BinaryIO | None:
-    """Past tar's end mark: another tar that was put behind it, or None. Reading on to the end lets gzip compare its
+    """Past tar's end mark: another tar appended to it, or None. Reading on to the end lets gzip compare its
     checksum.
     """
     left = MAX_TRAILING_BYTES

@@ -1,6 +1,6 @@
 """Picture -> keyword and question -> pictures found by the keyword -> the one in the same style -> thoughts over both.
 
-Records: `image`. Pictures are found by whoever plays `retrieve`.
+Records: `image`. Pictures are found by the backend of role `retrieve`.
 """
 
 from pathlib import Path
