@@ -86,7 +86,8 @@ class CallSite:
             response = await self._sender.send(seat, replace(request, key=key), sample)
         content = json.loads(response)
         text, is_cut = content["text"], bool(content.get("is_cut"))
-        if request.kind == "chat" and seat.asked.is_limited and len(text.encode()) > (most := _most_bytes(seat)):
+        is_used = request.kind == "chat" and seat.asked.is_limited and not is_cut  # what is cut off is put nowhere
+        if is_used and len(text.encode()) > (most := _most_bytes(seat)):
             detail = f"a reply of {len(text):,} characters; expected at most {most:,} bytes, by max_tokens in params"
             raise CallFailed("rejected", "too_long", f"{detail} of {seat.role}", key)
         pictures = tuple(Blob(*found) for found in blobs_in(response))

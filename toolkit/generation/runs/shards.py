@@ -56,8 +56,8 @@ def run_shards(
     if problems:
         first = min(problems)
         raise RunStopped(
-            f"{len(problems)} of {num_shards} parts stopped, part {first}/{num_shards}: {problems[first]}; the same "
-            "command again goes on"
+            f"{len(problems)} of {num_shards} parts stopped, part {first}/{num_shards}: {problems[first]}; "
+            "run the same command again to resume"
         )
     counts: Counter[str] = Counter()
     for (_, state), count in (seen - before).items():
