@@ -3,7 +3,7 @@
 # make test-fast  the same without the tests that take seconds each or need torch: under a minute
 # make check  set up, then format check, lint and types
 # make docs   set up, run the notebooks, then build the documentation in build/site; any warning fails
-# make consumers  set up, then the tests of `convert` with LLaMA-Factory and ms-swift reading its output, and polars reading Parquet
+# make consumers  set up, then the tests of `convert` with LLaMA-Factory and ms-swift reading its output
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,7 +13,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 # Trainers that need torchvision and gigabytes: their code that reads data does not. And a large reader of Parquet.
-CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft polars polars-runtime-32
+CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft
 CONSUMED  ?= $(VENV)/consumers
 
 .PHONY: demo test test-fast check consumers docs clean
@@ -51,7 +51,7 @@ $(CONSUMED): $(VENV)/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ $(CONSUMERS)
 
 consumers: $(CONSUMED)
-	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py tests/test_judges.py tests/test_streaming_pages.py $(ARGS)
+	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
 
 test-fast: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(ARGS)

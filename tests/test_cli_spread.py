@@ -1,5 +1,7 @@
 """`--workers`, `--executor` and `--part`: one machine, several, a Slurm array; always the same bytes."""
 
+import json
+
 import pytest
 
 from tests.fake_slurm import run_script
@@ -35,7 +37,9 @@ def test_a_slurm_array_packs_what_one_process_packs(run, source, tmp_path):
     assert "part 0 of 2 is done" in log
     assert "--dependency=afterany:7 --kill-on-invalid-dep=yes" in log
     run("pack", source, tmp_path / "whole")
-    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    found, expected = content(tmp_path / "out"), content(tmp_path / "whole")
+    assert json.loads(found["croissant.json"]) == json.loads(expected["croissant.json"])
+    assert found == expected
 
 
 @pytest.mark.parametrize(

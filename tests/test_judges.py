@@ -49,7 +49,7 @@ def test_duckdb_agrees_and_filters(packed, expected):
 
 
 def test_polars_agrees(packed, expected):
-    pl = pytest.importorskip("polars", reason="polars is not installed; make consumers has it")
+    pl = pytest.importorskip("polars", reason="polars is not installed; pip install polars")
     rows = pl.scan_parquet(f"{packed}/data/*/*.parquet")
     images = rows.select("images").explode("images", empty_as_null=False, keep_nulls=False).unnest("images")
     counted = images.select(pl.len(), pl.col("bytes").bin.size().sum()).collect().row(0)

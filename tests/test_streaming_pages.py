@@ -74,7 +74,7 @@ def test_values_that_other_writers_leave_as_they_are_are_found(tmp_path, writer)
     if writer == "duckdb":
         duckdb.from_arrow(table).write_parquet(str(tmp_path / "b.parquet"), compression="uncompressed")
     else:
-        polars = pytest.importorskip("polars", reason="polars is not installed; make consumers has it")
+        polars = pytest.importorskip("polars", reason="polars is not installed; pip install polars")
         polars.from_arrow(table).write_parquet(tmp_path / "b.parquet", compression="uncompressed", use_pyarrow=False)
     found = slices(tmp_path / "b.parquet")
     assert found is None or read(found) == PICTURES
