@@ -9,6 +9,7 @@ say so; every Parquet reader has the column.
 Source: mlcommons/croissant, docs/croissant-spec-1.0.md
 """
 
+import copy
 import hashlib
 from typing import Any
 
@@ -73,7 +74,7 @@ def croissant(manifest: Manifest, *, repo_id: str, url: str) -> dict[str, Any]:
     """
     digest = hashlib.sha256(manifest.to_json().encode()).hexdigest()
     return {
-        "@context": CONTEXT,
+        "@context": copy.deepcopy(CONTEXT),  # readers such as mlcroissant add to it
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": repo_id.rpartition("/")[2],

@@ -9,7 +9,7 @@ import mlcroissant
 import pytest
 from PIL import Image
 
-from dataset_card.croissant import croissant
+from dataset_card.croissant import CONTEXT, croissant
 from tests.packed_folder import packed_rows, write_packed
 from toolkit.schema import COLUMNS
 from toolkit.tasks import TASKS
@@ -141,3 +141,10 @@ def test_what_is_known_for_responsible_use_is_read_by_mlcroissant(packed):
     assert "GPT-4o" in str(metadata.data_collection)
     assert "not stated" in str(metadata.data_limitations)
     assert "Nothing is filtered" in str(metadata.personal_sensitive_information)
+
+
+def test_what_a_reader_adds_to_the_context_is_not_in_the_next(packed):
+    _, first = packed
+    mlcroissant.Dataset(jsonld=first)
+    first["@context"]["@base"] = "added"
+    assert "@base" not in CONTEXT
