@@ -72,6 +72,7 @@ _TOOLKIT = {
     "tokens_of_update": "toolkit.collate.loss",
     "train_only": "toolkit.training.freezing",
     "trained_parameters": "toolkit.training.freezing",
+    "understanding_losses": "toolkit.collate.understanding_loss",
     "UnifiedTrainer": "toolkit.training.trainer",
     "verify": "conversion",
     "vocabulary_losses": "toolkit.collate.loss",

@@ -69,6 +69,8 @@ def main() -> None:
     )
     # SFTTrainer only looks at datasets of Hugging Face, but trains on any: on this one it resumes exactly.
     trainer.train_dataset = StreamingDataset(data, args.config, decode=None, batch_size=args.batch_size)
+    # SFTTrainer takes the mean over the tokens of an update itself, also where a model says that it cannot (Qwen3-VL).
+    trainer.model_accepts_loss_kwargs = True
     trainer.train(resume_from_checkpoint=last)
     trainer.save_model(args.out / "model")
     if ranks()[0] == 0:

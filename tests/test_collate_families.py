@@ -11,6 +11,10 @@ from toolkit.errors import UsageError
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 
+from toolkit.collate.common import IGNORE_INDEX  # noqa: E402
+from toolkit.collate.loss import LossModel  # noqa: E402
+from toolkit.collate.understanding_loss import understanding_losses  # noqa: E402
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 
 WIDE = {"blue": (32, 16)}
@@ -79,6 +83,19 @@ def test_a_step_with_checkpointing_moves_the_weights_and_lowers_the_loss(family)
 def test_a_batch_of_mllama_with_unlike_numbers_of_pictures_is_refused():
     with pytest.raises(UsageError, match="have 0, 1, 2 images, and Mllama would let one row look at the padding"):
         tiny("Mllama").collate(ROWS)
+
+
+@pytest.mark.parametrize("family", MAKERS)
+def test_rows_with_unlike_numbers_of_pictures_teach_what_each_does_alone(family):
+    made = MAKERS[family]()
+    made.model.eval()
+    singly = [tiny(family).collate([row]) for row in ROWS]
+    tokens = torch.tensor([(batch["labels"] != IGNORE_INDEX).sum() for batch in singly])
+    collate = get_collator("understanding", processor=made.processor)
+    with torch.no_grad():
+        alone = torch.stack([made.model(**batch).loss for batch in singly])
+        loss = LossModel(made.model, understanding_losses(collate))(**collate(ROWS))["loss"]
+    assert torch.isclose(loss, (alone * tokens).sum() / tokens.sum(), atol=1e-6, rtol=0)
 
 
 def test_a_token_of_mllama_sees_the_last_picture_before_it():

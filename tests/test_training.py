@@ -10,15 +10,19 @@ from tests.training_families import (
     DRAWING,
     FAMILIES,
     PLAIN_STEP,
+    READING,
     ROWS,
     bare,
     changes,
     difference,
+    reading,
     trainer,
     trainer_update,
     wrapped,
 )
+from tests.understanding_families import MAKERS
 from toolkit.collate.loss import LossModel, TokenLosses, janus_losses, tokens_of_update
+from toolkit.collate.understanding_loss import understanding_losses
 from toolkit.errors import UsageError
 from toolkit.sampling.answers import Sampling
 from toolkit.sources.skips import Skips
@@ -29,11 +33,11 @@ pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip in
 peft = pytest.importorskip("peft", reason="adapters are PEFT's; pip install peft")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *MAKERS])
 def test_an_update_is_the_same_however_its_rows_are_cut(family, tmp_path):
     whole = trainer_update(family, tmp_path, rows=4, accumulation=1)
     assert whole.norm() > 1
-    for rows in (2, 1):
+    for rows in (2, 1) if family in FAMILIES else (1,):
         assert difference(trainer_update(family, tmp_path, rows=rows, accumulation=4 // rows), whole) < 1e-5
 
 
@@ -204,6 +208,25 @@ def test_every_rank_of_janus_has_gradients_of_the_same_parameters():
     model.zero_grad()
     wrapped("janus", model)(**collate(ROWS[:1]))["loss"].backward()
     assert not any(value.grad.any() for value in model.model.vision_model.parameters())
+
+
+@pytest.mark.parametrize("family", READING)
+def test_a_batch_without_pictures_has_gradients_of_the_same_parameters(family):
+    model, collate = bare(family)
+    made, names = reading(model, collate), []
+    for rows in (ROWS[2:3], ROWS[:1]):
+        made.zero_grad()
+        made(**collate(rows))["loss"].backward()
+        names.append({name for name, value in model.named_parameters() if value.grad is not None})
+    assert names[0] == names[1]
+    towers = {name: value for name, value in model.named_parameters() if "vis" in name and value.grad is not None}
+    assert towers
+    assert not any(value.grad.any() for value in towers.values())
+
+
+def test_losses_of_models_that_understand_want_their_collator():
+    with pytest.raises(UsageError, match="Emu3Collator: understanding_losses is for"):
+        understanding_losses(bare("emu3")[1])
 
 
 def test_a_black_picture_has_no_part_in_the_loss():

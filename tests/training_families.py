@@ -1,10 +1,9 @@
 """The families as they are trained, four rows of very different lengths, and what one update does to the weights."""
 
-from functools import partial
-
 import pytest
 
 from tests.collate_tiny import make_row
+from tests.understanding_families import MAKERS
 from toolkit.collate import TOKENIZERS, get_collator
 from toolkit.demo import tiny_models
 
@@ -12,9 +11,11 @@ torch = pytest.importorskip("torch", reason="training needs torch; pip install t
 transformers = pytest.importorskip("transformers", reason="transformers' models are trained; pip install transformers")
 
 from toolkit.collate.loss import LossModel, janus_losses, vocabulary_losses  # noqa: E402
+from toolkit.collate.understanding_loss import understanding_losses  # noqa: E402
 
 DRAWING = ("chameleon", "emu3", "janus")
 FAMILIES = (*DRAWING, "llava")
+READING = ("llava", *MAKERS)
 ROWS = [
     make_row("long", "Tell me a long story.", "Once upon a time there was a fox. " * 8),
     make_row("draw", "Draw.", "{green}"),
@@ -25,7 +26,7 @@ ROWS = [
 
 def bare(family, *, drop=0.0):
     """The model of transformers and its collator."""
-    tiny = getattr(tiny_models, f"tiny_{family}")()
+    tiny = MAKERS[family]() if family in MAKERS else getattr(tiny_models, f"tiny_{family}")()
     for module in tiny.model.modules():  # Emu3 drops a tenth, and two ways to one update would draw it apart
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = drop
@@ -61,10 +62,16 @@ def changes(model, run):
     return torch.cat([(value.detach() - before[name]).flatten() for name, value in model.named_parameters()])
 
 
+def reading(model, collate):
+    """A model that writes text only, with the loss that does for every batch on every rank."""
+    return LossModel(model, understanding_losses(collate))
+
+
 def trainer_update(family, folder, *, rows, accumulation):
     model, collate = bare(family)
     options = {"per_device_train_batch_size": rows, "gradient_accumulation_steps": accumulation, **PLAIN_STEP}
-    return changes(model, partial(trainer(wrapped(family, model), collate, folder, **options).train))
+    made = reading(model, collate) if family in MAKERS else wrapped(family, model)
+    return changes(model, trainer(made, collate, folder, **options).train)
 
 
 def difference(found, expected):

@@ -14,21 +14,30 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.example_runs import run_example
-from tests.training_families import FAMILIES, PLAIN_STEP, ROWS, bare, trainer, trainer_update, wrapped
+from tests.training_families import (
+    FAMILIES,
+    PLAIN_STEP,
+    READING,
+    ROWS,
+    bare,
+    reading,
+    trainer,
+    trainer_update,
+    wrapped,
+)
 from toolkit.collate.loss import tokens_of_update
 from unifiedvisual import StreamingDataset
 
 
 def loop_update(family, distribute):
-    """One step of a loop of one's own; ranks have batches of unlike length, in two micro-batches each. Not so LLaVA:
-    FSDP wants pictures in every batch of it, or in none.
+    """One step of a loop of one's own; ranks have batches of unlike length, in two micro-batches each, with pictures or
+    without.
     """
     rank = torch.distributed.get_rank()
     model, collate = bare(family)
-    rows = [ROWS[rank], ROWS[rank + 2]]
-    # Before the VQ encoder is sharded
-    batches = [collate(rows)] if family == "llava" else [collate([row]) for row in rows]
-    distributed = distribute(wrapped(family, model))
+    made = reading(model, collate) if family in READING else wrapped(family, model)
+    batches = [collate([row]) for row in (ROWS[rank], ROWS[rank + 2])]  # before the VQ encoder is sharded
+    distributed = distribute(made)
     before = [full(value).clone() for value in distributed.parameters()]
     optimizer = torch.optim.SGD([each for each in distributed.parameters() if each.requires_grad], lr=1.0)
     tokens = tokens_of_update(batches)
@@ -104,6 +113,8 @@ def main(folder: Path, packed: str) -> None:
         torch.save(found, folder / f"{family}-{torch.distributed.get_rank()}.pt")
         name = f"{family}-{torch.distributed.get_rank()}.json"
         (folder / name).write_text(json.dumps(streamed(family, packed)))
+    for family in (family for family in READING if family not in FAMILIES):
+        torch.save({"fsdp": loop_update(family, sharded)}, folder / f"{family}-{torch.distributed.get_rank()}.pt")
     examples(folder, packed)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

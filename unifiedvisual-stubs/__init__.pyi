@@ -22,6 +22,7 @@ from toolkit.collate.loss import vocabulary_losses as vocabulary_losses
 from toolkit.collate.packing import check_packing as check_packing
 from toolkit.collate.tokenizing import tokenize as tokenize
 from toolkit.collate.tokens import StoredTokens as StoredTokens
+from toolkit.collate.understanding_loss import understanding_losses as understanding_losses
 from toolkit.curation.align import align as align
 from toolkit.curation.deduplicate import deduplicate as deduplicate
 from toolkit.curation.merge import merge as merge
@@ -99,6 +100,7 @@ __all__ = [
     "tokens_of_update",
     "train_only",
     "trained_parameters",
+    "understanding_losses",
     "verify",
     "vocabulary_losses",
     "write_card",

@@ -8,6 +8,7 @@ tokens          pictures as VQ ids: the model's own frozen tokenizer, or ids com
 common          what every family shares: decoding, splicing, padding, the length budget, counted skips
 understanding   models that write text only        chameleon, emu3, janus   models that write pictures too
 loss            losses of text and of pictures, which the stock models cannot give
+understanding_loss   those of models that write text only, for any batch on any rank
 
     collate = get_collator("emu3", processor=processor, image_tokens=emu3_tokenizer(model, processor))
     Trainer(model, TrainingArguments(..., remove_unused_columns=False), data_collator=collate,

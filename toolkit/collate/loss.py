@@ -3,7 +3,7 @@
     collator -> batch -> LossModel(model, janus_losses)(**batch)["loss"]
 
 The stock models cannot give them for Chameleon and Janus. Emu3's own `model(**batch).loss` is the same number as here,
-not told apart; the understanding models need nothing but their own.
+not told apart; so it is with models that only understand, see understanding_loss.py.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -48,7 +48,7 @@ class LossModel(torch.nn.Module):
 
     Args:
         model: of transformers or PEFT.
-        losses: `vocabulary_losses` or `janus_losses`.
+        losses: `vocabulary_losses`, `janus_losses` or `understanding_losses(collate)`.
         text_weight, image_weight: factors of the losses of tokens of each kind.
         z_loss: factor of log Z squared per token, which keeps logits of a vocabulary of text and pictures from
             drifting; Chameleon was trained with 1e-5. Source: arXiv 2405.09818, section 2.3.2.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, open_image, pad_id_of, splice
-from toolkit.collate.cross_attention import MASK, check_alike, with_mask
+from toolkit.collate.cross_attention import MASK, check_alike, filled, with_mask
 from toolkit.collate.template import ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, UsageError
 
@@ -83,6 +83,7 @@ class UnderstandingCollator(Collator):
         )
         self.separator: str = processor.tokenizer.eos_token or processor.tokenizer.pad_token
         self.packs = type(processor).__name__ in PACKS
+        self.blank: dict[str, Tensor] | None = None  # of Mllama, where rows may have unlike numbers of pictures
         self.keeps_answer_images = self.encoder.keeps_answer_images()
 
     def encode(self, row: Mapping[str, Any]) -> Sample:
@@ -94,7 +95,9 @@ class UnderstandingCollator(Collator):
         return with_mask(sample, self.encoder.image_id) if MASK in tensors else sample
 
     def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
-        if any(MASK in sample.tensors for sample in samples):
+        if self.blank is not None:
+            samples = [filled(sample, self.blank) for sample in samples]
+        elif any(MASK in sample.tensors for sample in samples):
             check_alike(samples)
         return super().batch(samples)
 
