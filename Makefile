@@ -51,7 +51,7 @@ $(CONSUMED): $(VENV)/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $@ $(CONSUMERS)
 
 consumers: $(CONSUMED)
-	PYTHONPATH=$(abspath $(CONSUMED)) $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
+	PYTHONPATH="$$(cd '$(CONSUMED)' && pwd)" $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
 
 test-fast: $(VENV)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(ARGS)

@@ -42,7 +42,7 @@ from conversion.pairs import (
 from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import fold_system, has_literal, has_neighbours, turn_text
+from conversion.text import count_strings, fold_system, turn_text
 from toolkit.schema import Row
 
 SCHEMAS = {
@@ -182,10 +182,8 @@ class VlmWriter:
         for number in range(len(row.images)):
             picture_size(row, number, max_pixels=MAX_EDIT_PIXELS)
         messages = fold_system(row)
-        tally = self.shard.tally
-        tally.count("flattened", "literal_tag", row.id, has_literal(row))
-        tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
-        tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        self.shard.tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
+        count_strings(self.shard.tally, row)
         record: dict[str, Any] = {"id": row.id}
         if names := [self.shard.image(row, number) for number in range(len(row.images))]:
             record["image"] = names

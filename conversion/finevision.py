@@ -103,6 +103,7 @@ class FineVisionWriter:
         tally.count("images_moved", "to_front", row.id, len(row.images) - _leading(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
         tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        tally.count("flattened", "empty_text", row.id, "" in texts_of(row))
         tally.count("warned", "text_deleted_by_reader", row.id, any(IMAGE_TOKEN in text for text in texts_of(row)))
 
     def close(self) -> Notes:
@@ -134,8 +135,8 @@ def record_to_row(record: dict[str, Any], folder: Path, name: str, *, options: R
     messages: list[Message] = []
     for number, text in enumerate(record["texts"]):
         pictures = [IMAGE_PART] * (0 if number else len(images))
-        messages.append(Message("user", (*pictures, Part("text", text["user"]))))
-        messages.append(Message("assistant", (Part("text", text["assistant"]),)))
+        for role, before, said in (("user", pictures, text["user"]), ("assistant", [], text["assistant"])):
+            messages.append(Message(role, (*before, *([Part("text", said)] if said else ()))))
     row = foreign_row(record, messages, images, options, name, "finevision")
     return replace(row, source=str(record.get("source") or ""))
 

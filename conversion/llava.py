@@ -21,7 +21,7 @@ from conversion.importing import ReadOptions
 from conversion.pairs import refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import IMAGE_TAG, fold_system, has_literal, has_neighbours, has_special_token, turn_text
+from conversion.text import IMAGE_TAG, count_strings, fold_system, has_special_token, turn_text
 from toolkit.images import image_format
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
@@ -133,9 +133,8 @@ class LlavaWriter:
             sum(text.count(IMAGE_TAG) == 1 and not text.startswith(IMAGE_TAG) for _, text in turns),
         )
         tally.count("images_without_loss", "context", row.id, answer_images)
-        tally.count("flattened", "literal_tag", row.id, has_literal(row))
         tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
-        tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        count_strings(tally, row)
         if self.options.profile == "v15":
             tally.count("warned", "loss_dropped_by_reader", row.id, loses_loss([text for _, text in turns]))
         else:

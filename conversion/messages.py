@@ -25,7 +25,7 @@ from conversion.messages_import import read
 from conversion.parquet import ParquetShard
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import TAGS, has_literal, has_neighbours, has_special_token, turn_text
+from conversion.text import TAGS, count_strings, has_literal, has_special_token, turn_text
 from toolkit.schema import ARROW_SCHEMA, Message, Row, features
 from toolkit.staging.files import write_whole
 
@@ -148,8 +148,7 @@ class JsonWriter:
 
     def _strings(self, row: Row, names: list[str]) -> dict[str, Any]:
         tally, tags = self.shard.tally, TAGS[self.profile]
-        tally.count("flattened", "literal_tag", row.id, has_literal(row, tags))
-        tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        count_strings(tally, row, tags)
         tally.count("warned", "special_token", row.id, has_special_token(row))
         count_without_loss(self.shard, row, self.profile)
         messages = [{"role": message.role, "content": turn_text(message.content, tags)} for message in row.messages]

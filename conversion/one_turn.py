@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from conversion.pairs import refuse
 from conversion.report import Tally
-from conversion.text import has_neighbours
+from conversion.text import has_neighbours, texts_of
 from toolkit.schema import Part, Row
 
 
@@ -43,6 +43,7 @@ def split_answer(row: Row, text: str) -> tuple[str, str]:
 
 
 def count_turn(tally: Tally, row: Row) -> None:
-    """That a system message became part of the question, and neighbouring texts one."""
+    """That a system message became part of the question, neighbouring texts one, and empty ones none."""
     tally.count("flattened", "system_message", row.id, row.messages[0].role == "system")
     tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+    tally.count("flattened", "empty_text", row.id, "" in texts_of(row))

@@ -23,7 +23,7 @@ from conversion.importing import ReadOptions
 from conversion.pairs import picture_size, refuse
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder
-from conversion.text import has_literal, has_neighbours, texts_of, turn_text
+from conversion.text import count_strings, texts_of, turn_text
 from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 
@@ -111,9 +111,7 @@ class SenseNovaWriter:
         task = task_of(row)
         check(row, task)
         sizes = [picture_size(row, number, max_ratio=MAX_RATIO) for number in range(len(row.images))]
-        tally = self.shard.tally
-        tally.count("flattened", "literal_tag", row.id, has_literal(row))
-        tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+        count_strings(self.shard.tally, row)
         record: dict[str, Any] = {"id": row.id, "task": row.task}
         if sizes:
             record["image"] = [self.shard.image(row, number) for number in range(len(row.images))]

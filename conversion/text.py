@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from conversion.report import Tally
 from toolkit.schema import IMAGE_PART, Message, Part, Row
 
 IMAGE_TAG = "<image>"
@@ -49,7 +50,7 @@ def turn_text(parts: Iterable[Part], tags: tuple[str, ...] = IMAGE_ONLY) -> str:
 
 
 def turn_parts(text: str, tags: tuple[str, ...] = IMAGE_ONLY) -> tuple[Part, ...]:
-    """The inverse of `turn_text`, but for texts that lay side by side, which stay joined."""
+    """The inverse of `turn_text`, but for texts that lay side by side, which stay joined, and empty ones, which go."""
     pieces = re.split(r"(\n?<image>\n?)", text)
     parts = (IMAGE_PART if number % 2 else Part("text", unescape(piece, tags)) for number, piece in enumerate(pieces))
     return tuple(part for part in parts if part.type == "image" or part.text)
@@ -76,6 +77,13 @@ def has_neighbours(row: Row) -> bool:
         for message in row.messages
         for first, second in zip(message.content, message.content[1:], strict=False)
     )
+
+
+def count_strings(tally: Tally, row: Row, tags: tuple[str, ...] = IMAGE_ONLY) -> None:
+    """What `turn_text` changes of a row."""
+    tally.count("flattened", "literal_tag", row.id, has_literal(row, tags))
+    tally.count("flattened", "neighbouring_texts", row.id, has_neighbours(row))
+    tally.count("flattened", "empty_text", row.id, "" in texts_of(row))
 
 
 def fold_system(row: Row) -> tuple[Message, ...]:

@@ -16,7 +16,7 @@ from conversion.formats import get_format, is_for
 from conversion.report import REASONS, Report
 from conversion.way_back import format_of
 from tests.conversion_plugins import options_for
-from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, tree
+from tests.conversion_rows import EDIT, GENERATE, ROWS, TEXT, UNDERSTAND, WEB, RowShard, make, tree
 from tests.docs_formats import PAGE
 from toolkit.errors import PartDone, RowError, SourceError, TooManyBadRows, UnknownName, UsageError
 from toolkit.schema import COLUMNS, EncodedImage, Message, Part
@@ -197,6 +197,27 @@ def test_what_was_written_is_verified_by_reading_it_back(name, profile, converte
     found = verify(out)
     assert not found.problems
     assert sum(found.rows.values()) == report.records_out
+
+
+@pytest.mark.parametrize(("name", "profile"), IMPORTED)
+def test_an_empty_text_comes_back_or_is_counted(name, profile, tmp_path):
+    empty = [
+        make("lc-00000001", "llava_cot", ("user", "*|"), ("assistant", "Red."), pictures="red", roles="i"),
+        make("lc-00000002", "llava_cot", ("user", "*|Colour?"), ("assistant", ""), pictures="red", roles="i"),
+        make(
+            "mrt-00000003",
+            "mm_reasoning_mm",
+            ("user", "*|"),
+            ("assistant", "So:|*|Red."),
+            pictures="red red",
+            roles="im",
+        ),
+    ]
+    report = convert_shards([RowShard(*empty)], tmp_path, to=name, options={"profile": profile}, on_unfit="drop")
+    told = report.examples.get("flattened.empty_text", ())
+    originals = {row.id: row for row in empty}
+    for row in (row for shard in import_rows(name, tmp_path) for row in shard()):
+        assert said(row) == said(originals[row.id]) or row.id in told
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)

@@ -119,7 +119,7 @@ def test_string_variants_have_one_tag_per_picture_and_no_other_placeholder(profi
         assert text.count("<image>") == len(record["images"])
         assert not any(f"<{tag}>" in text for tag in ESCAPED[profile])
     assert ("<bbox>" in records[-1]["messages"][0]["content"]) == (profile == "llama-factory")
-    assert report.flattened == {"literal_tag": 2, "neighbouring_texts": 1}
+    assert report.flattened == {"empty_text": 1, "literal_tag": 2, "neighbouring_texts": 1}
     assert report.images_without_loss == {
         "context": sum(len(row.images) - row.image_roles.count("input") for row in ROWS)
     }
