@@ -1,5 +1,6 @@
 """Executors: units done once each, restarted where a worker dies, and one error that is the first."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -116,3 +117,25 @@ def test_workers_end_with_their_parent(tmp_path):
     last = [(tmp_path / name).read_text() for name in "01"]
     time.sleep(0.3)
     assert [(tmp_path / name).read_text() for name in "01"] == last
+
+
+def threads(unit, tell):
+    return os.environ["OMP_NUM_THREADS"], multiprocessing.parent_process() is not None
+
+
+def test_workers_share_the_cores_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert dict(run(threads, [0, 1], workers=3)) == {0: ("2", True), 1: ("2", True)}
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    assert dict(run(threads, [0, 1], workers=2)) == {0: ("5", True), 1: ("5", True)}
+
+
+def end(folder, unit, tell):
+    atexit.register((folder / str(os.getpid())).touch)
+
+
+def test_workers_that_have_nothing_left_to_do_end_by_themselves(tmp_path):
+    list(run(partial(end, tmp_path), range(4), workers=2))
+    assert 1 <= len(list(tmp_path.iterdir())) <= 2

@@ -13,6 +13,9 @@ from typing import Any
 
 from toolkit.executors import RESTARTS, TICK_S, Outcome, Tell, Work, WorkerDied, outcome
 
+THREADS = "OMP_NUM_THREADS"  # which torch and numpy read when they are imported
+LAST_S = 10.0  # for a worker without a unit to end by itself
+
 
 def results(
     work: Work[Any], units: Sequence[int], *, workers: int, on_news: Tell, on_tick: Callable[[], None]
@@ -41,10 +44,9 @@ def results(
     finally:
         # Each by itself, so that one that had only begun, and dies of it, does not take the others along.
         for worker in crew:
-            worker.process.terminate()
-            worker.connection.close()  # for one that outlives SIGTERM to end its calls, and then looks for a unit
+            worker.dismiss()
         for worker in crew:
-            worker.process.join()
+            worker.join()
 
 
 _DEAD = object()
@@ -53,13 +55,13 @@ _DEAD = object()
 class _Worker:
     """A process, and the unit it is at."""
 
-    def __init__(self, work: Work[Any]) -> None:
+    def __init__(self, work: Work[Any], threads: int) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy the locks of threads that Arrow has started
         self.unit: int | None = None
         self.connection, theirs = context.Pipe()
         # A daemon is told again to stop where this process ends without having waited for it: at the second Ctrl-C.
         self.process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-        with _no_interrupts():  # which its imports would meet before it can ignore them
+        with _no_interrupts(), _threads_each(threads):  # SIGINT: which its imports would meet before it can ignore it
             self.process.start()
         theirs.close()
 
@@ -69,11 +71,25 @@ class _Worker:
         except (EOFError, OSError):  # OSError: it died in the middle of a message
             return _DEAD
 
+    def dismiss(self) -> None:
+        """Let it end by itself, which removes what its libraries share, or stop it where it is at work."""
+        if self.unit is not None:
+            self.process.terminate()
+        with suppress(OSError):
+            self.connection.send(None)
+        self.connection.close()  # for one that outlives SIGTERM to end its calls, and then looks for a unit
+
+    def join(self) -> None:
+        if self.unit is None:
+            self.process.join(LAST_S)
+            self.process.terminate()
+        self.process.join()
+
 
 def _begin(waiting: deque[int], crew: list[_Worker], work: Work[Any], workers: int) -> None:
     """Hand units to workers that have none, and start those that are wanted."""
     while len(crew) < workers and len(waiting) > sum(worker.unit is None for worker in crew):
-        crew.append(_Worker(work))
+        crew.append(_Worker(work, max(1, (os.cpu_count() or 1) // workers)))
     for worker in crew:
         if worker.unit is None and waiting:
             worker.unit = waiting.popleft()
@@ -92,6 +108,21 @@ def _bury(worker: _Worker, deaths: Counter[int], waiting: deque[int]) -> tuple[i
         return worker.unit, Outcome(error=WorkerDied(worker.unit, _why(worker.process.exitcode or 0)))
     waiting.appendleft(worker.unit)
     return None
+
+
+@contextmanager
+def _threads_each(threads: int) -> Iterator[None]:
+    """Processes that are started inside use so many threads for a computation: several that each took all cores would
+    wait for one another, at three times the CPU time.
+    """
+    if THREADS in os.environ:
+        yield
+        return
+    os.environ[THREADS] = str(threads)
+    try:
+        yield
+    finally:
+        del os.environ[THREADS]
 
 
 @contextmanager
@@ -133,8 +164,8 @@ def _serve(work: Work[Any], connection: Connection) -> None:
             connection.send(message)
 
     with suppress(EOFError, OSError):  # nobody listens any more
-        while True:
-            send(outcome(work, connection.recv(), send))
+        while (unit := connection.recv()) is not None:
+            send(outcome(work, unit, send))
 
 
 def _end_with_parent() -> None:
