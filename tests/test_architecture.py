@@ -72,7 +72,8 @@ FLOORS = (
 )
 FLOOR = {room: number for number, room in enumerate(FLOORS)}
 LARGEST_SHARE = 0.15  # of the lines of code; of the scene engine, which is one thing, more
-FILE_LINES, FUNCTION_LINES = 300, 40  # of the body of a function
+FILE_LINES, FUNCTION_LINES = 300, 40  # of a function without its docstring
+LONG_FUNCTIONS = {"toolkit/streaming/dataset.py:__init__": 58}  # 30 parameters, one a line
 
 
 @cache
@@ -152,15 +153,16 @@ def test_files_and_functions_are_short():
     files = {path: len(file.read_text(encoding="utf-8").splitlines()) for path, file in code()}
     assert {path: n for path, n in files.items() if n > FILE_LINES} == {}
     functions = {f"{path}:{name}": n for path, file in code() for name, n in _functions(file)}
-    assert {name: n for name, n in functions.items() if n > FUNCTION_LINES} == {}
+    assert {name: n for name, n in functions.items() if n > FUNCTION_LINES} == LONG_FUNCTIONS
 
 
 def _functions(file: Path) -> Iterator[tuple[str, int]]:
-    """Lines of each body; parameters and docstrings, one a line, are no logic."""
+    """Lines of each from `def` on, but for the docstring."""
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[ast.get_docstring(node, clean=False) is not None :]
-            yield node.name, node.end_lineno - body[0].lineno + 1 if body else 0
+            documented = ast.get_docstring(node, clean=False) is not None
+            docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
+            yield node.name, node.end_lineno - node.lineno + 1 - docstring
 
 
 def test_formats_do_not_import_one_another():

@@ -8,8 +8,12 @@ executors, staging      units of a job, here, in processes or on a cluster; what
 sources                 where rows come from: the layout as published, or the packed one, in a folder or on the Hub
 packing                 rows -> the packed layout, verified, published
 streaming               packed shards -> a seeded order, decoded, exactly resumable; needs torch
-collate                 rows -> batches for a model family; needs torch
+collate, training       rows -> batches for a model family; what training loops share; both need torch
+sampling                prompts -> answers of a model that draws; needs torch
 generation              rows that are made: recipes over models, or over the procedural scene engine
+scene, photos           the scene engine and its independent verifier; twelve photographs
+curation                packed datasets -> one: merged, selected, without duplicates, scored
+evaluation              answers of a model -> exact scores
 report                  what is in the rows
 demo                    a small dataset that is always at hand
 cli                     the command line; the one place that may import everything
