@@ -86,7 +86,7 @@ def check_edit(seed: int, index: int) -> Counter[str]:
     """
     edit = sample_edit(Stream("edit", seed, index), tuple(EDITS)[index % len(EDITS)])
     after = render(edit.after)
-    found = change(render(edit.before), after, changed_mask(edit.before, edit.after, after.shape[0]))
+    found = change(render(edit.before), after, changed_mask(edit.before, edit.after))
     wrong: Counter[str] = Counter(
         outside=int(found.outside > 0),
         nothing=int(found.inside == 0),

@@ -14,6 +14,7 @@ from toolkit.cli.app import main
 from toolkit.curation import scorers
 from toolkit.curation.fits import fits_of
 from toolkit.errors import PartDone, UnknownName, UsageError
+from toolkit.generation.core.protocol import Draw
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.scene.language import caption
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_sync")
 
 def edit_row(index, *, done=True):
     """A procedural edit; not done: the result is the picture as it was."""
-    edit = edit_of(0, index)
+    edit = edit_of(Draw(0, index))
     scenes = (edit.before, edit.after)
     images = tuple(EncodedImage(picture(scene if done else edit.before), "scene.png") for scene in scenes)
     captions = tuple(caption(scene, Stream("test", index, place)) for place, scene in enumerate(scenes))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
+from toolkit.generation.core.protocol import Draw
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
@@ -120,7 +121,8 @@ def test_shards_in_any_order_leave_out_the_same(spec, tmp_path):
 
 def test_edit_pairs_are_near_and_all_stay(tmp_path):
     near = sum(
-        distance(picture(edit_of(0, index).before), picture(edit_of(0, index).after)) <= 4 for index in range(12)
+        distance(picture(edit_of(Draw(0, index)).before), picture(edit_of(Draw(0, index)).after)) <= 4
+        for index in range(12)
     )
     assert near >= 4  # so the gate would bite, if it compared inside a sample
     path = write_spec(tmp_path, {"name": "e", "recipes": {"image_editing": 12}, "duplicates": {"images": True}})

@@ -62,7 +62,7 @@ def test_count_agrees_with_the_picture():
 def test_edits_change_only_what_their_mask_covers(kind):
     for index in range(6):
         edit = sample_edit(Stream("edit", index), kind)
-        found = change(render(edit.before), render(edit.after), changed_mask(edit.before, edit.after, 512))
+        found = change(render(edit.before), render(edit.after), changed_mask(edit.before, edit.after))
         assert found.outside == 0 < found.inside
         assert not list(flaws(edit.after))
         assert changed(edit.before, edit.after)

@@ -66,7 +66,7 @@ def _check(before: Scene, after: Scene, reply: Reply) -> list[Check]:
     gone = [each for each, thing in zip(expected(before), before.things, strict=True) if thing.id in touched]
     drawn = reply.pictures[-1]
     change, rest = same_things(find_things(drawn), expected(after, kept=kept), gone)
-    return [change, rest, _ground(render(before), drawn, changed_mask(before, after, SIDE))]
+    return [change, rest, _ground(render(before), drawn, changed_mask(before, after))]
 
 
 def _ground(before: Pixels, drawn: Pixels, allowed: npt.NDArray[np.bool_]) -> Check:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from toolkit.scene.graph import PLACES, Scene, Thing
 from toolkit.scene.hints import COLOUR_HINTS, OCCASIONS, SHAPE_HINTS, STYLE_HINTS
 from toolkit.scene.language import sentence, with_article
-from toolkit.scene.programs import Step, full, where
-from toolkit.scene.sampler import Wish, sample_scene
+from toolkit.scene.sampler import PLAIN, Look, Wish, sample_scene
+from toolkit.scene.steps import Step, full, where
 from toolkit.scene.streams import Stream
 
 _SIZES = {"small": ("quite small", "on the small side"), "medium": ("",), "large": ("nice and large", "really big")}
@@ -35,8 +35,9 @@ class Brief:
     steps: tuple[Step, ...]
 
 
-def sample_brief(stream: Stream) -> Brief:
-    scene = sample_scene(stream.child("scene"), Wish(num_places=2 + stream.below(3), clusters=False, insets=False))
+def sample_brief(stream: Stream, look: Look = PLAIN) -> Brief:
+    wish = Wish(num_places=2 + stream.below(3), clusters=False, insets=False, look=look)
+    scene = sample_scene(stream.child("scene"), wish)
     occasion = stream.pick(OCCASIONS)
     opening = stream.pick(_OPENINGS).format(
         occasion=occasion, style=STYLE_HINTS[scene.style], ground=with_article(scene.background)

@@ -8,9 +8,9 @@ from toolkit.scene.edits import loners, swapped, with_thing, without_thing
 from toolkit.scene.gates import flaws
 from toolkit.scene.graph import PATTERNS, SIZES, Scene, Thing, centre_of
 from toolkit.scene.language import NUMBERS, kind_of, noun, refer, sentence
-from toolkit.scene.programs import full, where
-from toolkit.scene.sampler import TRIES, draw_colour, radius, sample_scene
+from toolkit.scene.sampler import PLAIN, TRIES, Look, Wish, draw_colour, radius, sample_scene
 from toolkit.scene.shapes import SHAPES
+from toolkit.scene.steps import full, where
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import style_named
 
@@ -36,7 +36,7 @@ class Defect:
     remedy: str
 
 
-def sample_defect(stream: Stream, kind: str = "") -> Defect:
+def sample_defect(stream: Stream, kind: str = "", look: Look = PLAIN) -> Defect:
     """A scene and a spoilt one; a kind is drawn if none is given.
 
     Raises:
@@ -47,7 +47,7 @@ def sample_defect(stream: Stream, kind: str = "") -> Defect:
         raise UnknownName("defect kind", kind, DEFECTS)
     for attempt in range(TRIES):
         tried = stream.child(kind, attempt)
-        defect = DEFECTS[kind](sample_scene(tried.child("scene")), tried)
+        defect = DEFECTS[kind](sample_scene(tried.child("scene"), Wish(look=look)), tried)
         if defect is not None and not any(flaws(defect.wrong)):
             return defect
     raise RuntimeError(f"no scene in {TRIES} tries can be spoilt by {kind!r}")
@@ -81,7 +81,7 @@ def _respelled(scene: Scene, thing: Thing, name: str, stream: Stream) -> Thing:
         return replace(thing, colour=colour, rgb=rgb)
     if name == "size":
         size = stream.pick([size for size in SIZES if size != thing.size])
-        x, y = centre_of(thing.place) if size == "large" else (thing.x, thing.y)
+        x, y = centre_of(thing.place, scene.canvas) if size == "large" else (thing.x, thing.y)
         return replace(thing, size=size, r=radius(stream, size), x=x, y=y)
     return replace(thing, pattern=stream.pick([pattern for pattern in PATTERNS if pattern != thing.pattern]))
 

@@ -11,19 +11,19 @@ from toolkit.errors import UnknownName
 from toolkit.scene.graph import Scene, Thing
 from toolkit.scene.hints import OFF_TOPIC
 from toolkit.scene.language import (
-    NUMBERS,
     PLACE_PHRASES,
     caption,
     groups,
     kind_of,
     listed,
     noun,
+    number_word,
     sentence,
     with_article,
 )
-from toolkit.scene.programs import full
-from toolkit.scene.sampler import Wish, sample_scene
+from toolkit.scene.sampler import PLAIN, Look, Wish, sample_scene
 from toolkit.scene.shapes import SHAPES
+from toolkit.scene.steps import full, plain_noun
 from toolkit.scene.streams import Stream
 
 DEFECT_KINDS = ("swapped", "duplicate", "off_topic", "unanswerable")
@@ -57,26 +57,26 @@ class Document:
     places: tuple[int, ...] = ()
 
 
-def sample_document(stream: Stream, defect: str = "") -> Document:
+def sample_document(stream: Stream, defect: str = "", look: Look = PLAIN) -> Document:
     """A sound document, or one with a planted defect.
 
     Raises:
         UnknownName: no such defect.
     """
-    document = _sound(stream.child("sound"))
+    document = _sound(stream.child("sound"), look)
     if not defect:
         return document
     if defect not in DEFECT_KINDS:
         raise UnknownName("document defect", defect, DEFECT_KINDS)
-    return _spoilt(document, defect, stream.child("defect", defect))
+    return _spoilt(document, defect, stream.child("defect", defect), look)
 
 
-def _sound(stream: Stream) -> Document:
-    return _steps(stream) if stream.chance(0.5) else _gallery(stream)
+def _sound(stream: Stream, look: Look) -> Document:
+    return _steps(stream, look) if stream.chance(0.5) else _gallery(stream, look)
 
 
-def _steps(stream: Stream) -> Document:
-    scene = sample_scene(stream.child("scene"), Wish(num_places=3 + stream.below(2)))
+def _steps(stream: Stream, look: Look) -> Document:
+    scene = sample_scene(stream.child("scene"), Wish(num_places=3 + stream.below(2), look=look))
     parts = stream.shuffled(groups(scene))
     verbs = [stream.pick(("add", "draw", "place")) for _ in parts]
     shown: list[Thing] = []
@@ -94,7 +94,7 @@ def _steps(stream: Stream) -> Document:
         passages.append(
             Passage(text=f"Step {number + 1}: {sentence(lead)}. {end}", scene=so_far, caption=caption(so_far, stream))
         )
-    items = listed([told_group(things, held) for _, things, held in groups(scene)])
+    items = listed(told_together(groups(scene)))
     ask = stream.pick(
         (
             "How do I draw a picture in {style} style with {items}, step by step?",
@@ -104,10 +104,10 @@ def _steps(stream: Stream) -> Document:
     return Document(kind="steps", question=ask.format(style=scene.style, items=items), passages=tuple(passages))
 
 
-def _gallery(stream: Stream) -> Document:
+def _gallery(stream: Stream, look: Look) -> Document:
     shapes, passages, items = stream.sample(SHAPES, 3), [], []
     for number, shape in enumerate(shapes):
-        scene = sample_scene(stream.child("scene", number), Wish(num_places=2 + stream.below(3)))
+        scene = sample_scene(stream.child("scene", number), Wish(num_places=2 + stream.below(3), look=look))
         hero = next((thing for thing in scene.things if thing.shape == shape and not thing.inside), scene.things[0])
         items.append(noun(kind_of(hero, "colour", "shape")))
         text = caption(scene, stream)
@@ -127,11 +127,21 @@ def _gallery(stream: Stream) -> Document:
 def told_group(things: list[Thing], held: Thing | None) -> str:
     """What lies in one place: "three small red stars", "a large blue circle with a small pink moon inside it"."""
     if len(things) > 1:
-        return f"{NUMBERS[len(things)]} {noun(kind_of(things[0], 'size', 'colour', 'shape'), many=True)}"
+        return f"{number_word(len(things))} {plain_noun(things[0], many=True)}"
     return full(things[0]) + (f" with {full(held)} inside it" if held else "")
 
 
-def _spoilt(document: Document, defect: str, stream: Stream) -> Document:
+def told_together(groups: list[tuple[str, list[Thing], Thing | None]]) -> list[str]:
+    """What lies in all places, in that order; equal things are told as one, as in "two large red circles"."""
+    found: dict[str, list[Thing]] = {}
+    for place, things, held in groups:
+        text = told_group(things[:1], held)
+        found.setdefault(f"{text} {place}" if held else text, []).extend(things)
+    held_by = {things[0].id: held for _, things, held in groups}
+    return [told_group(things, held_by.get(things[0].id)) for things in found.values()]
+
+
+def _spoilt(document: Document, defect: str, stream: Stream, look: Look) -> Document:
     passages, count = list(document.passages), len(document.passages)
     if defect == "swapped":
         one, other = sorted(stream.sample(range(count), 2))
@@ -149,5 +159,5 @@ def _spoilt(document: Document, defect: str, stream: Stream) -> Document:
         one = stream.below(count + 1)
         passages.insert(one, Passage(text=stream.pick(OFF_TOPIC), scene=None))
         return replace(document, passages=tuple(passages), defect=defect, places=(one,))
-    other_question = _sound(stream.child("other question")).question
+    other_question = _sound(stream.child("other question"), look).question
     return replace(document, question=other_question, defect=defect)

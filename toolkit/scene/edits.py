@@ -15,9 +15,9 @@ from toolkit.scene.gates import flaws
 from toolkit.scene.graph import PATTERNS, PLACES, RADIUS, Kind, Scene, Thing, centre_of, select
 from toolkit.scene.hints import COLOUR_HINTS
 from toolkit.scene.language import RELATION_PHRASES, refer, referring, sentence, spot
-from toolkit.scene.programs import Step, full, where
 from toolkit.scene.render import footprint
-from toolkit.scene.sampler import TRIES, Wish, draw_colour, sample_scene
+from toolkit.scene.sampler import PLAIN, TRIES, Look, Wish, draw_colour, sample_scene
+from toolkit.scene.steps import Step, full, where
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import style_named
 
@@ -43,7 +43,7 @@ class Edit:
     steps: tuple[Step, ...]
 
 
-def sample_edit(stream: Stream, kind: str = "") -> Edit:
+def sample_edit(stream: Stream, kind: str = "", look: Look = PLAIN) -> Edit:
     """A scene and an edit of it; a kind is drawn if none is given.
 
     Raises:
@@ -54,7 +54,7 @@ def sample_edit(stream: Stream, kind: str = "") -> Edit:
         raise UnknownName("edit kind", kind, EDITS)
     for attempt in range(TRIES):
         tried = stream.child(kind, attempt)
-        edit = EDITS[kind](sample_scene(tried.child("scene"), Wish()), tried)
+        edit = EDITS[kind](sample_scene(tried.child("scene"), Wish(look=look)), tried)
         if edit is not None and not any(flaws(edit.after)):
             return edit
     raise RuntimeError(f"no scene in {TRIES} tries can be changed by {kind!r}")
@@ -66,13 +66,13 @@ def changed(before: Scene, after: Scene) -> tuple[str, ...]:
     return tuple(sorted(id for id in one | two if one.get(id) != two.get(id)))
 
 
-def changed_mask(before: Scene, after: Scene, side: int) -> npt.NDArray[np.bool_]:
-    """Where pixels may differ, bool (side, side); everywhere else they are identical."""
-    mask = np.zeros((side, side), dtype=bool)
+def changed_mask(before: Scene, after: Scene) -> npt.NDArray[np.bool_]:
+    """Where pixels may differ, bool (height, width); everywhere else they are identical."""
+    mask = np.zeros(before.canvas[::-1], dtype=bool)
     for scene in (before, after):
         for thing in scene.things:
             if thing.id in changed(before, after):
-                x0, y0, x1, y1 = footprint(thing, scene.style, side)
+                x0, y0, x1, y1 = footprint(scene, thing)
                 mask[y0:y1, x0:x1] = True
     return mask
 
@@ -167,7 +167,7 @@ def _resize(scene: Scene, stream: Stream) -> Edit | None:
         return None
     thing, model = pair
     one, other, size = refer(scene, thing), refer(scene, model), model.size
-    x, y = centre_of(thing.place) if size == "large" else (thing.x, thing.y)
+    x, y = centre_of(thing.place, scene.canvas) if size == "large" else (thing.x, thing.y)
     word = "medium-sized" if size == "medium" else size
     way = "grows" if RADIUS[size] > thing.r else "shrinks"
     return Edit(
@@ -213,7 +213,7 @@ def _add(scene: Scene, stream: Stream) -> Edit | None:
     if not models or not places:
         return None
     model, place = stream.pick(models), stream.pick(places)
-    x, y = centre_of(place)
+    x, y = centre_of(place, scene.canvas)
     copy = replace(model, id=f"t{max(int(thing.id[1:]) for thing in scene.things) + 1}", place=place, x=x, y=y)
     other = refer(scene, model)
     return Edit(
@@ -238,7 +238,7 @@ def _move(scene: Scene, stream: Stream) -> Edit | None:
     if not goals:
         return None
     place = stream.pick(goals)
-    x, y = centre_of(place)
+    x, y = centre_of(place, scene.canvas)
     one, other, relation = refer(scene, thing), refer(scene, anchor), _beside(place, anchor.place)
     return Edit(
         kind="move",

@@ -11,7 +11,7 @@ from toolkit.scene.graph import RADIUS, Scene, Thing, apart, centre_of, extent, 
 from toolkit.scene.shapes import CONTAINERS, PLAIN_ONLY
 from toolkit.scene.styles import style_named
 
-GAP = 0.012  # between things that lie beside each other, fraction of the side
+GAP = 0.012  # between things that lie beside each other, fraction of the shorter side
 EDGE = 0.03  # between a thing and the picture's edge
 SIZE_JITTER = 0.05  # a radius stays within this share of its name's radius
 OFF_CENTRE = 0.12  # how far, along each axis, a thing may lie from the middle of its place
@@ -48,9 +48,11 @@ def _thing_flaws(scene: Scene, thing: Thing) -> Iterator[str]:
         yield f"{thing.id} is not clearly {thing.size}"
     if not may_have(thing.shape, thing.size, thing.pattern):
         yield f"{thing.id} cannot be {thing.pattern}"
-    if not within(extent(thing, scene.style), (EDGE, EDGE, 1 - EDGE, 1 - EDGE)):
+    width, height = scene.sides
+    if not within(extent(thing, scene.style), (EDGE, EDGE, width - EDGE, height - EDGE)):
         yield f"{thing.id} is too near the edge"
-    if max(abs(thing.x - centre_of(thing.place)[0]), abs(thing.y - centre_of(thing.place)[1])) > OFF_CENTRE:
+    x, y = centre_of(thing.place, scene.canvas)
+    if max(abs(thing.x - x), abs(thing.y - y)) > OFF_CENTRE:
         yield f"{thing.id} is not clearly in its place"
     if holder is not None:
         yield from _inside_flaws(thing, holder, scene.style)

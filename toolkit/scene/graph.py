@@ -1,7 +1,8 @@
 """The scene graph: frozen records of what is in a picture and where.
 
 A `Thing` says twice where it is: `place` is what people say ("top left"), `x`, `y`, `r` is what is drawn. Everything a
-caption can tell (see `said`) is categorical, so that a caption can be read back to the same graph.
+caption can tell (see `said`) is categorical, so that a caption can be read back to the same graph. Lengths are in units
+of the picture's shorter side.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,15 +13,19 @@ from toolkit.scene.shapes import half_extent
 from toolkit.scene.styles import style_named
 
 PLACES = ("top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right")
-# Half of a thing's longer side, as a fraction of the picture's side.
+# Half of a thing's longer side, as a fraction of the picture's shorter side.
 RADIUS = {"small": 0.045, "medium": 0.08, "large": 0.125}
 SIZES = tuple(RADIUS)
 PATTERNS = ("plain", "striped", "spotted")
 BACKGROUNDS = ("plain", "dotted", "grid", "lined", "shaded")
 RELATIONS = ("left_of", "right_of", "above", "below")
 
-PITCH = 0.31  # distance between the middles of neighbouring places
-Box: TypeAlias = tuple[float, float, float, float]  # x0 y0 x1 y1, fractions of the side
+PITCH = 0.31  # between the middles of neighbouring places, fraction of that side
+Box: TypeAlias = tuple[float, float, float, float]  # x0 y0 x1 y1
+Canvas: TypeAlias = tuple[int, int]  # width and height, pixels
+SQUARE: Canvas = (512, 512)
+WIDE: tuple[Canvas, ...] = ((560, 448), (624, 416))  # 5:4 and 3:2, of about as many pixels
+TALL: tuple[Canvas, ...] = tuple((width, height) for height, width in WIDE)
 
 
 class Said(NamedTuple):
@@ -46,9 +51,9 @@ class Thing:
         pattern: one of `PATTERNS`.
         place: one of `PLACES`.
         inside: id of the thing it lies in; "" = on the background.
-        x: middle, fraction of the picture's side.
-        y: middle, fraction of the picture's side, down.
-        r: half of its longer side, fraction of the picture's side.
+        x: middle, from the left.
+        y: middle, from the top.
+        r: half of its longer side.
         rgb: the very colour.
     """
 
@@ -67,13 +72,19 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A picture before it is drawn: things in drawing order (layers), background pattern, and the style that holds
-    palette and line set.
+    """A picture before it is drawn: things in drawing order (layers), background pattern, the style that holds palette
+    and line set, and its size in pixels.
     """
 
     things: tuple[Thing, ...]
     background: str
     style: str
+    canvas: Canvas = SQUARE
+
+    @property
+    def sides(self) -> tuple[float, float]:
+        """Width and height; the shorter is 1."""
+        return sides_of(self.canvas)
 
     def thing(self, id: str) -> Thing:
         return next(thing for thing in self.things if thing.id == id)
@@ -85,7 +96,7 @@ class Scene:
     def from_dict(cls, columns: dict[str, Any]) -> "Scene":
         """The inverse of `to_dict`, also after JSON."""
         things = tuple(Thing(**{**thing, "rgb": Rgb(*thing["rgb"])}) for thing in columns["things"])
-        return cls(**{**columns, "things": things})
+        return cls(**{**columns, "things": things, "canvas": tuple(columns.get("canvas", SQUARE))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +140,7 @@ def said(scene: Scene, thing: Thing) -> Said:
 
 
 def related(one: Thing, relation: str, other: Thing, by: float = 0.06) -> bool:
-    """Whether the middle of `one` is clearly (`by`, fraction of the side) to that side of the middle of `other`."""
+    """Whether the middle of `one` is clearly (by more than `by`) to that side of the middle of `other`."""
     return {
         "left_of": one.x + by < other.x,
         "right_of": one.x > other.x + by,
@@ -138,9 +149,13 @@ def related(one: Thing, relation: str, other: Thing, by: float = 0.06) -> bool:
     }[relation]
 
 
-def centre_of(place: str) -> tuple[float, float]:
-    row, column = divmod(PLACES.index(place), 3)
-    return 0.5 + (column - 1) * PITCH, 0.5 + (row - 1) * PITCH
+def sides_of(canvas: Canvas) -> tuple[float, float]:
+    return canvas[0] / min(canvas), canvas[1] / min(canvas)
+
+
+def centre_of(place: str, canvas: Canvas = SQUARE) -> tuple[float, float]:
+    (width, height), (row, column) = sides_of(canvas), divmod(PLACES.index(place), 3)
+    return width * (0.5 + (column - 1) * PITCH), height * (0.5 + (row - 1) * PITCH)
 
 
 def extent(thing: Thing, style: str) -> Box:

@@ -5,14 +5,14 @@ So the words of a question tell nothing about its answer, and every answer of a 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from toolkit.errors import UnknownName
 from toolkit.scene.colours import COLOURS
 from toolkit.scene.graph import PATTERNS, PLACES, RELATIONS, SIZES, Kind, Scene, centre_of
 from toolkit.scene.language import PLACE_PHRASES, RELATION_PHRASES, noun, spot, the
 from toolkit.scene.programs import Outcome, Program, run
-from toolkit.scene.sampler import TRIES, Fixed, Wish, sample_scene
+from toolkit.scene.sampler import PLAIN, TRIES, Fixed, Look, Wish, sample_scene
 from toolkit.scene.shapes import CONTAINERS, SHAPES
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
@@ -47,9 +47,9 @@ class Question:
 
 
 def ask(
-    stream: Stream, kind: str, kinds: Mapping[str, Callable[[Stream], Question]] | None = None
+    stream: Stream, kind: str, kinds: Mapping[str, Callable[[Stream], Question]] | None = None, look: Look = PLAIN
 ) -> tuple[Scene, Question, Outcome]:
-    """A question of a kind, a scene for it, and the answer with its trace.
+    """A question of a kind, a scene for it, and the answer with its trace; where all things count, `look` adds none.
 
     Raises:
         UnknownName: no such kind.
@@ -58,8 +58,11 @@ def ask(
     if kind not in kinds:
         raise UnknownName("question kind", kind, kinds)
     question = kinds[kind](stream.child("question", kind))
+    if question.program[0] == ("select", Kind()):
+        look = look._replace(extra=0)
+    wish = replace(question.wish, look=look)
     for attempt in range(TRIES):
-        scene = sample_scene(stream.child("scene", attempt), question.wish)
+        scene = sample_scene(stream.child("scene", attempt), wish)
         try:
             outcome = run(question.program, scene)
         except ValueError:  # ambiguous in this scene: draw another

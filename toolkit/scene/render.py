@@ -19,10 +19,15 @@ SIDE = 512  # pixels
 _DARK_BELOW = 60.0  # CIELAB lightness: darker fills get light marks
 
 
-def render(scene: Scene, side: int = SIDE) -> Pixels:
-    """The picture, uint8 (side, side, 3)."""
-    style = style_named(scene.style)
-    pixels = background(style.name, scene.background, side, side).copy()
+def render(scene: Scene, side: int = 0) -> Pixels:
+    """The picture, uint8 (height, width, 3).
+
+    Args:
+        side: the shorter one, in pixels; 0 = as the scene has it.
+    """
+    style, side = style_named(scene.style), side or min(scene.canvas)
+    width, height = (round(each * side) for each in scene.sides)
+    pixels = background(style.name, scene.background, width, height).copy()
     for thing in scene.things:
         draw_thing(pixels, thing, style, side)
     return pixels
@@ -75,12 +80,13 @@ def background(style_name: str, kind: str, width: int, height: int) -> Pixels:
     """The ground of a style with one of `graph.BACKGROUNDS` on it. Shared: copy before drawing."""
     style = style_named(style_name)
     pixels = blank(width, height, style.ground)
-    step = width / 20
+    side = min(width, height)
+    step = side / 20
     across = [step * (k + 0.5) for k in range(round(width / step))]
     down = [step * (k + 0.5) for k in range(round(height / step))]
-    thin = 1.6 / SIDE * width
+    thin = 1.6 / SIDE * side
     if kind == "dotted":
-        paint(pixels, [np.concatenate([disc(x, y, 3.2 / SIDE * width, 12) for x in across for y in down])], style.tint)
+        paint(pixels, [np.concatenate([disc(x, y, 3.2 / SIDE * side, 12) for x in across for y in down])], style.tint)
     if kind in ("grid", "lined"):
         paint(pixels, [shape for y in down for shape in stroke([(-9, y), (width + 9, y)], thin)], style.tint)
     if kind == "grid":
@@ -93,21 +99,26 @@ def background(style_name: str, kind: str, width: int, height: int) -> Pixels:
     return pixels
 
 
-def footprint(thing: Thing, style: str, side: int = SIDE) -> tuple[int, int, int, int]:
+def footprint(scene: Scene, thing: Thing) -> tuple[int, int, int, int]:
     """x0 y0 x1 y1 in whole pixels: nothing drawn for the thing lies outside."""
-    x0, y0, x1, y1 = (value * side for value in extent(thing, style))
-    return max(int(x0) - 2, 0), max(int(y0) - 2, 0), min(int(x1) + 3, side), min(int(y1) + 3, side)
+    (width, height), side = scene.canvas, min(scene.canvas)
+    x0, y0, x1, y1 = (value * side for value in extent(thing, scene.style))
+    return max(int(x0) - 2, 0), max(int(y0) - 2, 0), min(int(x1) + 3, width), min(int(y1) + 3, height)
 
 
-def crop_box(thing: Thing, style: str, pad: float = 0.02, least: float = 0.2) -> Box:
-    """A box around a thing for a close-up, at least `least` wide and high, inside the picture, on whole pixels of a 512
-    grid.
+def crop_box(scene: Scene, thing: Thing, pad: float = 0.02, least: float = 0.2) -> Box:
+    """A box around a thing for a close-up, at least `least` wide and high, inside the picture, on whole pixels; as
+    fractions of width and height.
     """
-    x0, y0, x1, y1 = extent(thing, style)
-    half_x, half_y = max(x1 - x0 + 2 * pad, least) / 2, max(y1 - y0 + 2 * pad, least) / 2
-    x, y = (min(max((low + high) / 2, half), 1 - half) for low, high, half in ((x0, x1, half_x), (y0, y1, half_y)))
-    left, top = int((x - half_x) * SIDE), int((y - half_y) * SIDE)
-    return left / SIDE, top / SIDE, (left + int(2 * half_x * SIDE)) / SIDE, (top + int(2 * half_y * SIDE)) / SIDE
+    box, side, fractions = extent(thing, scene.style), min(scene.canvas), list[float]()
+    for axis, length in enumerate(scene.canvas):
+        low, high = box[axis], box[axis + 2]
+        half = max(high - low + 2 * pad, least) / 2
+        middle = min(max((low + high) / 2, half), length / side - half)
+        first = int((middle - half) * side)
+        fractions += (first / length, (first + int(2 * half * side)) / length)
+    left, right, top, bottom = fractions
+    return left, top, right, bottom
 
 
 def crop(pixels: Pixels, box: Box) -> Pixels:

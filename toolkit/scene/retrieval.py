@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from toolkit.scene.graph import SIZES, Kind, Scene, select
 from toolkit.scene.heldout import drawn_without
 from toolkit.scene.language import noun, number_word
-from toolkit.scene.sampler import TRIES, Fixed, Wish, sample_scene
+from toolkit.scene.sampler import PLAIN, TRIES, Fixed, Look, Wish, sample_scene
 from toolkit.scene.shapes import SHAPES
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
@@ -56,10 +56,10 @@ class Retrieval:
         return next(candidate.scene for candidate in self.pool if candidate.has_style and candidate.has_keyword)
 
 
-def sample_retrieval(stream: Stream) -> Retrieval:
+def sample_retrieval(stream: Stream, look: Look = PLAIN) -> Retrieval:
     """A query whose comparison is drawn before the pictures, so that no answer is more frequent than another."""
     style, keyword, comparison = stream.pick(tuple(STYLES)), stream.pick(SHAPES), stream.pick(COMPARISONS)
-    query = _query(stream.child("query"), style, keyword)
+    query = _query(stream.child("query"), style, keyword, look)
     compared = stream.pick([Kind(), *(kind for kind in KINDS if 1 <= len(select(query, kind)) <= 3)])
     others = [name for name in STYLES if name != style]
     wanted = [
@@ -72,7 +72,7 @@ def sample_retrieval(stream: Stream) -> Retrieval:
     ]
     pool = [
         Candidate(
-            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison, compared),
+            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison, compared, look),
             has_style=name == style,
             has_keyword=shown,
         )
@@ -83,7 +83,7 @@ def sample_retrieval(stream: Stream) -> Retrieval:
     )
 
 
-def _scene(stream: Stream, style: str, keyword: str, *, shown: bool, alike: tuple[Kind, ...] = ()) -> Scene:
+def _scene(stream: Stream, style: str, keyword: str, look: Look, *, shown: bool, alike: tuple[Kind, ...] = ()) -> Scene:
     kind = Kind(shape=keyword)
     wish = Wish(
         fixed=(*((Fixed(kind),) if shown else ()), *map(Fixed, alike)),
@@ -91,28 +91,36 @@ def _scene(stream: Stream, style: str, keyword: str, *, shown: bool, alike: tupl
         style=style,
         num_places=3 + stream.below(3),
         insets=False,
+        look=look,
     )
     return drawn_without(lambda stream: sample_scene(stream, wish), stream)
 
 
-def _query(stream: Stream, style: str, keyword: str) -> Scene:
+def _query(stream: Stream, style: str, keyword: str, look: Look) -> Scene:
     """A picture without the keyword that holds neither few nor many things."""
     for attempt in range(TRIES):
-        scene = _scene(stream.child("try", attempt), style, keyword, shown=False)
-        if 5 <= len(scene.things) <= 7:
+        scene = _scene(stream.child("try", attempt), style, keyword, look, shown=False)
+        if 5 <= len(scene.things) - look.extra <= 7:
             return scene
-    raise RuntimeError(f"no scene in {TRIES} tries holds 5 to 7 things")
+    raise RuntimeError(f"no scene in {TRIES} tries holds {5 + look.extra} to {7 + look.extra} things")
 
 
 def _compared(
-    stream: Stream, style: str, keyword: str, shown: bool, query: Scene, comparison: str, compared: Kind
+    stream: Stream,
+    style: str,
+    keyword: str,
+    shown: bool,
+    query: Scene,
+    comparison: str,
+    compared: Kind,
+    look: Look,
 ) -> Scene:
     """A candidate; all of a pool compare alike, so that the number of things gives the match away in no pool."""
     alike: tuple[Kind, ...] = ()
     if compared != Kind():
         alike = (compared,) * (len(select(query, compared)) + {"more": 1, "fewer": -1}.get(comparison, 0))
     for attempt in range(TRIES):
-        scene = _scene(stream.child("try", attempt), style, keyword, shown=shown, alike=alike)
+        scene = _scene(stream.child("try", attempt), style, keyword, look, shown=shown, alike=alike)
         if compare(scene, query, compared) == comparison and bool(select(scene, Kind(shape=keyword))) == shown:
             return scene
     raise RuntimeError(f"no scene in {TRIES} tries shows {comparison} things than {len(query.things)}")

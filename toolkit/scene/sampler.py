@@ -14,10 +14,13 @@ from toolkit.scene.graph import (
     PLACES,
     RADIUS,
     SIZES,
+    SQUARE,
+    Canvas,
     Kind,
     Scene,
     Thing,
     centre_of,
+    sides_of,
 )
 from toolkit.scene.shapes import CONTAINERS, SHAPES, half_extent
 from toolkit.scene.streams import Stream
@@ -27,10 +30,21 @@ TRIES = 200  # redraws before a request counts as impossible
 
 
 class Fixed(NamedTuple):
-    """A thing that must be there; `holds` lies inside it."""
+    """A thing that must be there; `holds` lies inside it. If `number` is 2 to 4, a cluster of small ones."""
 
     kind: Kind
     holds: Kind | None = None
+    number: int = 1
+
+
+class Look(NamedTuple):
+    """What pictures of a task are like in general; `extra` is how many more of the nine places are taken than usual."""
+
+    extra: int = 0
+    canvas: Canvas = SQUARE
+
+
+PLAIN = Look()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +59,7 @@ class Wish:
         background: one of `BACKGROUNDS`; "" = drawn.
         clusters: whether groups of equal small things may be drawn.
         insets: whether things inside others may be drawn.
+        look: what is wished of all pictures of the task.
     """
 
     fixed: tuple[Fixed, ...] = ()
@@ -54,6 +69,7 @@ class Wish:
     background: str = ""
     clusters: bool = True
     insets: bool = True
+    look: Look = PLAIN
 
 
 ANY = Wish()
@@ -76,36 +92,47 @@ def _draw(stream: Stream, wish: Wish) -> Scene | None:
     needed = {kind.colour for fixed in wish.fixed for kind in (fixed.kind, fixed.holds) if kind and kind.colour}
     style = style_named(wish.style or stream.pick(styles_with(*needed)))
     background = wish.background or stream.pick(BACKGROUNDS)
-    count = max(wish.num_places or 3 + stream.below(4), len(wish.fixed))
+    count = max((wish.num_places or 3 + stream.below(4)) + wish.look.extra, len(wish.fixed), 1)
     free = stream.shuffled([place for place in PLACES if all(fixed.kind.place != place for fixed in wish.fixed)])
-    things: list[Thing] = []
+    sheet, things = _Sheet(style, wish.look.canvas), list[Thing]()
     for fixed in wish.fixed:
-        place = fixed.kind.place or free.pop()
-        things += _one(stream, style, fixed.kind, place, holds=fixed.holds, first=len(things) + 1)
+        place, first = fixed.kind.place or free.pop(), len(things) + 1
+        if fixed.number > 1:
+            things += _cluster(stream, sheet, place, first=first, kind=fixed.kind, number=fixed.number)
+        else:
+            things += _one(stream, sheet, fixed.kind, place, holds=fixed.holds, first=first)
     for place in free[: count - len(wish.fixed)]:
-        things += _extra(stream, style, wish, place, first=len(things) + 1)
-    return Scene(things=tuple(things), background=background, style=style.name)
+        things += _extra(stream, sheet, wish, place, first=len(things) + 1)
+    return Scene(things=tuple(things), background=background, style=style.name, canvas=wish.look.canvas)
 
 
-def _extra(stream: Stream, style: Style, wish: Wish, place: str, *, first: int) -> list[Thing]:
+class _Sheet(NamedTuple):
+    """What all things of a scene are drawn on."""
+
+    style: Style
+    canvas: Canvas
+
+
+def _extra(stream: Stream, sheet: _Sheet, wish: Wish, place: str, *, first: int) -> list[Thing]:
     """Something unasked for: one thing, a thing inside another, or a cluster; empty if all that was drawn had to be
     avoided.
     """
     for _ in range(20):
         dice = stream.below(10)
         if dice < 2 and wish.clusters:
-            drawn = _cluster(stream, style, place, first=first)
+            drawn = _cluster(stream, sheet, place, first=first)
         elif dice < 4 and wish.insets:
             holder = Kind(shape=stream.pick(CONTAINERS), size="large", pattern="plain")
-            drawn = _one(stream, style, holder, place, holds=Kind(size="small"), first=first)
+            drawn = _one(stream, sheet, holder, place, holds=Kind(size="small"), first=first)
         else:
-            drawn = _one(stream, style, Kind(), place, holds=None, first=first)
+            drawn = _one(stream, sheet, Kind(), place, holds=None, first=first)
         if not any(kind.fits(thing) for kind in wish.avoid for thing in drawn):
             return drawn
     return []
 
 
-def _one(stream: Stream, style: Style, kind: Kind, place: str, *, holds: Kind | None, first: int) -> list[Thing]:
+def _one(stream: Stream, sheet: _Sheet, kind: Kind, place: str, *, holds: Kind | None, first: int) -> list[Thing]:
+    style = sheet.style
     if holds is not None:
         kind = Kind(size="large", pattern="plain", shape=kind.shape or stream.pick(CONTAINERS), colour=kind.colour)
     shape = kind.shape or stream.pick([shape for shape in SHAPES if may_have(shape, "large", kind.pattern or "plain")])
@@ -115,7 +142,7 @@ def _one(stream: Stream, style: Style, kind: Kind, place: str, *, holds: Kind | 
     size = kind.size or stream.pick([size for size in SIZES if may_have(shape, size, pattern)] or SIZES)
     colour, rgb = draw_colour(stream, style, kind.colour, style.ground)
     r = radius(stream, size)
-    x, y = _position(stream, style, place, shape, r)
+    x, y = _position(stream, sheet, place, shape, r)
     thing = Thing(
         id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb
     )
@@ -139,12 +166,17 @@ def _inset(stream: Stream, style: Style, holder: Thing, kind: Kind) -> Thing:
     )
 
 
-def _cluster(stream: Stream, style: Style, place: str, *, first: int) -> list[Thing]:
-    """Two to four equal small things side by side."""
-    layout = stream.pick((((-1, 0), (1, 0)), ((0, -1), (-1, 1), (1, 1)), ((-1, -1), (1, -1), (-1, 1), (1, 1))))
-    shape = stream.pick(SHAPES)
-    colour, rgb = draw_colour(stream, style, "", style.ground)
-    r, (x, y) = radius(stream, "small"), centre_of(place)
+_LAYOUTS = (((-1, 0), (1, 0)), ((0, -1), (-1, 1), (1, 1)), ((-1, -1), (1, -1), (-1, 1), (1, 1)))
+
+
+def _cluster(
+    stream: Stream, sheet: _Sheet, place: str, *, first: int, kind: Kind | None = None, number: int = 0
+) -> list[Thing]:
+    """Two to four equal small things side by side, in the attributes that are not given as drawn."""
+    layout = _LAYOUTS[number - 2] if number else stream.pick(_LAYOUTS)
+    shape = (kind and kind.shape) or stream.pick(SHAPES)
+    colour, rgb = draw_colour(stream, sheet.style, kind.colour if kind else "", sheet.style.ground)
+    r, (x, y) = radius(stream, "small"), centre_of(place, sheet.canvas)
     return [
         Thing(
             id=f"t{first + k}",
@@ -166,14 +198,14 @@ def radius(stream: Stream, size: str) -> float:
     return round(RADIUS[size] * stream.between(1 - SIZE_JITTER, 1 + SIZE_JITTER), 4)
 
 
-def _position(stream: Stream, style: Style, place: str, shape: str, r: float) -> tuple[float, float]:
+def _position(stream: Stream, sheet: _Sheet, place: str, shape: str, r: float) -> tuple[float, float]:
     """A point in the place's cell where the thing keeps its distance from all neighbours, and from the edge."""
-    middle, half = centre_of(place), half_extent(shape)
+    middle, half, sides = centre_of(place, sheet.canvas), half_extent(shape), sides_of(sheet.canvas)
     point = []
     for axis in (0, 1):
-        reach = half[axis] * r + style.line_width
-        room = min(max(PITCH / 2 - reach - GAP / 2, 0.0), OFF_CENTRE * 0.75)
-        low, high = max(middle[axis] - room, EDGE + reach), min(middle[axis] + room, 1 - EDGE - reach)
+        reach = half[axis] * r + sheet.style.line_width
+        room = min(max(PITCH * sides[axis] / 2 - reach - GAP / 2, 0.0), OFF_CENTRE * 0.75)
+        low, high = max(middle[axis] - room, EDGE + reach), min(middle[axis] + room, sides[axis] - EDGE - reach)
         point.append(stream.between(low, max(low, high)))
     return point[0], point[1]
 

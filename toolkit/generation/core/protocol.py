@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Literal
 
 from toolkit.errors import UsageError
 from toolkit.generation.core.options import Options
+from toolkit.scene.difficulty import LEVELS, MIXED, USUAL
+from toolkit.scene.streams import Stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,29 @@ class Usage:
     images: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Which of the scene engine's drawings a sample is; `level` is one of `difficulty.LEVELS`."""
+
+    seed: int
+    index: int
+    level: str = USUAL
+
+    @property
+    def key(self) -> tuple[int | str, ...]:
+        """For streams."""
+        return self.seed, self.index, self.level
+
+    @classmethod
+    def of(cls, seed: int, index: int, difficulty: str) -> "Draw":
+        """
+        Args:
+            difficulty: a level, or "mixed".
+        """
+        mixed = difficulty == MIXED
+        return cls(seed, index, Stream("difficulty", seed, index).pick(tuple(LEVELS)) if mixed else difficulty)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where in a run a request comes from; only backends in this process read it, servers never see it.
@@ -44,6 +69,7 @@ class Origin:
         ordinal: how often the sample asked this prompt before.
         values: that the prompt was filled with.
         script: of the recipe, for the scene engine.
+        difficulty: of what it draws.
     """
 
     recipe: str
@@ -52,6 +78,11 @@ class Origin:
     ordinal: int = 0
     values: dict[str, Any] = field(default_factory=dict)
     script: str = ""
+    difficulty: str = USUAL
+
+    @property
+    def draw(self) -> Draw:
+        return Draw.of(self.seed, self.index, self.difficulty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

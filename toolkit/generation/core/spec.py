@@ -12,10 +12,13 @@ from toolkit.errors import UsageError
 from toolkit.generation.core.columns import Column, weighted
 from toolkit.generation.core.keys import digest
 from toolkit.generation.core.texts import public_url
+from toolkit.scene.difficulty import USUAL
+from toolkit.scene.names import ENGINE
 from toolkit.scene.streams import Stream
 
 ROLES = ("text", "vision", "judge", "image", "retrieve", "safety")  # safety is played only if the spec says by whom
 FALLBACK = {"judge": "vision", "vision": "text", "text": "all", "image": "all", "retrieve": "all"}
+PROCEDURAL = "procedural"  # kind of the scene engine
 # Options of a backend that do not change what it answers.
 PRIVATE = (
     *("api_key_env", "mode", "gather_s", "poll_s", "timeout_s", "max_parallel", "requests_per_minute"),
@@ -42,7 +45,7 @@ class BackendSpec:
         options = {name: value for name, value in self.options.items() if name not in PRIVATE}
         if isinstance(url := options.get("base_url"), str):
             options["base_url"] = public_url(url)
-        return {"kind": self.kind, **options}
+        return {"kind": self.kind, **options, **({"engine": ENGINE} if self.kind == PROCEDURAL else {})}
 
     @property
     def is_batch(self) -> bool:
@@ -185,7 +188,13 @@ class RunSpec:
 
     @property
     def is_procedural(self) -> bool:
-        return any(backend.kind == "procedural" for backend in self.backends.values())
+        return any(backend.kind == PROCEDURAL for backend in self.backends.values())
+
+    @property
+    def difficulty(self) -> str:
+        """Of what the scene engine draws, if it plays."""
+        engines = (each.options for each in self.backends.values() if each.kind == PROCEDURAL)
+        return next((str(each["difficulty"]) for each in engines if "difficulty" in each), USUAL)
 
 
 def recipe_key(

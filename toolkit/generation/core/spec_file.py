@@ -30,9 +30,10 @@ from pydantic import ValidationError
 from toolkit.errors import UsageError, reason_of, shown
 from toolkit.generation.core.columns import Column, column
 from toolkit.generation.core.options import problems_of
-from toolkit.generation.core.spec import BackendSpec, Duplicates, RecipeSpec, RunSpec, SourceSpec
+from toolkit.generation.core.spec import PROCEDURAL, BackendSpec, Duplicates, RecipeSpec, RunSpec, SourceSpec
 from toolkit.generation.core.spec_models import BackendFile, MixFile, RecipeFile, SourceFile, SpecFile
 from toolkit.parsing import load_yaml
+from toolkit.scene.difficulty import USUAL
 
 PRESETS = Path(__file__).parent.parent / "presets"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -98,6 +99,9 @@ def parse_spec(content: Any, *, where: str = "spec", folder: Path = Path()) -> R
             f"{where}: backends mix 'procedural' with {sorted(kinds - {'procedural'})}; it draws its own scenes, not "
             "what a model wrote"
         )
+    levels = {each.options.get("difficulty", USUAL) for each in spec.backends.values() if each.kind == PROCEDURAL}
+    if len(levels) > 1:
+        raise UsageError(f"{where}: backends: a run has one difficulty, here {sorted(levels)}; 'mixed' draws from all")
     return spec
 
 

@@ -2,25 +2,41 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Usage
 from toolkit.generation.procedural.script import Script
 from toolkit.registry import load_object
+from toolkit.scene.difficulty import USUAL
+
+
+class EngineOptions(Options):
+    """
+    Attributes:
+        difficulty: more things in a picture and questions of more steps; "mixed" draws one for each sample.
+    """
+
+    difficulty: Literal["easy", "medium", "hard", "mixed"] = Field(default="medium")
 
 
 class Procedural(Backend):
     is_free = is_local = True
-    options = Options
+    options = EngineOptions
+
+    def __init__(self, difficulty: str = USUAL) -> None:
+        self._difficulty = difficulty
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Procedural":
-        read_options(Options, options, "backends: 'procedural'")
-        return cls()
+        return cls(read_options(EngineOptions, options, "backends: 'procedural'").difficulty)
 
     async def send(self, request: Request) -> Reply:
+        request = replace(request, origin=replace(request.origin, difficulty=self._difficulty))
         return await asyncio.to_thread(answer, request)
 
 

@@ -1,6 +1,6 @@
 """What the scene engine knows of a recipe, and what such scripts have in common.
 
-A script is pure in (seed, index): the sample's scene is drawn once, and every prompt is asked of it. Where a prompt
+A script is pure in the `Draw`: the sample's scene is drawn once, and every prompt is asked of it. Where a prompt
 judges, the answer is read off the pictures and texts that were sent, by the engine's independent verifier.
 """
 
@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
+from toolkit.scene.difficulty import look_of
 from toolkit.scene.graph import Box, Scene, Thing, said
 from toolkit.scene.language import caption
 from toolkit.scene.names import ENGINE, LICENSE, SOURCE
-from toolkit.scene.programs import Step
 from toolkit.scene.render import crop_box, encode, render
+from toolkit.scene.sampler import Look
+from toolkit.scene.steps import Step
 from toolkit.scene.streams import Stream
 from toolkit.scene.verify.pixels import read_picture
 
@@ -30,20 +32,20 @@ class Script:
     """
     Attributes:
         answers: name of a prompt, without its version -> its reply, or the pictures it asks for.
-        record: (seed, index) -> what a sample starts from, for recipes that start from a record.
-        topic: (seed, index) -> `topic` and `scene`, for recipes that start from those.
-        facts: (seed, index) -> graph, program and what the verifier read, for provenance.
+        record: what a sample starts from, for recipes that start from a record.
+        topic: `topic` and `scene`, for recipes that start from those.
+        facts: graph, program and what the verifier read, for provenance.
     """
 
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    record: Callable[[int, int], Record] | None = None
-    topic: Callable[[int, int], dict[str, str]] | None = None
-    facts: Callable[[int, int], dict[str, Any]] | None = None
+    record: Callable[[Draw], Record] | None = None
+    topic: Callable[[Draw], dict[str, str]] | None = None
+    facts: Callable[[Draw], dict[str, Any]] | None = None
 
 
-def wording_of(task: str, seed: int, index: int) -> Stream:
+def wording_of(task: str, draw: Draw) -> Stream:
     """Of how a sample's sentences are said."""
-    return Stream("wording", ENGINE, task, seed, index)
+    return Stream("wording", ENGINE, task, *draw.key)
 
 
 def seen_as_drawn(scene: Scene) -> bool:
@@ -52,12 +54,17 @@ def seen_as_drawn(scene: Scene) -> bool:
     return sorted(tuple(thing) for thing in seen.things) == sorted(tuple(said(scene, thing)) for thing in scene.things)
 
 
-def scene_stream(task: str, seed: int, index: int) -> Stream:
-    return Stream("scene", ENGINE, task, seed, index)
+def scene_stream(task: str, draw: Draw) -> Stream:
+    return Stream("scene", ENGINE, task, *draw.key)
 
 
-def scene_caption(scene: Scene, task: str, seed: int, index: int, role: str) -> str:
-    return caption(scene, scene_stream(task, seed, index).child("caption", role))
+def look(task: str, draw: Draw) -> Look:
+    """What its pictures are like."""
+    return look_of(Stream("look", ENGINE, task, *draw.key), draw.level)
+
+
+def scene_caption(scene: Scene, task: str, draw: Draw, role: str) -> str:
+    return caption(scene, scene_stream(task, draw).child("caption", role))
 
 
 def texts(steps: Iterable[Step]) -> str:
@@ -69,9 +76,9 @@ def picture(scene: Scene) -> bytes:
     return encode(render(scene))
 
 
-def joint_box(things: list[Thing], style: str) -> Box:
+def joint_box(scene: Scene, things: list[Thing]) -> Box:
     """The least box around all of them, as fractions."""
-    x0, y0, x1, y1 = zip(*(crop_box(thing, style) for thing in things), strict=True)
+    x0, y0, x1, y1 = zip(*(crop_box(scene, thing) for thing in things), strict=True)
     return min(x0), min(y0), max(x1), max(y1)
 
 

@@ -16,12 +16,14 @@ from pydantic import ValidationError
 
 from toolkit.errors import SHOWN, SourceError, UsageError
 from toolkit.generation.core.options import problems_of
+from toolkit.generation.core.protocol import Draw
 from toolkit.generation.core.records import Record, RecordModel, picture_keys, reject
 from toolkit.generation.core.spec import SourceSpec
 from toolkit.generation.core.texts import whole_texts
 from toolkit.generation.procedural.procedural import script_of
 from toolkit.generation.recipes.recipe import Recipe
 from toolkit.generation.sources import stage
+from toolkit.scene.difficulty import USUAL
 
 
 class Records(Protocol):
@@ -53,8 +55,8 @@ class NoRecords:
     is_given = False
     lost: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, script: str) -> None:
-        self._record = script_of(script).record
+    def __init__(self, script: str, difficulty: str = USUAL) -> None:
+        self._record, self._difficulty = script_of(script).record, difficulty
         self.is_instant = self._record is None
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class NoRecords:
         return ""
 
     def read(self, index: int, seed: int) -> Record:
-        return self._record(seed, index) if self._record else Record()
+        return self._record(Draw.of(seed, index, self._difficulty)) if self._record else Record()
 
 
 class _Line(NamedTuple):
@@ -176,10 +178,13 @@ def _problems(text: bytes, kind: type[RecordModel]) -> list[str]:
     return []
 
 
-def open_records(recipe: Recipe, source: SourceSpec | None, n: int, *, is_procedural: bool) -> Records:
+def open_records(
+    recipe: Recipe, source: SourceSpec | None, n: int, *, is_procedural: bool, difficulty: str = USUAL
+) -> Records:
     """
     Args:
         n: records that are wanted.
+        difficulty: of what the scene engine draws.
 
     Raises:
         UsageError: the recipe needs a file and has none, or has one and needs none; or its records are wrong.
@@ -194,7 +199,7 @@ def open_records(recipe: Recipe, source: SourceSpec | None, n: int, *, is_proced
         staged = stage(source, recipe.record, n)
         return JsonLines(staged.path, recipe.record, n, lost=staged.lost)
     if is_procedural and script_of(recipe.script).record:
-        return NoRecords(recipe.script)
+        return NoRecords(recipe.script, difficulty)
     needed = [name for name, each in recipe.record.model_fields.items() if each.is_required()]
     raise UsageError(
         f"recipes.{recipe.name}: needs records of {', '.join(needed)}; add source: FILE.jsonl, or another source (only "

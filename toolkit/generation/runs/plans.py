@@ -78,7 +78,9 @@ def plan(spec: RunSpec) -> list[Planned]:
 def _planned(
     spec: RunSpec, wanted: RecipeSpec, recipe: Recipe, prompts: Mapping[str, Prompt], topics: Topics
 ) -> Planned:
-    records = open_records(recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural)
+    records = open_records(
+        recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural, difficulty=spec.difficulty
+    )
     options = read_options(recipe.options, wanted.options, f"recipes.{wanted.name}: options")
     roles = tuple(sorted({spec.seat(each.role, each.step) for each in prompts.values()}))
     key = recipe_key(

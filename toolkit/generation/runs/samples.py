@@ -12,6 +12,7 @@ from toolkit.generation.calls.seats import Seat
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.columns import draw_columns
 from toolkit.generation.core.keys import canonical, digest, number_of
+from toolkit.generation.core.protocol import Draw
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal import Journal
 from toolkit.generation.journal.reading import redraws
@@ -21,6 +22,7 @@ from toolkit.generation.recipes.rows import to_row
 from toolkit.generation.recipes.safety import safety_of
 from toolkit.generation.runs.plans import Planned, columns_named, player_of
 from toolkit.generation.runs.seats import open_seats
+from toolkit.scene.names import ENGINE
 from toolkit.scene.streams import Stream
 from toolkit.schema import Row
 
@@ -71,11 +73,12 @@ def _drawn(spec: RunSpec, planned: Planned, index: int, seed: int) -> Drawn:
     topic = planned.topics.pair(index, seed)
     if not spec.is_procedural:
         return Drawn(topic=topic, columns=drawn)
-    script = script_of(planned.recipe.script)
+    script, draw = script_of(planned.recipe.script), Draw.of(seed, index, spec.difficulty)
+    known = script.facts if not planned.records.is_given else None
     return Drawn(
-        topic=script.topic(seed, index) if script.topic else topic,
+        topic=script.topic(draw) if script.topic else topic,
         columns=drawn,
-        scene=script.facts(seed, index) if script.facts and not planned.records.is_given else {},
+        scene={"engine": ENGINE, "difficulty": draw.level, **known(draw)} if known else {},
     )
 
 

@@ -11,6 +11,7 @@ clock    times and durations, drawn as clock faces
 from collections.abc import Callable
 
 from toolkit.errors import UnknownName
+from toolkit.scene.difficulty import USUAL, Level, level_named
 from toolkit.scene.streams import Stream
 from toolkit.scene.told.chart import chart_problem
 from toolkit.scene.told.clock import clock_problem
@@ -18,7 +19,7 @@ from toolkit.scene.told.figure import Problem
 from toolkit.scene.told.path import path_problem
 from toolkit.scene.told.row import row_problem
 
-PROBLEMS: dict[str, Callable[[Stream], Problem]] = {
+PROBLEMS: dict[str, Callable[[Stream, Level], Problem]] = {
     "row": row_problem,
     "path": path_problem,
     "chart": chart_problem,
@@ -26,8 +27,8 @@ PROBLEMS: dict[str, Callable[[Stream], Problem]] = {
 }
 
 
-def sample_problem(stream: Stream, kind: str = "") -> Problem:
-    """A problem; a kind is drawn if none is given.
+def sample_problem(stream: Stream, kind: str = "", level: str = USUAL) -> Problem:
+    """A problem; a kind is drawn if none is given. The level is that of walks; the others have none.
 
     Raises:
         UnknownName: no such kind.
@@ -35,4 +36,4 @@ def sample_problem(stream: Stream, kind: str = "") -> Problem:
     kind = kind or stream.pick(tuple(PROBLEMS))
     if kind not in PROBLEMS:
         raise UnknownName("problem kind", kind, PROBLEMS)
-    return PROBLEMS[kind](stream.child(kind))
+    return PROBLEMS[kind](stream.child(kind), level_named(level))

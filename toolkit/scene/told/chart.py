@@ -3,6 +3,7 @@
 from functools import partial
 from itertools import pairwise
 
+from toolkit.scene.difficulty import Level
 from toolkit.scene.glyphs import write
 from toolkit.scene.language import NUMBERS
 from toolkit.scene.raster import Pixels, paint, rectangle, stroke
@@ -23,7 +24,7 @@ _MOST = 12
 _BASE, _UNIT = 430, 28  # pixels: the line the bars stand on, and the height of one
 
 
-def chart_problem(stream: Stream) -> Problem:
+def chart_problem(stream: Stream, level: Level) -> Problem:
     highest, winner = stream.chance(0.5), stream.below(len(DAYS))
     amounts = _amounts(winner, highest, stream)
     style, tale = style_for(stream), stream.pick(_TALES)

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+from toolkit.scene.difficulty import Level
 from toolkit.scene.glyphs import write
 from toolkit.scene.raster import Pixels, disc, paint, stroke
 from toolkit.scene.render import SIDE
@@ -28,7 +29,7 @@ _TALES = (
 )
 
 
-def clock_problem(stream: Stream) -> Problem:
+def clock_problem(stream: Stream, level: Level) -> Problem:
     end = 5 * stream.below(_HALF_DAY // 5)
     long, short = 65 + 5 * stream.below(24), 10 + 5 * stream.below(10)
     start = (end - long - short) % _HALF_DAY

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from toolkit.scene.difficulty import Level
 from toolkit.scene.glyphs import write
 from toolkit.scene.language import NUMBERS, listed, sentence
 from toolkit.scene.raster import Pixels, Polygons, disc, paint, polygon, rectangle, stroke
@@ -21,9 +22,9 @@ def name_of(square: Square) -> str:
     return f"{'ABCDE'[square[0]]}{square[1] + 1}"
 
 
-def path_problem(stream: Stream) -> Problem:
+def path_problem(stream: Stream, level: Level) -> Problem:
     end: Square = (stream.below(_CELLS), stream.below(_CELLS))
-    moves, stops = _walk_back(end, stream)
+    moves, stops = _walk_back(end, level.moves, stream)
     style, walker = style_for(stream), stream.pick(_WALKERS)
     told = [f"{NUMBERS[count]} square{'s' if count > 1 else ''} {way}" for way, count in moves]
     question = (
@@ -51,13 +52,13 @@ def path_problem(stream: Stream) -> Problem:
     )
 
 
-def _walk_back(end: Square, stream: Stream) -> tuple[list[tuple[str, int]], list[Square]]:
+def _walk_back(end: Square, length: tuple[int, int], stream: Stream) -> tuple[list[tuple[str, int]], list[Square]]:
     """Moves that lead to `end`, drawn backwards so that every end is equally likely; no square is a stop twice, and
     moves turn a corner each time.
     """
     moves: list[tuple[str, int]] = []
     stops = [end]
-    for _ in range(3 + stream.below(3)):
+    for _ in range(length[0] + stream.below(length[1] - length[0] + 1)):
         column, row = stops[0]
         last_axis = None if not moves else _WAYS[moves[0][0]][0] == 0
         options = []
@@ -66,6 +67,8 @@ def _walk_back(end: Square, stream: Stream) -> tuple[list[tuple[str, int]], list
                 back = (column - dx * count, row - dy * count)
                 if (dx == 0) != last_axis and all(0 <= value < _CELLS for value in back) and back not in stops:
                     options.append((way, count, back))
+        if not options:
+            break
         way, count, back = stream.pick(options)
         moves.insert(0, (way, count))
         stops.insert(0, back)

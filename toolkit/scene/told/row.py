@@ -6,6 +6,7 @@ from functools import partial
 from itertools import permutations
 
 from toolkit.scene.colours import Rgb
+from toolkit.scene.difficulty import Level
 from toolkit.scene.glyphs import write
 from toolkit.scene.graph import Thing
 from toolkit.scene.language import NUMBERS, listed, with_article
@@ -32,7 +33,7 @@ class _Clue:
     fits: frozenset[tuple[int, ...]]  # orders (thing numbers from left to right) that agree
 
 
-def row_problem(stream: Stream) -> Problem:
+def row_problem(stream: Stream, level: Level) -> Problem:
     style = STYLES[stream.pick(tuple(STYLES))]
     shapes, colours = stream.sample(SHAPES, _NUMBER), stream.sample(list(style.fills), _NUMBER)
     names = [f"{colour} {shape}" for colour, shape in zip(colours, shapes, strict=True)]

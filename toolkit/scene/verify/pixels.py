@@ -236,7 +236,7 @@ def place_at(x: float, y: float) -> str:
 
 def read_style(pixels: Pixels) -> str:
     """The style whose ground is nearest to the median colour of the top edge (where a shaded ground begins)."""
-    ring = round(_RING * pixels.shape[0])
+    ring = round(_RING * min(pixels.shape[:2]))
     edge = np.median(pixels[:ring].reshape(-1, 3), axis=0)
     return min(GROUNDS, key=lambda name: float(np.abs(edge - GROUNDS[name]).sum()))
 
@@ -245,7 +245,7 @@ def read_background(pixels: Pixels) -> str:
     """What varies along the free edge: nothing, only from row to row, smoothly or by jumps, along both, or here and
     there.
     """
-    ring = round(_RING * pixels.shape[0])
+    ring = round(_RING * min(pixels.shape[:2]))
     left, top = pixels[:, :ring].astype(np.int64), pixels[:ring].astype(np.int64)
     if np.ptp(left, axis=(0, 1)).max() <= 2:
         return "plain"

@@ -1,9 +1,17 @@
 from functools import lru_cache
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.procedural.judges import picture_matches
-from toolkit.generation.procedural.script import Script, box_fields, joint_box, picture, scene_caption, scene_stream
+from toolkit.generation.procedural.script import (
+    Script,
+    box_fields,
+    joint_box,
+    look,
+    picture,
+    scene_caption,
+    scene_stream,
+)
 from toolkit.scene.defects import DEFECTS, Defect, sample_defect
 from toolkit.scene.heldout import drawn_without
 
@@ -11,40 +19,40 @@ TASK = "image_correction"
 
 
 @lru_cache(64)
-def _sampled(seed: int, index: int) -> Defect:
-    kind = tuple(DEFECTS)[index % len(DEFECTS)]
-    return drawn_without(lambda stream: sample_defect(stream, kind), scene_stream(TASK, seed, index))
+def _sampled(draw: Draw) -> Defect:
+    kind = tuple(DEFECTS)[draw.index % len(DEFECTS)]
+    return drawn_without(lambda stream: sample_defect(stream, kind, look(TASK, draw)), scene_stream(TASK, draw))
 
 
 def _defect(request: Request) -> Defect:
-    return _sampled(request.origin.seed, request.origin.index)
+    return _sampled(request.origin.draw)
 
 
 def _described(request: Request) -> dict[str, Any]:
-    defect, seed, index = _defect(request), request.origin.seed, request.origin.index
+    defect, draw = _defect(request), request.origin.draw
     words = {defect.wrong.thing(id).shape for id in defect.ids}
     words |= {thing.shape for thing in defect.right.things if thing.id in defect.ids}
     return {
-        "description": scene_caption(defect.right, TASK, seed, index, "output"),
-        "wrong_description": scene_caption(defect.wrong, TASK, seed, index, "input"),
+        "description": scene_caption(defect.right, TASK, draw, "output"),
+        "wrong_description": scene_caption(defect.wrong, TASK, draw, "input"),
         "defect_words": sorted(words),
     }
 
 
 def _found(request: Request) -> dict[str, Any]:
     defect = _defect(request)
-    box = joint_box([defect.wrong.thing(id) for id in defect.ids], defect.wrong.style)
-    look = "I compare the picture with the text, place by place."
-    return {"look": look, "box": box_fields(box), "finding": defect.finding, "remedy": defect.remedy}
+    box = joint_box(defect.wrong, [defect.wrong.thing(id) for id in defect.ids])
+    seen = "I compare the picture with the text, place by place."
+    return {"look": seen, "box": box_fields(box), "finding": defect.finding, "remedy": defect.remedy}
 
 
-def _topic(seed: int, index: int) -> dict[str, str]:
-    scene = _sampled(seed, index).right
+def _topic(draw: Draw) -> dict[str, str]:
+    scene = _sampled(draw).right
     return {"topic": "shapes", "scene": f"{scene.style} style, {scene.background} background"}
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    defect = _sampled(seed, index)
+def _facts(draw: Draw) -> dict[str, Any]:
+    defect = _sampled(draw)
     return {"graph": defect.wrong.to_dict(), "graph_after": defect.right.to_dict(), "concerned": list(defect.ids)}
 
 

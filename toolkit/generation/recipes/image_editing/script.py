@@ -1,12 +1,13 @@
 from functools import lru_cache
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
 from toolkit.generation.procedural.script import (
     SOURCED,
     Script,
+    look,
     picture,
     scene_caption,
     scene_stream,
@@ -24,45 +25,48 @@ TASK = "image_editing"
 
 
 @lru_cache(64)
-def edit_of(seed: int, index: int) -> Edit:
-    kind = tuple(EDITS)[index % len(EDITS)]
-    return drawn_without(lambda stream: sample_edit(stream, kind), scene_stream(TASK, seed, index))
+def edit_of(draw: Draw) -> Edit:
+    kind = tuple(EDITS)[draw.index % len(EDITS)]
+    return drawn_without(lambda stream: sample_edit(stream, kind, look(TASK, draw)), scene_stream(TASK, draw))
 
 
-def _record(seed: int, index: int) -> Record:
-    edit = edit_of(seed, index)
+def _record(draw: Draw) -> Record:
+    edit = edit_of(draw)
     values = {
         "edit": edit.simple,
-        "caption": scene_caption(edit.before, TASK, seed, index, "input"),
-        "target_caption": scene_caption(edit.after, TASK, seed, index, "output"),
+        "caption": scene_caption(edit.before, TASK, draw, "input"),
+        "target_caption": scene_caption(edit.after, TASK, draw, "output"),
         **SOURCED,
     }
     return Record(values=values, images={"image": picture(edit.before)})
 
 
 def _edit(request: Request) -> Edit:
-    return edit_of(request.origin.seed, request.origin.index)
+    return edit_of(request.origin.draw)
 
 
 def _instruction(request: Request) -> dict[str, Any]:
-    wording = wording_of(TASK, request.origin.seed, request.origin.index)
+    wording = wording_of(TASK, request.origin.draw)
     return {"instruction": reworded(_edit(request).nuanced, wording)}
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    edit = edit_of(seed, index)
+def _facts(draw: Draw) -> dict[str, Any]:
+    edit = edit_of(draw)
     return {"edit": edit.kind, "graph": edit.before.to_dict(), "graph_after": edit.after.to_dict()}
 
 
 def _rationale(request: Request) -> dict[str, Any]:
     edit = _edit(request)
-    return {"rationale": f"{texts(edit.steps)} Everything else stays as it is.", "answer": f"In short: {edit.simple}"}
+    return {
+        "rationale": f"{texts(edit.steps)} Everything else stays as it is.",
+        "answer": f"In short, I {edit.simple[0].lower()}{edit.simple[1:]}",
+    }
 
 
 def _judge(request: Request) -> dict[str, Any]:
     edit = _edit(request)
     before, after = pixels(request.images[0]), pixels(request.images[1])
-    moved = change(before, after, changed_mask(edit.before, edit.after, before.shape[0]))
+    moved = change(before, after, changed_mask(edit.before, edit.after))
     shown = sorted(tuple(thing) for thing in read_picture(after).things)
     is_done = shown == sorted(tuple(said(edit.after, thing)) for thing in edit.after.things)
     return {

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.script import Script, wording_of
 from toolkit.photos import Photo, photos
 from toolkit.scene.hints import OCCASIONS
+from toolkit.scene.language import sentence
 from toolkit.scene.streams import Stream
 from toolkit.scene.wording import reworded
 
@@ -15,8 +16,12 @@ def _photo(index: int) -> Photo:
     return photos()[index % len(photos())]
 
 
-def _record(seed: int, index: int) -> Record:
-    photo = _photo(index)
+def _home(photo: Photo) -> str:
+    return f"{'lives' if photo.kind == 'animal' else 'stands'} in {photo.place}"
+
+
+def _record(draw: Draw) -> Record:
+    photo = _photo(draw.index)
     return Record(
         values={"label": photo.name, "source": f"{photo.author}, {photo.source}", "license": photo.licence},
         images={"image": photo.bytes},
@@ -25,12 +30,12 @@ def _record(seed: int, index: int) -> Record:
 
 def _brief(request: Request) -> dict[str, Any]:
     photo = _photo(request.origin.index)
-    occasion = Stream("photo", request.origin.seed, request.origin.index).pick(OCCASIONS)
+    occasion = Stream("photo", *request.origin.draw.key).pick(OCCASIONS)
     return {
-        "caption": f"A photograph of the {photo.name}, {photo.place}.",
+        "caption": f"A photograph of the {photo.name}, which {_home(photo)}.",
         "instruction": reworded(
             f"For {occasion} I would like to see {photo.hint}.",
-            wording_of("photo", request.origin.seed, request.origin.index),
+            wording_of("photo", request.origin.draw),
         ),
     }
 
@@ -38,7 +43,8 @@ def _brief(request: Request) -> dict[str, Any]:
 def _rationale(request: Request) -> dict[str, Any]:
     photo = _photo(request.origin.index)
     rationale = (
-        f"That describes the {photo.name}. It belongs to {photo.place}, and the {photo.detail} should be easy to see."
+        f"{sentence(photo.hint)}: that describes the {photo.name}, which {_home(photo)}. In a good picture of it the "
+        f"{photo.detail} can be seen clearly."
     )
     return {"rationale": rationale, "answer": f"Here is the {photo.name}."}
 

@@ -1,9 +1,9 @@
 from functools import lru_cache
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.procedural.judges import picture_matches
-from toolkit.generation.procedural.script import Script, picture, scene_caption, scene_stream, texts, wording_of
+from toolkit.generation.procedural.script import Script, look, picture, scene_caption, scene_stream, texts, wording_of
 from toolkit.scene.briefs import Brief, sample_brief
 from toolkit.scene.heldout import drawn_without
 from toolkit.scene.language import with_article
@@ -13,38 +13,38 @@ TASK = "image_generation"
 
 
 @lru_cache(64)
-def _brief(seed: int, index: int) -> Brief:
-    return drawn_without(sample_brief, scene_stream(TASK, seed, index))
+def _brief(draw: Draw) -> Brief:
+    return drawn_without(lambda stream: sample_brief(stream, look(TASK, draw)), scene_stream(TASK, draw))
 
 
 def _topic_brief(request: Request) -> dict[str, Any]:
-    seed, index = request.origin.seed, request.origin.index
-    brief = _brief(seed, index)
+    draw = request.origin.draw
+    brief = _brief(draw)
     named = {word for thing in brief.scene.things for word in (thing.shape, thing.colour)} | {brief.scene.style}
     return {
-        "caption": scene_caption(brief.scene, TASK, seed, index, "output"),
+        "caption": scene_caption(brief.scene, TASK, draw, "output"),
         "named": sorted(named),
-        "instruction": reworded(brief.instruction, wording_of(TASK, seed, index)),
+        "instruction": reworded(brief.instruction, wording_of(TASK, draw)),
     }
 
 
 def _rationale(request: Request) -> dict[str, Any]:
-    brief = _brief(request.origin.seed, request.origin.index)
+    brief = _brief(request.origin.draw)
     rationale = f"{texts(brief.steps)} All of it goes on {with_article(brief.scene.background)} background."
     return {"rationale": rationale, "answer": f"Here is the picture for {brief.occasion}."}
 
 
 def _draw(request: Request) -> list[bytes]:
-    return [picture(_brief(request.origin.seed, request.origin.index).scene)]
+    return [picture(_brief(request.origin.draw).scene)]
 
 
-def _topic(seed: int, index: int) -> dict[str, str]:
-    scene = _brief(seed, index).scene
-    return {"topic": _brief(seed, index).occasion, "scene": f"{scene.style} style, {scene.background} background"}
+def _topic(draw: Draw) -> dict[str, str]:
+    scene = _brief(draw).scene
+    return {"topic": _brief(draw).occasion, "scene": f"{scene.style} style, {scene.background} background"}
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    return {"graph": _brief(seed, index).scene.to_dict()}
+def _facts(draw: Draw) -> dict[str, Any]:
+    return {"graph": _brief(draw).scene.to_dict()}
 
 
 SCRIPT = Script(

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
-from toolkit.generation.procedural.script import SOURCED, Script, picture, scene_stream, wording_of
+from toolkit.generation.procedural.script import SOURCED, Script, look, picture, scene_stream, wording_of
 from toolkit.scene.documents import DEFECT_KINDS, Document, sample_document
 from toolkit.scene.heldout import drawn_without
 from toolkit.scene.verify.documents import find_defects
@@ -19,24 +19,24 @@ _PLANTED_ONE_IN = 4  # documents with a defect, for the judges to find
 
 
 @lru_cache(64)
-def document_of(seed: int, index: int) -> Document:
+def document_of(draw: Draw) -> Document:
     """One in four has a planted defect."""
-    group, place = divmod(index, _PLANTED_ONE_IN)
+    group, place = divmod(draw.index, _PLANTED_ONE_IN)
     planted = DEFECT_KINDS[group % len(DEFECT_KINDS)] if place == _PLANTED_ONE_IN - 1 else ""
-    stream = scene_stream("mm_internet", seed, index)
-    document = drawn_without(lambda stream: sample_document(stream, planted), stream)
-    return replace(document, question=reworded(document.question, wording_of("mm_internet", seed, index)))
+    stream = scene_stream("mm_internet", draw)
+    document = drawn_without(lambda stream: sample_document(stream, planted, look("mm_internet", draw)), stream)
+    return replace(document, question=reworded(document.question, wording_of("mm_internet", draw)))
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    document = document_of(seed, index)
+def _facts(draw: Draw) -> dict[str, Any]:
+    document = document_of(draw)
     return {"page": document.kind, "graphs": [each.scene.to_dict() for each in document.passages if each.scene]}
 
 
-def _record(seed: int, index: int) -> Record:
+def _record(draw: Draw) -> Record:
     texts: list[str | None] = []
     images, captions = {}, []
-    for passage in document_of(seed, index).passages:
+    for passage in document_of(draw).passages:
         texts.append(passage.text)
         if passage.scene is not None:
             images[f"images/{len(texts)}"] = picture(passage.scene)
@@ -71,9 +71,7 @@ def _blind(request: Request) -> dict[str, Any]:
 
 SCRIPT = Script(
     answers={
-        "internet_question": lambda request: {
-            "question": document_of(request.origin.seed, request.origin.index).question
-        },
+        "internet_question": lambda request: {"question": document_of(request.origin.draw).question},
         "internet_judge": _judge,
         "internet_blind": _blind,
     },

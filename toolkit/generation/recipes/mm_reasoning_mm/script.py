@@ -1,19 +1,20 @@
 from functools import lru_cache
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
 from toolkit.generation.procedural.judges import pixels
 from toolkit.generation.procedural.script import (
     SOURCED,
     Script,
+    look,
     picture,
     scene_caption,
     scene_stream,
     seen_as_drawn,
     wording_of,
 )
-from toolkit.scene.documents import told_group
+from toolkit.scene.documents import told_together
 from toolkit.scene.graph import Kind, Scene, select
 from toolkit.scene.language import groups, listed, noun, number_word, with_article
 from toolkit.scene.retrieval import Retrieval, counted, sample_retrieval
@@ -24,17 +25,17 @@ TASK = "mm_reasoning_mm"
 
 
 @lru_cache(64)
-def _sampled(seed: int, index: int) -> Retrieval:
-    return sample_retrieval(scene_stream(TASK, seed, index))
+def _sampled(draw: Draw) -> Retrieval:
+    return sample_retrieval(scene_stream(TASK, draw), look(TASK, draw))
 
 
 def _retrieval(request: Request) -> Retrieval:
-    return _sampled(request.origin.seed, request.origin.index)
+    return _sampled(request.origin.draw)
 
 
-def _record(seed: int, index: int) -> Record:
-    query = _sampled(seed, index).query
-    values = {"caption": scene_caption(query, TASK, seed, index, "input"), **SOURCED}
+def _record(draw: Draw) -> Record:
+    query = _sampled(draw).query
+    values = {"caption": scene_caption(query, TASK, draw, "input"), **SOURCED}
     return Record(values=values, images={"image": picture(query)})
 
 
@@ -44,7 +45,7 @@ def _keyword(request: Request) -> dict[str, Any]:
         f"Find a picture in the same style as mine that shows {with_article(found.keyword)}. Does it show more "
         f"{noun(found.compared, many=True)} than mine, fewer, or the same number?"
     )
-    wording = wording_of(TASK, request.origin.seed, request.origin.index)
+    wording = wording_of(TASK, request.origin.draw)
     return {"keyword": found.keyword, "question": reworded(ask, wording)}
 
 
@@ -63,7 +64,7 @@ def _pick(request: Request) -> dict[str, Any]:
 def _compared(request: Request) -> dict[str, Any]:
     found = _retrieval(request)
     style, keyword = found.query.style, with_article(found.keyword)
-    look = (
+    seen = (
         f"Your picture is drawn in the {style} style and shows {counted(found.query)}. I look for {keyword} in "
         "that style and find this one."
     )
@@ -79,15 +80,15 @@ def _compared(request: Request) -> dict[str, Any]:
     closing = (
         f"So both show the same number of {what}." if equal else f"So it shows {found.comparison} {what} than yours."
     )
-    return {"look": look, "compare": compare, "closing": closing, "answer": found.comparison}
+    return {"look": seen, "compare": compare, "closing": closing, "answer": found.comparison}
 
 
 def _inventory(scene: Scene) -> str:
-    return listed([told_group(things, held) for _, things, held in groups(scene)])
+    return listed(told_together(groups(scene)))
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    found = _sampled(seed, index)
+def _facts(draw: Draw) -> dict[str, Any]:
+    found = _sampled(draw)
     return {
         "graph": found.query.to_dict(),
         "graph_found": found.match.to_dict(),

@@ -1,7 +1,7 @@
 from functools import lru_cache
 from typing import Any
 
-from toolkit.generation.core.protocol import Request
+from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.procedural.script import Script, scene_stream, wording_of
 from toolkit.scene import told
 from toolkit.scene.heldout import drawn_without
@@ -13,13 +13,13 @@ TASK = "mm_reasoning_t"
 
 
 @lru_cache(64)
-def _sampled(seed: int, index: int) -> Problem:
-    kind = tuple(told.PROBLEMS)[index % len(told.PROBLEMS)]
-    return drawn_without(lambda stream: told.sample_problem(stream, kind), scene_stream(TASK, seed, index))
+def _sampled(draw: Draw) -> Problem:
+    kind = tuple(told.PROBLEMS)[draw.index % len(told.PROBLEMS)]
+    return drawn_without(lambda stream: told.sample_problem(stream, kind, draw.level), scene_stream(TASK, draw))
 
 
 def _problem(request: Request) -> Problem:
-    return _sampled(request.origin.seed, request.origin.index)
+    return _sampled(request.origin.draw)
 
 
 def _solved(request: Request) -> dict[str, Any]:
@@ -37,16 +37,16 @@ def _drawing(request: Request) -> list[bytes]:
 
 
 def _question(request: Request) -> dict[str, Any]:
-    wording = wording_of(TASK, request.origin.seed, request.origin.index)
+    wording = wording_of(TASK, request.origin.draw)
     return {"question": reworded(_problem(request).question, wording), "needs_picture": True}
 
 
-def _topic(seed: int, index: int) -> dict[str, str]:
-    return {"topic": f"a problem of the kind {_sampled(seed, index).kind!r}", "scene": "told in words"}
+def _topic(draw: Draw) -> dict[str, str]:
+    return {"topic": f"a problem of the kind {_sampled(draw).kind!r}", "scene": "told in words"}
 
 
-def _facts(seed: int, index: int) -> dict[str, Any]:
-    problem = _sampled(seed, index)
+def _facts(draw: Draw) -> dict[str, Any]:
+    problem = _sampled(draw)
     return {"problem": problem.kind, "answers": problem.num_choices, **problem.facts}
 
 
