@@ -124,6 +124,7 @@ def nothing_is_left_for_workers() -> Iterator[None]:
             if type(each).__name__.endswith("MultiProcessingDataLoaderIter"):
                 each._shutdown_workers()
     gc.collect()
+    gc.freeze()  # what a module has imported stays, and Trainer collects garbage at each start
 
 
 # Files that take seconds, or import torch, which does too. `make test-fast` does not even import them.

@@ -3,6 +3,7 @@
 python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ranks FOLDER PACKED
 """
 
+import gc
 import json
 import sys
 from functools import partial
@@ -80,7 +81,7 @@ def streamed(family, packed):
 EXAMPLE = ("--save-every", 2, "--batch-size", 1, "--samples", 0, "--workers", 0)
 EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
     "chameleon": ("chameleon", "--accumulate", 2),
-    "emu3-fsdp": ("emu3", "--fsdp", "--checkpointing"),
+    "chameleon-fsdp": ("chameleon", "--fsdp", "--checkpointing"),
     "trainer": ("trainer", "--accumulate", 2),
     "accelerate": ("accelerate", "--accumulate", 2),
     "lightning": ("lightning",),
@@ -88,7 +89,14 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
 }
 
 
-BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process, which takes as many rows for an update
+# By one process, which accumulates twice as much for an update of as many rows.
+BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")
+
+
+def accumulation(name, *, alone):
+    own = EXAMPLES[name]
+    there = own[own.index("--accumulate") + 1] if "--accumulate" in own else 1
+    return ("--accumulate", there * (2 if alone else 1))
 
 
 def examples(folder, packed):
@@ -99,8 +107,8 @@ def examples(folder, packed):
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 2)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 4, "--resume")
     for example in BEGUN_ALONE:
-        options = ("--data", packed, *EXAMPLE, "--accumulate", 1)
-        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 4, "--resume")
+        options = ("--data", packed, *EXAMPLE, *accumulation(example, alone=False))
+        run_example(example, *options, "--out", folder / f"{example}-alone", "--steps", 4, "--resume")
 
 
 def main(folder: Path, packed: str) -> None:
@@ -113,6 +121,8 @@ def main(folder: Path, packed: str) -> None:
         torch.save(found, folder / f"{family}-{torch.distributed.get_rank()}.pt")
         name = f"{family}-{torch.distributed.get_rank()}.json"
         (folder / name).write_text(json.dumps(streamed(family, packed)))
+        gc.collect()
+        gc.freeze()  # what is imported by now; Trainer looks for garbage at each start
     for family in (family for family in READING if family not in FAMILIES):
         torch.save({"fsdp": loop_update(family, sharded)}, folder / f"{family}-{torch.distributed.get_rank()}.pt")
     examples(folder, packed)
