@@ -76,6 +76,8 @@ def test_lengths_of_another_collator_are_kept_apart(packed, tmp_path):
     measure_lengths(packed, other, tmp_path / "lengths")
     with pytest.raises(SourceError, match=r"holds lengths of collators .*; expected 'exactly one'"):
         StoredLengths(tmp_path / "lengths")
+    with pytest.raises(SourceError, match="holds no lengths; run measure_lengths first"):
+        StoredLengths(tmp_path / "elsewhere")
     mine, theirs = (StoredLengths(tmp_path / "lengths", revision=each.revision) for each in (llava(), other))
     ids = [row.id for row in truth()["cot_collection"]]
     assert mine.of(ids) != theirs.of(ids)

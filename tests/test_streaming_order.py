@@ -185,9 +185,9 @@ def test_shuffle_quality_is_a_stated_number():
     assert shuffle_rows(row_groups([[10] * 40]), Layout(shuffle=False)) == (1, 1)
 
 
-@pytest.mark.parametrize("name", ["lanes", "window", "run"])
-def test_layout_refuses_numbers_below_one(name):
-    with pytest.raises(UsageError, match=f"{name} is 0; expected a positive number"):
+@pytest.mark.parametrize(("name", "argument"), [("lanes", "lanes"), ("window", "window"), ("run", "batch_size")])
+def test_layout_refuses_numbers_below_one(name, argument):
+    with pytest.raises(UsageError, match=f"{argument} is 0; expected a positive number"):
         Layout(**{name: 0})
 
 

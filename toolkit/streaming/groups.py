@@ -51,9 +51,9 @@ class Layout:
     run: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("lanes", "window", "run"):
-            if not 1 <= getattr(self, name) <= MOST:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; expected a positive number up to {MOST:,}")
+        for name, value in (("lanes", self.lanes), ("window", self.window), ("batch_size", self.run)):
+            if not 1 <= value <= MOST:
+                raise UsageError(f"{name} is {value!r}; expected a positive number up to {MOST:,}")
 
 
 def row_groups(

@@ -42,10 +42,12 @@ class StoredLengths:
         tables = [read_lengths(path) for path in sorted(self.folder.glob(FILES))]
         table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
         found = set(table["collator"].unique().to_pylist())
-        if not found or (revision is None and len(found) > 1) or (revision is not None and revision not in found):
+        if not found:
+            raise SourceError(f"{self.folder}: holds no lengths; run measure_lengths first")
+        if (revision is None and len(found) > 1) or (revision is not None and revision not in found):
             raise SourceError(
-                f"{self.folder}: holds lengths of collators {shorten(found)}; expected {revision or 'exactly one'!r}; "
-                "run measure_lengths first"
+                f"{self.folder}: holds lengths of collators {shorten(found)}; expected {revision or 'exactly one'!r}: "
+                "pass StoredLengths(folder, revision=collate.revision), or measure with that collator first"
             )
         self.revision = revision or found.pop()
         mine = table.filter(pc.equal(table["collator"], self.revision))
