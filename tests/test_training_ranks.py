@@ -11,7 +11,7 @@ import pytest
 from tests.example_runs import WARNINGS, losses_of, run_example, trained_alike, weights_of
 from tests.packed import pack_demo
 from tests.training_families import FAMILIES, READING, difference, trainer_update
-from tests.two_ranks import BEGUN_ALONE, EXAMPLE, accumulation
+from tests.two_ranks import BEGUN_ALONE, EXAMPLE
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
@@ -27,8 +27,9 @@ def two_ranks(tmp_path_factory):
     tasks = ["image_generation", "image_editing", "llava_cot", "cot_collection"]
     packed = pack_demo(folder / "packed", tasks)
     for name in BEGUN_ALONE:
-        options = ("--data", packed, *EXAMPLE, *accumulation(name, alone=True))
-        run_example(name, *options, "--out", folder / f"{name}-alone", "--steps", 2)
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 2)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 4)
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 2)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
         [*command, "-m", "tests.two_ranks", str(folder), str(packed)],
@@ -72,7 +73,7 @@ def test_an_example_resumes_exactly_on_two_ranks(two_ranks, name):
 
 @pytest.mark.parametrize("name", BEGUN_ALONE)
 def test_two_ranks_go_on_with_what_one_has_begun(two_ranks, name):
-    parts, whole = two_ranks / f"{name}-alone", two_ranks / name / "whole"
+    parts, whole = (two_ranks / f"{name}-alone" / each for each in ("parts", "whole"))
     found, expected = (torch.tensor(losses_of(folder), dtype=torch.float64) for folder in (parts, whole))
     assert torch.allclose(found, expected, rtol=1e-5, equal_nan=True)
     ours, theirs = weights_of(parts), weights_of(whole)

@@ -89,14 +89,7 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
 }
 
 
-# By one process, which accumulates twice as much for an update of as many rows.
-BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")
-
-
-def accumulation(name, *, alone):
-    own = EXAMPLES[name]
-    there = own[own.index("--accumulate") + 1] if "--accumulate" in own else 1
-    return ("--accumulate", there * (2 if alone else 1))
+BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process, which takes as many rows for an update
 
 
 def examples(folder, packed):
@@ -107,8 +100,8 @@ def examples(folder, packed):
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 2)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 4, "--resume")
     for example in BEGUN_ALONE:
-        options = ("--data", packed, *EXAMPLE, *accumulation(example, alone=False))
-        run_example(example, *options, "--out", folder / f"{example}-alone", "--steps", 4, "--resume")
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 1)
+        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 4, "--resume")
 
 
 def main(folder: Path, packed: str) -> None:
