@@ -90,7 +90,7 @@ class UnifiedVisualConfig(datasets.BuilderConfig):
             dataset as published.
         revision: branch, tag or commit of a Hub repository.
         mapping: YAML file that says how upstream's columns are read, where the plan is wrong.
-        on_missing: "raise" or "skip" rows whose picture is not in its archive.
+        on_missing: "raise" or "skip" rows whose image is not in its archive.
         on_bad_row: "raise" or "skip" rows that break a rule.
         max_in_a_row: bad rows without a good one between that stop the reading all the same.
     """
@@ -108,7 +108,7 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         builder = UnifiedVisual(config_name="image_editing", data_dir="fnlp-vision/UnifiedVisual-240K")
         stream = builder.as_streaming_dataset(split="train")
 
-    Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last picture
+    Streaming the layout as published reads each archive once, in order, and yields a row as soon as its last image
     has come; a shard is a task there, or all tasks where only the archives tell them apart, and a Parquet file in the
     packed layout. The cache key holds a fingerprint of the
     files' content, so changed data is never served from an old cache.

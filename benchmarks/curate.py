@@ -34,7 +34,7 @@ from toolkit.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 GENERATED, SHARE, IN_BENCHMARK = 20_000, 0.02, 500
-KINDS = {"same": "duplicate", "text": "near_text", "pictures": "near_pictures", "both": "near_text_and_pictures"}
+KINDS = {"same": "duplicate", "text": "near_text", "pictures": "near_images", "both": "near_text_and_images"}
 VOCABULARY = [f"{a}{b}{c}{d}" for a in "bdfgklmnprstvz" for b in "aeiou" for c in "lmnrst" for d in "aeiouy"]
 STEPS = ("merge", "split", "deduplicate", "select", "push", "load")
 LOAD = "import datasets, sys; print({k: len(v) for k, v in datasets.load_dataset(sys.argv[1], 'all').items()})"
@@ -186,7 +186,7 @@ def found(folder: Path) -> Iterator[str]:
         of_kind = [id for id, its in planted.items() if its == kind]
         hits = sum(id in gone for id in of_kind)
         yield f"planted {kind:20} {len(of_kind):8,}   found {hits:8,}   recall {hits / max(len(of_kind), 1):.4f}"
-    for name, wanted, reason in (("asked", asked, "benchmark_text"), ("shown", shown, "benchmark_picture")):
+    for name, wanted, reason in (("asked", asked, "benchmark_text"), ("shown", shown, "benchmark_image")):
         hits = sum(gone.get(id) == reason for id in wanted)
         yield f"benchmark {name:18} {len(wanted):8,}   found {hits:8,}   recall {hits / max(len(wanted), 1):.4f}"
     right = len([id for id in gone if id in planted or id in asked | shown])

@@ -52,7 +52,7 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
     Args:
         examples: task -> the row to show; every task of the manifest.
         repo_id: where the dataset is, or will be: "org/name".
-        plots: paths in the dataset of pictures to show, as `stats --plots` writes them.
+        plots: paths in the dataset of images to show, as `stats --plots` writes them.
 
     Raises:
         UsageError: `repo_id` is no repository id, the manifest has no shards, or a task has no example.
@@ -122,7 +122,7 @@ def _viewer_line(manifest: Manifest) -> str:
     largest = max(max(shard.row_groups) * shard.bytes // max(1, shard.rows) for shard in manifest.shards)
     return (
         f"The dataset viewer of the Hub reads at most {_bytes(VIEWER_BYTES)} for a page of rows. The largest row group "
-        f"here has about {_bytes(largest)}, and the files have a page index, so pictures are shown."
+        f"here has about {_bytes(largest)}, and the files have a page index, so images are shown."
         if largest < VIEWER_BYTES
         else f"The largest row group has about {_bytes(largest)}; the dataset viewer of the Hub reads at most "
         f"{_bytes(VIEWER_BYTES)} for a page of rows, and may show none."
@@ -143,7 +143,7 @@ def _task(manifest: Manifest, name: str) -> Task:
 def _counts_line(manifest: Manifest) -> str:
     rows, images, size = (manifest.total(column) for column in ("rows", "images", "bytes"))
     line = (
-        f"{rows:,} rows with {images:,} pictures of {len(manifest.tasks)} tasks, in {len(manifest.shards):,} "
+        f"{rows:,} rows with {images:,} images of {len(manifest.tasks)} tasks, in {len(manifest.shards):,} "
         f"Parquet files of {_bytes(size)} together."
     )
     return counts_beside(rows, line) if published_rows(manifest.tasks) else line
@@ -171,7 +171,7 @@ def _task_table(manifest: Manifest) -> str:
         manifest.total("images"),
         _bytes(manifest.total("bytes")),
     )
-    return table(("task", "family", "published quadrant", "rows", "published", "pictures", "size"), [*rows, total])
+    return table(("task", "family", "published quadrant", "rows", "published", "images", "size"), [*rows, total])
 
 
 def _quadrant_table(manifest: Manifest) -> str:
@@ -207,7 +207,7 @@ def _worked_row(task: str, row: Row) -> str:
     }
     pictures = ", ".join(row.image_roles) or "none"
     summary = (
-        f"{inline(task)}: {inline(row.id)}, {inline(row.quadrant)}, origin {inline(row.origin)}, pictures: "
+        f"{inline(task)}: {inline(row.id)}, {inline(row.quadrant)}, origin {inline(row.origin)}, images: "
         f"{inline(pictures)}"
     )
     return f"<details>\n<summary>{summary}</summary>\n\n{code_json(columns)}\n\n</details>"

@@ -29,7 +29,7 @@ def what_it_is(examples: Mapping[str, Row]) -> str:
     if all(map(is_published, examples.values())):
         return (
             f"This is {UPSTREAM_REPOSITORY}, packed anew by the UnifiedVisual toolkit: one schema for all tasks, "
-            "pictures inside the rows. Rows are of origin "
+            "images inside the rows. Rows are of origin "
             "`upstream`, judged by the first of each task; the column `origin` says it of each row."
         )
     by_origin: dict[str, list[str]] = {}
@@ -89,12 +89,12 @@ def built_table(tasks: Iterable[str]) -> str:
 TEACHES = {
     "image_generation": "infer from an implicit request what to draw, say why, draw it",
     "image_editing": "plan an edit from an indirect instruction, then make it",
-    "image_correction": "find where picture and description disagree, and fix the picture",
-    "mm_reasoning_o": "look again at a detail of the picture while reasoning",
-    "mm_reasoning_mm": "reason over pictures and text with further pictures",
+    "image_correction": "find where image and description disagree, and fix the image",
+    "mm_reasoning_o": "look again at a detail of the image while reasoning",
+    "mm_reasoning_mm": "reason over images and text with further images",
     "mm_reasoning_t": "draw in order to answer a question of text alone",
     "mm_internet": "answer with an illustrated page",
-    "llava_cot": "step-by-step answers about a picture",
+    "llava_cot": "step-by-step answers about an image",
     "cot_collection": "step-by-step answers in text",
 }
 

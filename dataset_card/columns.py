@@ -11,7 +11,7 @@ MEANINGS = {
     "id": "unique over the whole dataset, [a-z0-9_-]+",
     "task": "name of the task, as in the table above",
     "quadrant": (
-        "input -> output modality of this row: mm-mm, mm-text, text-mm or text-text; mm means that pictures take part"
+        "input -> output modality of this row: mm-mm, mm-text, text-mm or text-text; mm means that images take part"
     ),
     "source": "dataset the row was drawn from; empty = not stated",
     "license": "licence of that source; empty = not stated",
@@ -20,7 +20,7 @@ MEANINGS = {
         "optional system turn, then user and assistant in turn; the n-th part of type image, read from "
         "top to bottom, stands for images[n]"
     ),
-    "images": "pictures in reading order over the whole row, prompt then answer; the original encoded bytes",
+    "images": "images in reading order over the whole row, prompt then answer; the original encoded bytes",
     "image_roles": "aligned with images: input, intermediate (part of a rationale) or output (a target)",
     "image_captions": "aligned with images: generation prompt, alt text or caption; empty = unknown",
     "instruction": "plain text of the user's turns",
@@ -29,7 +29,7 @@ MEANINGS = {
     "regions": "labelled boxes: x0 y0 x1 y1 as fractions of width and height of images[image]",
     "provenance": "JSON object: where the row came from (file, row number, archive members) or how it was made",
 }
-PICTURES = "images"  # the one column that holds pictures; Arrow knows it only as bytes and a path
+PICTURES = "images"  # the one column that holds images; Arrow knows it only as bytes and a path
 
 
 def yaml_features() -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def yaml_features() -> list[dict[str, Any]]:
 
 def type_name(column: str) -> str:
     """Type of a column for people: `list of {role: string, content: list of {type: string, text: string}}`."""
-    return "list of pictures" if column == PICTURES else _words(ARROW_SCHEMA.field(column).type)
+    return "list of images" if column == PICTURES else _words(ARROW_SCHEMA.field(column).type)
 
 
 def _named(field: pa.Field) -> dict[str, Any]:

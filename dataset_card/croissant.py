@@ -80,7 +80,7 @@ def croissant(manifest: Manifest, *, repo_id: str, url: str) -> dict[str, Any]:
         "name": repo_id.rpartition("/")[2],
         "alternateName": repo_id,
         "description": (
-            "Unified vision-language rows with pictures in prompts and in answers: "
+            "Unified vision-language rows with images in prompts and in answers: "
             f"{manifest.total('rows'):,} rows of {len(manifest.tasks)} tasks."
         ),
         "url": url,
@@ -115,19 +115,19 @@ def _who(repo_id: str, *, is_published: bool) -> dict[str, Any]:
 def _responsible(*, is_published: bool) -> dict[str, Any]:
     """What is known for responsible use. Source: mlcommons/croissant, docs/croissant-rai-spec.md 1.0."""
     made = (
-        "Rationales, instructions and many pictures were made by models (GPT-4, GPT-4o, DALL-E 3, Stable Diffusion). "
+        "Rationales, instructions and many images were made by models (GPT-4, GPT-4o, DALL-E 3, Stable Diffusion). "
         "The rest comes from published sets and web documents, as the paper (arXiv 2509.14738) says."
     )
     return {
         **({"rai:dataCollection": made} if is_published else {}),
-        "rai:dataUseCases": "Training and evaluating models that read and write text and pictures.",
+        "rai:dataUseCases": "Training and evaluating models that read and write text and images.",
         "rai:dataLimitations": (
             "Empty columns mean not known. No check was made for overlap with test sets. "
             "The licence of the dataset as a whole is not stated."
         ),
-        "rai:dataBiases": "Not measured. Texts and pictures made by models have the biases of these models.",
+        "rai:dataBiases": "Not measured. Texts and images made by models have the biases of these models.",
         "rai:personalSensitiveInformation": "Photographs and web documents may name people. Nothing is filtered.",
-        "rai:dataPreprocessingProtocol": "Rows are read, checked and packed; no picture is encoded again.",
+        "rai:dataPreprocessingProtocol": "Rows are read, checked and packed; no image is encoded again.",
     }
 
 

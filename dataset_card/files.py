@@ -96,7 +96,7 @@ def write_card(folder: Path, *, repo_id: str | None = None) -> None:
 
 
 def plots_in(repository: Repository) -> tuple[str, ...]:
-    """Pictures of a dataset, which `stats --plots` puts into its folder `plots`."""
+    """Images of a dataset, which `stats --plots` puts into its folder `plots`."""
     return tuple(path for path in repository.list_files() if path.startswith(PLOTS) and path.endswith((".svg", ".jpg")))
 
 

@@ -97,7 +97,7 @@ def _config(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]
 
 
 def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
-    """Sizes are those of the files: pictures make up nearly all of them and are stored as they are, so memory needs
+    """Sizes are those of the files: images make up nearly all of them and are stored as they are, so memory needs
     about the same.
     """
     size = manifest.total("bytes", tasks)

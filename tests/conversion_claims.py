@@ -77,7 +77,7 @@ NOTES = {
     "the trainer takes the next row": "llava::test_llava_next_warns_of_rows_that_its_reader_replaces",
     "special tokens in a text, such as `<|im_end|>`": "llava::test_llava_next_warns_of_special_tokens_in_text",
     "a literal `<image>` or special token": "trl::test_trl_stops_at_a_literal_tag_in_a_text",
-    "chat templates of Qwen3-VL": "trl::test_chat_templates_of_some_models_drop_pictures_in_answers",
+    "chat templates of Qwen3-VL": "trl::test_chat_templates_of_some_models_drop_images_in_answers",
     "picture paths are relative to OUT": "messages::test_paths_of_ms_swift_begin_with_root",
     "special tokens in a text, such as `<|image_pad|>`": "messages::test_special_tokens_in_text_are_warned_of",
     "its BAGEL reader shows": "messages::test_lmms_engine_rows_whose_pictures_later_tokens_cannot_see_are_warned_of",

@@ -186,7 +186,7 @@ def test_pictures_that_cannot_be_shown_are_told_on_the_row_and_not_sent_as_thumb
         ("lc-00000005", "unknown bytes|text"),
         ("lc-fewer", "the row has no more"),
     ):
-        assert re.search(rf"No picture\.</strong> <span dir=\"auto\">[^<]*({why})", client.get(f"/row/{row_id}").text)
+        assert re.search(rf"No image\.</strong> <span dir=\"auto\">[^<]*({why})", client.get(f"/row/{row_id}").text)
     assert client.get("/image/lc-cut/0?w=160").status_code == 422
 
 

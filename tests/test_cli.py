@@ -408,7 +408,7 @@ def test_verify_reads_converted_output_back_and_finds_what_was_lost(run, tmp_pat
     )
     assert run("convert", source, format, out, "--on-unfit", "drop", "--option", f"profile={profile}")[0] == 0
     code, text, _ = run("verify", out, "--deep")
-    assert (code, "every picture decodes" in text) == (0, True)
+    assert (code, "every image decodes" in text) == (0, True)
     damaged = max(out.rglob("*.*"), key=lambda path: path.stat().st_size)
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
     assert run("verify", out, "--deep")[0] == 1

@@ -134,7 +134,7 @@ def test_trl_stops_at_a_literal_tag_in_a_text(tiny_processor, tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("template", "shown"), [("qwen3_vl", 1), ("llava_next", 1), ("qwen2_5_vl", 3)])
-def test_chat_templates_of_some_models_drop_pictures_in_answers(template, shown):
+def test_chat_templates_of_some_models_drop_images_in_answers(template, shown):
     trl = pytest.importorskip("trl", reason="its folder of chat templates: pip install trl")
     from transformers.utils.chat_template_utils import render_jinja_template
 

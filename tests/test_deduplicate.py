@@ -89,8 +89,8 @@ LIKE = {  # row that goes -> reason, what it is like
     "near-text": ("near_text", "text-4"),
     "same-row": ("duplicate", "shown-1"),
     "near-text-of-picture": ("near_text", "shown-2"),
-    "near-picture": ("near_pictures", "shown-1"),
-    "near-both": ("near_pictures", "near-text-of-picture"),
+    "near-picture": ("near_images", "shown-1"),
+    "near-both": ("near_images", "near-text-of-picture"),
 }
 
 
@@ -116,21 +116,21 @@ def test_rows_go_that_say_and_show_the_same_or_nearly(packed, tmp_path):
     assert gone(tmp_path / "out") == LIKE
     assert ids(tmp_path / "out") == {each.id for each in ROWS} - LIKE.keys()
     assert manifest.skipped == {
-        "llava_cot": {"duplicate": 1, "near_pictures": 2, "near_text": 1},
+        "llava_cot": {"duplicate": 1, "near_images": 2, "near_text": 1},
         "cot_collection": {"duplicate": 1, "near_text": 1},
     }
     assert verify_packed(LocalFolder(tmp_path / "out"), deep=True).problems == ()
 
 
 def test_near_things_stay_where_only_the_same_is_asked_for(packed, tmp_path):
-    deduplicate(packed, tmp_path / "out", near_text=1.0, near_pictures=False)
+    deduplicate(packed, tmp_path / "out", near_text=1.0, near_images=False)
     assert gone(tmp_path / "out") == {id: like for id, like in LIKE.items() if like[0] == "duplicate"}
 
 
 def test_by_text_or_by_picture_alone(packed, tmp_path):
     deduplicate(packed, tmp_path / "text", by="text")
     assert set(gone(tmp_path / "text")) == {*LIKE, "edited-picture", "other-picture"}
-    deduplicate(packed, tmp_path / "picture", by="picture")
+    deduplicate(packed, tmp_path / "picture", by="image")
     shown = {id for id in LIKE if "text" not in id or "picture" in id}
     assert set(gone(tmp_path / "picture")) == {*shown, "other-question"}
 
@@ -157,16 +157,16 @@ def test_what_a_benchmark_asks_or_shows_goes(packed, tmp_path):
     deduplicate(packed, tmp_path / "lines", against=[folder / "test.jsonl"])
     found = gone(tmp_path / "lines")
     assert found["text-0"] == ("benchmark_text", "test.jsonl:1")
-    assert found["shown-5"] == ("benchmark_picture", "test.jsonl:2")
+    assert found["shown-5"] == ("benchmark_image", "test.jsonl:2")
     assert {id for id, (reason, _) in found.items() if reason.startswith("benchmark")} == {"text-0", "shown-5"}
     (folder / "test.jsonl").unlink()
     deduplicate(packed, tmp_path / "folder", against=[folder])
-    assert gone(tmp_path / "folder")["shown-5"] == ("benchmark_picture", "pictures/a.jpg")
+    assert gone(tmp_path / "folder")["shown-5"] == ("benchmark_image", "pictures/a.jpg")
     pack_rows([row("q-0", ROWS[1].instruction + " different", encoded(drawing(4)))], tmp_path / "test", SMALL)
     manifest = deduplicate(packed, tmp_path / "packed", against=[tmp_path / "test"])
     assert gone(tmp_path / "packed")["text-1"] == ("benchmark_text", "q-0")
-    assert gone(tmp_path / "packed")["shown-4"] == ("benchmark_picture", "q-0")
-    assert manifest.skipped["llava_cot"]["benchmark_picture"] == 1
+    assert gone(tmp_path / "packed")["shown-4"] == ("benchmark_image", "q-0")
+    assert manifest.skipped["llava_cot"]["benchmark_image"] == 1
 
 
 def test_the_report_shows_pairs_and_does_nothing(tmp_path):

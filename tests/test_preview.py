@@ -92,7 +92,7 @@ def test_texts_and_pictures_follow_each_other_as_in_the_row():
     ]
     assert order == [1, "first of 3", 2, "second, which?", "Let me think.", 3, "That was it.", "The answer:", 4]
     assert [picture.role for picture in view.pictures] == ["input", "input", "intermediate", "output"]
-    assert [picture.alt for picture in view.pictures][2] == "intermediate picture 3 of row mrm-3"
+    assert [picture.alt for picture in view.pictures][2] == "intermediate image 3 of row mrm-3"
 
 
 def test_a_rationale_is_folded_with_its_pictures_where_it_is_found_in_the_reply():
@@ -122,7 +122,7 @@ def test_a_caption_is_what_a_screen_reader_hears(page_of):
     row = planted_row(0, image_captions=("a red barn", "", "", ""))
     assert [image["alt"] for image in page_of(row).rows["mrm-0"]["pictures"]][:2] == [
         "a red barn",
-        "input picture 2 of row mrm-0",
+        "input image 2 of row mrm-0",
     ]
 
 
@@ -230,13 +230,13 @@ def test_a_picture_that_cannot_be_shown_is_told_in_its_place_and_counted(page_of
     assert all(near(found[at], colour(5, place)) for at, place in enumerate((0, 2, 3)))
     assert message in page.rows["mrm-5"]["text"]
     assert len(page_of.written.problems) == 1
-    assert page_of.written.pictures == 4
+    assert page_of.written.images == 4
 
 
 def test_pictures_and_parts_that_differ_in_number_are_all_told(page_of):
     row = planted_row(0)
     fewer = page_of(replace(row, images=row.images[:2], image_roles=row.image_roles[:2], image_captions=()))
-    assert fewer.rows["mrm-0"]["text"].count("No picture.") == 2
+    assert fewer.rows["mrm-0"]["text"].count("No image.") == 2
     more = page_of(replace(row, images=(*row.images, picture((250, 250, 250)))))
     assert near(colour_of(more.rows["mrm-0"]["pictures"][4]["src"]), (250, 250, 250))
     assert "left over" in more.rows["mrm-0"]["text"]
@@ -435,13 +435,13 @@ def test_a_row_whose_picture_is_not_in_the_archive_is_kept_and_counted(run, tmp_
     write_archive(archive, [member for member in members if "mrm-1_2" not in member[0]])
     code, out, _ = run("preview", tmp_path / "source", tmp_path / "page.html")
     assert code == 0
-    assert "3 rows of 1 tasks with 12 pictures; 1 cannot be shown" in " ".join(out.split())
+    assert "3 rows of 1 tasks with 12 images; 1 cannot be shown" in " ".join(out.split())
     found = Page((tmp_path / "page.html").read_text()).rows["mrm-1"]
     assert [
         near(colour_of(image["src"]), colour(1, place))
         for image, place in zip(found["pictures"], (0, 1, 3), strict=True)
     ] == [True] * 3
-    assert "No picture." in found["text"]
+    assert "No image." in found["text"]
     code, out, _ = run("preview", tmp_path / "source", tmp_path / "page.html", "--json")
     told = json.loads(out)
     assert (told["rows"], told["pictures"], len(told["problems"]), told["found"]) == (

@@ -1,4 +1,4 @@
-"""`unifiedvisual align`: scores of how well pictures fit their texts."""
+"""`unifiedvisual align`: scores of how well images fit their texts."""
 
 import os
 from dataclasses import asdict

@@ -34,7 +34,7 @@ from toolkit.cli.terminal import loudness
 app = App(
     name="unifiedvisual",
     help=(
-        "Load, inspect and check UnifiedVisual data: unified vision-language rows with pictures in prompts and "
+        "Load, inspect and check UnifiedVisual data: unified vision-language rows with images in prompts and "
         "in answers.\n\n"
         "Example: unifiedvisual demo demo-out"
     ),
@@ -89,7 +89,7 @@ def inspect(
         str | None,
         typer.Option(
             metavar="all|front",
-            help="Names of all pictures, or of each archive's first; default: all in a folder, front on the Hub.",
+            help="Names of all images, or of each archive's first; default: all in a folder, front on the Hub.",
             show_default=False,
         ),
     ] = None,
@@ -99,7 +99,7 @@ def inspect(
 ) -> None:
     """What a folder or repository holds, how it would be read and why, what is not read, and what is wrong with it.
 
-    Looks at every row, and at the names of all pictures. Exits 1 if there are problems.
+    Looks at every row, and at the names of all images. Exits 1 if there are problems.
 
     Example: unifiedvisual inspect fnlp-vision/UnifiedVisual-240K
     """
@@ -119,7 +119,7 @@ def inspect(
 @app.command()
 def verify(
     source: Src,
-    deep: Annotated[bool, typer.Option("--deep", help="Also decode every picture.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also decode every image.")] = False,
     workers: Workers = 1,
     executor: Executor = "local",
     part: Part = "",
@@ -175,7 +175,7 @@ def pack(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Turn a source into a dataset that streams for everyone: sharded Parquet with the pictures inside, a manifest, a
+    """Turn a source into a dataset that streams for everyone: sharded Parquet with the images inside, a manifest, a
     card.
 
     Killed at any moment, the same command resumes it. The same source and options give the same bytes.

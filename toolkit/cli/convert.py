@@ -36,8 +36,8 @@ def list_formats(*, as_json: bool) -> None:
         "profile",
         "read by",
         "lossless",
-        "pictures in prompts",
-        "pictures in answers",
+        "images in prompts",
+        "images in answers",
         "loss on them",
         "way back",
     )
@@ -70,7 +70,7 @@ def run(source: str, to: str, out: Path, tasks: str, options: dict[str, object],
     if as_json:
         print_json(asdict(report))
         return
-    counts = [("rows", report.rows_in, report.rows_out), ("pictures", report.images_in, report.images_out)]
+    counts = [("rows", report.rows_in, report.rows_out), ("images", report.images_in, report.images_out)]
     table(f"Converted to {report.format} in {out}", ("what", "in", "out"), counts, right=("in", "out"))
     if reasons := report.reasons():
         table(

@@ -26,7 +26,7 @@ Profile = Annotated[
 ]
 OutputImages = Annotated[
     str,
-    typer.Option(metavar="error|context|drop", help="llava: what to do with pictures in answers.", show_default=False),
+    typer.Option(metavar="error|context|drop", help="llava: what to do with images in answers.", show_default=False),
 ]
 FormatOption = Annotated[
     list[str],
@@ -114,7 +114,7 @@ ImageSize = Annotated[
     typer.Option(
         min=16,
         metavar="PX",
-        help="Emu3: no picture larger than PX x PX pixels; default: the processor's limit.",
+        help="Emu3: no image larger than PX x PX pixels; default: the processor's limit.",
         show_default=False,
     ),
 ]
@@ -133,7 +133,7 @@ def tokenize(
     model_revision: ModelRevision = None,
     image_size: ImageSize = None,
     device: Device = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures encoded at once; more is faster on a GPU.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images encoded at once; more is faster on a GPU.")] = 1,
     tasks: Tasks = "all",
     workers: Workers = 1,
     executor: Executor = "local",
@@ -143,10 +143,10 @@ def tokenize(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Compute the VQ ids of all pictures once, so that training needs neither the VQ model nor the pictures.
+    """Compute the VQ ids of all images once, so that training needs neither the VQ model nor the images.
 
-    Pictures that are there are not encoded again; killed at any moment, the same command resumes. For Janus only
-    pictures in answers have ids. Every worker loads the model. Needs: pip install -c constraints.txt -e '.[train]'
+    Images that are there are not encoded again; killed at any moment, the same command resumes. For Janus only
+    images in answers have ids. Every worker loads the model. Needs: pip install -c constraints.txt -e '.[train]'
 
     Example: unifiedvisual tokenize packed tokens --model BAAI/Emu3-Chat-hf --image-size 512 --batch-size 16
     """
@@ -182,7 +182,7 @@ def lengths(
     ],
     model: Checkpoint,
     tokens: Annotated[
-        str, typer.Option(metavar="DIR", help="Picture ids that `tokenize` wrote.", show_default=False)
+        str, typer.Option(metavar="DIR", help="Image ids that `tokenize` wrote.", show_default=False)
     ] = "",
     model_revision: ModelRevision = None,
     thoughts: Annotated[

@@ -58,11 +58,11 @@ Shares = Annotated[
     str,
     typer.Option(
         metavar="NAME=SHARE,...",
-        help="Splits, as in train=0.98,validation=0.02; rows that share a picture stay together.",
+        help="Splits, as in train=0.98,validation=0.02; rows that share an image stay together.",
         show_default=False,
     ),
 ]
-LargestPicture = Annotated[int | None, size("Leave out rows with a larger picture", "500KB")]
+LargestPicture = Annotated[int | None, size("Leave out rows with a larger image", "500KB")]
 Seed = Annotated[int, typer.Option(help="Another seed, another sample and other splits.")]
 
 
@@ -76,7 +76,7 @@ def select(
     sample: Sample = None,
     per_task: PerTask = None,
     split: Shares = "",
-    drop_pictures_larger_than: LargestPicture = None,
+    drop_images_larger_than: LargestPicture = None,
     seed: Seed = 0,
     shard_size: ShardSize = 500_000_000,
     row_group_bytes: RowGroupBytes = 20_000_000,
@@ -87,7 +87,7 @@ def select(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Write the rows that are chosen as a packed dataset. No picture is decoded, and what is left out is counted.
+    """Write the rows that are chosen as a packed dataset. No image is decoded, and what is left out is counted.
 
     Example: unifiedvisual select packed short --where "length(answer) < 500" --split train=0.98,validation=0.02
     """
@@ -99,7 +99,7 @@ def select(
         "sample": sample,
         "per_task": per_task,
         "split": parse_split(split),
-        "max_image_bytes": drop_pictures_larger_than,
+        "max_image_bytes": drop_images_larger_than,
         "seed": seed,
         "token": token,
     }
@@ -112,19 +112,19 @@ def deduplicate(
     source: PackedSrc,
     out: Out,
     by: Annotated[
-        str, typer.Option(metavar="row|text|picture", help="Alike are: texts and all pictures, texts, or any picture.")
+        str, typer.Option(metavar="row|text|image", help="Alike are: texts and all images, texts, or any image.")
     ] = "row",
     near_text: Annotated[
         float, typer.Option(metavar="SHARE", help="Of runs of three words that near texts share; 1 = the same words.")
     ] = 0.8,
-    near_pictures: Annotated[
-        bool, typer.Option(help="Also pictures that look alike; else those of the same bytes alone.")
+    near_images: Annotated[
+        bool, typer.Option(help="Also images that look alike; else those of the same bytes alone.")
     ] = True,
     against: Annotated[
         list[str],
         typer.Option(
             metavar="BENCHMARK",
-            help="Leave out what it has: a packed dataset, JSON Lines, or a folder of these and pictures.",
+            help="Leave out what it has: a packed dataset, JSON Lines, or a folder of these and images.",
             show_default=False,
         ),
     ] = [],  # noqa: B006
@@ -145,7 +145,7 @@ def deduplicate(
     """
     from toolkit.cli.deduplicate import run
 
-    rule = {"by": by, "near_text": near_text, "near_pictures": near_pictures, "against": against, "token": token}
+    rule = {"by": by, "near_text": near_text, "near_images": near_images, "against": against, "token": token}
     sizes = {"shard_bytes": shard_size, "row_group_bytes": row_group_bytes}
     run(source, out, tasks, rule, dry_run=dry_run, as_json=json, **sizes, **spread(workers, executor, part, out))
 
@@ -168,7 +168,7 @@ def align(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Score how well pictures fit their captions and the texts beside them, and edits their instructions.
+    """Score how well images fit their captions and the texts beside them, and edits their instructions.
 
     Example: unifiedvisual align packed scores --by clip -o model=openai/clip-vit-base-patch32
     """

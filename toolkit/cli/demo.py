@@ -65,7 +65,7 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
         return
     table(
         "\nA row of every task, as it was loaded",
-        ("id", "quadrant", "pictures", "asked", "answered"),
+        ("id", "quadrant", "images", "asked", "answered"),
         [_line(row) for row in _first(loaded)],
     )
     say("\nThree things to open:")
@@ -99,7 +99,7 @@ def _steps(out: Path, count: int, loaded: list[dict[str, Any]]) -> Iterator[Step
     )
     yield Step(
         name="verify",
-        what="every hash, rule and picture of both",
+        what="every hash, rule and image of both",
         command=f"unifiedvisual verify {constructed} --deep",
         make=lambda: _verify((packed, constructed)),
     )
@@ -140,7 +140,7 @@ def _first_steps(published: Path, packed: Path, count: int, loaded: list[dict[st
     )
     yield Step(
         name="pack",
-        what="to Parquet that holds its pictures",
+        what="to Parquet that holds its images",
         command=f"unifiedvisual pack {published} {packed}",
         make=lambda: _pack(published, packed),
     )
@@ -226,7 +226,7 @@ def _preview(source: Path, page: Path) -> Done:
 
     sampled = sample(open_source(str(source)), list(TASKS), rows=SHOWN_PER_TASK, seed=0, skips=Skips())
     written = write_preview(page, sampled, source=str(source), seed=0, per_task=SHOWN_PER_TASK)
-    return Done(counts={"rows": sum(written.rows.values()), "images": written.pictures})
+    return Done(counts={"rows": sum(written.rows.values()), "images": written.images})
 
 
 def _train(packed: Path) -> Done:
@@ -235,7 +235,7 @@ def _train(packed: Path) -> Done:
     losses = train(packed, "visual_generation", steps=TRAINING_STEPS)
     fell = [
         f"{what} {losses[0][name]:.1f} -> {losses[-1][name]:.1f}"
-        for what, name in (("text", "text_loss"), ("pictures", "image_loss"))
+        for what, name in (("text", "text_loss"), ("images", "image_loss"))
     ]
     return Done(counts={"steps": len(losses)}, note=f"; loss of {', '.join(fell)}")
 
@@ -261,6 +261,6 @@ def _line(row: dict[str, Any]) -> tuple[str, str, str, str, str]:
 
 def _show(message: dict[str, Any]) -> str:
     text = " ".join(
-        "[picture]" if part["type"] == "image" else " ".join(part["text"].split()) for part in message["content"]
+        "[image]" if part["type"] == "image" else " ".join(part["text"].split()) for part in message["content"]
     )
     return text if len(text) <= 120 else text[:117] + "..."

@@ -30,7 +30,7 @@ def make(out: Path, wanted: str, *, size: int, as_json: bool) -> None:
         print_json({"out": str(out), "items": written})
         return
     say(
-        f"{out}: {written:,} items, a packed dataset with prompts and right answers, and prompts.jsonl with pictures "
+        f"{out}: {written:,} items, a packed dataset with prompts and right answers, and prompts.jsonl with images "
         "for a model to answer."
     )
 

@@ -29,7 +29,7 @@ app = App(
     cls=_ScoreIsDefault,
     no_args_is_help=True,
     help=(
-        "Exact scores of a model's interleaved answers, by a verifier that reads pictures.\n\n"
+        "Exact scores of a model's interleaved answers, by a verifier that reads images.\n\n"
         "`evaluate make` writes prompts.jsonl; `evaluate ask` lets a model answer them, if your own code does not; "
         "`evaluate ANSWERS` scores the answers.\n\n"
         "Example: unifiedvisual evaluate answers.jsonl --report scores.html"
@@ -45,7 +45,7 @@ Decoder = Annotated[
     typer.Option(
         "--decoder",
         metavar="PATH",
-        help="What turns ids to pictures, where the checkpoint cannot (vqgan.ckpt of Chameleon).",
+        help="What turns ids to images, where the checkpoint cannot (vqgan.ckpt of Chameleon).",
         show_default=False,
     ),
 ]
@@ -63,7 +63,7 @@ def make(
     size: Size = SIZE,
     json: Json = False,
 ) -> None:
-    """Write the benchmark: prompts.jsonl with pictures, and a packed dataset with right answers.
+    """Write the benchmark: prompts.jsonl with images, and a packed dataset with right answers.
 
     The same for everyone: items depend on the version of the benchmark alone.
 
@@ -97,7 +97,7 @@ def ask(
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", min=1, help="Of an answer.")] = 2048,
     json: Json = False,
 ) -> None:
-    """Let a model answer the benchmark. Chameleon, Anole, Emu3 and Janus answer with pictures.
+    """Let a model answer the benchmark. Chameleon, Anole, Emu3 and Janus answer with images.
 
     Example: unifiedvisual evaluate ask bench answers --model leloy/Anole-7b-v0.1-hf
     """
@@ -128,7 +128,7 @@ def judge(
     size: Size = SIZE,
     json: Json = False,
 ) -> None:
-    """Ask a model whether answers are right, for pictures that are none of the engine's. Not exact.
+    """Ask a model whether answers are right, for images that are none of the engine's. Not exact.
 
     Example: unifiedvisual evaluate judge answers --server http://localhost:8000/v1 --model Qwen3-VL-8B
     """

@@ -41,7 +41,7 @@ def plan(path: Path, *, as_json: bool) -> None:
     if as_json:
         print_json({"estimates": [asdict(each) for each in found], "max_usd": spec.max_usd, "warnings": told})
         return
-    columns = ("recipe", "role", "model", "calls", "pictures", "tokens in", "tokens out", "US dollars", "at most")
+    columns = ("recipe", "role", "model", "calls", "images", "tokens in", "tokens out", "US dollars", "at most")
     cells = [
         (
             *(each.recipe, each.role, each.model, each.calls, each.images),
@@ -160,7 +160,7 @@ def _print_models(summary: Summary) -> None:
         "sends",
         "tokens in",
         "tokens out",
-        "pictures",
+        "images",
         "US dollars",
         "cost unknown",
         "in doubt",
@@ -213,7 +213,7 @@ def verify(path: Path, out: Path | None, *, sweep: bool) -> None:
     print_problems({kind: len(messages) for kind, messages in found.items()}, found)
     if found:
         raise typer.Exit(1)
-    say(f"{folder}: journals, pictures and rows are as they should be.")
+    say(f"{folder}: journals, images and rows are as they should be.")
 
 
 def explain(path: Path, id: str, out: Path | None, *, replay: bool, as_json: bool) -> None:
@@ -256,6 +256,6 @@ def _print_explained(found: Explained) -> None:
                 say(f"   {name}: {asked[name]}")
         for role, text in asked["history"]:
             say(f"   {role}: {text}")
-        say(f"   pictures sent: {', '.join(sha[:12] for sha in asked['images']) or 'none'}")
+        say(f"   images sent: {', '.join(sha[:12] for sha in asked['images']) or 'none'}")
         drawn = " ".join(sha[:12] for sha, _ in answered.get("pictures", []))
         say(f"   answer: {answered.get('text') or ''} {drawn}".rstrip())

@@ -112,7 +112,7 @@ def topics(
 
 @app.command("plan")
 def plan(spec: Spec, json: Json = False) -> None:
-    """What a run will take: calls, tokens, pictures and money, low and high. Asks no model.
+    """What a run will take: calls, tokens, images and money, low and high. Asks no model.
 
     Example: unifiedvisual generate plan spec.yaml
     """
@@ -202,7 +202,7 @@ def verify(
     out: Out = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Remove half-written files of killed processes.")] = False,
 ) -> None:
-    """Check journals, pictures, rows and the packed dataset. Exits 1 if anything is wrong.
+    """Check journals, images, rows and the packed dataset. Exits 1 if anything is wrong.
 
     Example: unifiedvisual generate verify spec.yaml --sweep
     """

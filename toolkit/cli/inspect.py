@@ -78,14 +78,14 @@ def _print(found: Inspection, written: Path | None) -> None:
         for each in found.archives.values()
     ]
     if archives:
-        table("\nArchives and folders of pictures", ("name", "task", "size", "members that rows name"), archives)
+        table("\nArchives and folders of images", ("name", "task", "size", "members that rows name"), archives)
     for note in found.notes:
         say(f"Note: {note}")
     print_problems(found.counts, found.problems)
     say(
         f"{len(found.counts)} kinds of problem"
         if found.counts
-        else "No problems found. `unifiedvisual verify` reads every picture as well."
+        else "No problems found. `unifiedvisual verify` reads every image as well."
     )
     if written:
         say(f"Wrote how it would be read to {written}; change it and pass it as --mapping.")

@@ -26,7 +26,7 @@ def stats(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Count what a source holds: rows, pictures by role, resolutions, bytes, text lengths, quadrants, licences.
+    """Count what a source holds: rows, images by role, resolutions, bytes, text lengths, quadrants, licences.
 
     Example: unifiedvisual stats packed --tasks image_editing,llava_cot --plots packed/plots
     """
@@ -47,7 +47,7 @@ def preview(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show some rows of every task as conversations, pictures in place, in one HTML file that needs no network and can
+    """Show some rows of every task as conversations, images in place, in one HTML file that needs no network and can
     be mailed.
 
     Reads no more of a packed dataset than the rows need; of the layout as published, the front of every archive.
@@ -79,11 +79,11 @@ def browse(
     revision: Revision = None,
     token: Token = None,
 ) -> None:
-    """Page through a packed dataset in a browser: filters, search, single rows, pictures, a row in any training format.
+    """Page through a packed dataset in a browser: filters, search, single rows, images, a row in any training format.
     Needs the extra `report`.
 
     Reads the text columns once, in the background, and keeps them in .browse beside the dataset, or in the cache.
-    Pictures are read where a row is opened. Ctrl-C ends it.
+    Images are read where a row is opened. Ctrl-C ends it.
 
     Example: unifiedvisual browse packed --open
     """

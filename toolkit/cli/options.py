@@ -37,5 +37,5 @@ def size(what: str, example: str) -> Any:
     return typer.Option(metavar="SIZE", parser=read_bytes, help=f"{what}, as in {example}.", show_default=False)
 
 
-ShardSize = Annotated[int, size("Pictures and text of one shard", "500MB (the default)")]
-RowGroupBytes = Annotated[int, size("Pictures and text of one row group", "20MB (the default)")]
+ShardSize = Annotated[int, size("Images and text of one shard", "500MB (the default)")]
+RowGroupBytes = Annotated[int, size("Images and text of one row group", "20MB (the default)")]

@@ -78,7 +78,7 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
 
 
 def print_manifest(manifest: Manifest, out: Path) -> None:
-    columns = ("task", "rows", "published", "pictures", "bytes", "shards", "left out")
+    columns = ("task", "rows", "published", "images", "bytes", "shards", "left out")
     rows = [
         (
             task,

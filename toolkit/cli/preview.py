@@ -60,6 +60,4 @@ def _print(written: Written, out: Path) -> None:
         say(f"not shown: {problem}")
     missing = f"; {len(written.problems):,} cannot be shown, and the page says why" if written.problems else ""
     rows = f"{sum(written.rows.values()):,} rows of {len(written.rows)} tasks"
-    say(
-        f"{out}: {rows} with {written.pictures:,} pictures{missing}; {show_bytes(written.bytes)}. Open it in a browser."
-    )
+    say(f"{out}: {rows} with {written.images:,} images{missing}; {show_bytes(written.bytes)}. Open it in a browser.")

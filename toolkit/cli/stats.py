@@ -74,7 +74,7 @@ def _as_dict(stats: TaskStats) -> dict[str, Any]:
 
 
 def _print(found: dict[str, TaskStats]) -> None:
-    columns = ("task", "rows", *QUADRANTS, *IMAGE_ROLES, "pictures a row", "bytes", "formats")
+    columns = ("task", "rows", *QUADRANTS, *IMAGE_ROLES, "images a row", "bytes", "formats")
     rows = [
         (
             task,
@@ -87,7 +87,7 @@ def _print(found: dict[str, TaskStats]) -> None:
         )
         for task, each in found.items()
     ]
-    table("Rows by quadrant, pictures by role", columns, rows, right=columns[1:-1])
+    table("Rows by quadrant, images by role", columns, rows, right=columns[1:-1])
     sizes = ("least", "25 %", "median", "75 %", "largest")
     samples = [(task, name, sample) for task, each in found.items() for name, sample in each.measures.items()]
     measures = [(task, name, *(f"{value:,.0f}" for value in sample.quantiles())) for task, name, sample in samples]

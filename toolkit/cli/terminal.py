@@ -150,7 +150,7 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
 
 @contextmanager
 def item_progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """One bar over files or pictures; the function it yields is called with how many more are done."""
+    """One bar over files or images; the function it yields is called with how many more are done."""
     with Bars() as progress:
         bar = progress.add_task(what, total=total)
         yield lambda more: progress.advance(bar, more)

@@ -1,4 +1,4 @@
-"""`unifiedvisual tokenize`: pictures of a source -> VQ ids of a model, in Parquet, for collators to look up."""
+"""`unifiedvisual tokenize`: images of a source -> VQ ids of a model, in Parquet, for collators to look up."""
 
 import sys
 from dataclasses import asdict
@@ -33,13 +33,13 @@ def run(
     opened = open_source(source, revision=revision, token=token)
     wanted = choose_tasks(opened, tasks.split(","))
     manifest = read_manifest(opened.repository) if MANIFEST in opened.repository.list_files() else None
-    with item_progress("pictures", manifest.total("images", wanted) if manifest else None) as advance:
+    with item_progress("images", manifest.total("images", wanted) if manifest else None) as advance:
         done = tokenize_source(opened, out, Checkpoint(**model, token=token), wanted, on_images=advance, **how)
     if as_json:
         print_json({"folder": str(out), "model": model["checkpoint"], **asdict(done)})
         return
     say(
-        f"{done.encoded:,} pictures encoded, {done.known:,} were there already or came twice; in {out} as ids of "
+        f"{done.encoded:,} images encoded, {done.known:,} were there already or came twice; in {out} as ids of "
         f"{done.family}, revision {done.revision}"
     )
     if done.left_out:

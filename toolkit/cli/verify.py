@@ -50,7 +50,7 @@ def report(found: Findings, *, deep: bool, as_json: bool) -> None:
         listed = PUBLISHED if not found.rows or found.rows.keys() & PUBLISHED.keys() else ()
         tasks = (*listed, *(task for task in found.rows if task not in PUBLISHED))
         rows = [(task, found.rows.get(task, 0), published_count(task), found.images.get(task, 0)) for task in tasks]
-        table(found.source, ("task", "rows", "published", "pictures"), rows, right=("rows", "published", "pictures"))
+        table(found.source, ("task", "rows", "published", "images"), rows, right=("rows", "published", "images"))
         print_problems(counts, problems)
         for _, message in found.notes:
             say(f"Note: {message}")

@@ -1,6 +1,6 @@
 """A packed dataset -> the same without rows that come twice, and without those that a benchmark has.
 
-    texts and pictures of every shard -> pictures that look alike -> pairs of rows -> which go -> report -> shards
+    texts and images of every shard -> images that look alike -> pairs of rows -> which go -> report -> shards
 
 Of rows that belong together the first stays. Nothing goes without being counted in the manifest and listed in
 `duplicates.parquet`, with the row it is like.
@@ -69,7 +69,7 @@ SELECT place, arg_min(item, rank) AS item, arg_min(kind, rank) AS kind, arg_min(
 FROM (
     SELECT *, (kind, -score, item) AS rank
     FROM (
-        SELECT o.place, t.place AS item, 'benchmark_picture' AS kind, 1.0::FLOAT AS score
+        SELECT o.place, t.place AS item, 'benchmark_image' AS kind, 1.0::FLOAT AS score
         FROM {looks} AS o
         JOIN (SELECT look, min(place) AS place FROM {looks} WHERE place >= {start} GROUP BY look) AS t USING (look)
         WHERE o.place < {start}
@@ -98,15 +98,15 @@ class Rule:
     """When rows are alike.
 
     Attributes:
-        by: "row": their texts and all their pictures are alike; "text" or "picture": these alone (one picture is
+        by: "row": their texts and all their images are alike; "text" or "image": these alone (one image is
             enough).
         near_text: least Jaccard index of runs of three words; 1.0 = the same runs, but for case and punctuation.
-        near_pictures: whether pictures are alike that look alike, or only those of the same bytes.
+        near_images: whether images are alike that look alike, or only those of the same bytes.
     """
 
     by: By = "row"
     near_text: float = NEAR_TEXT
-    near_pictures: bool = True
+    near_images: bool = True
 
     def __post_init__(self) -> None:
         if self.by not in get_args(By):
@@ -121,7 +121,7 @@ def deduplicate(
     *,
     by: By = "row",
     near_text: float = NEAR_TEXT,
-    near_pictures: bool = True,
+    near_images: bool = True,
     against: Sequence[str | os.PathLike[str]] = (),
     tasks: Iterable[str] = ("all",),
     shard_bytes: int = Sizes.shard_bytes,
@@ -142,8 +142,8 @@ def deduplicate(
 
     Args:
         source: a packed dataset: a folder, `org/name` or an hf:// URL.
-        by, near_text, near_pictures: see Rule.
-        against: benchmarks; see `benchmarks.open_benchmark`. A row goes that shows a picture of one, or whose
+        by, near_text, near_images: see Rule.
+        against: benchmarks; see `benchmarks.open_benchmark`. A row goes that shows an image of one, or whose
             instruction is near a question of eight words or more.
         tasks: configs or tasks.
         shard_bytes, row_group_bytes: see PackOptions.
@@ -154,7 +154,7 @@ def deduplicate(
         UsageError: the source is not packed; `out` holds something else, or another process is at work there.
         SourceError: something cannot be read. MissingExtra: duckdb, datasketch or jinja2 is not installed.
     """
-    rule = Rule(by=by, near_text=near_text, near_pictures=near_pictures)
+    rule = Rule(by=by, near_text=near_text, near_images=near_images)
     [opened] = open_inputs([source], token=token)
     benchmarks = [open_benchmark(each, token=token) for each in against]
     sizes, wanted = Sizes(shard_bytes=shard_bytes, row_group_bytes=row_group_bytes), chosen_tasks(opened, tasks)
@@ -206,16 +206,16 @@ def find_duplicates(
 ) -> tuple[Path, dict[str, Any]]:
     """(folder of `kept.parquet` and `duplicates.parquet`, a Chosen as a dict)."""
     theirs = [items for benchmark in benchmarks for items in benchmark.pieces]
-    how = Compared(threshold=rule.near_text, pictures=rule.near_pictures, benchmark=bool(theirs))
+    how = Compared(threshold=rule.near_text, pictures=rule.near_images, benchmark=bool(theirs))
     readers: list[Items] = [*(partial(items_of, piece) for piece in pieces), *theirs]
-    described = phases.run("texts and pictures", partial(describe, readers, how), len(readers))
+    described = phases.run("texts and images", partial(describe, readers, how), len(readers))
     places = [folder for folder, _ in described]
     ours, items = places[: len(pieces)], places[len(pieces) :]
     [(pictures, count)] = phases.run("pictures", partial(number_pictures, places), 1)
     numbered = pictures / NUMBERED
-    near = phases.run("near pictures", partial(find_near, numbered, count), units_of(count))
+    near = phases.run("near images", partial(find_near, numbered, count), units_of(count))
     grouping = partial(group_pictures, places, [folder for folder, _ in near], numbered)
-    [(alike, _)] = phases.run("pictures that look alike", grouping, 1)
+    [(alike, _)] = phases.run("images that look alike", grouping, 1)
     pairs = _find_pairs(phases, ours, alike / ALIKE, rule, sum(piece.shard.rows for piece in pieces))
     found: list[Path] = []
     if theirs:
@@ -224,8 +224,8 @@ def find_duplicates(
     judging = partial(judge, ours, items, alike / ALIKE, pairs, found)
     [(folder, chosen)] = phases.run("duplicates", judging, 1)
     notes = {
-        "undecodable pictures": sum(each["undecodable"] for _, each in described),
-        "crowded pictures": sum(each["crowded"] for _, each in near),
+        "undecodable images": sum(each["undecodable"] for _, each in described),
+        "crowded images": sum(each["crowded"] for _, each in near),
     }
     return folder, {**chosen, "notes": notes}
 
@@ -272,7 +272,7 @@ def judge(
 
 
 def _find_contaminated(db: Any, alike: Path, items: Sequence[Path], found: Sequence[Path]) -> None:
-    """The table `contaminated`: rows that a benchmark has, by a picture or by their instruction."""
+    """The table `contaminated`: rows that a benchmark has, by an image or by their instruction."""
     if not items:
         db.execute("CREATE TABLE contaminated (place BIGINT, item BIGINT, kind VARCHAR, score FLOAT)")
         return

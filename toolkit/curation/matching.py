@@ -28,7 +28,7 @@ from toolkit.staging.files import whole_file
 if TYPE_CHECKING:
     import duckdb
 
-By = Literal["row", "text", "picture"]
+By = Literal["row", "text", "image"]
 ALIKE, PAIRS, FOUND = "alike.parquet", "pairs.parquet", "found.parquet"
 BUCKET_FILE, CANDIDATES, GROUPS, WANTED = "buckets.parquet", "candidates.parquet", "groups.parquet", "wanted.parquet"
 UNIT_ROWS = 500_000  # that a part is meant for
@@ -56,7 +56,7 @@ FROM (
 ORDER BY place
 """
 BUCKETS = {
-    "picture": "SELECT place, hash(unnest(looks)) AS key FROM alike",
+    "image": "SELECT place, hash(unnest(looks)) AS key FROM alike",
     "text": f"SELECT place, unnest({KEYS}) AS key FROM items WHERE text <> ''",
     "row": f"SELECT place, hash(key, coalesce(shown, '')) AS key FROM (SELECT place, unnest({KEYS}) AS key FROM items) "
     "LEFT JOIN alike USING (place)",
@@ -169,15 +169,15 @@ def _judged(found: "duckdb.DuckDBPyRelation", by: By, threshold: float) -> Itera
             if line["other"] not in known:
                 known = {line["other"]: runs(line["other_text"])}
             score = 1.0 if line["same_text"] else jaccard(runs(line["text"]), known[line["other"]])
-            if by == "picture" or score >= threshold:
-                kind = _kind(line["same_text"] or by == "picture", line["same_pictures"] or by == "text")
+            if by == "image" or score >= threshold:
+                kind = _kind(line["same_text"] or by == "image", line["same_pictures"] or by == "text")
                 yield {"place": line["place"], "other": line["other"], "kind": kind, "score": score}
 
 
 def _kind(same_text: bool, same_pictures: bool) -> str:
     if same_text:
-        return "duplicate" if same_pictures else "near_pictures"
-    return "near_text" if same_pictures else "near_text_and_pictures"
+        return "duplicate" if same_pictures else "near_images"
+    return "near_text" if same_pictures else "near_text_and_images"
 
 
 def match_benchmark(

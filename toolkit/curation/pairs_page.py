@@ -22,11 +22,11 @@ from toolkit.staging.files import write_whole
 PAGE = "duplicates.html"
 SHOWN = 20  # pairs of each reason, chosen by the md5 of the id
 MEANINGS = {
-    "duplicate": "the same texts and pictures as an earlier row",
-    "near_text": "the same pictures, and nearly the same text",
-    "near_pictures": "the same text, and pictures that look alike",
-    "near_text_and_pictures": "nearly the same text, and pictures that look alike",
-    "benchmark_picture": "shows a picture of a benchmark",
+    "duplicate": "the same texts and images as an earlier row",
+    "near_text": "the same images, and nearly the same text",
+    "near_images": "the same text, and images that look alike",
+    "near_text_and_images": "nearly the same text, and images that look alike",
+    "benchmark_image": "shows an image of a benchmark",
     "benchmark_text": "asks what a benchmark asks",
 }
 

@@ -1,11 +1,11 @@
-"""A packed dataset as pages on this machine: a list with filters and search, single rows, their pictures, and a row in
+"""A packed dataset as pages on this machine: a list with filters and search, single rows, their images, and a row in
 a training format.
 
     GET /                              the rows a filter keeps, a page at a time
     GET /row/<id>                      one row
     GET /row/<id>/download/<format>    the row in a format, as a zip
     GET /compare/<id>?with=<id>        two rows side by side, the second of the other dataset if there is one
-    GET /image/<id>/<number>[?w=]      a picture as it is in the row, or at most so many pixels wide, as JPEG
+    GET /image/<id>/<number>[?w=]      an image as it is in the row, or at most so many pixels wide, as JPEG
 
 Nothing in an address is ever a path: ids are looked up in the index, style and scripts are a fixed list. Who may ask is
 for `guard`.
@@ -70,7 +70,7 @@ class Site:
 
     Attributes:
         name: of the dataset, as a person knows it.
-        version: changes when the dataset's files do; browsers keep pictures as long as it stays.
+        version: changes when the dataset's files do; browsers keep images as long as it stays.
         formats: a row can be downloaded in.
         other: a dataset whose rows are compared with this one's.
     """
@@ -174,14 +174,14 @@ class _Pages:
     def image(self, request: Request) -> Response:
         place, number, width = self._find(request)[1], request.path_params["number"], _whole(request, "w", None)
         if not re.fullmatch("[0-9]{1,6}", number):
-            raise HTTPException(404, f"Pictures are numbered from 0, not {readable(number[:40])!r}.")
+            raise HTTPException(404, f"Images are numbered from 0, not {readable(number[:40])!r}.")
         tag = f'"{self._site.version[:16]}-{place.group.shard}-{place.group.number}-{place.row}-{number}-{width}"'
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Content-Security-Policy": PICTURE_POLICY}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         images = self._site.rows.read(place).images
         if int(number) >= len(images):
-            raise HTTPException(404, f"There is no picture {number} in this row; it has {len(images)}, counted from 0.")
+            raise HTTPException(404, f"There is no image {number} in this row; it has {len(images)}, counted from 0.")
         if width is not None:
             return Response(
                 self._thumbnail(place, int(number), min(max(width, 16), LARGEST_PX)),
@@ -213,7 +213,7 @@ class _Pages:
         )
 
     def fail(self, request: Request, error: UnifiedVisualError) -> Response:
-        """The row, the picture or the call is wrong (422), or what was read is damaged or gone (500)."""
+        """The row, the image or the call is wrong (422), or what was read is damaged or gone (500)."""
         return self._page(status=422 if isinstance(error, RowError | UsageError) else 500, message=str(error))
 
     def _find(self, request: Request) -> tuple[int, Place]:
@@ -230,7 +230,7 @@ class _Pages:
     def _links(self, place: Place, row: Row, number: int) -> Shown:
         data = row.images[number].bytes
         width, height = image_size(data, f"images[{number}]")
-        self._thumbnail(place, number, ROW_PX)  # now, for the page to say so where the picture is damaged
+        self._thumbnail(place, number, ROW_PX)  # now, for the page to say so where the image is damaged
         address = f"{self._prefix}/image/{quote(row.id, safe='')}/{number}"
         format = image_format(data)
         is_shown = format not in NOT_IN_BROWSERS

@@ -1,4 +1,4 @@
-"""A few rows of a task -> one JPEG: what is asked, the pictures with their roles, what is answered."""
+"""A few rows of a task -> one JPEG: what is asked, the images with their roles, what is answered."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,7 +44,7 @@ def write_sheets(rows: dict[str, list[Row]], folder: Path, vocabulary: Vocabular
 
 
 def contact_sheet(task: Task, rows: Sequence[Row]) -> Image.Image:
-    """RGB, WIDTH pixels wide and as high as the rows need. An undecodable picture is an empty frame that says so."""
+    """RGB, WIDTH pixels wide and as high as the rows need. An undecodable image is an empty frame that says so."""
     blocks = [_title(task), *map(_block, rows)]
     sheet = Image.new("RGB", (WIDTH, sum(block.height for block in blocks) + MARGIN), PAPER)
     top = 0
@@ -99,7 +99,7 @@ def _draw_strip(
             canvas.paste(each.picture, box[:2])
         else:
             draw.rectangle(box, outline=SOFT)
-            draw.text(((box[0] + box[2]) // 2, (box[1] + box[3]) // 2), "no picture", SOFT, _font(BODY_PX), anchor="mm")
+            draw.text(((box[0] + box[2]) // 2, (box[1] + box[3]) // 2), "no image", SOFT, _font(BODY_PX), anchor="mm")
         draw.rectangle((left, top + height + 5, left + 8, top + height + 13), ROLES.get(each.role, SOFT))
         draw.text((left + 14, top + height), each.label, SOFT, _font(BODY_PX))
         left += max(each.size[0], 140) + GAP

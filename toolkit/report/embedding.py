@@ -1,6 +1,6 @@
-"""Pictures -> data URIs, small enough that a page of one file stays under a size.
+"""Images -> data URIs, small enough that a page of one file stays under a size.
 
-One file serves as thumbnail and large: a page that may be mailed has no room for both. Every picture is decoded by
+One file serves as thumbnail and large: a page that may be mailed has no room for both. Every image is decoded by
 `toolkit.images` and encoded anew, so
 that nothing of the bytes in a row but its pixels gets into a page: no scripts in SVG, no places in EXIF, no animation.
 """
@@ -18,26 +18,26 @@ from toolkit.images import decode_image, image_format
 from toolkit.report.rendering import Shown
 from toolkit.schema import Row
 
-PICTURES_BYTES = 16_000_000  # of all pictures of a page; base64 adds a third
+PICTURES_BYTES = 16_000_000  # of all images of a page; base64 adds a third
 LARGEST_PX, LEAST_PX = 1024, 96  # longer side
-LARGEST_BYTES = 160_000  # of one picture
+LARGEST_BYTES = 160_000  # of one image
 QUALITY = 80
 BITS_PER_PIXEL = 1.2  # of photographs at QUALITY, about; where the first try starts
 DRAWINGS = (
     "png",
     "gif",
     "bmp",
-)  # formats of drawings: kept to the pixel where that takes no more than DRAWING_SHARE of a picture's share
+)  # formats of drawings: kept to the pixel where that takes no more than DRAWING_SHARE of an image's share
 DRAWING_SHARE = 0.25
 MARGIN = 0.94
 
 
 @contextmanager
 def embedded(rows: Sequence[Row], budget_bytes: int = PICTURES_BYTES) -> Iterator[list[list[Future[Shown]]]]:
-    """The pictures of some rows, made in threads while the block runs; what is not asked for by its end is not made.
+    """The images of some rows, made in threads while the block runs; what is not asked for by its end is not made.
 
     Yields:
-        For each row its pictures; `result()` raises ImageError for one that cannot be decoded.
+        For each row its images; `result()` raises ImageError for one that cannot be decoded.
     """
     share = min(budget_bytes // max(sum(len(row.images) for row in rows), 1), LARGEST_BYTES)
     pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="embed")
@@ -52,11 +52,11 @@ def embedded(rows: Sequence[Row], budget_bytes: int = PICTURES_BYTES) -> Iterato
 
 def where(row: Row, number: int) -> str:
     name = row.images[number].path
-    return f"{row.task}: row {row.id!r}: picture {number + 1}" + (f" ({name})" if name else "")
+    return f"{row.task}: row {row.id!r}: image {number + 1}" + (f" ({name})" if name else "")
 
 
 def embed(data: bytes, name: str, share_bytes: int) -> Shown:
-    """A picture as a data URI of at most `share_bytes` before base64, unless it would have to be smaller than LEAST_PX.
+    """An image as a data URI of at most `share_bytes` before base64, unless it would have to be smaller than LEAST_PX.
 
     Raises:
         ImageError: it cannot be decoded.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Stats = Mapping[str, TaskStats]
 TEXTS = ("instruction", "rationale", "answer")
 SIDES = ("text", "mm")
-MOST_PER_ROW = 6  # pictures; rows with more are drawn together
+MOST_PER_ROW = 6  # images; rows with more are drawn together
 DOT_POINTS = 5000  # of the resolution plot, over all tasks
 
 
@@ -99,7 +99,7 @@ def quadrants(figure: "Figure", stats: Stats) -> None:
             )
             axes.text(right + 0.5, down + 0.45, f"{count:,}", ha="center", va="center", fontsize=15, fontweight="bold")
             axes.text(right + 0.5, down + 0.68, f"{count / total:.0%}", ha="center", va="center")
-    names = ("text only", "with pictures")
+    names = ("text only", "with images")
     axes.set(xlim=(0, 2), ylim=(2, 0), xlabel="output", ylabel="input")
     axes.set_xticks((0.5, 1.5), names)
     axes.set_yticks((0.5, 1.5), names, rotation=90, va="center")
@@ -117,7 +117,7 @@ def roles(figure: "Figure", stats: Stats) -> None:
         bars = [place + (shift - 1) * width for place in range(MOST_PER_ROW + 1)]
         axes.bar(bars, heights, width, color=ROLES[role], hatch=HATCHES[role], label=role)
     axes.set_xticks(range(MOST_PER_ROW + 1), [*map(str, range(MOST_PER_ROW)), f"{MOST_PER_ROW}+"])
-    axes.set_xlabel("pictures of a role in a row")
+    axes.set_xlabel("images of a role in a row")
     axes.set_ylabel("rows")
     axes.locator_params(axis="y", integer=True)
     axes.grid(axis="y")
@@ -156,7 +156,7 @@ def resolution(figure: "Figure", stats: Stats) -> None:
         bins=[0.33, 0.5, 0.67, 0.8, 0.95, 1.05, 1.25, 1.5, 2, 3],
         color=ACCENT,
     )
-    right.set(xscale="log", xlabel="width : height", ylabel="pictures")
+    right.set(xscale="log", xlabel="width : height", ylabel="images")
     right.locator_params(axis="y", integer=True)
     right.set_xticks((0.5, 1, 2), ("1:2", "1:1", "2:1"))
     right.set_xticks((), minor=True)
@@ -202,7 +202,7 @@ def formats(figure: "Figure", stats: Stats) -> None:
     bars = axes.bar(range(len(counts)), list(counts.values()), 0.55, color=ACCENT)
     axes.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=3)
     axes.set_xticks(range(len(counts)), list(counts))
-    axes.set_ylabel("pictures")
+    axes.set_ylabel("images")
     axes.locator_params(axis="y", integer=True)
     axes.margins(x=0.12, y=0.15)
 
@@ -232,7 +232,7 @@ def _legend(figure: "Figure", axes: "Axes", columns: int) -> None:
 def _nothing(*all_axes: "Axes") -> None:
     for axes in all_axes:
         axes.set_axis_off()
-    all_axes[0].text(0.5, 0.5, "no pictures", ha="center", va="center", transform=all_axes[0].transAxes)
+    all_axes[0].text(0.5, 0.5, "no images", ha="center", va="center", transform=all_axes[0].transAxes)
 
 
 def quadrant_counts(stats: Stats) -> Counter[str]:

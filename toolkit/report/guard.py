@@ -17,7 +17,7 @@ HEADERS = {
         "frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",  # no other site may show a picture of this one
+    "Cross-Origin-Resource-Policy": "same-origin",  # no other site may show an image of this one
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",

@@ -4,7 +4,7 @@
     summaries
                                                                                   -> an id's place
 
-A position counts the rows of the dataset from 0, in the order of the manifest. The pictures' column is read only where
+A position counts the rows of the dataset from 0, in the order of the manifest. The images' column is read only where
 a row is opened.
 """
 
@@ -38,7 +38,7 @@ FIRST_ROWS_S, FIRST_PAGE_S = 1.0, 1.0  # that the start waits for the first shar
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
-BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's pictures, and few pictures
+BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's images, and few images
 
 # What is searched is kept as one text in lower case, which takes a quarter less time than four; what is shown of it is
 # cut off before.

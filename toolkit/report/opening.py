@@ -11,7 +11,7 @@ from toolkit.schema import COLUMNS, Row
 from toolkit.streaming.groups import Place, RowGroup
 from toolkit.streaming.reading import Packed, RowGroups, with_bytes
 
-GROUPS_KEPT = 8  # row groups, of tens of MB where their pictures are not left in a local file
+GROUPS_KEPT = 8  # row groups, of tens of MB where their images are not left in a local file
 
 
 class Rows:

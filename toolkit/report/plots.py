@@ -171,23 +171,21 @@ PLOTS: dict[str, Plot] = {
         describe=lambda stats: _listed({name: quadrant_counts(stats)[name] for name in QUADRANTS}),
     ),
     "roles": Plot(
-        title="Pictures in a row, by role",
+        title="Images in a row, by role",
         draw=figures.roles,
         describe=lambda stats: "; ".join(
             f"{role}: " + ", ".join(f"{number} in {rows:,} rows" for number, rows in sorted(counts.items()))
             for role, counts in role_counts(stats).items()
         ),
     ),
-    "resolution": Plot(title="Size and proportions of the pictures", draw=figures.resolution, describe=_describe_sizes),
+    "resolution": Plot(title="Size and proportions of the images", draw=figures.resolution, describe=_describe_sizes),
     "texts": Plot(
         title="Lengths of instruction, rationale and answer",
         draw=figures.texts,
         describe=lambda stats: "; ".join(f"median {name}: {_medians(stats, f'{name} characters')}" for name in TEXTS),
         height=lambda tasks: 1.2 + 0.28 * tasks,
     ),
-    "formats": Plot(
-        title="Picture formats", draw=figures.formats, describe=lambda stats: _listed(format_counts(stats))
-    ),
+    "formats": Plot(title="Image formats", draw=figures.formats, describe=lambda stats: _listed(format_counts(stats))),
 }
 
 

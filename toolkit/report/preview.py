@@ -1,6 +1,6 @@
 """Rows -> one HTML file that shows them: no network, no server, nothing of a row read as anything but text.
 
-sample -> Row -> pictures as data URIs -> RowView -> templates/preview.html
+sample -> Row -> images as data URIs -> RowView -> templates/preview.html
 """
 
 import base64
@@ -32,12 +32,12 @@ class Written:
 
     Attributes:
         rows: task -> rows shown.
-        problems: why pictures are not shown, one for each.
+        problems: why images are not shown, one for each.
         bytes: of the file.
     """
 
     rows: dict[str, int]
-    pictures: int
+    images: int
     problems: tuple[str, ...]
     bytes: int
 
@@ -108,7 +108,7 @@ def write_preview(
     write_whole(out, page)
     return Written(
         rows={task.name: task.shown for task in tasks},
-        pictures=sum(task.pictures for task in tasks),
+        images=sum(task.pictures for task in tasks),
         problems=tuple(problem for row in shown for problem in row.problems),
         bytes=out.stat().st_size,
     )

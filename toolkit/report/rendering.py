@@ -2,7 +2,7 @@
 
     Row + links -> RowView -> row.html -> HTML
 
-Pure: where a picture's URL comes from is the caller's (`Links`): a data URI in a page of one file, a path on a server.
+Pure: where an image's URL comes from is the caller's (`Links`): a data URI in a page of one file, a path on a server.
 What a row holds is text to the template, which escapes it; `readable` takes out what a page cannot hold or what would
 turn its order around.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 LONG, LEAD = 1600, 900  # characters: a text above LONG is folded behind its first LEAD
-LABEL = 28  # characters of a region's label drawn in the picture; the list below it has all
+LABEL = 28  # characters of a region's label drawn in the image; the list below it has all
 
 # Not allowed in HTML or in UTF-8: C0 and C1 controls, surrogates. Turning the order of what follows: bidirectional
 # embeddings, overrides, isolates (UAX 9).
@@ -32,11 +32,11 @@ UNPRINTABLE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """How a page gets at a picture.
+    """How a page gets at an image.
 
     Attributes:
         thumbnail, full: URLs; the same where one file serves both.
-        width_px, height_px: of the picture as it is in the row, upright.
+        width_px, height_px: of the image as it is in the row, upright.
         note: how `full` differs from what is in the row; "" = it does not.
     """
 
@@ -47,15 +47,15 @@ class Shown:
     note: str = ""
 
 
-# Gives the picture `row.images[number]`. Raises ImageError where there is nothing to show; the page then says why.
+# Gives the image `row.images[number]`. Raises ImageError where there is nothing to show; the page then says why.
 Links = Callable[[Row, int], Shown]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A region in percent of the picture's width and height."""
+    """A region in percent of the image's width and height."""
 
-    number: int  # from 1, within its picture
+    number: int  # from 1, within its image
     label: str
     x: float
     y: float
@@ -64,13 +64,13 @@ class Box:
 
     @property
     def mark(self) -> str:
-        """What is drawn in the picture."""
+        """What is drawn in the image."""
         return f"{self.number} {self.label[:LABEL]}" + ("..." if len(self.label) > LABEL else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureView:
-    """A picture in its place.
+    """An image in its place.
 
     Attributes:
         number: from 1, in reading order over the row.
@@ -115,7 +115,7 @@ class RowView:
 
     Attributes:
         rationale: of the column, where it is not found in the last reply; else None.
-        left_over: pictures that no part of a message stands for; none in a row that keeps the rules.
+        left_over: images that no part of a message stands for; none in a row that keeps the rules.
         provenance: indented JSON.
     """
 
@@ -137,12 +137,12 @@ class RowView:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why pictures are not shown, one for each."""
+        """Why images are not shown, one for each."""
         return tuple(picture.problem for picture in self.pictures if picture.problem)
 
 
 def view_row(row: Row, links: Links) -> RowView:
-    """What a page shows of a row; a picture that cannot be shown is told in its place, whatever else is wrong with the
+    """What a page shows of a row; an image that cannot be shown is told in its place, whatever else is wrong with the
     row.
     """
     messages, number, is_found = [], 0, not row.rationale.strip()
@@ -203,7 +203,7 @@ def _split(message: Message, rationale: str) -> tuple[Sequence[Part], int]:
         text = part.text.strip()
         if not left:
             return parts, index
-        if left.startswith(text):  # a picture has no text
+        if left.startswith(text):  # an image has no text
             left = left[len(text) :].lstrip()
         elif text.startswith(left):
             return [
@@ -230,7 +230,7 @@ def _picture(row: Row, number: int, links: Links) -> PictureView:
     try:
         if number >= len(row.images):
             raise ImageError(
-                "a part of the message stands for a picture, but the row has no more", kind="count_mismatch"
+                "a part of the message stands for an image, but the row has no more", kind="count_mismatch"
             )
         shown = links(row, number)
     except ImageError as error:
@@ -240,7 +240,7 @@ def _picture(row: Row, number: int, links: Links) -> PictureView:
         number=number + 1,
         role=role,
         caption=caption,
-        alt=caption or f"{role} picture {number + 1} of row {readable(row.id)}".strip(),
+        alt=caption or f"{role} image {number + 1} of row {readable(row.id)}".strip(),
         boxes=tuple(_box(region, place) for place, region in enumerate(regions, start=1)),
         shown=shown,
         problem=problem,

@@ -58,12 +58,12 @@ class TaskStats:
     quadrants: Counter[str] = field(default_factory=Counter)
     origins: Counter[str] = field(default_factory=Counter)
     licenses: Counter[str] = field(default_factory=Counter)
-    roles: Counter[str] = field(default_factory=Counter)  # pictures per role
+    roles: Counter[str] = field(default_factory=Counter)  # images per role
     formats: Counter[str] = field(default_factory=Counter)
     images_per_row: Counter[int] = field(default_factory=Counter)
     roles_per_row: defaultdict[str, Counter[int]] = field(
         default_factory=lambda: defaultdict(Counter)
-    )  # role -> pictures of it in a row -> rows
+    )  # role -> images of it in a row -> rows
     unreadable_images: int = 0
     measures: defaultdict[str, Sample] = field(default_factory=lambda: defaultdict(Sample))
 

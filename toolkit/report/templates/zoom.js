@@ -1,4 +1,4 @@
-// Enlarging pictures and changing the theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
+// Enlarging images and changing the theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
 "use strict";
 (() => {
   const LARGEST_SCALE = 2;

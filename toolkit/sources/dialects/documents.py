@@ -42,14 +42,14 @@ class DocumentOptions:
 class StepOptions(DocumentOptions):
     """
     Attributes:
-        picture: whether a picture stands "before" or "after" the text it belongs to, where the record only says which.
+        image: whether a picture stands "before" or "after" the text it belongs to, where the record only says which.
     """
 
-    picture: Side = "after"
+    image: Side = "after"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_word("picture", self.picture, get_args(Side))
+        check_word("image", self.image, get_args(Side))
 
 
 def document(pieces: Sequence[Piece], options: DocumentOptions, title: str = "") -> Draft:
@@ -80,7 +80,7 @@ def read(fields: Fields, options: StepOptions) -> Draft:
         steps = _told(parse_text(fields.get("images")), parse_text(fields.get("texts")))
     if not isinstance(steps, list) or not steps:
         raise RowError(f"the document is {shown(steps)}; expected a list of steps", kind="bad_record")
-    pieces = [piece for step in steps for piece in _step(step, options.picture)]
+    pieces = [piece for step in steps for piece in _step(step, options.image)]
     return document(pieces, options, text_in(fields, "title", default=""))
 
 

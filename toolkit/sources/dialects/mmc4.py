@@ -21,10 +21,10 @@ HELD_IN = ("image_base64", "image", "image_name", "raw_url")
 class Options(StepOptions):
     """
     Attributes:
-        picture: as in documents; "before", as trainers of mmc4 put them.
+        image: as in documents; "before", as trainers of mmc4 put them.
     """
 
-    picture: Side = "before"
+    image: Side = "before"
 
 
 def fits(fields: Fields) -> bool:
@@ -42,7 +42,7 @@ def read(fields: Fields, options: Options) -> Draft:
     pieces: list[Piece] = []
     for number, text in enumerate(texts):
         pictures = at.get(number, [])
-        pieces += [*pictures, text] if options.picture == "before" else [text, *pictures]
+        pieces += [*pictures, text] if options.image == "before" else [text, *pictures]
     return document(pieces, options)
 
 
