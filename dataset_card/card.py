@@ -154,7 +154,6 @@ def _task_table(manifest: Manifest) -> str:
         (
             f"`{task}`",
             _task(manifest, task).family,
-            _task(manifest, task).quadrant or "any",
             manifest.total("rows", [task]),
             PUBLISHED[task].rows if task in PUBLISHED else "-",
             manifest.total("images", [task]),
@@ -165,13 +164,12 @@ def _task_table(manifest: Manifest) -> str:
     total = (
         "all",
         "",
-        "",
         manifest.total("rows"),
         published_rows(manifest.tasks) or "-",
         manifest.total("images"),
         _bytes(manifest.total("bytes")),
     )
-    return table(("task", "family", "published quadrant", "rows", "published", "images", "size"), [*rows, total])
+    return table(("task", "family", "rows", "published", "images", "size"), [*rows, total])
 
 
 def _quadrant_table(manifest: Manifest) -> str:

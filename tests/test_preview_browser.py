@@ -184,6 +184,21 @@ def test_keys_go_from_row_to_row_and_not_while_typing(page):
     assert find(page, "input[name=text]")[0].get_property("value") == "n"
 
 
+def test_a_row_is_copied_as_code_and_as_a_link_and_the_keys_are_listed(page, path):
+    page.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    copied = "navigator.clipboard.readText().then(arguments[0])"
+    page.set_script_timeout(10)
+    press(page, "nn")
+    press(page, "l")
+    assert page.execute_async_script(copied) == path.as_uri() + "#row-mrm-1"
+    press(page, "c")
+    names = {}
+    exec(page.execute_async_script(copied), names)
+    assert (names["row"]["id"], len(names["row"]["images"])) == ("mrm-1", 4)
+    press(page, "?")
+    assert find(page, "#help[open]")[0].is_displayed()
+
+
 def test_a_click_enlarges_a_picture_with_its_boxes_and_escape_closes_it(page):
     from selenium.webdriver import Keys
 

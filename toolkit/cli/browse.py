@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from conversion.single import convert_row, row_formats
 from toolkit.cli.terminal import say
 from toolkit.errors import MissingExtra, UsageError
+from toolkit.sources.repository import address
 from toolkit.streaming.reading import open_packed
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def run(
         port = listener.getsockname()[1]
         if not is_loopback(host):
             print(f"warning: anyone who reaches {host}:{port} reads {site.name}, without a password", file=sys.stderr)
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-        say(f"{site.name}: {site.index.num_rows:,} rows at {address} (Ctrl-C ends it)")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        say(f"{site.name}: {site.index.num_rows:,} rows at {url} (Ctrl-C ends it)")
         if open_browser:
-            webbrowser.open(address)
+            webbrowser.open(url)
         server = uvicorn.Server(
             uvicorn.Config(
                 make_app(site, own_names(host, port)),
@@ -80,6 +81,7 @@ def open_site(
     packed = open_packed(source, revision=revision, token=token)
     return Site(
         name=packed.repository.name,
+        address=address(packed.repository),
         version=packed.repository.fingerprint(shard.path for shard in packed.shards),
         index=Index(packed, keep=True, wait=wait),
         rows=Rows(packed),

@@ -11,6 +11,7 @@ from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
 from toolkit.sizes import show_bytes
 from toolkit.sources.layout import choose_tasks, open_source
+from toolkit.sources.repository import LocalFolder, address
 from toolkit.sources.skips import Skips
 from toolkit.staging.files import check_kind
 
@@ -34,6 +35,7 @@ def run(
     check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     wanted = choose_tasks(opened, tasks.split(","))
+    is_folder = isinstance(opened.repository, LocalFolder)  # called as the caller does; a page may be mailed
     skips = Skips(on_missing="skip", on_bad_row="skip")
     with byte_progress(opened.repository.list_files()) as on_read:
         sampled = sample(opened, wanted, rows=rows, seed=seed, skips=skips, on_read=on_read)
@@ -41,7 +43,9 @@ def run(
         written = write_preview(
             out,
             sampled,
-            source=opened.repository.name,
+            source=source if is_folder else opened.repository.name,
+            address=source if is_folder else address(opened.repository),
+            mapping=mapping,
             seed=seed,
             per_task=rows,
             vocabulary=opened.vocabulary,

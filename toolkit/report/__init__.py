@@ -4,7 +4,7 @@ stats          rows -> counts and distributions, in one pass
 plots          statistics -> SVG on light and on dark paper; figures draws them
 contact_sheet  a few rows of a task -> one JPEG
 sampling       source -> a few rows of every task, without reading all of it
-rendering      row -> what a page shows of it (templates/row.html, style.css, zoom.js)
+rendering      row -> what a page shows of it (templates/row.html, style.css, page.js)
 embedding      images -> data URIs under a budget
 preview        sampled rows -> one HTML file
 index          packed shards -> their metadata in duckdb: which rows a filter keeps, where each lies

@@ -38,25 +38,17 @@ from toolkit.streaming.groups import Place
 from toolkit.tasks import NOT_STATED
 
 PAGE_ROWS = 24
-CODE = "from unifiedvisual import RowDataset\n\nrow = RowDataset({name!r})[{position}]  # {id}\n"
+CODE = "from unifiedvisual import RowDataset\n\nrow = RowDataset({address!r})[{position}]  # {id}\n"
 WORDS = ("task", "quadrant", "origin", "source", "license", "text")  # of a filter
 OTHER = "/other"  # before addresses of the dataset that is compared
 THUMBNAIL_PX, ROW_PX, LARGEST_PX, THUMBNAILS_KEPT = 160, 640, 4096, 512
 ASSETS = {
     "style.css": "text/css",
     "browse.css": "text/css",
-    "zoom.js": "text/javascript",
+    "page.js": "text/javascript",
     "browse.js": "text/javascript",
 }
-TYPES = {
-    "jpg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tiff": "image/tiff",
-    "avif": "image/avif",
-}
+TYPES = {"jpg": "image/jpeg"} | {name: f"image/{name}" for name in ("png", "webp", "gif", "bmp", "tiff", "avif")}
 NOT_IN_BROWSERS = ("tiff",)
 PICTURE_POLICY = "default-src 'none'; sandbox"
 
@@ -70,12 +62,14 @@ class Site:
 
     Attributes:
         name: of the dataset, as a person knows it.
+        address: by which code opens it.
         version: changes when the dataset's files do; browsers keep images as long as it stays.
         formats: a row can be downloaded in.
         other: a dataset whose rows are compared with this one's.
     """
 
     name: str
+    address: str
     version: str
     index: Index
     rows: Rows
@@ -152,7 +146,7 @@ class _Pages:
         )
         return self._page(
             row=self.view(row, place),
-            code=CODE.format(name=self._site.name, position=position, id=row.id),
+            code=CODE.format(address=self._site.address, position=position, id=row.id),
             wanted=wanted,
             up=_list_link(wanted, at // PAGE_ROWS + 1) + (f"#row-{row.id}" if is_match else ""),
             number=at + 1 if is_match else 0,

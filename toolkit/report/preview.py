@@ -23,7 +23,12 @@ from toolkit.schema import Row
 from toolkit.staging.files import write_whole
 from toolkit.tasks import NO_TASKS, Task, Vocabulary, task_named
 
-STYLES, SCRIPTS = ("style.css", "preview.css"), ("zoom.js", "preview.js")
+STYLES, SCRIPTS = ("style.css", "preview.css"), ("page.js", "preview.js")
+CODE = """from unifiedvisual import load_dataset
+
+rows = load_dataset({address!r}, {task!r}, {more}streaming=True, split="train")
+row = next(row for row in rows if row["id"] == {id!r})
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,8 @@ def write_preview(
     source: str,
     seed: int,
     per_task: int,
+    address: str | None = None,
+    mapping: str | None = None,
     vocabulary: Vocabulary = NO_TASKS,
     on_row: Callable[[], None] = lambda: None,
 ) -> Written:
@@ -76,6 +83,7 @@ def write_preview(
     Args:
         source: what the page calls the dataset.
         seed, per_task: that the rows were drawn with.
+        address, mapping: with which `load_dataset` finds the rows; default: `source`, and none.
         vocabulary: definitions of tasks that are not of the nine.
         on_row: called after each row.
 
@@ -91,8 +99,10 @@ def write_preview(
         if each.rows
     ]
     shown = [row for task in tasks for row in task.rows]
+    more = f"mapping={mapping!r}, " if mapping else ""
     page = template.render(
         source=source,
+        code_of=lambda row: CODE.format(address=address or source, task=row.task, more=more, id=row.id),
         seed=seed,
         per_task=per_task,
         is_uniform=all(each.is_uniform for each in sampled.values()),

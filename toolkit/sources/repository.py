@@ -135,6 +135,14 @@ def _near_miss(text: str) -> str:
     return f"; did you mean 'hf://datasets/{found['repo']}{f'@{revision}' if revision else ''}{found['folder'] or ''}'?"
 
 
+def address(repository: Repository) -> str:
+    """What `open_repository` takes to open the same files again: a folder, or a URL with the commit."""
+    if not isinstance(repository, HubRepository):
+        return repository.name
+    folder = f"/{repository.folder}" if repository.folder else ""
+    return f"hf://datasets/{repository.repo_id}@{repository.commit}{folder}"
+
+
 def folder_in(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
     """The address of a folder inside a source, as `data_dir` of `datasets.load_dataset` means it."""
     text, inside = os.fspath(source), os.fspath(folder)

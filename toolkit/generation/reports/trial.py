@@ -77,7 +77,7 @@ def write_trial(spec: RunSpec, folder: Path, out: Path, most: int) -> int:
             if sample.idx < min(each.n, most) and sample.id == each.id(sample.idx)
         ]
         recipes[each.recipe.name] = list(_samples(found, folder, blobs))
-    assets = {**inlined("style", ("style.css", "preview.css", "trial.css")), **inlined("script", ("zoom.js",))}
+    assets = {**inlined("style", ("style.css", "preview.css", "trial.css")), **inlined("script", ("page.js",))}
     write_whole(out, template.render(name=spec.name, recipes=recipes, **assets))
     return sum(map(len, recipes.values()))
 

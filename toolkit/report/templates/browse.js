@@ -1,4 +1,4 @@
-// The theme a reader chose, before anything is drawn; keys, copying, and marks of what was searched for.
+// The theme a reader chose, before anything is drawn; keys, and marks of what was searched for.
 "use strict";
 (() => {
   const chosen = localStorage.getItem("theme");
@@ -27,29 +27,15 @@
     CSS.highlights.set("found", new Highlight(...ranges));
   };
 
-  const copy = async (button) => {
-    if (!button) return;
-    await navigator.clipboard.writeText(button.dataset.copy || location.href);
-    button.classList.add("copied");
-    setTimeout(() => button.classList.remove("copied"), 1200);
-  };
-
-  const links = { ArrowLeft: 'a[rel="prev"]', ArrowRight: 'a[rel="next"]', u: "a[data-up]" };
+  const keys = { ArrowLeft: 'a[rel="prev"]', ArrowRight: 'a[rel="next"]', u: "a[data-up]", c: "[data-copy]", l: "[data-link]", "?": "[data-help]" };
   addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea, pre, [open]#viewer")) return;
-    if (event.key === "?") document.getElementById("help").showModal();
-    else if (event.key === "c") copy(document.querySelector("[data-copy]:not([data-copy=''])"));
-    else if (event.key === "l") copy(document.querySelector("[data-copy='']"));
-    else if (event.key === "/" && document.querySelector("input[type=search]")) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.("input, select, textarea, pre, dialog[open]")) return;
+    if (event.key === "/" && document.querySelector("input[type=search]")) {
       event.preventDefault();
       document.querySelector("input[type=search]").focus();
-    } else if (links[event.key]) {
-      document.querySelector(links[event.key])?.click();
+    } else if (keys[event.key]) {
+      document.querySelector(keys[event.key])?.click();
     }
-  });
-  addEventListener("click", (event) => {
-    copy(event.target.closest("[data-copy]"));
-    if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   });
   addEventListener("DOMContentLoaded", () => {
     mark(document.querySelector("main").dataset.find);

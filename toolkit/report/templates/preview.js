@@ -45,7 +45,16 @@
   document.getElementById("next").addEventListener("click", () => page(1));
   document.getElementById("previous").addEventListener("click", () => page(-1));
 
+  const copy = (what) => {
+    const open = visible();
+    const row = document.activeElement.closest(".row") ?? open.find((each) => each.getBoundingClientRect().bottom > 90);
+    row?.querySelector(what)?.click();
+  };
+
   const keys = {
+    c: () => copy("[data-copy]"),
+    l: () => copy("[data-link]"),
+    "?": () => document.querySelector("[data-help]").click(),
     n: () => page(1),
     p: () => page(-1),
     r: () => fold.click(),

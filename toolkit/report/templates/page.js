@@ -1,4 +1,4 @@
-// Enlarging images and changing the theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
+// Enlarging images, copying, help and theme, for any page that holds rows and <dialog id="viewer">. Text is only ever set as text.
 "use strict";
 (() => {
   const LARGEST_SCALE = 2;
@@ -23,6 +23,24 @@
     } else if (event.target === viewer || event.target.closest("[data-close]")) {
       viewer.close();
     }
+  });
+
+  // data-copy: a text; data-link: an address as seen from this page.
+  const copy = async (button) => {
+    const text = button.dataset.copy ?? new URL(button.dataset.link, location.href).href;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      prompt("Copy this:", text); // where a browser lets no page write to the clipboard
+      return;
+    }
+    button.classList.add("copied");
+    setTimeout(() => button.classList.remove("copied"), 1200);
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy], [data-link]");
+    if (button) copy(button);
+    if (event.target.closest("[data-help]")) document.getElementById("help").showModal();
   });
 
   const root = document.documentElement;
