@@ -101,14 +101,14 @@ def _room(room: str, paths: list[Path]) -> str:
 
 
 def _first_sentence(text: str) -> str:
-    sentence = re.split(r"(?<=[.:])\s", " ".join(text.split("\n\n")[0].split()))[0]
+    sentence = re.split(r"(?<=[.])\s", " ".join(text.split("\n\n")[0].split()))[0]
     return sentence.replace("|", "&#124;").replace("<", "&lt;")
 
 
 def _as_markdown(docstring: str) -> str:
-    """Paragraphs, and what is indented or drawn with arrows as it stands."""
+    """Paragraphs, and what is indented, in columns or drawn with arrows as it stands."""
     pieces = docstring.split("\n\n")
-    drawn = [f"```text\n{each}\n```" if each.startswith("    ") or "|--" in each else each for each in pieces]
+    drawn = [f"```text\n{each}\n```" if re.search(r"^    |\|--|^\S+ {2,}\S", each, re.M) else each for each in pieces]
     return "\n\n".join(drawn)
 
 

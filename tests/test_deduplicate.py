@@ -197,14 +197,14 @@ def test_pictures_that_cannot_be_decoded_are_counted_and_compared_by_their_bytes
     broken = EncodedImage(encoded(FIRST).bytes[:60], "broken.png")
     pack_rows([row("a", sentence(1), broken), row("b", sentence(1), broken)], tmp_path / "in", SMALL)
     manifest = deduplicate(tmp_path / "in", tmp_path / "out")
-    assert manifest.options["deduplicate"]["undecodable pictures"] == 1
+    assert manifest.options["deduplicate"]["undecodable images"] == 1
     assert ids(tmp_path / "out") == {"a"}
 
 
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"by": "id"}, UsageError, "by is 'id'; expected one of 'row', 'text', 'picture'"),
+        ({"by": "id"}, UsageError, "by is 'id'; expected one of 'row', 'text', 'image'"),
         ({"near_text": 0.1}, UsageError, "near_text is 0.1"),
         ({"against": ["empty"]}, UsageError, "nothing to compare"),
         ({"against": ["bad.jsonl"]}, SourceError, "bad.jsonl: line 2: not JSON"),

@@ -444,7 +444,7 @@ def test_a_row_whose_picture_is_not_in_the_archive_is_kept_and_counted(run, tmp_
     assert "No image." in found["text"]
     code, out, _ = run("preview", tmp_path / "source", tmp_path / "page.html", "--json")
     told = json.loads(out)
-    assert (told["rows"], told["pictures"], len(told["problems"]), told["found"]) == (
+    assert (told["rows"], told["images"], len(told["problems"]), told["found"]) == (
         {"mm_reasoning_mm": 3},
         12,
         1,

@@ -54,7 +54,7 @@ def report(found: Findings, *, deep: bool, as_json: bool) -> None:
         print_problems(counts, problems)
         for _, message in found.notes:
             say(f"Note: {message}")
-        fine = f"Every row keeps every rule{', every picture decodes' if deep else ''}."
+        fine = f"Every row keeps every rule{', every image decodes' if deep else ''}."
         say(f"{sum(counts.values()):,} problems" if counts else fine)
     if counts:
         raise SystemExit(1)
