@@ -8,7 +8,7 @@ A position counts the rows of the dataset from 0, in the order of the manifest. 
 a row is opened.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
@@ -18,25 +18,23 @@ from typing import Any, cast
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from toolkit.errors import ShardError
-from toolkit.report.index_file import finish, open_database
+from toolkit.report.index_file import open_database, write_down
+from toolkit.report.index_rows import TEXTS, read_texts
 from toolkit.schema import COLUMNS
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import Shard
-from toolkit.sources.parquet import open_parquet
 from toolkit.streaming.groups import Place, RowGroup
 from toolkit.streaming.reading import Packed, RowGroups
 from toolkit.tasks import NOT_STATED
 
-TEXTS = ("instruction", "rationale", "answer")
 SEARCHED = ("id", *TEXTS)
-METADATA = ("id", "task", "quadrant", "source", "license", "origin", "image_roles", *TEXTS)
 FIRST_ROWS_S, FIRST_PAGE_S = 1.0, 1.0  # that the start waits for the first shard, and the others for the first page
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
+WRITTEN_ROWS = 40_000  # that are held in memory, of some KB each, before they go into the file
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's images, and few images
 
@@ -188,9 +186,10 @@ class Index:
                 if wanted:
                     self._load(*wanted.pop(0))
                     self.is_shown.wait(0 if wait else FIRST_PAGE_S)  # else it shares the processors with what is read
-                for _ in pool.map(lambda each: self._load(*each), wanted):
-                    pass
-                finish(self._database)
+                for shards in _batches(wanted):
+                    for _ in pool.map(lambda each: self._load(*each), shards):
+                        pass
+                    write_down(self._database)
             except BaseException as error:
                 pool.shutdown(cancel_futures=True)
                 self._failed = None if self._is_closed else error
@@ -198,43 +197,26 @@ class Index:
                 self._has_rows.set()
 
     def _load(self, number: int, shard: Shard, first: int) -> None:
+        failed: list[BaseException] = []
         with self._database.cursor() as cursor:
             # A statement for each shard: one for each row group takes four times as long.
-            cursor.register("metadata", self._metadata(shard))
+            cursor.register("metadata", read_texts(self._packed.repository, shard, self._read_group, failed))
             cursor.begin()
-            cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
+            try:
+                cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
+            except duckdb.Error:
+                if failed:
+                    raise failed[0] from None  # duckdb knows only its message
+                raise
             cursor.execute("INSERT INTO loaded VALUES ($shard)", {"shard": number})
             cursor.commit()
         self._loaded.add(number)
         self._has_rows.set()
 
-    def _metadata(self, shard: Shard) -> pa.Table:
-        """Text columns of a shard, and its rows' `nth` in it, row group (`number`) and `place` in that."""
-        with open_parquet(self._packed.repository, shard.path) as parquet:
-            found = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
-            if found != list(shard.row_groups):
-                where = f"{self._packed.repository.name}: {shard.path}"
-                raise ShardError(
-                    f"{where}: row groups of {found} rows; the manifest says {list(shard.row_groups)}; download it "
-                    "again, or pack again"
-                )
-            tables = [parquet.schema_arrow.empty_table().select(METADATA)]
-            for group in range(len(found)):
-                tables.append(parquet.read_row_group(group, columns=list(METADATA), use_threads=False))
-                tables[-1].validate(full=True)  # also that texts are UTF-8
-                self._on_group()
-                if self._is_closed:
-                    raise ShardError("closed")
-        nth = np.arange(sum(found))
-        places = {
-            "nth": nth,
-            "number": np.repeat(np.arange(len(found)), found),
-            "place": nth - np.repeat(np.cumsum([0, *found])[:-1], found),
-        }
-        table = pa.concat_tables(tables)
-        for name, values in places.items():
-            table = table.append_column(name, pa.array(values))
-        return table
+    def _read_group(self) -> None:
+        self._on_group()
+        if self._is_closed:
+            raise ShardError("closed")
 
     def _ask(self, question: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._database.cursor() as cursor:  # a connection of its own for each thread
@@ -268,6 +250,17 @@ class Index:
             return None
         position, shard, number, place = found[0]
         return position, Place(RowGroup(0, shard, number, self._packed.shards[shard].row_groups[number]), place)
+
+
+def _batches(wanted: Sequence[tuple[int, Shard, int]]) -> Iterator[list[tuple[int, Shard, int]]]:
+    """Shards, as many at a time as have WRITTEN_ROWS rows."""
+    batch: list[tuple[int, Shard, int]] = []
+    for each in wanted:
+        batch.append(each)
+        if sum(shard.rows for _, shard, _ in batch) >= WRITTEN_ROWS:
+            yield batch
+            batch = []
+    yield batch
 
 
 def _known(database: duckdb.DuckDBPyConnection, num_shards: int, num_loaded: int) -> Known:

@@ -58,13 +58,13 @@ def _open(file: Path, num_shards: int) -> duckdb.DuckDBPyConnection:
         for old in file.parent.glob("*.duckdb*"):  # of what the dataset was before
             old.unlink()
     database = _connect(str(file))
-    database.execute("SET checkpoint_threshold = '1TB'; PRAGMA disable_checkpoint_on_shutdown")  # one, at the end
+    database.execute("SET checkpoint_threshold = '1TB'; PRAGMA disable_checkpoint_on_shutdown")  # see write_down
     database.execute(TABLES)
     return database
 
 
-def finish(database: duckdb.DuckDBPyConnection) -> None:
-    """What was logged goes into the file, once: after each shard it would take ten times as long."""
+def write_down(database: duckdb.DuckDBPyConnection) -> None:
+    """What was logged goes into the file, and out of memory; after each shard it would take ten times as long."""
     with suppress(duckdb.Error), database.cursor() as cursor:  # a full disk: the log stays
         cursor.execute("CHECKPOINT")
 
