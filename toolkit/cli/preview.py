@@ -11,7 +11,7 @@ from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
 from toolkit.sizes import show_bytes
 from toolkit.sources.layout import choose_tasks, open_source
-from toolkit.sources.repository import LocalFolder, address
+from toolkit.sources.repository import LocalFolder, Repository, address
 from toolkit.sources.skips import Skips
 from toolkit.staging.files import check_kind
 
@@ -35,7 +35,6 @@ def run(
     check_installed()
     opened = open_source(source, revision=revision, token=token, mapping=mapping)
     wanted = choose_tasks(opened, tasks.split(","))
-    is_folder = isinstance(opened.repository, LocalFolder)  # called as the caller does; a page may be mailed
     skips = Skips(on_missing="skip", on_bad_row="skip")
     with byte_progress(opened.repository.list_files()) as on_read:
         sampled = sample(opened, wanted, rows=rows, seed=seed, skips=skips, on_read=on_read)
@@ -43,8 +42,7 @@ def run(
         written = write_preview(
             out,
             sampled,
-            source=source if is_folder else opened.repository.name,
-            address=source if is_folder else address(opened.repository),
+            **_named(source, opened.repository),
             mapping=mapping,
             seed=seed,
             per_task=rows,
@@ -57,6 +55,13 @@ def run(
     _print(written, out)
     if skips.counts:
         say(f"Found while reading: {skips.summary()}. `unifiedvisual verify {source}` lists all.")
+
+
+def _named(source: str, repository: Repository) -> dict[str, str]:
+    """A folder is called as the caller does: a page may be mailed, and shows no path of this machine besides."""
+    if isinstance(repository, LocalFolder):
+        return {"source": source, "address": source}
+    return {"source": repository.name, "address": address(repository)}
 
 
 def _print(written: Written, out: Path) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -99,19 +100,15 @@ def write_preview(
         if each.rows
     ]
     shown = [row for task in tasks for row in task.rows]
-    more = f"mapping={mapping!r}, " if mapping else ""
     page = template.render(
         source=source,
-        code_of=lambda row: CODE.format(address=address or source, task=row.task, more=more, id=row.id),
+        code_of=partial(_code, address or source, mapping),
         seed=seed,
         per_task=per_task,
         is_uniform=all(each.is_uniform for each in sampled.values()),
         tasks=tasks,
         rows=shown,
-        num_pictures=sum(task.pictures for task in tasks),
-        num_problems=sum(len(row.problems) for row in shown),
-        quadrants=_counted(row.quadrant for row in shown),
-        origins=_counted(row.origin for row in shown),
+        **_counts(shown),
         plots=inline_plots(collect(rows), totals={task: each.total for task, each in sampled.items() if each.total}),
         **_assets(),
     )
@@ -148,6 +145,20 @@ def _task(task: Task, total: int | None, rows: Sequence[RowView]) -> _Task:
         total=total,
         rows=tuple(rows),
     )
+
+
+def _code(address: str, mapping: str | None, row: RowView) -> str:
+    more = f"mapping={mapping!r}, " if mapping else ""
+    return CODE.format(address=address, task=row.task, more=more, id=row.id)
+
+
+def _counts(rows: Sequence[RowView]) -> dict[str, Any]:
+    return {
+        "num_pictures": sum(len(row.pictures) for row in rows),
+        "num_problems": sum(len(row.problems) for row in rows),
+        "quadrants": _counted(row.quadrant for row in rows),
+        "origins": _counted(row.origin for row in rows),
+    }
 
 
 def _counted(values: Any) -> list[tuple[str, int]]:
