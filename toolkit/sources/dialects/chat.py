@@ -33,7 +33,8 @@ def fits(fields: Fields) -> bool:
                 for each in value
             )
     answer = parse_text(fields.get("completion"))
-    return is_text(fields.get("prompt")) and (is_text(answer) or isinstance(answer, list))
+    is_answer = is_text(answer) or (isinstance(answer, list) and all(isinstance(each, dict) for each in answer))
+    return is_text(fields.get("prompt")) and is_answer
 
 
 def read(fields: Fields, options: TurnOptions) -> Draft:
@@ -119,14 +120,18 @@ def _pieces(message: dict[str, Any]) -> Iterator[Piece]:
 def parse_blocks(content: Any) -> Any:
     """JSON text of a list of blocks as what it says; other text as it is."""
     found = parse_text(content)
-    is_blocks = isinstance(found, list) and found and all(isinstance(each, dict) and "type" in each for each in found)
+    is_blocks = (
+        isinstance(found, list)
+        and found
+        and all(isinstance(each, dict) and each.keys() & {"type", "text", "image"} for each in found)
+    )
     return found if is_blocks else content
 
 
 def _block(block: Any) -> Piece:
     if isinstance(block, str):
         return block
-    kind = block.get("type") if isinstance(block, dict) else None
+    kind = _kind(block) if isinstance(block, dict) else None
     if kind in TEXT_BLOCKS:
         if not isinstance(block.get("text"), str):
             raise RowError(f"a text block holds {shown(block.get('text'))}; expected text", kind="bad_text")
@@ -141,6 +146,11 @@ def _block(block: Any) -> Piece:
         return found[0]
     about = f"type {kind!r}" if kind else shown(block)
     raise RowError(f"a block has {about}; expected {shorten((*TEXT_BLOCKS, *IMAGE_BLOCKS))}", kind="bad_part")
+
+
+def _kind(block: dict[str, Any]) -> Any:
+    """The type of a block; Qwen's {"image": ...} and {"text": ...} have none but their key."""
+    return block.get("type", next((key for key in ("image", "text") if block.keys() == {key}), None))
 
 
 def _address(held: Any) -> Any:

@@ -99,6 +99,7 @@ def _step(step: Any, side: Side) -> Iterator[Piece]:
         raise RowError(f"a step is {shown(step)}; expected text and image", kind="bad_record")
     kind = step.get("type")
     texts = [step[key] for key in TEXT_KEYS if is_text(step.get(key)) and kind not in IMAGE_BLOCKS]
+    texts += [step["value"]] if kind in TEXT_BLOCKS and not texts and is_text(step.get("value")) else []
     named = next((step[key] for key in IMAGE_KEYS if step.get(key)), None) if kind not in TEXT_BLOCKS else None
     if kind in IMAGE_BLOCKS and named is None:
         named = step.get("content") or step.get("value")

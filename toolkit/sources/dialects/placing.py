@@ -2,15 +2,29 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from toolkit.errors import RowError
+from toolkit.errors import RowError, UsageError
 from toolkit.sources.dialects.dialect import Piece, Turn
 from toolkit.sources.published.shapes.pictures import Reference, pictures_in
 
 IMAGE = "<image>"
+# <image 1>, <image_1>; <img><|image_1|></img> of OmniGen's X2I
+NUMBERED = re.compile(r"(\n?(?:<img>)?<\|?image[ _-]?\d+\|?>(?:</img>)?\n?)")
 
 
-NUMBERED = re.compile(r"(\n?<image[ _-]?\d+>\n?)")
+@dataclass(frozen=True, kw_only=True)
+class PlaceOptions:
+    """
+    Attributes:
+        placeholder: stands for a picture in a text.
+    """
+
+    placeholder: str = IMAGE
+
+    def __post_init__(self) -> None:
+        if not self.placeholder:
+            raise UsageError("placeholder is empty; expected what stands for a picture")
 
 
 def place(turns: Sequence[Turn], pictures: Sequence[Reference], placeholder: str = IMAGE) -> tuple[Turn, ...]:

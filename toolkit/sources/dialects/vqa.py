@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from toolkit.errors import RowError, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Turn, Use, is_text, text_in
 from toolkit.sources.dialects.fields import IMAGES, pool
-from toolkit.sources.dialects.placing import IMAGE, filled, place
+from toolkit.sources.dialects.placing import PlaceOptions, filled, place
 from toolkit.sources.dialects.tasks import QUESTION_ANSWERING
 from toolkit.sources.dialects.turns import check_word
 from toolkit.sources.published.shapes.pictures import parse_text
@@ -21,19 +21,18 @@ AnswerAs = Literal["text", "letter"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PlaceOptions):
     """
     Attributes:
         answer: where there are choices, the answer is the "text" of one, or its "letter".
         first: number of the first choice, where the answer is a number.
-        placeholder: stands for a picture in a text.
     """
 
     answer: AnswerAs = "text"
     first: int = 0
-    placeholder: str = IMAGE
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_word("answer", self.answer, get_args(AnswerAs))
         check_word("first", self.first, (0, 1))
 
@@ -124,6 +123,7 @@ DIALECT = Dialect(
                 "answer_?(idx|index|key|letter)",
                 "direct_answers",
                 "label|gt_answer|solution",
+                "chosen",
             )
         ),
         "choices": Use(("choices", "options", "candidates"), needed=False),
