@@ -32,7 +32,7 @@ ASKED = {
     "image_editing": "edit_instruction",
     "image_correction": "correction_description",
     "mm_reasoning_o": "o_question",
-    "mm_reasoning_mm": "mm_keyword",
+    "mm_reasoning_mm": "mm_question",
     "mm_reasoning_t": "t_question",
     "mm_internet": "internet_question",
 }

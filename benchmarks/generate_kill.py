@@ -25,7 +25,7 @@ from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 
 CONCURRENCY = 4
-IMPORTED = 25  # times as many samples of the recipes that ask no model, or they are done before they are killed
+IMPORTED = 40  # times as many samples of the recipes that ask no model, or they are done before they are killed
 
 
 def try_recipe(name: str, folder: Path, url: str, *, samples: int, kills: int, seed: int) -> bool:

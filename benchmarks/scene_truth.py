@@ -30,7 +30,6 @@ from toolkit.scene.language import caption, referring, the
 from toolkit.scene.questions import KINDS, ask
 from toolkit.scene.raster import Pixels
 from toolkit.scene.render import encode, render
-from toolkit.scene.retrieval import COMPARISONS, sample_retrieval
 from toolkit.scene.sampler import sample_scene
 from toolkit.scene.streams import Stream
 from toolkit.scene.told.chart import DAYS
@@ -185,11 +184,6 @@ def answer_lines(seed: int, count: int) -> Iterable[Line]:
             f"<= {chance + ROOM:.3f}",
             max(majority, bayes) <= chance + ROOM,
         )
-    found = [
-        COMPARISONS.index(sample_retrieval(Stream("retrieval", seed, index)).comparison) for index in range(count // 4)
-    ]
-    share = Counter(found).most_common(1)[0][1] / len(found)
-    yield Line("majority answer, retrieval", f"{share:.3f}", f"<= {1 / 3 + ROOM:.3f}", share <= 1 / 3 + ROOM)
     for kind in told.PROBLEMS:
         problems = [told.sample_problem(Stream("told", seed, index), kind) for index in range(count)]
         # "the star" is one of four seats: what counts is the place of the answer in the question

@@ -41,7 +41,8 @@ def run_with_kills(spec: Path, folder: Path, *, kills: int, total: int, seed: in
     dice = random.Random(seed)
     hit = 0
     while hit < kills:
-        wanted = steps(folder) + dice.randint(1, max(1, 2 * total // (kills + 2)))
+        done = steps(folder)
+        wanted = done + dice.randint(1, max(1, 2 * (total - done) // (kills - hit + 2)))
         process = _start(spec, folder)
         while process.is_alive() and steps(folder) < wanted:
             time.sleep(0.002)

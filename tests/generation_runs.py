@@ -64,6 +64,11 @@ def write_sources(folder: Path, count: int, names: Iterable[str] = SOURCED) -> N
     records = {
         "image_generation_category": lambda n: {"image": f"{n}.png", "label": "koala", "license": "CC0-1.0"},
         "image_editing": lambda n: {"image": f"{n}.png", "edit": f"Make it {n} times brighter."},
+        "image_correction": lambda n: {
+            "image": f"{n}.png",
+            "caption": f"Wall {n} with a yellow patch.",
+            "license": "CC0-1.0",
+        },
         "mm_reasoning_o": lambda n: {"image": f"{n}.png"},
         "mm_reasoning_mm": lambda n: {"image": f"{n}.png"},
         "mm_internet": lambda n: {

@@ -5,11 +5,13 @@ Answers are a pure function of the request: strings echo a hash of it, so that e
 """
 
 import base64
+import copy
 import email.parser
 import email.policy
 import hashlib
 import io
 import json
+import re
 import socket
 import struct
 import threading
@@ -141,7 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
             }
             return self._answer(200, {"id": "modr-1", "model": content["model"], "results": [result]})
         picture = _picture(content["prompt"] + content.get("image_sha256", ""))
-        if "wrong_description" in content["prompt"] and path == "images/generations":
+        told_wrong = "wrong_description" if path == "images/generations" else "change text"
+        if told_wrong in content["prompt"]:
             self.owner.wrong_pictures.add(hashlib.sha256(picture).hexdigest())
         with self.owner.lock:
             self.owner.billed["images"] += 1
@@ -342,16 +345,27 @@ class _Asked:
         )
         self.matches = not any(hashlib.sha256(image).hexdigest() in wrong_pictures for image in images)
 
+    def numbered(self, number: int) -> "_Asked":
+        other = copy.copy(self)
+        other.hash += f"-{number}"
+        return other
+
 
 def _fill(schema: dict[str, Any], asked: _Asked, name: str = "reply") -> Any:
     """The least that fits a schema and that recipes accept."""
     kind = schema["type"]
     if kind == "object":
         return {key: _fill(value, asked, key) for key, value in schema["properties"].items()}
+    if kind == "array" and name == "options":  # of a problem, or what is said to each
+        if schema["items"]["type"] == "string":
+            return [] if "Form: open" in asked.user else ["blue", "red"]
+        return [_fill(schema["items"], asked.numbered(number), "option") for number in range(2)]
     if kind == "array":
         return [_fill(schema["items"], asked, name)]
     if kind == "boolean":
-        return asked.matches if name == "matches" else True
+        return asked.matches if name == "matches" else name != "can_tell"
+    if "enum" in schema:  # the letter of the option that every answer names
+        return re.findall(r"([A-E])\. blue", asked.user)[0]
     if kind == "integer":
         return 1
     if kind == "number":
@@ -360,6 +374,7 @@ def _fill(schema: dict[str, Any], asked: _Asked, name: str = "reply") -> Any:
         "answer": "blue",
         "problem": "",
         "named": "zebra",
+        "things": "koala or zebra",
         "defect_words": "zebra",
         "finding": f"The zebra is missing here {asked.hash}.",
     }

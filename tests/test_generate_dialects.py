@@ -99,7 +99,7 @@ def test_a_server_without_schemas_has_them_in_the_prompt(server, go):
             prompts.append(content["messages"][0]["content"])
             schema = json.loads(prompts[-1].partition("and nothing else: ")[2])
             values = dict.fromkeys(schema["properties"], "A sentence that is long enough.")
-            values |= {"named": ["lion"], "matches": True}
+            values |= {"named": ["lion"], "things": ["lions"], "matches": True}
             values = {name: value for name, value in values.items() if name in schema["properties"]}
             text = f"<think>{{hm}}</think>Here it is:\n```json\n{json.dumps(values)}\n```"
             return 200, {"choices": [{"message": {"content": [{"type": "text", "text": text}]}}]}
@@ -135,7 +135,7 @@ def test_a_step_that_is_never_accepted_stops_a_short_run_too(server, go):
         go(2)
     server.dialect = lambda path, body: None
     assert go(2).ok == 2
-    assert len(server.requests) == 2 * 4  # what was answered before is not asked again
+    assert len(server.requests) == 2 * 5  # what was answered before is not asked again
 
 
 def test_one_sample_that_is_not_accepted_is_rejected(server, go):

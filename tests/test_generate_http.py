@@ -96,7 +96,7 @@ def test_rows_over_http_say_where_they_come_from(server, go):
     assert {row.origin for row in rows} == {"generated"}
     assert {row.license for row in rows if row.task == "image_generation"} == {"CC0-1.0"}
     provenance = json.loads(rows[0].provenance)
-    assert [call["step"] for call in provenance["calls"]] == ["category_brief@1", "picture_rationale@1"]
+    assert [call["step"] for call in provenance["calls"]] == ["category_brief@1", "hint_guess@1", "picture_rationale@1"]
     assert {call["model"] for call in provenance["calls"]} == {"chat"}
 
 
@@ -122,7 +122,7 @@ def test_transient_faults_are_tried_again_and_counted(server, go, fault):
         }
     summary = go({"image_generation_topic": 4}, **path_options)
     assert summary.recipes["image_generation_topic"].ok == 4
-    assert len(server.requests) == 4 * 4 + 2
+    assert len(server.requests) == 4 * 5 + 2
     assert_ledger_equals(server, summary)
     assert summary.in_doubt == (2 if fault in ("reset", "hang") else 0)  # the server may have done the work
 
@@ -220,7 +220,7 @@ def test_a_cap_without_a_price_is_refused_before_anything_is_sent(server, go):
 
 def test_unknown_prices_are_unknown_not_nothing(server, go):
     summary = go({"image_generation_topic": 1}, prices={})
-    assert (summary.models["chat"].unknown, summary.models["chat"].cost) == (3, 0)
+    assert (summary.models["chat"].unknown, summary.models["chat"].cost) == (4, 0)
 
 
 def test_raising_n_pays_for_the_new_rows_only(server, go):
@@ -269,5 +269,5 @@ def test_a_call_that_was_under_way_is_shown_as_in_doubt_with_its_reserve(server,
     assert (summary.recipes["image_generation_topic"].ok, summary.models["chat"].in_doubt, len(server.requests)) == (
         1,
         1,
-        5,
+        6,
     )

@@ -56,7 +56,7 @@ def spec_of(folder, **content):
         ({"recipes": {"image_generation_topic": {"n": 1, "source": "a.jsonl"}}}, "starts from nothing; remove source"),
         (
             {"recipes": {"image_generation_topic": {"n": 1, "options": {"style": "x"}}}},
-            "recipes.image_generation_topic: options: 'style' is not known; known: none",
+            "recipes.image_generation_topic: options: 'style' is not known; known: min_guessed",
         ),
         ({"budget": {"max_usd": 1}}, "backends.image: chat: no price is known, so a cap of .1.00 means nothing"),
         (
@@ -101,7 +101,7 @@ def test_a_record_that_is_not_of_its_recipe_stops_before_the_first_call(tmp_path
 def test_every_recipe_with_records_says_what_they_hold(tmp_path, name):
     write_sources(tmp_path, 2, [name])
     (planned,) = plan(spec_of(tmp_path, recipes={name: {"n": 2, "source": f"{name}.jsonl"}}))
-    assert (planned.n, name in SOURCED) == (2, True)
+    assert (planned.n, name in SOURCED) == (2, get_recipe(name).needs_record)
 
 
 def test_repetition_short_sources_missing_keys_and_retired_models_are_said(tmp_path):

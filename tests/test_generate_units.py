@@ -26,30 +26,37 @@ from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
 PROMPTS = {
+    "blind_answer@1": "866b5e6979664d5c",
     "category_brief@1": "519a6d5642462f8f",
+    "correction_counterfactual@1": "144abe49c555d4c8",
     "correction_description@1": "13d8357b8e41d6d4",
     "correction_find@1": "1ed8fe3f5606c637",
     "draw_correction@1": "515f7647d3dcd7ec",
     "draw_edit@1": "812120b14b97cf6d",
+    "draw_mistake@1": "3ec1e31fc3c0f7d8",
     "draw_picture@1": "97dc1284fcd08595",
     "edit_instruction@1": "f743e4cbfeb9cdf2",
     "edit_judge@1": "53db4725ff689595",
     "edit_rationale@1": "6eb7fc08695a735d",
     "expand_topic@1": "bdd7923c5a25814f",
     "find_pictures@1": "12243fe7f79d3fbf",
+    "hint_guess@1": "2a55564eb51b64b6",
+    "hint_same@1": "24909ca14ba8aa10",
     "internet_blind@1": "0b1d4fcc49cb0f84",
     "internet_judge@1": "102bdc7f6f89635b",
     "internet_question@1": "e8485ac2656cb175",
-    "mm_keyword@1": "0b8e0540bede3d3a",
-    "mm_reason@1": "41915b58f57e44a5",
+    "mm_question@1": "06b5d91943489e95",
+    "mm_reason@2": "0b8f9e5fc9c71401",
     "o_question@1": "031ae5a3b6793bb0",
-    "o_reason@1": "c90387c2a1a70438",
+    "o_reason@2": "bfe45461a8df147a",
     "pick_picture@1": "f86bcc07f28795f2",
     "picture_matches@1": "7db320931c1949f7",
     "picture_rationale@1": "c75022f70f2bd4b5",
     "safety@1": "714f01800ff97adb",
     "second_answer@1": "7d81334dbffb4a92",
-    "t_question@1": "1611c9059612f9e3",
+    "t_blind@1": "c91d989160fbdcc1",
+    "t_choices@1": "ca6ad856b1cf6172",
+    "t_question@2": "6c2fb539d00ba3fc",
     "t_reason@1": "7f80a7f8948dad9f",
     "topic_brief@1": "67aae7e6bfc174ac",
 }
@@ -162,6 +169,10 @@ def test_pauses_double_under_full_jitter_and_obey_the_server():
     ]  # believed for a while
 
 
+def good_page(texts, pictures, **bounds):
+    checks.good_document("s", texts, pictures, checks.DocumentOptions(**bounds))
+
+
 @pytest.mark.parametrize(
     ("check", "reason"),
     [
@@ -169,13 +180,12 @@ def test_pauses_double_under_full_jitter_and_obey_the_server():
         (lambda: checks.names_one_of("s", "missing", "three stars", ["moon"]), "missing"),
         (lambda: checks.agree("s", "The star.", "a moon"), "answers_disagree"),
         (lambda: checks.good_box("s", {"x0": 0.5, "y0": 0, "x1": 0.4, "y1": 1}, picture(1)), "box_too_small"),
-        (lambda: checks.good_document("s", ["one two three four five six seven eight nine ten"], []), "too_few_images"),
-        (lambda: checks.good_document("s", ["too short"], [picture(1)]), "short_text"),
-        (
-            lambda: checks.good_document("s", ["one two three four five", "six seven eight nine ten"], [b"<html>"]),
-            "bad_image",
-        ),
-        (lambda: checks.good_document("s", ["again and again " * 30], [picture(1)]), "repeats_itself"),
+        (lambda: good_page(["one two three four five six seven eight nine ten"], []), "too_few_images"),
+        (lambda: good_page(["too short"], [picture(1)]), "short_text"),
+        (lambda: good_page(["one two three four five", "six seven eight nine ten"], [b"<html>"]), "bad_image"),
+        (lambda: good_page(["again and again " * 30], [picture(1)]), "repeats_itself"),
+        (lambda: good_page(["A page says a good many things."] * 2, [picture(1)], max_words=13), "long_document"),
+        (lambda: good_page(["A page says a good many things."] * 2, [picture(1)], min_side_px=161), "small_image"),
     ],
 )
 def test_checks_reject_with_their_reason(check, reason):
@@ -188,11 +198,12 @@ def test_checks_pass_what_is_good():
     checks.names_none_of("s", "leaks", "a reddish pyramid", ["red pyramid"])
     checks.names_one_of("s", "missing", "three stars", ["star"])
     plurals = [("stars", "star"), ("berries", "berry"), ("crosses", "cross"), ("boxes", "box"), ("glass", "glass")]
+    plurals += [("wolves", "wolf"), ("mice", "mouse"), ("children", "child"), ("geese", "goose"), ("ran", "running")]
     for many, one in plurals:
         assert checks.has_phrase(f"Two red {many} here", f"red {one}")
         assert checks.has_phrase(f"A red {one} here", f"red {many}")
     checks.agree("s", "The star.", "a Star")
-    checks.good_document("s", ["A page says a good many things.", "And here it ends."], [picture(1)])
+    good_page(["A page says a good many things.", "And here it ends."], [picture(1)])
     assert checks.same_pixels(picture(1), picture(1))
     assert not checks.same_pixels(picture(1), picture(2))
 

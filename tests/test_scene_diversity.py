@@ -34,7 +34,7 @@ ASKED = {
     "image_generation_category": ("category_brief", "instruction"),
     "image_editing": ("edit_instruction", "instruction"),
     "mm_reasoning_o": ("o_question", "question"),
-    "mm_reasoning_mm": ("mm_keyword", "question"),
+    "mm_reasoning_mm": ("mm_question", "question"),
     "mm_reasoning_t": ("t_question", "question"),
     "mm_internet": ("internet_question", "question"),
 }

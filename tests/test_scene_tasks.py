@@ -90,15 +90,18 @@ def test_briefs_name_no_shape_colour_or_style():
         assert not words & {*SHAPES, *COLOURS, *STYLES}
 
 
-def test_retrieval_has_one_match():
-    for index in range(10):
-        found = sample_retrieval(Stream("retrieval", index))
-        labels = [candidate.has_style and candidate.has_keyword for candidate in found.pool]
-        assert labels.count(True) == 1
-        for candidate in found.pool[:3]:
-            read = read_picture(render(candidate.scene))
-            assert candidate.has_style == (read.style == found.query.style)
-            assert candidate.has_keyword == any(thing.shape == found.keyword for thing in read.things)
+@pytest.mark.parametrize("kind", ["count", "exist", "relation", "chain"])
+def test_retrieval_has_one_match_for_each_keyword(kind):
+    for index in range(3):
+        found = sample_retrieval(Stream("retrieval", index), kind)
+        assert found.slots
+        for slot in found.slots:
+            labels = [candidate.has_style and candidate.has_keyword for candidate in slot.pool]
+            assert labels.count(True) == 1
+            for candidate in slot.pool[:3]:
+                read = read_picture(render(candidate.scene))
+                assert candidate.has_style == (read.style == found.query.style)
+                assert candidate.has_keyword == any(thing.shape == slot.keyword for thing in read.things)
 
 
 def test_row_clues_leave_one_order():

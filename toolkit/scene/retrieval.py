@@ -1,27 +1,22 @@
 """Pools of pictures with true style and keyword labels: retrieval by style and word can be scored here instead of
 trusted.
 
-A query is a picture in some style. Of its candidates one shares the style and shows the keyword; the others miss one of
-the two, or both.
+A query is a picture in some style with a question about it. Each shape that its answer goes through is a keyword. Of
+the candidates for it one shares the style and shows the keyword; the others miss one of the two, or both.
 """
 
 from dataclasses import dataclass
 
-from toolkit.scene.graph import SIZES, Kind, Scene, select
+from toolkit.scene.graph import Kind, Scene
 from toolkit.scene.heldout import drawn_without
-from toolkit.scene.language import noun, number_word
-from toolkit.scene.sampler import PLAIN, TRIES, Fixed, Look, Wish, sample_scene
-from toolkit.scene.shapes import SHAPES
+from toolkit.scene.programs import Outcome
+from toolkit.scene.questions import Question, ask
+from toolkit.scene.questions_more import ALL_KINDS
+from toolkit.scene.sampler import PLAIN, Fixed, Look, Wish, sample_scene
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
 
-ALL = Kind()
-COMPARISONS = ("more", "fewer", "the same number")
-# What may be counted in both besides all things: sizes, and colours that every style has.
-KINDS = (
-    *(Kind(size=size) for size in SIZES),
-    *(Kind(colour=colour) for colour in sorted(set.intersection(*(set(style.fills) for style in STYLES.values())))),
-)
+MAX_SLOTS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,33 +29,58 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retrieval:
-    """A query and its pool.
-
+class Slot:
+    """
     Attributes:
-        query: the picture at hand.
+        step: of the rationale, which it follows.
         keyword: the shape looked for.
         pool: candidates in random order; exactly one has both style and keyword.
-        compared: what is counted in both.
-        comparison: how many of those that one shows, next to the query: one of `COMPARISONS`.
     """
 
-    query: Scene
+    step: int
     keyword: str
     pool: tuple[Candidate, ...]
-    comparison: str
-    compared: Kind
 
     @property
     def match(self) -> Scene:
         return next(candidate.scene for candidate in self.pool if candidate.has_style and candidate.has_keyword)
 
 
-def sample_retrieval(stream: Stream, look: Look = PLAIN) -> Retrieval:
-    """A query whose comparison is drawn before the pictures, so that no answer is more frequent than another."""
-    style, keyword, comparison = stream.pick(tuple(STYLES)), stream.pick(SHAPES), stream.pick(COMPARISONS)
-    query = _query(stream.child("query"), style, keyword, look)
-    compared = stream.pick([Kind(), *(kind for kind in KINDS if 1 <= len(select(query, kind)) <= 3)])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """A picture, a question about it, and slots for pictures that its rationale is illustrated with."""
+
+    query: Scene
+    question: Question
+    outcome: Outcome
+    slots: tuple[Slot, ...]
+
+
+def sample_retrieval(stream: Stream, kind: str, look: Look = PLAIN) -> Retrieval:
+    """
+    Args:
+        kind: of the question; a key of `ALL_KINDS`.
+        look: of all pictures.
+    """
+    query, question, outcome = drawn_without(lambda stream: ask(stream, kind, ALL_KINDS, look), stream.child("query"))
+    slots = [
+        Slot(step=step, keyword=shape, pool=_pool(stream.child("pool", shape), query.style, shape, look))
+        for shape, step in _shapes(query, outcome).items()
+    ]
+    return Retrieval(query=query, question=question, outcome=outcome, slots=tuple(slots))
+
+
+def _shapes(query: Scene, outcome: Outcome) -> dict[str, int]:
+    """Shapes of what the answer goes through, and the step that first does; one a step."""
+    found: dict[str, int] = {}
+    for number, step in enumerate(outcome.steps):
+        fresh = [shape for shape in dict.fromkeys(query.thing(id).shape for id in step.ids) if shape not in found]
+        if fresh and len(found) < MAX_SLOTS:
+            found[fresh[0]] = number
+    return found or {query.things[0].shape: len(outcome.steps) - 1}
+
+
+def _pool(stream: Stream, style: str, keyword: str, look: Look) -> tuple[Candidate, ...]:
     others = [name for name in STYLES if name != style]
     wanted = [
         (style, True),
@@ -72,67 +92,23 @@ def sample_retrieval(stream: Stream, look: Look = PLAIN) -> Retrieval:
     ]
     pool = [
         Candidate(
-            scene=_compared(stream.child("pool", number), name, keyword, shown, query, comparison, compared, look),
+            scene=_scene(stream.child(number), name, keyword, look, shown=shown),
             has_style=name == style,
             has_keyword=shown,
         )
         for number, (name, shown) in enumerate(wanted)
     ]
-    return Retrieval(
-        query=query, keyword=keyword, pool=tuple(stream.shuffled(pool)), comparison=comparison, compared=compared
-    )
+    return tuple(stream.shuffled(pool))
 
 
-def _scene(stream: Stream, style: str, keyword: str, look: Look, *, shown: bool, alike: tuple[Kind, ...] = ()) -> Scene:
+def _scene(stream: Stream, style: str, keyword: str, look: Look, *, shown: bool) -> Scene:
     kind = Kind(shape=keyword)
     wish = Wish(
-        fixed=(*((Fixed(kind),) if shown else ()), *map(Fixed, alike)),
-        avoid=(kind, *alike[:1]),
+        fixed=(Fixed(kind),) if shown else (),
+        avoid=(kind,),
         style=style,
         num_places=3 + stream.below(3),
         insets=False,
         look=look,
     )
     return drawn_without(lambda stream: sample_scene(stream, wish), stream)
-
-
-def _query(stream: Stream, style: str, keyword: str, look: Look) -> Scene:
-    """A picture without the keyword that holds neither few nor many things."""
-    for attempt in range(TRIES):
-        scene = _scene(stream.child("try", attempt), style, keyword, look, shown=False)
-        if 5 <= len(scene.things) - look.extra <= 7:
-            return scene
-    raise RuntimeError(f"no scene in {TRIES} tries holds {5 + look.extra} to {7 + look.extra} things")
-
-
-def _compared(
-    stream: Stream,
-    style: str,
-    keyword: str,
-    shown: bool,
-    query: Scene,
-    comparison: str,
-    compared: Kind,
-    look: Look,
-) -> Scene:
-    """A candidate; all of a pool compare alike, so that the number of things gives the match away in no pool."""
-    alike: tuple[Kind, ...] = ()
-    if compared != Kind():
-        alike = (compared,) * (len(select(query, compared)) + {"more": 1, "fewer": -1}.get(comparison, 0))
-    for attempt in range(TRIES):
-        scene = _scene(stream.child("try", attempt), style, keyword, look, shown=shown, alike=alike)
-        if compare(scene, query, compared) == comparison and bool(select(scene, Kind(shape=keyword))) == shown:
-            return scene
-    raise RuntimeError(f"no scene in {TRIES} tries shows {comparison} things than {len(query.things)}")
-
-
-def compare(scene: Scene, query: Scene, compared: Kind = ALL) -> str:
-    """How many things of a kind a scene shows, next to the query."""
-    gap = len(select(scene, compared)) - len(select(query, compared))
-    return COMPARISONS[0] if gap > 0 else COMPARISONS[1] if gap < 0 else COMPARISONS[2]
-
-
-def counted(scene: Scene, compared: Kind = ALL) -> str:
-    """ "five things", "one orange thing"."""
-    number = len(select(scene, compared))
-    return f"{number_word(number)} {noun(compared, many=number != 1)}"

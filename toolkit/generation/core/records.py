@@ -25,6 +25,18 @@ class RecordModel(BaseModel):
     license: str | None = None
 
 
+class QuestionedPicture(RecordModel):
+    """
+    Attributes:
+        question: where there is one already.
+        caption: of the picture.
+    """
+
+    image: Picture
+    question: str | None = None
+    caption: str | None = None
+
+
 def picture_keys(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Names and values that are pictures: `image`, `images` and names that end in `_image`."""
     for name, value in values.items():

@@ -84,6 +84,7 @@ class Recipe:
         make: one sample.
         script: "module:SCRIPT" or "path/to/file.py:SCRIPT", how the scene engine plays it; "" = it cannot.
         record: it starts from; None = from nothing. The scene engine makes one where it plays every role.
+        needs_record: False = where the spec has no source, samples start from what they start from without records.
         options: of a spec, typed, in `context.options`.
         calls: prompts that a sample may ask more than once, and how often.
         topics: it starts from topics, so samples repeat where there are more of them.
@@ -98,6 +99,7 @@ class Recipe:
     make: Callable[["Context"], Awaitable[Made]]
     script: str = ""
     record: type[RecordModel] | None = None
+    needs_record: bool = True
     options: type[Options] = Options
     calls: Mapping[str, int] = field(default_factory=dict)
     topics: bool = False
@@ -142,7 +144,8 @@ class Context:
         blobs: Blobs,
     ) -> None:
         self.recipe, self.sample, self.index, self.seed = recipe, sample, index, seed
-        self.record, self.options, self._drawn = record, options, drawn
+        self.record, self._drawn = record, drawn
+        self.options: Any = options  # of the class that the recipe declares
         self._prompts, self._calls, self._seats, self._blobs = prompts, calls, seats, blobs
         self._asked: Counter[str] = Counter()
         self.trail: list[dict[str, Any]] = []  # for provenance: step, prompt, model, key

@@ -198,8 +198,8 @@ def open_records(
             return JsonLines(Path(source.path), recipe.record, n)
         staged = stage(source, recipe.record, n)
         return JsonLines(staged.path, recipe.record, n, lost=staged.lost)
-    if is_procedural and script_of(recipe.script).record:
-        return NoRecords(recipe.script, difficulty)
+    if not recipe.needs_record or (is_procedural and script_of(recipe.script).record):
+        return NoRecords(recipe.script if is_procedural else "", difficulty)
     needed = [name for name, each in recipe.record.model_fields.items() if each.is_required()]
     raise UsageError(
         f"recipes.{recipe.name}: needs records of {', '.join(needed)}; add source: FILE.jsonl, or another source (only "

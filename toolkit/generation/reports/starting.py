@@ -89,8 +89,10 @@ def _source(recipe: Recipe, kind: str) -> Iterator[str]:
         return
     fields = recipe.record.model_fields
     needed = [name for name, each in fields.items() if each.is_required()]
-    mark = "# " if kind == "procedural" and recipe.script else ""
-    yield f"    # records of {', '.join(needed)}; may have {', '.join(name for name in fields if name not in needed)}"
+    mark = "# " if not recipe.needs_record or (kind == "procedural" and recipe.script) else ""
+    without = "; needs none: without, samples start from topics" if not recipe.needs_record else ""
+    may = ", ".join(name for name in fields if name not in needed)
+    yield f"    # records of {', '.join(needed)}; may have {may}{without}"
     yield f"    {mark}source: {recipe.name}.jsonl"
     yield "    # source: {path: ORG/NAME, split: train, columns: {" + f"{needed[0]}: COLUMN" + "}}   # or of the Hub"
 

@@ -89,7 +89,7 @@ def _planned(
         version=recipe.version,
         prompts={name: each.sha256 for name, each in prompts.items()},
         roles=roles,
-        topics=topics.sha256 if recipe.topics else "",
+        topics=topics.sha256 if _has_topics(recipe, records) else "",
         columns=columns_named(spec, prompts.values()),
     )
     return Planned(
@@ -104,6 +104,11 @@ def _planned(
         records=records,
         topics=topics,
     )
+
+
+def _has_topics(recipe: Recipe, records: Records) -> bool:
+    """Whether its samples start from topics; those that can do without records do, or start from a record."""
+    return recipe.topics and (recipe.needs_record or not records.is_given)
 
 
 def player_of(spec: RunSpec, recipe: str, role: str, index: int) -> str:
@@ -135,7 +140,7 @@ def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -
     """What a run would do otherwise than its spec seems to say, in words."""
     for each in planned:
         name, wanted = each.recipe.name, spec.recipe(each.recipe.name).n
-        distinct = len(each.topics) if each.recipe.topics else 0
+        distinct = len(each.topics) if _has_topics(each.recipe, each.records) else 0
         for reason, count in each.records.lost.items():
             yield f"recipes.{name}: of its source {count:,} were left out: {reason}"
         if each.n < wanted:
@@ -164,8 +169,8 @@ def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -
 
 def _same_judge(spec: RunSpec, planned: list[Planned]) -> Iterator[str]:
     for each in planned:
-        authors = {_model(spec, role) for role in each.roles if role.partition(".")[0] in ("text", "vision")}
-        judges = {_model(spec, role) for role in each.roles if role.partition(".")[0] == "judge"}
+        authors = {model for role in each.roles if _part(role) in ("text", "vision") for model in _models(spec, role)}
+        judges = {model for role in each.roles if _part(role) == "judge" for model in _models(spec, role)}
         if both := sorted((authors & judges) - {"procedural"}):
             yield (
                 f"recipes.{each.recipe.name}: {', '.join(both)} judges what it wrote itself, and tends to accept it; "
@@ -173,8 +178,13 @@ def _same_judge(spec: RunSpec, planned: list[Planned]) -> Iterator[str]:
             )
 
 
-def _model(spec: RunSpec, role: str) -> str:
-    return ", ".join(spec.backend(name).model for _, name in spec.players(role))
+def _part(role: str) -> str:
+    return role.partition(".")[0]
+
+
+def _models(spec: RunSpec, role: str) -> set[str]:
+    """All that take turns in a role."""
+    return {spec.backend(name).model for _, name in spec.players(role)}
 
 
 def check_budget(spec: RunSpec, planned: list[Planned]) -> None:

@@ -33,12 +33,14 @@ def chart_problem(stream: Stream, level: Level) -> Problem:
     ask = f"On which day was the number {'highest' if highest else 'lowest'}?"
     thoughts = [Thought(text=f"On Monday there were {amounts[0]}. I work out the other days one after another.")]
     thoughts += [Thought(text=reason) for _, reason in told]
-    thoughts.append(Thought(text="As bars the five days look like this.", drawing=_drawing(amounts, -1, style.name)))
+    thoughts.append(
+        Thought(text="As bars the five days look like this.", drawing=chart_drawing(amounts, -1, style.name))
+    )
     word = "tallest" if highest else "shortest"
     thoughts.append(
         Thought(
             text=f"The {word} bar stands on {DAYS[winner]}, with {amounts[winner]}.",
-            drawing=_drawing(amounts, winner, style.name),
+            drawing=chart_drawing(amounts, winner, style.name),
         )
     )
     return Problem(
@@ -74,7 +76,7 @@ def _told(number: int, amounts: tuple[int, ...], stream: Stream) -> tuple[str, s
     return f"On {day} there {be} {NUMBERS[gap]} {word} than on {known}.", f"{day}: {base} {sign} {gap} = {amount}."
 
 
-def _drawing(amounts: tuple[int, ...], marked: int, style: str) -> Drawing:
+def chart_drawing(amounts: tuple[int, ...], marked: int, style: str) -> Drawing:
     values = ", ".join(f"{day} {amount}" for day, amount in zip(DAYS, amounts, strict=True))
     end = f"; the bar of {DAYS[marked]} stands out in another colour" if marked >= 0 else ""
     return Drawing(caption=f"A bar chart: {values}{end}.", draw=partial(draw_chart, amounts, marked, style))

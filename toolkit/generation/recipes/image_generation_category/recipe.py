@@ -1,4 +1,5 @@
-"""A real picture and what it shows -> implicit request -> rationale that names it -> the picture itself as the answer.
+"""A real picture and what it shows -> implicit request, from which a judge must name it -> rationale that names it ->
+the picture itself as the answer.
 
 Records: `image`, `label`; `source` and `license` go into the row.
 """
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from toolkit.generation.core.records import Picture, RecordModel, Words
 from toolkit.generation.recipes.checks import names_none_of, names_one_of
+from toolkit.generation.recipes.hints import HINT_PROMPTS, can_be_guessed
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn
 
 
@@ -20,6 +22,7 @@ async def make(context: Context) -> Made:
     picture = await context.keep(record.image("image"))
     brief = await context.ask("category_brief@1", picture, label=label)
     names_none_of("category_brief", "label_leaks", brief["instruction"], [label])
+    await can_be_guessed(context, brief["instruction"], [label], 1.0)
     thought = await context.ask("picture_rationale@1", instruction=brief["instruction"], caption=brief["caption"])
     names_one_of("picture_rationale", "label_missing", thought["rationale"], [label])
     return Made(
@@ -44,9 +47,9 @@ async def make(context: Context) -> Made:
 RECIPE = Recipe(
     name="image_generation_category",
     task="image_generation",
-    version=1,
+    version=2,
     folder=Path(__file__).parent,
-    prompts=("category_brief@1", "picture_rationale@1"),
+    prompts=("category_brief@1", *HINT_PROMPTS, "picture_rationale@1"),
     make=make,
     script="toolkit.generation.recipes.image_generation_category.script:SCRIPT",
     record=LabelledPicture,

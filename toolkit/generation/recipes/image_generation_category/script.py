@@ -49,4 +49,12 @@ def _rationale(request: Request) -> dict[str, Any]:
     return {"rationale": rationale, "answer": f"Here is the {photo.name}."}
 
 
-SCRIPT = Script(answers={"category_brief": _brief, "picture_rationale": _rationale}, record=_record)
+def _guess(request: Request) -> dict[str, Any]:
+    """Whatever the hints in the words stand for."""
+    said = request.origin.values["instruction"].lower()
+    return {"things": [photo.name for photo in photos() if photo.hint.lower() in said]}
+
+
+SCRIPT = Script(
+    answers={"category_brief": _brief, "hint_guess": _guess, "picture_rationale": _rationale}, record=_record
+)

@@ -6,6 +6,7 @@ from toolkit.generation.procedural.judges import picture_matches
 from toolkit.generation.procedural.script import Script, look, picture, scene_caption, scene_stream, texts, wording_of
 from toolkit.scene.briefs import Brief, sample_brief
 from toolkit.scene.heldout import drawn_without
+from toolkit.scene.hints import COLOUR_HINTS, SHAPE_HINTS, STYLE_HINTS
 from toolkit.scene.language import with_article
 from toolkit.scene.wording import reworded
 
@@ -47,11 +48,19 @@ def _facts(draw: Draw) -> dict[str, Any]:
     return {"graph": _brief(draw).scene.to_dict()}
 
 
+def _guess(request: Request) -> dict[str, Any]:
+    """Whatever the hints in the words stand for."""
+    said = request.origin.values["instruction"].lower()
+    known = {**SHAPE_HINTS, **COLOUR_HINTS, **STYLE_HINTS}
+    return {"things": [name for name, hint in known.items() if hint.lower() in said]}
+
+
 SCRIPT = Script(
     topic=_topic,
     facts=_facts,
     answers={
         "topic_brief": _topic_brief,
+        "hint_guess": _guess,
         "picture_rationale": _rationale,
         "draw_picture": _draw,
         "picture_matches": picture_matches,

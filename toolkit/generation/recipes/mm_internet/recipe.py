@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from toolkit.generation.core.records import Picture, Record, RecordModel
-from toolkit.generation.recipes.checks import MAX_CHARACTER_REPETITION, good_document
+from toolkit.generation.recipes.checks import DocumentOptions, good_document
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn, reject
 
 
@@ -66,7 +66,10 @@ async def make(context: Context) -> Made:
     )
     # Galleries of the scene engine list places by template: 65 of 200 of its pages pass 0.1 (median 0, highest 0.15),
     # and all are sound by design.
-    good_document("rules", texts, pictures, max_repetition=MAX_CHARACTER_REPETITION if record.sha256 else 1.0)
+    options: DocumentOptions = context.options
+    good_document(
+        "rules", texts, pictures, options if record.sha256 else options.model_copy(update={"max_repetition": 1.0})
+    )
     blobs = [await context.keep(picture) for picture in pictures]
     if len(set(blobs)) < len(blobs):
         reject("rules", "duplicate_image")
@@ -103,4 +106,5 @@ RECIPE = Recipe(
     make=make,
     script="toolkit.generation.recipes.mm_internet.script:SCRIPT",
     record=Page,
+    options=DocumentOptions,
 )

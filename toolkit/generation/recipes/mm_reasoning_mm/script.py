@@ -14,10 +14,11 @@ from toolkit.generation.procedural.script import (
     seen_as_drawn,
     wording_of,
 )
-from toolkit.scene.documents import told_together
-from toolkit.scene.graph import Kind, Scene, select
-from toolkit.scene.language import groups, listed, noun, number_word, with_article
-from toolkit.scene.retrieval import Retrieval, counted, sample_retrieval
+from toolkit.scene.difficulty import level_named
+from toolkit.scene.language import with_article
+from toolkit.scene.programs import written
+from toolkit.scene.questions_more import ALL_KINDS
+from toolkit.scene.retrieval import Retrieval, sample_retrieval
 from toolkit.scene.verify.pixels import read_picture
 from toolkit.scene.wording import reworded
 
@@ -26,7 +27,8 @@ TASK = "mm_reasoning_mm"
 
 @lru_cache(64)
 def _sampled(draw: Draw) -> Retrieval:
-    return sample_retrieval(scene_stream(TASK, draw), look(TASK, draw))
+    kinds = level_named(draw.level).kinds or tuple(ALL_KINDS)
+    return sample_retrieval(scene_stream(TASK, draw), kinds[draw.index % len(kinds)], look(TASK, draw))
 
 
 def _retrieval(request: Request) -> Retrieval:
@@ -39,14 +41,14 @@ def _record(draw: Draw) -> Record:
     return Record(values=values, images={"image": picture(query)})
 
 
-def _keyword(request: Request) -> dict[str, Any]:
-    found = _retrieval(request)
-    ask = (
-        f"Find a picture in the same style as mine that shows {with_article(found.keyword)}. Does it show more "
-        f"{noun(found.compared, many=True)} than mine, fewer, or the same number?"
-    )
+def _question(request: Request) -> dict[str, Any]:
     wording = wording_of(TASK, request.origin.draw)
-    return {"keyword": found.keyword, "question": reworded(ask, wording)}
+    return {"question": reworded(_retrieval(request).question.text, wording, with_opening=True)}
+
+
+def _found(request: Request) -> list[bytes]:
+    slots = {slot.keyword: slot.pool for slot in _retrieval(request).slots}
+    return [picture(each.scene) for each in slots[request.origin.values["keyword"]]]
 
 
 def _pick(request: Request) -> dict[str, Any]:
@@ -61,49 +63,35 @@ def _pick(request: Request) -> dict[str, Any]:
     return {"choice": fitting[0] if fitting else 0}
 
 
-def _compared(request: Request) -> dict[str, Any]:
+def _reasoned(request: Request) -> dict[str, Any]:
     found = _retrieval(request)
-    style, keyword = found.query.style, with_article(found.keyword)
-    seen = (
-        f"Your picture is drawn in the {style} style and shows {counted(found.query)}. I look for {keyword} in "
-        "that style and find this one."
-    )
-    compare = (
-        f"It shows {counted(found.match)}: {_inventory(found.match)}. Yours shows {counted(found.query)}: "
-        f"{_inventory(found.query)}."
-    )
-    what = noun(found.compared, many=True)
-    if found.compared != Kind():
-        here, there = (len(select(scene, found.compared)) for scene in (found.query, found.match))
-        compare += f" Counting {what}, I get {number_word(there)} there and {number_word(here)} in yours."
-    equal = found.comparison == "the same number"
-    closing = (
-        f"So both show the same number of {what}." if equal else f"So it shows {found.comparison} {what} than yours."
-    )
-    return {"look": seen, "compare": compare, "closing": closing, "answer": found.comparison}
-
-
-def _inventory(scene: Scene) -> str:
-    return listed(told_together(groups(scene)))
+    steps = [{"text": step.text, "keyword": ""} for step in found.outcome.steps]
+    for slot in found.slots:
+        shown = f"In another picture in the {found.query.style} style, this is {with_article(slot.keyword)}:"
+        steps[slot.step] = {"text": f"{steps[slot.step]['text']} {shown}", "keyword": slot.keyword}
+    answer = found.outcome.answer
+    said = with_article(answer) if found.question.kind in ("shape", "inside", "chain") else answer
+    return {"steps": steps, "answer": answer, "closing": f"The answer is {said}."}
 
 
 def _facts(draw: Draw) -> dict[str, Any]:
     found = _sampled(draw)
     return {
         "graph": found.query.to_dict(),
-        "graph_found": found.match.to_dict(),
-        "program": [["compare", found.compared.named()]],
-        "read_as_drawn": seen_as_drawn(found.query) and seen_as_drawn(found.match),
+        "graphs_found": [slot.match.to_dict() for slot in found.slots],
+        "question": found.question.kind,
+        "program": written(found.question.program),
+        "read_as_drawn": all(map(seen_as_drawn, (found.query, *(slot.match for slot in found.slots)))),
     }
 
 
 SCRIPT = Script(
     answers={
-        "mm_keyword": _keyword,
-        "find_pictures": lambda request: [picture(each.scene) for each in _retrieval(request).pool],
+        "mm_question": _question,
+        "mm_reason": _reasoned,
+        "second_answer": lambda request: {"answer": _retrieval(request).outcome.answer},
+        "find_pictures": _found,
         "pick_picture": _pick,
-        "mm_reason": _compared,
-        "second_answer": lambda request: {"answer": _retrieval(request).comparison},
     },
     record=_record,
     facts=_facts,

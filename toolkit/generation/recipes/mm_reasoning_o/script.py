@@ -85,10 +85,18 @@ def _closing(kind: str, answer: str) -> str:
     return f"The answer is {with_article(answer) if answer in SHAPES else answer}."
 
 
+def _blind(request: Request) -> dict[str, Any]:
+    """Of the answers that are equally likely, any."""
+    choices = _question(request)[1].choices
+    guess = scene_stream(TASK, request.origin.draw).child("blind").pick(choices)
+    return {"can_tell": len(choices) == 1, "answer": guess}
+
+
 SCRIPT = Script(
     answers={
         "o_question": _asked,
         "o_reason": _reasoned,
+        "blind_answer": _blind,
         "second_answer": lambda request: {"answer": _question(request)[2].answer},
     },
     record=_record,
