@@ -13,7 +13,7 @@ from tests.test_pack import SMALL, content
 from toolkit.cli.app import main
 from toolkit.curation import scorers
 from toolkit.curation.fits import fits_of
-from toolkit.errors import PartDone, UnknownName, UsageError
+from toolkit.errors import PartDone, RunStopped, UnknownName, UsageError
 from toolkit.generation.core.protocol import Draw
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
@@ -182,7 +182,12 @@ def test_the_real_classes_score(colours, tmp_path):
     assert all(-1 <= score <= 1 for score in scores(tmp_path / "out").values() if score is not None)
 
 
-def test_a_model_is_asked_once_for_each(scenes, tmp_path, monkeypatch):
+TOKENS = {"prompt_tokens": 1000, "completion_tokens": 100}
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    """Options of a judge, and an iterator that tells how often it was asked: its answers are 0, 10, 20, ..."""
     monkeypatch.setenv("TEST_API_KEY", KEY)
     server = OpenAIServer()
     answers = iter(range(100))
@@ -191,18 +196,47 @@ def test_a_model_is_asked_once_for_each(scenes, tmp_path, monkeypatch):
         value = {"problem": "none", "score": 10 * next(answers)}
         message = {"role": "assistant", "content": json.dumps(value)}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        return 200, {"id": "x", "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+        return 200, {"id": "x", "choices": [choice], "usage": TOKENS}
 
     server.dialect = score
-    options = {"base_url": server.url, "model": "judge", "api_key_env": "TEST_API_KEY"}
-    try:
-        done = align(scenes, tmp_path / "out", by="openai_chat", options=options, kinds=["edit"])
-        again = align(scenes, tmp_path / "out", by="openai_chat", options=options, kinds=["edit"])
-    finally:
-        server.close()
+    yield {"base_url": server.url, "model": "judge", "api_key_env": "TEST_API_KEY"}, answers
+    server.close()
+
+
+def test_a_model_is_asked_once_for_each(scenes, tmp_path, judge):
+    options, answers = judge
+    done = align(scenes, tmp_path / "out", by="openai_chat", options=options, kinds=["edit"])
+    again = align(scenes, tmp_path / "out", by="openai_chat", options=options, kinds=["edit"])
     assert done == again
     assert sorted(scores(tmp_path / "out").values()) == pytest.approx([0.0, 0.1, 0.2])
     assert next(answers) == 3
+
+
+def test_a_cap_on_what_a_model_costs_stops_and_more_of_it_resumes(scenes, tmp_path, judge):
+    """A call costs 1000 x $1 and 100 x $10 of a million, $0.002; it might cost $0.0295 with the longest reply."""
+    options, answers = judge
+    how = {"by": "openai_chat", "kinds": ["edit"]}
+    options |= {"price": {"input_per_mtok": 1.0, "output_per_mtok": 10.0}, "max_parallel": 1}
+    with pytest.raises(RunStopped, match=r"budget: \$0\.0280 of \$0\.03 are left and the next call may cost \$0\.02"):
+        align(scenes, tmp_path / "out", options=options, max_usd=0.03, **how)
+    assert next(answers) == 1
+    done = align(scenes, tmp_path / "out", options=options, max_usd=1.0, **how)
+    assert done.scored == {"edit": 3}
+    assert next(answers) == 3  # two calls in all, of which one is the same for two rows, and the look before
+
+
+def test_a_cap_needs_a_price_and_something_that_costs(scenes, tmp_path, judge):
+    options, answers = judge
+    with pytest.raises(UsageError, match="judge: no price is known, so a cap means nothing; give the option price"):
+        align(scenes, tmp_path / "out", by="openai_chat", options=options, max_usd=1.0)
+    unlimited = {"price": {"output_per_mtok": 1.0}, "params": {"max_tokens": None}}
+    with pytest.raises(UsageError, match="params send no limit of output"):
+        align(scenes, tmp_path / "out", by="openai_chat", options={**options, **unlimited}, max_usd=1.0)
+    with pytest.raises(UsageError, match="max_usd is for models that are asked"):
+        align(scenes, tmp_path / "out", max_usd=1.0)
+    with pytest.raises(UsageError, match="price is 'cheap'; expected amounts"):
+        align(scenes, tmp_path / "out", by="openai_chat", options={**options, "price": "cheap"})
+    assert next(answers) == 0
 
 
 def test_parts_give_the_same_bytes(colours, tmp_path, monkeypatch):

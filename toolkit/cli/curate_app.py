@@ -161,6 +161,10 @@ def align(
         list[str], typer.Option("--option", "-o", metavar="NAME=VALUE", help="Of it, as model=...", show_default=False)
     ] = [],  # noqa: B006
     kinds: Annotated[str, typer.Option(metavar="NAMES", help="What is scored.")] = "caption,text,edit",
+    max_usd: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="No call of a model is sent that could pass it.", show_default=False),
+    ] = None,
     tasks: Tasks = "all",
     workers: Workers = 1,
     executor: Executor = "local",
@@ -174,5 +178,5 @@ def align(
     """
     from toolkit.cli.align import run
 
-    how = {"by": by, "token": token, **spread(workers, executor, part, out)}
+    how = {"by": by, "max_usd": max_usd, "token": token, **spread(workers, executor, part, out)}
     run(source, out, option=option, kinds=kinds, tasks=tasks, as_json=json, **how)

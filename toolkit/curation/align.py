@@ -20,7 +20,7 @@ from toolkit.curation.fits import KINDS, Fit, fits_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, TableWriter, pieces_of
 from toolkit.curation.phases import OnDone, Phases, Spread, quiet
-from toolkit.curation.scorers import Scorer, open_scorer
+from toolkit.curation.scorers import Judge, Scorer, open_scorer
 from toolkit.curation.scores import SCORES, SCORES_SCHEMA
 from toolkit.curation.select import chosen_tasks
 from toolkit.errors import PartDone, UnknownName, UsageError
@@ -61,6 +61,7 @@ def align(
     by: str = "scene",
     options: Mapping[str, Any] | None = None,
     kinds: Sequence[str] = KINDS,
+    max_usd: float | None = None,
     tasks: Iterable[str] = ("all",),
     token: str | bool | None = None,
     workers: int = 1,
@@ -83,17 +84,21 @@ def align(
         by: "scene", "clip", a backend of `generate`, or a scorer that is declared; see `scorers`.
         options: of it.
         kinds: "caption", "text", "edit"; see `fits`.
+        max_usd: no call of a model is sent that could pass it. Each shard has a share of it, by its pictures. The same
+            call with more resumes one that it stopped.
         workers, executor, part: see `toolkit.executors`.
         on_done: called with (phase, finished units, all units).
 
     Raises:
         UnknownName: no such scorer or kind. UsageError: wrong options; `out` holds something else, or another process
-            is at work there. MissingExtra: a package is not installed.
+            is at work there; a cap for what costs nothing, or has no known price. MissingExtra: a package is not
+            installed. RunStopped: the cap is reached.
     """
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise UnknownName("kind of fit", unknown[0], KINDS)
     [opened], scorer, out = open_inputs([source], token=token), open_scorer(by, options or {}), Path(out)
-    wanted = chosen_tasks(opened, tasks)
+    pieces = pieces_of(opened, wanted := chosen_tasks(opened, tasks))
+    scorers = [scorer] * len(pieces) if max_usd is None else _capped(scorer, max_usd, pieces)
     plan = {"align": opened.fingerprint, "tasks": wanted, "kinds": [k for k in KINDS if k in kinds], **scorer.identity}
     if isinstance(opened.repository, LocalFolder):
         check_apart(out, opened.repository.root)
@@ -102,17 +107,15 @@ def align(
     with open_job(out, plan, part=part) as job:
         if done := _finished(out, plan):
             return done
-        spread = Spread(workers=workers, executor=executor, part=part, on_done=on_done)
-        phases, pieces = Phases(job=job, spread=spread), pieces_of(opened, wanted)
-        scored = phases.run("scores", partial(_score, pieces, scorer, tuple(plan["kinds"])), len(pieces))
+        phases = Phases(job=job, spread=Spread(workers=workers, executor=executor, part=part, on_done=on_done))
+        scored = phases.run("scores", partial(_score, pieces, scorers, tuple(plan["kinds"])), len(pieces))
         [(folder, summary)] = phases.run("summary", partial(_sum_up, [folder for folder, _ in scored]), 1)
         if part:
             raise PartDone(out, *part)
         not_scored = sum((Counter(each) for _, each in scored), Counter[str]())
         done = Alignment(**summary, not_scored=dict(sorted(not_scored.items())), plan=json.loads(json.dumps(plan)))
-        for name in (SCORES, PLOT):
-            if (folder / name).exists():
-                (folder / name).replace(out / name)
+        for path in (folder / name for name in (SCORES, PLOT) if (folder / name).exists()):
+            path.replace(out / path.name)
         write_whole(out / SUMMARY, json.dumps(asdict(done), indent=1))
         job.close()
     return done
@@ -128,11 +131,21 @@ def _finished(out: Path, plan: Mapping[str, Any]) -> Alignment | None:
     return found
 
 
+def _capped(scorer: Scorer, max_usd: float, pieces: Sequence[Piece]) -> list[Scorer]:
+    """A scorer for each shard, which may spend its share."""
+    if not isinstance(scorer, Judge):
+        raise UsageError("max_usd is for models that are asked; this scorer costs nothing")
+    if not 0 <= max_usd < float("inf"):
+        raise UsageError(f"max_usd is {max_usd!r}; expected US dollars, 0 or more")
+    images = [piece.shard.images for piece in pieces]
+    return [scorer.capped(max_usd * each / max(1, sum(images))) for each in images]
+
+
 def _score(
-    pieces: Sequence[Piece], scorer: Scorer, kinds: tuple[str, ...], unit: int, folder: Path, tell: Tell
+    pieces: Sequence[Piece], scorers: Sequence[Scorer], kinds: tuple[str, ...], unit: int, folder: Path, tell: Tell
 ) -> dict[str, int]:
     """Write the scores of a shard; returns how many have none, by reason."""
-    piece = pieces[unit]
+    piece, scorer = pieces[unit], scorers[unit]
     reasons: Counter[str] = Counter()
     with (
         whole_file(folder / SCORES) as file,

@@ -2,12 +2,14 @@
 
 scene    the verifier of the scene engine reads picture and caption, and compares them exactly; procedural rows alone
 clip     cosines of CLIP, SigLIP or their kin, in this process
-others   any backend of `generate` that answers a chat about pictures: 0 to 1, by a question of our own
+others   any backend of `generate` that answers a chat about pictures: 0 to 1, by a question of our own; with an option
+         `price` more than the backend has, see `Judge`
 
 Another is declared in the entry-point group `unifiedvisual.scorers`: called with its options, it gives a Scorer.
 """
 
 import asyncio
+import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,10 +23,10 @@ from toolkit.errors import ImageError, UnknownName, UsageError
 from toolkit.generation.backends import BACKENDS, check_backend, common_options, get_backend, open_backend
 from toolkit.generation.backends.embedder import Embedder, TransformersEmbedder
 from toolkit.generation.backends.local import LocalOptions, require
-from toolkit.generation.calls.budget import Budget
+from toolkit.generation.calls.budget import Budget, BudgetReached
 from toolkit.generation.calls.calls import CallSite
 from toolkit.generation.calls.limits import Lane
-from toolkit.generation.calls.prices import Asked
+from toolkit.generation.calls.prices import Asked, Price
 from toolkit.generation.calls.seats import CallFailed, Seat
 from toolkit.generation.calls.sending import CALL_TIMEOUT_S
 from toolkit.generation.core.blobs import Blobs
@@ -32,7 +34,9 @@ from toolkit.generation.core.options import read_options
 from toolkit.generation.core.protocol import Origin, Request
 from toolkit.generation.core.spec import BackendSpec
 from toolkit.generation.journal import Journal
+from toolkit.generation.journal.reading import spent
 from toolkit.generation.procedural.judges import pixels
+from toolkit.generation.runs.plans import price_for
 from toolkit.registry import Registry
 from toolkit.scene.verify.pixels import read_picture
 from toolkit.scene.verify.text import ReadScene, read_caption
@@ -190,19 +194,44 @@ SCHEMA = {
 class Judge:
     """A model that is asked, through a backend of `generate`. Answers are journaled in the folder of the unit, so that
     no call is paid for twice.
+
+    Args:
+        options: of the backend; and `price`, of its model in US dollars, for a cap where the table of prices has none:
+            `{input_per_mtok: 0.4, output_per_mtok: 1.6}`, `{}` for a model that costs nothing.
     """
 
     def __init__(self, kind: str, options: dict[str, Any]) -> None:
-        self._spec = BackendSpec(kind=kind, options=options)
+        self._spec = BackendSpec(kind=kind, options={name: each for name, each in options.items() if name != "price"})
         check_backend(self._spec)
+        if not isinstance(stated := options.get("price", {}), dict):
+            raise UsageError(f"price is {stated!r}; expected amounts, as {{input_per_mtok: 0.4, output_per_mtok: 1.6}}")
+        self._price: Price | None = price_for(self._spec, {self._spec.model: stated} if "price" in options else {})
+        self._max_usd: float | None = None
         self.identity: dict[str, Any] = {"scorer": self._spec.identity(), "question": [SYSTEM, ASKED, REPLY]}
+
+    def capped(self, max_usd: float) -> "Judge":
+        """The same, that spends no more than so much in a folder.
+
+        Raises:
+            UsageError: no price is known, or no limit of what the model may write.
+        """
+        if self._price is None:
+            raise UsageError(
+                f"{self._spec.model}: no price is known, so a cap means nothing; give the option price, in US dollars, "
+                'as price="{input_per_mtok: 0.4, output_per_mtok: 1.6}", or {} where it costs nothing'
+            )
+        if self._price.output_per_mtok and not Asked.by(self._spec.options.get("params") or {}).is_limited:
+            raise UsageError("params send no limit of output, so a cap means nothing; set max_tokens")
+        other = copy.copy(self)
+        other._max_usd = max_usd
+        return other
 
     def score(self, fits: Sequence[Fit], folder: Path) -> Iterator[Score]:
         yield from asyncio.run(self._all(fits, folder))
 
     async def _all(self, fits: Sequence[Fit], folder: Path) -> list[Score]:
-        journal, blobs = Journal(folder / "journal.sqlite3"), Blobs(folder / "blobs")
-        calls = CallSite(journal, blobs, Budget(None), attempts=ATTEMPTS)
+        journal, blobs = Journal(path := folder / "journal.sqlite3"), Blobs(folder / "blobs")
+        calls = CallSite(journal, blobs, Budget(self._max_usd, spent=spent(path)), attempts=ATTEMPTS)
         backend = open_backend(self._spec, folder)
         seat = self._seat(backend)
         turns = asyncio.Semaphore(common_options(self._spec).max_parallel or CONCURRENCY)
@@ -214,6 +243,9 @@ class Judge:
         tasks = [asyncio.create_task(one(number, fit)) for number, fit in enumerate(fits)]
         try:
             return list(await asyncio.gather(*tasks))
+        except BudgetReached:
+            await asyncio.wait(tasks)  # what is under way is paid for
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -234,7 +266,7 @@ class Judge:
             identity=self._spec.identity(),
             model=self._spec.model,
             backend=backend,
-            price=None,
+            price=self._price,
             lane=lane,
             asked=Asked.by(self._spec.options.get("params") or {}),
         )

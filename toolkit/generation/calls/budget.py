@@ -42,7 +42,7 @@ class Budget:
             left = self.max_usd - self.spent - self.reserved
             raise BudgetReached(
                 f"budget: ${left:.4f} of ${self.max_usd:.2f} are left and the next call may cost ${held:.4f}; raise "
-                "budget.max_usd to go on"
+                "max_usd to go on"
             )
         self.reserved += held
         return held

@@ -123,7 +123,7 @@ def _counted(spec: RunSpec, planned: Planned, counts: dict[str, _Counts]) -> int
 
 def _priced(spec: RunSpec, planned: Planned, role: str, seat: str, counts: _Counts, samples: int) -> Estimate:
     backend = spec.backend(seat)
-    price = price_for(spec, backend)
+    price = price_for(backend, spec.prices)
     tokens_in = [
         round(counts.chars_in / per_token + counts.images_in * per_image)
         for per_token, per_image in zip(CHARS_PER_TOKEN, IMAGE_TOKENS, strict=True)

@@ -194,7 +194,7 @@ def check_budget(spec: RunSpec, planned: list[Planned]) -> None:
     """
     for seat in sorted({seat for each in planned for seat in each.seats} if spec.max_usd is not None else ()):
         backend = spec.backend(seat)
-        price = price_for(spec, backend)
+        price = price_for(backend, spec.prices)
         if price is None:
             raise UsageError(
                 f"backends.{seat}: {backend.model}: no price is known, so a cap of ${spec.max_usd:.2f} means nothing; "
@@ -207,14 +207,18 @@ def check_budget(spec: RunSpec, planned: list[Planned]) -> None:
             )
 
 
-def price_for(spec: RunSpec, backend: BackendSpec) -> Price | None:
-    """What a backend's calls cost; None = unknown."""
+def price_for(backend: BackendSpec, prices: Mapping[str, Mapping[str, float]]) -> Price | None:
+    """What a backend's calls cost; None = unknown.
+
+    Args:
+        prices: model -> price, over those of the price table.
+    """
     if get_backend(backend).is_free:
         return Price()
     tier = (backend.options.get("params") or {}).get("service_tier")
-    if tier not in PRICED_TIERS and backend.model not in spec.prices:
+    if tier not in PRICED_TIERS and backend.model not in prices:
         return None
-    return price_of(backend.model, spec.prices, is_batch=backend.is_batch)
+    return price_of(backend.model, prices, is_batch=backend.is_batch)
 
 
 def agree(folder: Path, keys: dict[str, str], *, fork: bool) -> None:

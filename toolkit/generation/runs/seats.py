@@ -61,7 +61,7 @@ def open_named(spec: RunSpec, names: Iterable[str], folder: Path, replay: Path |
             identity=backend.identity(),
             model=backend.model,
             backend=opened,
-            price=Price() if replay else price_for(spec, backend),
+            price=Price() if replay else price_for(backend, spec.prices),
             lane=lane,
             asked=Asked.by(backend.options.get("params") or {}),
         )
