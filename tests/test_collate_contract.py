@@ -36,6 +36,22 @@ def test_labels_are_the_answers_of_every_turn_and_nothing_else(family):
 
 
 @pytest.mark.parametrize("family", COLLATORS)
+@pytest.mark.parametrize(
+    ("messages", "found"), [([], "has no messages"), (TALK["messages"][1:], "begins with an answer")]
+)
+def test_a_row_without_a_prompt_is_a_bad_row(family, messages, found):
+    with pytest.raises(RowError, match=f"row 'odd' {found}; expected a turn of the user first") as caught:
+        collator(family)([{**TALK, "id": "odd", "messages": messages}])
+    assert caught.value.kind == "no_prompt"
+
+
+@pytest.mark.parametrize("family", COLLATORS)
+def test_a_picture_of_one_pixel_is_one(family):
+    seen = collator(family)([make_row("dot", "{red}?", "Yes.{red}", sizes={"red": (1, 1)})])
+    assert seen["input_ids"].shape[1] > collator(family)([make_row("none", "?", "Yes.")])["input_ids"].shape[1]
+
+
+@pytest.mark.parametrize("family", COLLATORS)
 def test_rows_of_a_batch_do_not_see_one_another(family):
     assert_same_alone_and_together(collator(family), [*QUADRANT_ROWS, TALK])
 

@@ -7,7 +7,7 @@ import pytest
 from tests.collate_tiny import decode, make_row, supervised
 from tests.understanding_families import MAKERS
 from toolkit.collate import get_collator
-from toolkit.errors import UsageError
+from toolkit.errors import ImageError, UsageError
 
 torch = pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
 
@@ -96,6 +96,24 @@ def test_rows_with_unlike_numbers_of_pictures_teach_what_each_does_alone(family)
         alone = torch.stack([made.model(**batch).loss for batch in singly])
         loss = LossModel(made.model, understanding_losses(collate))(**collate(ROWS))["loss"]
     assert torch.isclose(loss, (alone * tokens).sum() / tokens.sum(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("family", ["Qwen2.5-VL", "Qwen3-VL"])
+def test_a_picture_that_the_processor_refuses_is_a_bad_row(family):
+    row = make_row("thread", "{red}?", "Yes.", sizes={"red": (500, 2)})
+    with pytest.raises(ImageError, match=r"row 'thread': the image processor refuses .*; found 500 x 2 pixels"):
+        tiny(family).collate([row])
+    skipping = get_collator("understanding", processor=tiny(family).processor, on_bad_row="skip")
+    assert len(skipping([row, ROWS[0]])["input_ids"]) == 1
+    assert skipping.skipped == {"refused_picture": 1}
+
+
+def test_a_batch_of_mllama_from_before_its_losses_is_refused():
+    made = MAKERS["Mllama"]()
+    collate = get_collator("understanding", processor=made.processor)
+    batch = collate(ROWS[1:2])
+    with pytest.raises(UsageError, match="made before"):
+        LossModel(made.model, understanding_losses(collate))(**batch)
 
 
 def test_a_token_of_mllama_sees_the_last_picture_before_it():

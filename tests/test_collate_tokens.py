@@ -158,6 +158,20 @@ def test_bad_rows_stop_or_are_counted(tmp_path, change, kind):
     assert stored(tmp_path) == [[1, 4], [3, 4]]
 
 
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_picture_that_the_encoder_refuses_does_not_take_others_along(tmp_path, batch_size):
+    emu3 = tiny_emu3()
+    tokenizer = emu3_tokenizer(emu3.model, emu3.processor)
+    mixed = [make_row(f"r-{n}", "Draw.", f"{{{colour}}}") for n, colour in enumerate(["red", "green", "blue"])]
+    mixed[1] = make_row("thread", "Draw.", "{green}", sizes={"green": (500, 2)})
+    with pytest.raises(RowError, match="row 'thread': the image processor refuses"):
+        tokenize(mixed, tokenizer, tmp_path / "raised", batch_size=batch_size)
+    skips = Skips(on_bad_row="skip", on_bad_image="skip")
+    found = tokenize(mixed, tokenizer, tmp_path / "skipped", batch_size=batch_size, skips=skips)
+    assert found == {"encoded": 2, "known": 0}
+    assert skips.counts == {"bad_image": 1}
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_batch_gives_the_ids_that_each_picture_has_alone(name):
     build, make_tokenizer = FAMILIES[name]

@@ -129,7 +129,8 @@ def emu3_tokenizer(model: Any, processor: Any, *, image_size: int | None = None)
         image_processor.min_pixels = min(image_processor.min_pixels, image_size**2)
 
     def pixels_of(image: Any) -> Any:
-        return image_processor(image, return_tensors="pt")["pixel_values"]
+        # Said, or a picture one pixel wide would be taken for one of another number of channels.
+        return image_processor(image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
 
     def ids_of(pixels: Any) -> Any:
         return inner.get_image_tokens(pixels, torch.tensor([pixels.shape[-2:]] * len(pixels)))

@@ -110,10 +110,13 @@ class ChatEncoder:
 
         Raises:
             ImageTokenMismatch: image parts, pictures and rendered placeholders differ; names the row and the counts.
-            RowError: the template loses or reorders parts of an answer, or an assistant turn cannot be found in what it
-                renders.
+            RowError: nothing comes before the first answer; the template loses or reorders parts of an answer, or an
+                assistant turn cannot be found in what it renders.
         """
         conversation = self._conversation(row)
+        if not conversation or conversation[0]["role"] == "assistant":
+            found = "begins with an answer" if conversation else "has no messages"
+            raise RowError(f"row {row['id']!r} {found}; expected a turn of the user first", kind="no_prompt")
         num_parts = sum(part["type"] == "image" for message in conversation for part in message["content"])
         if num_parts != (num_images := len(row["images"] or ())):
             raise ImageTokenMismatch(

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from torch import Tensor
 
 from toolkit.collate.common import open_image
 from toolkit.collate.tokens import (
@@ -129,13 +130,15 @@ def encode_rows(
     """Encode pictures that are not among `done`, each once; a batch ends with its file, so that one who goes on behind
     a whole file has the same batches. See `tokenize`.
     """
-    seen, counts, pending = set(done), Counter(encoded=0, known=0), dict[str, Image.Image]()
+    seen, counts, pending = set(done), Counter(encoded=0, known=0), dict[str, tuple[Image.Image, str]]()
+    refused: list[RowError] = []
 
     def encode() -> None:
-        for sha256, ids in zip(pending, tokenizer.encode(list(pending.values())) if pending else (), strict=True):
+        before = counts["encoded"]
+        for sha256, ids in _encoded(pending, tokenizer, refused):
             files.add(sha256, ids.tolist())
-        counts["encoded"] += len(pending)
-        on_encoded(len(pending))
+            counts["encoded"] += 1
+        on_encoded(counts["encoded"] - before)
         pending.clear()
 
     for row in rows:
@@ -144,7 +147,7 @@ def encode_rows(
                 if sha256 in seen:
                     counts["known"] += 1
                     continue
-                pending[sha256] = open_image(image, row_id=row["id"])
+                pending[sha256] = open_image(image, row_id=row["id"]), row["id"]
                 seen.add(sha256)
                 if len(pending) >= min(batch_size, files.room):
                     encode()
@@ -153,8 +156,27 @@ def encode_rows(
             skips.bad(RowError(str(error), kind="bad_image"))
         except RowError as error:
             skips.bad(error)
+        while refused:
+            skips.bad(refused.pop())
     encode()
+    while refused:
+        skips.bad(refused.pop())
     return counts
+
+
+def _encoded(
+    pending: Mapping[str, tuple[Image.Image, str]], tokenizer: ImageTokenizer, refused: list[RowError]
+) -> Iterator[tuple[str, Tensor]]:
+    """Key and ids of pictures, given with the ids of their rows; one that is refused does not take others along."""
+    images = [image for image, _ in pending.values()]
+    try:
+        yield from zip(pending, tokenizer.encode(images) if images else (), strict=True)
+    except ImageError:
+        for sha256, (image, row_id) in pending.items():
+            try:
+                yield sha256, tokenizer.encode([image])[0]
+            except ImageError as error:
+                refused.append(RowError(f"row {row_id!r}: {error}", kind="bad_image"))
 
 
 def _pictures(row: Mapping[str, Any], *, answers_only: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from toolkit.collate.common import open_image
-from toolkit.errors import RowError, ShardError, SourceError, UsageError, reason_of, shorten
+from toolkit.collate.pixels import refusals
+from toolkit.errors import ImageError, RowError, ShardError, SourceError, UsageError, reason_of, shorten
 
 SCHEMA = pa.schema([("sha256", pa.string()), ("tokenizer", pa.string()), ("ids", pa.list_(pa.int32()))])
 ROW_GROUP = 64  # pictures; what one look-up has to read
@@ -140,7 +141,10 @@ class VQTokenizer:
                 f"the VQ encoder is sharded over ranks and cannot encode pictures by itself; {_BEFOREHAND}"
             )
         self.module.eval()
-        pixels = [self._pixels_of(image) for image in images]
+        pixels = []
+        for image in images:
+            with refusals([image]):
+                pixels.append(self._pixels_of(image))
         by_shape: dict[torch.Size, list[int]] = {}
         for number, each in enumerate(pixels):
             by_shape.setdefault(each.shape, []).append(number)
@@ -241,7 +245,11 @@ def image_ids(images: Sequence[Any], source: ImageTokenizer | StoredTokens, *, r
     """Per picture its ids, int64 (N,), looked up or computed."""
     if isinstance(source, StoredTokens):
         return [source.find(image, row_id=row_id) for image in images]
-    return source.encode([open_image(image, row_id=row_id) for image in images])
+    opened = [open_image(image, row_id=row_id) for image in images]
+    try:
+        return source.encode(opened)
+    except ImageError as error:
+        raise ImageError(f"row {row_id!r}: {error}", kind=error.kind) from error
 
 
 def bytes_of(image: Any) -> bytes:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from toolkit.collate.common import IGNORE_INDEX, Collator, Columns, Sample, open_image, pad_id_of, splice
 from toolkit.collate.cross_attention import MASK, check_alike, filled, with_mask
+from toolkit.collate.pixels import refusals
 from toolkit.collate.template import ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, UsageError
 
@@ -106,9 +107,10 @@ class UnderstandingCollator(Collator):
         again.
         """
         skeleton = self.separator.join([self.processor.image_token] * len(images))
-        inputs = self.processor(
-            text=[skeleton], images=[images], add_special_tokens=False, return_tensors="pt", **self.processor_kwargs
-        )
+        with refusals(images, where=f"row {row_id!r}: "):
+            inputs = self.processor(
+                text=[skeleton], images=[images], add_special_tokens=False, return_tensors="pt", **self.processor_kwargs
+            )
         ids, tokenizer = inputs["input_ids"][0], self.processor.tokenizer
         separator = tokenizer.convert_tokens_to_ids(self.separator)
         kept = torch.ones_like(ids, dtype=torch.bool)

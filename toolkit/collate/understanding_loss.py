@@ -65,6 +65,8 @@ def _with_picture(model: Any, batch: Mapping[str, Tensor], *, picture: Mapping[s
 
 def _with_cross_attention(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     model = unwrapped(model)
+    if MASK not in batch:
+        raise UsageError("this batch is of a collator that understanding_losses was not called with, or made before it")
     labels = batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
     logits = model.lm_head(cross_attended(model.model, batch)[:, :-1][supervised]).float()
