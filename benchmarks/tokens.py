@@ -8,7 +8,7 @@ in the worst batch, for so one has to choose them.
 
     padding        share of the positions of all batches of an epoch that hold no token
     tokens/step    that are no padding, on average
-    tokens/s       of forward, backward and an optimizer's step, padding not counted; batches collated beforehand. On a
+    tokens/s       of CPU time: of forward, backward and an optimizer's step, padding not counted; batches collated beforehand. On a
                    CPU, attention to all of a long sequence is computed and then masked, which a GPU with kernels for
                    blocks does not, so packing gains less here, or loses.
 """
@@ -98,13 +98,13 @@ def measure(model: Any, loader: "DataLoader[Any]", padding_id: int, steps: int) 
         if number < steps:
             batches.append(batch)
     optimizer = torch.optim.AdamW([each for each in model.parameters() if each.requires_grad])
-    started, trained = time.perf_counter(), 0
+    started, trained = time.process_time(), 0
     for batch in batches:
         optimizer.zero_grad()
         vocabulary_losses(model, batch).mean.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         trained += real_tokens(batch, padding_id)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     return {
         "steps": number + 1,
         "padding": 1 - tokens / positions,

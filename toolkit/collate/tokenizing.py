@@ -131,11 +131,11 @@ def encode_rows(
     a whole file has the same batches. See `tokenize`.
     """
     seen, counts, pending = set(done), Counter(encoded=0, known=0), dict[str, tuple[Image.Image, str]]()
-    refused: list[RowError] = []
+    faults: list[RowError] = []
 
     def encode() -> None:
         before = counts["encoded"]
-        for sha256, ids in _encoded(pending, tokenizer, refused):
+        for sha256, ids in _encoded(pending, tokenizer, faults):
             files.add(sha256, ids.tolist())
             counts["encoded"] += 1
         on_encoded(counts["encoded"] - before)
@@ -153,19 +153,22 @@ def encode_rows(
                     encode()
             skips.good()
         except ImageError as error:
-            skips.bad(RowError(str(error), kind="bad_image"))
+            faults.append(RowError(str(error), kind="bad_image"))
         except RowError as error:
-            skips.bad(error)
-        while refused:
-            skips.bad(refused.pop())
+            faults.append(error)
+        _count(faults, skips)
     encode()
-    while refused:
-        skips.bad(refused.pop())
+    _count(faults, skips)
     return counts
 
 
+def _count(faults: list[RowError], skips: Skips) -> None:
+    while faults:
+        skips.bad(faults.pop(0))
+
+
 def _encoded(
-    pending: Mapping[str, tuple[Image.Image, str]], tokenizer: ImageTokenizer, refused: list[RowError]
+    pending: Mapping[str, tuple[Image.Image, str]], tokenizer: ImageTokenizer, faults: list[RowError]
 ) -> Iterator[tuple[str, Tensor]]:
     """Key and ids of pictures, given with the ids of their rows; one that is refused does not take others along."""
     images = [image for image, _ in pending.values()]
@@ -176,7 +179,7 @@ def _encoded(
             try:
                 yield sha256, tokenizer.encode([image])[0]
             except ImageError as error:
-                refused.append(RowError(f"row {row_id!r}: {error}", kind="bad_image"))
+                faults.append(RowError(f"row {row_id!r}: {error}", kind="bad_image"))
 
 
 def _pictures(row: Mapping[str, Any], *, answers_only: bool) -> Iterator[tuple[str, Mapping[str, Any]]]:
