@@ -8,9 +8,9 @@ in the worst batch, for so one has to choose them.
 
     padding        share of the positions of all batches of an epoch that hold no token
     tokens/step    that are no padding, on average
-    tokens/s       of CPU time: of forward, backward and an optimizer's step, padding not counted; batches collated beforehand. On a
-                   CPU, attention to all of a long sequence is computed and then masked, which a GPU with kernels for
-                   blocks does not, so packing gains less here, or loses.
+    tokens/s       by CPU time: forward, backward and an optimizer's step, padding not counted; batches collated
+                   beforehand. On a CPU, attention to all of a long sequence is computed and then masked, which a GPU
+                   with kernels for blocks does not, so packing gains less here, or loses.
 """
 
 import argparse

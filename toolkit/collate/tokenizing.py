@@ -130,15 +130,14 @@ def encode_rows(
     """Encode pictures that are not among `done`, each once; a batch ends with its file, so that one who goes on behind
     a whole file has the same batches. See `tokenize`.
     """
-    seen, counts, pending = set(done), Counter(encoded=0, known=0), dict[str, tuple[Image.Image, str]]()
-    faults: list[RowError] = []
+    seen, counts, faults = set(done), Counter(encoded=0, known=0), list[RowError]()
+    pending: dict[str, tuple[Image.Image, str]] = {}
 
     def encode() -> None:
-        before = counts["encoded"]
         for sha256, ids in _encoded(pending, tokenizer, faults):
             files.add(sha256, ids.tolist())
             counts["encoded"] += 1
-        on_encoded(counts["encoded"] - before)
+            on_encoded(1)
         pending.clear()
 
     for row in rows:
