@@ -1,17 +1,14 @@
-"""Two processes of torchrun against one, for every family. The processes are started once; see tests/two_ranks.py."""
+"""Two processes against one, for every family. They are started once; see tests/two_ranks.py."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import socket
 
 import pytest
 
 from tests.example_runs import WARNINGS, losses_of, run_example, trained_alike, weights_of
 from tests.packed import pack_demo
 from tests.training_families import FAMILIES, READING, difference, trainer_update
-from tests.two_ranks import BEGUN_ALONE, EXAMPLE
+from tests.two_ranks import BEGUN_ALONE, EXAMPLE, main
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
@@ -30,17 +27,10 @@ def two_ranks(tmp_path_factory):
         options = ("--data", packed, *EXAMPLE, "--accumulate", 2)
         run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 4)
         run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 2)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, "-m", "tests.two_ranks", str(folder), str(packed)],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.start_processes(main, (port, folder, packed), nprocs=2, start_method="fork")
     return folder
 
 

@@ -1,11 +1,9 @@
-"""What two processes of torchrun do, for tests/test_training_ranks.py: updates of every family as files in a folder.
-
-python -m torch.distributed.run --standalone --nproc-per-node 2 -m tests.two_ranks FOLDER PACKED
-"""
+"""What two processes do, for tests/test_training_ranks.py: updates of every family as files in a folder."""
 
 import gc
 import json
-import sys
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,7 +102,16 @@ def examples(folder, packed):
         run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 4, "--resume")
 
 
-def main(folder: Path, packed: str) -> None:
+def main(rank: int, port: int, folder: Path, packed: str) -> None:
+    """In a fork of the tests, for new processes would import torch and all else again; told what torchrun tells."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GROUP_WORLD_SIZE": 1}
+    there = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    os.environ.update({name: str(value) for name, value in (where | there).items()})
+    AcceleratorState._reset_state(reset_partial_state=True)  # of earlier tests
+    GradientState._reset_state()
+    warnings.resetwarnings()
     torch.set_num_threads(1)
     for family in FAMILIES:  # the first Trainer starts torch.distributed
         found = {"trainer": trainer_update(family, folder / "unused", rows=2, accumulation=1)}
@@ -121,7 +128,3 @@ def main(folder: Path, packed: str) -> None:
     examples(folder, packed)
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
