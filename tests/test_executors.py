@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.errors import UnknownName, UsageError
+from toolkit.errors import UnifiedVisualError, UnknownName, UsageError
 from toolkit.executors import WorkerDied, run
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +90,25 @@ def test_the_first_error_stops_the_others_and_keeps_its_class_and_place():
 def test_an_unknown_executor_lists_the_known():
     with pytest.raises(UnknownName, match="unknown executor 'spark'; known: local, ray"):
         list(run(square, [0], executor="spark"))
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("", "ray: it does not start on this machine .timed out during startup.; a machine"),
+        ("ray://x:1", "at RAY_ADDRESS='ray://x:1' cannot"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_one_line(address, message, monkeypatch):
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+
+    def init(**how):
+        raise Exception("timed out during startup\nsome of the processes failed")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(UnifiedVisualError, match=message):
+        list(run(square, [0, 1], executor="ray", workers=2))
 
 
 ENDLESS = """

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import MissingExtra
+from toolkit.errors import MissingExtra, UnifiedVisualError
 from toolkit.executors import RESTARTS, TICK_S, Outcome, Tell, Work, WorkerDied, outcome
 
 
@@ -20,7 +20,7 @@ def results(
     """See `toolkit.executors.outcomes`.
 
     Raises:
-        MissingExtra: ray is not installed.
+        MissingExtra: ray is not installed. UnifiedVisualError: it does not start, or its cluster cannot be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -29,7 +29,7 @@ def results(
         raise MissingExtra("ray", "ray") from error
     is_ours, on_sigterm = not ray.is_initialized(), signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
     if is_ours:
-        ray.init(include_dashboard=False, log_to_driver=False)
+        _start(ray)
     task, shared = ray.remote(max_retries=RESTARTS)(_from_here), ray.put(work)
     waiting, running = deque(units), dict[Any, int]()
     try:
@@ -51,6 +51,21 @@ def results(
             # is terminated.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _start(ray: Any) -> None:
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False)
+    except Exception as error:  # it raises bare ones
+        where = os.environ.get("RAY_ADDRESS", "")
+        what = (
+            f"its cluster at RAY_ADDRESS={where!r} cannot be reached" if where else "it does not start on this machine"
+        )
+        why = str(error).strip().partition("\n")[0] or type(error).__name__
+        hint = (
+            "is the cluster up?" if where else "a machine that is very busy takes too long; try again, or use --workers"
+        )
+        raise UnifiedVisualError(f"ray: {what} ({why}); {hint}") from error
 
 
 def _result(ray: Any, job: Any, unit: int) -> Outcome:
