@@ -12,7 +12,7 @@ from typing import Any
 
 from conversion.formats import Shard
 from conversion.report import REPORT_NAME
-from toolkit.errors import ImageError, RowError, SourceError
+from toolkit.errors import ImageError, RowError, SourceError, UnifiedVisualError
 from toolkit.rules import check_row
 from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, image_roles, quadrant_of, text_of
 from toolkit.sources.dialects.records import read_records
@@ -93,10 +93,12 @@ def checked(reader: RecordReader, record: Any, folder: Path, name: str) -> Row:
     """A row by the rules of the record, or RowError."""
     try:
         row = reader(record, folder, name)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except UnifiedVisualError:
+        raise
+    except Exception as error:  # whatever a record holds is a bad record
         shown = sorted(record) if isinstance(record, dict) else type(record).__name__
         raise RowError(
-            f"not a record of this format ({type(error).__name__}: {error}); found {shown}", kind="bad_record"
+            f"not a record of this format ({type(error).__name__}: {error!s:.200}); found {shown}", kind="bad_record"
         ) from error
     check_row(row)
     return row
@@ -127,9 +129,12 @@ def read_image(folder: Path, name: str) -> EncodedImage:
         )
     try:
         return EncodedImage(path.read_bytes(), name)
-    except OSError as error:
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # ValueError: no name that a file can have, with NUL or half a surrogate pair
         raise ImageError(
-            f"picture {name!r} cannot be read from {folder}: {error.strerror}", kind="missing_image"
+            f"picture {name!r} cannot be read from {folder}: {getattr(error, 'strerror', error)}", kind="missing_image"
         ) from error
 
 

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from toolkit.schema import ARROW_SCHEMA
+from toolkit.sources.footer import column_chunks
 from toolkit.streaming.pages import plain_pages
-from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_pages, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, ImageSlice, OpenFile, image_chunk, image_pages, image_slices
 
 PICTURES = [[b"one", b""], [], [b"three" * 700, bytes(range(256)) * 40, b"five"], [b"six"]] * 9
 
@@ -29,7 +30,7 @@ def write(path: Path, pictures: list = PICTURES, **options: object) -> Path:
 def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
     with pq.ParquetFile(path) as parquet:
         file = OpenFile(path)
-        places = image_pages(file.number, parquet.metadata.row_group(group))
+        places = image_pages(file.number, image_chunk(column_chunks(parquet.metadata)[group]))
         return (
             None
             if places is None
@@ -154,4 +155,4 @@ def test_a_file_that_is_cut_off_has_no_places(tmp_path):
         for size in (5000, 100, 0):
             os.truncate(path, size)
             file = OpenFile(path)
-            assert image_pages(file.number, parquet.metadata.row_group(0)) is None
+            assert image_pages(file.number, image_chunk(column_chunks(parquet.metadata)[0])) is None

@@ -15,7 +15,8 @@ def check_row(row: Row) -> None:
         RowError: the first rule broken; its `kind` names the rule.
     """
     for kind, problem in _problems(row):
-        raise RowError(f"{row.task}: row {shown(row.id)}: {problem}", kind=kind)
+        task = row.task if isinstance(row.task, str) else shown(row.task)
+        raise RowError(f"{task}: row {shown(row.id)}: {problem}", kind=kind)
 
 
 def _problems(row: Row) -> Iterator[tuple[str, str]]:
@@ -109,7 +110,7 @@ def _image_problems(row: Row) -> Iterator[tuple[str, str]]:
                 "bad_image_role",
                 f"image_roles[{number}] is {role!r} in a {side} message; expected {' or '.join(expected)}",
             )
-    if (size := sum(len(image.bytes or b"") for image in row.images)) > MAX_ROW_BYTES:
+    if (size := sum(len(image.bytes) for image in row.images if isinstance(image.bytes, bytes))) > MAX_ROW_BYTES:
         yield "row_too_large", f"images of {size:,} bytes; expected at most {MAX_ROW_BYTES:,} in a row"
     for number, image in enumerate(row.images):
         if not image.bytes or not isinstance(image.bytes, bytes):

@@ -2,9 +2,8 @@
 
     source -> Row -> messages -> a format, a shard, a batch
 
-A `Row` is frozen and holds pictures as their original encoded bytes. `rules.check_row` knows the rules that every row
-keeps. `rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says
-the same to `datasets`.
+A `Row` is frozen and holds pictures as their original encoded bytes. `rules.check_row` knows the rules of every row.
+`rows_to_table` and `table_to_rows` are the one way in and out of Arrow; `features` says the same to `datasets`.
 """
 
 import json
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from toolkit.errors import RowError
+from toolkit.errors import RowError, shown
 from toolkit.tasks import Task
 
 if TYPE_CHECKING:
@@ -144,8 +143,8 @@ class Row:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise RowError(
-                f"row {columns.get('id')!r}: columns {sorted(map(str, columns))} are not those of a row "
-                f"({type(error).__name__}: {error}); expected {', '.join(COLUMNS)}",
+                f"row {shown(columns.get('id'))}: columns {sorted(map(str, columns))} are not those of a row "
+                f"({type(error).__name__}: {error!s:.200}); expected {', '.join(COLUMNS)}",
                 kind="bad_columns",
             ) from error
 
@@ -237,8 +236,34 @@ def _image_column(rows: list[Row]) -> pa.Array:
 
 
 def table_to_rows(table: pa.Table) -> Iterator[Row]:
-    for columns in table.to_pylist():
-        yield Row.from_dict(columns)
+    """Raises RowError for a row that cannot be read."""
+    for row in rows_of(table):
+        if isinstance(row, RowError):
+            raise row
+        yield row
+
+
+def rows_of(table: pa.Table) -> Iterator[Row | RowError]:
+    """As `table_to_rows`, with an error in place of each row that cannot be read."""
+    try:
+        records = to_dicts(table)
+    except RowError as error:
+        alone = (table.slice(number, 1) for number in range(len(table)))
+        yield from (row for each in alone for row in rows_of(each)) if len(table) > 1 else [error]
+        return
+    for columns in records:
+        try:
+            yield Row.from_dict(columns)
+        except RowError as error:
+            yield error
+
+
+def to_dicts(table: pa.Table) -> list[dict[str, Any]]:
+    """Raises RowError, "bad_text", for text that is not UTF-8."""
+    try:
+        return list(table.to_pylist())
+    except (ValueError, ArithmeticError) as error:
+        raise RowError(f"a row cannot be read: {error!s:.200}", kind="bad_text") from error
 
 
 def quadrant_of(messages: Iterable[Message]) -> str:

@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from socket import SHUT_RDWR, socket
@@ -53,6 +53,7 @@ class LoopbackHub:
     ) -> None:
         self.token, self.page_entries, self.part_bytes, self.redirects = token, page_entries, part_bytes, redirects
         self.lock, self.closing = threading.RLock(), threading.Event()
+        self.garble: Callable[[bytes], bytes] | None = None  # what becomes of each whole answer, its headers included
         self.uploads = Path(tempfile.mkdtemp(prefix="loopback-hub-"))
         self.reset()
         self._server = _Server(self)

@@ -1,8 +1,10 @@
 """HTTP without the Hub: reading request bodies, sending answers and ranges, logging, and failing on purpose."""
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
@@ -32,16 +34,27 @@ class Wire(BaseHTTPRequestHandler):
         self.request_log = Request(method=self.command, path=unquote(path), range=self.headers.get("Range", ""))
         with self.hub.lock:
             self.hub.requests.append(self.request_log)
-        try:
-            if not self._fails_on_purpose():
-                self.answer(path)
-        except HubError as error:
-            self.send_json({"error": str(error)}, status=error.status, headers=_error_headers(error))
+        with self._garbled():
+            try:
+                if not self._fails_on_purpose():
+                    self.answer(path)
+            except HubError as error:
+                self.send_json({"error": str(error)}, status=error.status, headers=_error_headers(error))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = serve  # noqa: N815
 
     def log_message(self, *args: object) -> None:
         pass  # `hub.requests` is the log
+
+    @contextmanager
+    def _garbled(self) -> Iterator[None]:
+        if self.hub.garble is None:
+            yield
+            return
+        socket, self.wfile = self.wfile, io.BytesIO()
+        yield
+        answer, self.wfile, self.close_connection = self.wfile.getvalue(), socket, True
+        self.wfile.write(self.hub.garble(answer))
 
     def _fails_on_purpose(self) -> bool:
         fault = self.hub.take_fault(self.request_log, in_body=False)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from toolkit.collate.common import Collator
 from toolkit.errors import RowError, UsageError
 from toolkit.executors import Tell
+from toolkit.schema import to_dicts
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.repository import LocalFolder
@@ -129,7 +130,7 @@ class _Measure:
 
     def _rows(self, number: int) -> Iterator[Mapping[str, Any]]:
         for table in self.source.read_tables(self.units[number], owns_unknown=False):
-            yield from table.to_pylist()
+            yield from to_dicts(table)
 
     def _known_ids(self) -> set[str]:
         lines = (line for path in self.known for line in read_lengths(path).to_pylist())

@@ -19,6 +19,7 @@ from toolkit.collate.tokenizers import load_tokenizer
 from toolkit.collate.tokenizing import IMAGES_PER_FILE, TokenFiles, encode_rows, keys_of
 from toolkit.collate.tokens import VQTokenizer, read_keys, stored_files
 from toolkit.executors import Tell
+from toolkit.schema import to_dicts
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import LocalFolder
@@ -169,7 +170,7 @@ class _Encode:
 
     def _rows(self, number: int) -> Iterator[Mapping[str, Any]]:
         for table in self.source.read_tables(self.units[number], owns_unknown=number == 0):
-            yield from table.to_pylist()
+            yield from to_dicts(table)
 
 
 def _staged(folder: Path) -> list[Path]:

@@ -19,15 +19,16 @@ import pyarrow.parquet as pq
 from toolkit.errors import DiskFull, RowError, SourceError
 from toolkit.executors import Tell
 from toolkit.rules import check_row
-from toolkit.schema import ARROW_SCHEMA, Row, table_to_rows
+from toolkit.schema import ARROW_SCHEMA, Row, rows_of
 from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
+from toolkit.sources.footer import column_chunks
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import cause_of, parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.staging.files import disk_errors, size_text
-from toolkit.streaming.slices import image_pages
+from toolkit.streaming.slices import image_chunk, image_pages
 
 
 def verify_packed(
@@ -94,7 +95,8 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     problems: list[Problem] = []
     notes: list[Problem] = []
     ids: list[str] = []
-    images = 0
+    rows = images = 0
+    is_all_read = True
     try:
         with _hashed_copy(repository, shard.path) as (file, sha256), parquet_file(file) as parquet:
             if sha256 != shard.sha256:
@@ -106,11 +108,14 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                 )
             problems += _layout_problems(parquet, shard)
             notes += _slow_reading(file.fileno(), parquet, shard)
-            for table in read_tables(parquet):
-                for row in table_to_rows(table):
-                    ids.append(row.id)
+            for row in (row for table in read_tables(parquet) for row in rows_of(table)):
+                rows += 1
+                problems += _row_problems(row, shard, deep)
+                if isinstance(row, RowError):
+                    is_all_read = False
+                else:
+                    ids += [row.id] if isinstance(row.id, str) else []
                     images += len(row.images)
-                    problems += _row_problems(row, shard, deep)
     except DiskFull:  # of temporary files; the shard may be fine
         raise
     except SourceError as error:
@@ -118,14 +123,14 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         problems.append(("unreadable_shard", f"{shard.path}: {cause_of(error)}"))
     else:
-        if (len(ids), images) != (shard.rows, shard.images):
+        if rows != shard.rows or (is_all_read and images != shard.images):
             problems.append(
                 (
                     "wrong_count",
-                    f"{shard.path}: {len(ids)} rows and {images} pictures; expected {shard.rows} and {shard.images}",
+                    f"{shard.path}: {rows} rows and {images} pictures; expected {shard.rows} and {shard.images}",
                 )
             )
-    return Found(rows={shard.task: len(ids)}, images={shard.task: images}, problems=problems, notes=notes, ids=ids)
+    return Found(rows={shard.task: rows}, images={shard.task: images}, problems=problems, notes=notes, ids=ids)
 
 
 @contextmanager
@@ -163,8 +168,8 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
 
 def _slow_reading(file: int, parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
     """Whether StreamingDataset cannot leave the pictures of a local shard in its file until their rows are due."""
-    groups = [parquet.metadata.row_group(number) for number in range(parquet.num_row_groups)] if shard.images else []
-    if slow := sum(image_pages(file, group) is None for group in groups):
+    groups = column_chunks(parquet.metadata) if shard.images else []
+    if slow := sum(image_pages(file, image_chunk(group)) is None for group in groups):
         yield (
             "slow_reading",
             f"{shard.path}: {slow} of {len(groups)} row groups store images compressed, in a dictionary or in pages of "
@@ -172,7 +177,10 @@ def _slow_reading(file: int, parquet: pq.ParquetFile, shard: Shard) -> Iterator[
         )
 
 
-def _row_problems(row: Row, shard: Shard, deep: bool) -> Iterator[Problem]:
+def _row_problems(row: Row | RowError, shard: Shard, deep: bool) -> Iterator[Problem]:
+    if isinstance(row, RowError):
+        yield row.kind, f"{shard.path}: {row}"
+        return
     try:
         check_row(row)
     except RowError as error:

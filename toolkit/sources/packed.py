@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from toolkit.errors import RowError, ShardError
 from toolkit.rules import check_row
-from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
+from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, rows_of
 from toolkit.sources.ahead import in_one_process
 from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.parquet import open_parquet, read_tables
@@ -88,8 +88,10 @@ class PackedSource:
         skips = skips or Skips()
         sizes = self.repository.list_files() if on_read else {}
         for shard in self.shards([task]):
-            for row in (row for table in self.read_tables(shard) for row in table_to_rows(table)):
+            for row in (row for table in self.read_tables(shard) for row in rows_of(table)):
                 try:
+                    if isinstance(row, RowError):
+                        raise row
                     check_row(row)
                 except RowError as error:
                     skips.bad(RowError(f"{shard}: {error}", kind=error.kind))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, reason_of
+from toolkit.sources.footer import column_chunks
 from toolkit.sources.impostors import impostor
 from toolkit.sources.repository import Repository
 
@@ -64,12 +65,19 @@ def parquet_file(
     has a whole column of a row group in memory to give a batch of it.
     """
     options = {"pre_buffer": False, "page_checksum_verification": verify}
-    with pq.ParquetFile(file, metadata=metadata, **options) as parquet:
+    with _opened(file, metadata=metadata, **options) as parquet:
         if metadata is not None or not _has_large_groups(parquet.metadata):  # in vain where it was looked at before
             yield parquet
             return
-        with pq.ParquetFile(file, metadata=parquet.metadata, buffer_size=BUFFER_BYTES, **options) as by_page:
+        with _opened(file, metadata=parquet.metadata, buffer_size=BUFFER_BYTES, **options) as by_page:
             yield by_page
+
+
+def _opened(file: BinaryIO, **options: Any) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, **options)
+    except UnicodeDecodeError as error:  # raised by Arrow's Python side alone
+        raise pa.ArrowInvalid(f"the name of a column is not UTF-8: {error}") from error
 
 
 def _has_large_groups(metadata: pq.FileMetaData) -> bool:
@@ -114,21 +122,28 @@ def read_batches(parquet: pq.ParquetFile, leaves: list[str] | None = None) -> It
     Args:
         leaves: Parquet's paths of what is read; None = everything.
     """
-    for number in range(parquet.num_row_groups):
-        yield from _read_batches(parquet, number, leaves)
+    sizes: list[int | None] = [None] * parquet.num_row_groups
+    if leaves is not None:
+        groups = column_chunks(parquet.metadata)
+        sizes = [sum(each.uncompressed_bytes for each in chunks if each.path in leaves) for chunks in groups]
+    for number, size in enumerate(sizes):
+        yield from _read_batches(parquet, number, leaves, size)
 
 
-def _read_batches(parquet: pq.ParquetFile, number: int, leaves: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    rows = _batch_rows(parquet.metadata.row_group(number), leaves)
+def _read_batches(
+    parquet: pq.ParquetFile, number: int, leaves: list[str] | None = None, size: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """
+    Args:
+        size: of what is read, bytes; None = of all columns.
+    """
+    group = parquet.metadata.row_group(number)
+    rows = _batch_rows(group.num_rows, group.total_byte_size if size is None else size)
     yield from parquet.iter_batches(rows, row_groups=[number], columns=leaves, use_threads=False)
 
 
-def _batch_rows(group: pq.RowGroupMetaData, leaves: list[str] | None) -> int:
-    size = group.total_byte_size
-    if leaves is not None:
-        columns = [group.column(number) for number in range(group.num_columns)]
-        size = sum(column.total_uncompressed_size for column in columns if column.path_in_schema in leaves)
+def _batch_rows(rows: int, size: int) -> int:
     if size <= BATCH_BYTES:
         return BATCH_ROWS
-    mean = size // max(group.num_rows, 1)
+    mean = size // max(rows, 1)
     return int(max(1, min(FEW_ROWS, BATCH_BYTES // max(UNEVEN * mean, 1))))

@@ -3,12 +3,13 @@
 An uncompressed column chunk of plain byte strings is a chain: page header, levels, then each value behind its length.
 Arrow cannot be asked for the places; it reads and copies all values of a row group to give one.
 
-Source: apache/parquet-format, README.md (data pages) and parquet.thrift; apache/thrift, thrift-compact-protocol.md.
+Source: apache/parquet-format, README.md (data pages) and parquet.thrift.
 """
 
-import mmap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from toolkit.sources.thrift import Content, OtherwiseWritten, read_struct
 
 # Fields of PageHeader and DataPageHeader, and what they hold here; a second kind of data page, compression and
 # dictionaries are Arrow's to read.
@@ -16,9 +17,6 @@ PAGE_TYPE, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, CRC, DATA_PAGE_HEADER = 1, 2, 3
 ENCODING, DEFINITION_ENCODING, REPETITION_ENCODING = 2, 3, 4
 DATA_PAGE, PLAIN, RLE = 0, 0, 3
 
-TRUE, FALSE, BYTE, I16, I32, I64, BINARY, STRUCT = 1, 2, 3, 4, 5, 6, 8, 12  # types of fields, Thrift compact protocol
-
-Content = bytes | bytearray | mmap.mmap
 Span = tuple[int, int]  # offset and size, bytes
 
 
@@ -40,23 +38,19 @@ def plain_pages(content: Content, at: int, end: int) -> list[PlainPage] | None:
     try:
         return list(_pages(content, at, end))
     except (
-        _OtherwiseWritten,
+        OtherwiseWritten,
         IndexError,
         RecursionError,
     ):  # IndexError: it is cut off; RecursionError: structs within structs, which no writer makes
         return None
 
 
-class _OtherwiseWritten(Exception):
-    pass
-
-
 def _pages(content: Content, at: int, end: int) -> Iterator[PlainPage]:
     while at < end:
-        header, at = _struct(content, at)
+        header, at = read_struct(content, at)
         size, crc = _page_bytes(header), header.get(CRC)
         if not at <= at + size <= end:  # it would be followed through whatever else is in the file, or far beyond it
-            raise _OtherwiseWritten
+            raise OtherwiseWritten
         yield PlainPage(
             at, size, crc & 0xFFFFFFFF if isinstance(crc, int) else None, list(_values(content, at, at + size))
         )
@@ -71,7 +65,7 @@ def _values(content: Content, at: int, end: int) -> Iterator[Span]:
         yield at + 4, length
         at += 4 + length
     if at != end:
-        raise _OtherwiseWritten
+        raise OtherwiseWritten
 
 
 def _page_bytes(header: dict[int, Any]) -> int:
@@ -87,53 +81,9 @@ def _page_bytes(header: dict[int, Any]) -> int:
         or not isinstance(size, int)
         or size != header.get(UNCOMPRESSED_BYTES)
     ):
-        raise _OtherwiseWritten
+        raise OtherwiseWritten
     return size
 
 
 def _length(content: Content, at: int) -> int:
     return int.from_bytes(content[at : at + 4], "little")
-
-
-def _struct(content: Content, at: int) -> tuple[dict[int, Any], int]:
-    """A struct by the numbers of its fields, and where it ends."""
-    fields, number = {}, 0
-    while head := content[at]:
-        kind, step, at = head & 15, head >> 4, at + 1
-        if not step:  # the number is written out
-            number, at = _integer(content, at)
-        number += step
-        fields[number], at = _field(content, at, kind)
-    return fields, at + 1
-
-
-def _field(content: Content, at: int, kind: int) -> tuple[Any, int]:
-    if kind in (TRUE, FALSE):
-        return kind == TRUE, at
-    if kind == BYTE:
-        return content[at], at + 1
-    if kind in (I16, I32, I64):
-        return _integer(content, at)
-    if kind == BINARY:
-        length, at = _varint(content, at)
-        return (at, length), at + length
-    if kind == STRUCT:
-        return _struct(content, at)
-    raise _OtherwiseWritten
-
-
-def _integer(content: Content, at: int) -> tuple[int, int]:
-    """A signed number: zigzag, so that small ones are short."""
-    number, at = _varint(content, at)
-    return (number >> 1) ^ -(number & 1), at
-
-
-def _varint(content: Content, at: int) -> tuple[int, int]:
-    """Seven bits in each byte, low ones first; the highest bit says that more follow."""
-    number = 0
-    for shift in range(0, 64, 7):
-        byte, at = content[at], at + 1
-        number |= (byte & 127) << shift
-        if byte < 128:
-            return number, at
-    raise _OtherwiseWritten

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
-from toolkit.schema import COLUMNS
+from toolkit.schema import COLUMNS, to_dicts
+from toolkit.sources.footer import Chunk, column_chunks
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import Shard, check_sizes, read_manifest
 from toolkit.sources.packed import PackedSource
@@ -25,7 +26,7 @@ from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.sources.splits import DEFAULT_SPLIT, check_split
 from toolkit.streaming.groups import Place, RowGroup, row_groups
-from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_pages, image_slices
+from toolkit.streaming.slices import IMAGE_PATH, IMAGES, ImageSlice, OpenFile, image_chunk, image_pages, image_slices
 from toolkit.tasks import tasks_of
 
 Encoded = dict[str, Any]  # a row as plain values, pictures as {"bytes", "path"}
@@ -125,6 +126,7 @@ class RowGroups:
     def __init__(self, sources: Sequence[Packed], columns: Sequence[str]) -> None:
         self._sources, self._columns = sources, list(columns)
         self._footers: dict[tuple[int, int], pq.FileMetaData] = {}
+        self._image_chunks: dict[tuple[int, int], list[Chunk | None]] = {}
 
     def read(self, group: RowGroup) -> list[Encoded]:
         """Rows of a row group; pictures may be ImageSlices, for `with_bytes`.
@@ -139,7 +141,7 @@ class RowGroups:
             if IMAGES in self._columns and isinstance(packed.repository, LocalFolder):
                 file = OpenFile(packed.repository.root / packed.shards[group.shard].path)
                 rows = self._sliced(file, parquet, group)
-            rows = self._table(parquet, group).to_pylist() if rows is None else rows
+            rows = to_dicts(self._table(parquet, group)) if rows is None else rows
         if (lengths := packed.num_tokens.get((group.shard, group.number))) is not None:
             rows = [{**row, "num_tokens": num_tokens} for row, num_tokens in zip(rows, lengths.tolist(), strict=True)]
         return rows
@@ -176,7 +178,7 @@ class RowGroups:
 
     def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, group: RowGroup) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
-        pages = image_pages(file.number, parquet.metadata.row_group(group.number))
+        pages = image_pages(file.number, self._image_chunk(parquet, group))
         if pages is None:
             return None
         columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
@@ -187,11 +189,21 @@ class RowGroups:
         kept = self._kept(group)
         pictures = pictures if kept is None else [pictures[row] for row in kept]
         rest = table.drop_columns([IMAGES])
-        rows = (rest if kept is None else rest.take(kept)).to_pylist() if rest.num_columns else [{} for _ in pictures]
+        rows = to_dicts(rest if kept is None else rest.take(kept)) if rest.num_columns else [{} for _ in pictures]
         return [
             {column: row[column] if column != IMAGES else images for column in self._columns}
             for row, images in zip(rows, pictures, strict=True)
         ]
+
+    def _image_chunk(self, parquet: pq.ParquetFile, group: RowGroup) -> Chunk | None:
+        """Where the bytes of a row group's pictures lie."""
+        found = self._image_chunks.get(group[:2])
+        if found is None:
+            found = [image_chunk(chunks) for chunks in column_chunks(parquet.metadata)]
+            if len(self._image_chunks) >= FOOTERS_KEPT:
+                self._image_chunks.clear()
+            self._image_chunks[group[:2]] = found
+        return found[group.number]
 
     def where(self, place: Place) -> str:
         """Names a row that does not name itself."""

@@ -5,14 +5,15 @@ A row group read whole would lie in memory until its last row is taken, times al
 
 import mmap
 import os
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from isal import isal_zlib
 
 from toolkit.errors import ShardError, SourceError, reason_of
+from toolkit.sources.footer import Chunk
 from toolkit.streaming.pages import PlainPage, plain_pages
 
 IMAGES, IMAGE_BYTES, IMAGE_PATH = "images", "images.list.element.bytes", "images.list.element.path"
@@ -108,16 +109,22 @@ def image_slices(
     return [found[start:end] for start, end in pairwise(ends)]
 
 
-def image_pages(file: int, group: pq.RowGroupMetaData) -> list[PlainPage] | None:
+def image_chunk(chunks: Iterable[Chunk]) -> Chunk | None:
+    """The chunk of a row group that holds the bytes of its pictures."""
+    return next((chunk for chunk in chunks if chunk.path == IMAGE_BYTES), None)
+
+
+def image_pages(file: int, chunk: Chunk | None) -> list[PlainPage] | None:
     """The pages that hold the bytes of a row group's pictures in an open file; None if these are not there as they are.
+
+    Args:
+        chunk: see `image_chunk`.
 
     That is so where they are compressed, in a dictionary or in data pages of the second version.
     """
-    columns = (group.column(index) for index in range(group.num_columns))
-    column = next((column for column in columns if column.path_in_schema == IMAGE_BYTES), None)
-    if column is None or column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
+    if chunk is None or not chunk.is_plain:
         return None
-    start, size = column.data_page_offset, column.total_compressed_size
+    start, size = chunk.offset, chunk.compressed_bytes
     if start < 0 or size < 1 or start + size > os.fstat(file).st_size:
         return None
     base = start - start % mmap.ALLOCATIONGRANULARITY

@@ -153,8 +153,12 @@ def read_images(body: dict[str, Any], raw: str | bytes) -> Reply:
     except ValueError as error:
         raise Transient("no_image", detail=f"no base64 picture: {error}", **given) from error
     rest = {**body, "data": [{name: value for name, value in item.items() if name != "b64_json"} for item in items]}
+    try:
+        without_pictures = json.dumps(rest)
+    except RecursionError:  # deeper than it was when it was read, by the frames since
+        raise Transient("broken_body", detail="nested too deeply", **given) from None
     return Reply(
-        raw=json.dumps(rest),
+        raw=without_pictures,
         text=str(items[0].get("revised_prompt") or ""),
         pictures=pictures,
         usage=usage_of(body, images=count),

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from toolkit.errors import LayoutError, shorten
 from toolkit.image_files import format_name
 from toolkit.parsing import load_json
+from toolkit.sources.footer import column_chunks
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts
 from toolkit.sources.published.shapes.leaves import Leaf, leaves_of, lengths_of, parsed_leaves, unfold
@@ -185,13 +186,9 @@ def _signs_of_tags(leaf: Leaf, rows: int) -> Signs:
 
 def _sizes(parquet: pq.ParquetFile) -> dict[str, int]:
     """Path of each leaf, as Parquet names it -> its bytes before compression."""
-    metadata = parquet.metadata
-    return {
-        parquet.schema.column(number).path: sum(
-            metadata.row_group(group).column(number).total_uncompressed_size for group in range(metadata.num_row_groups)
-        )
-        for number in range(metadata.num_columns)
-    }
+    groups = column_chunks(parquet.metadata)
+    paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
+    return {path: sum(group[number].uncompressed_bytes for group in groups) for number, path in enumerate(paths)}
 
 
 def _is_picture(value: Any) -> bool:

@@ -1,0 +1,88 @@
+"""A packed dataset of which one row cannot be read: the others are, and it is named."""
+
+import hashlib
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.lying import raw
+from toolkit.demo.rows import demo_rows
+from toolkit.errors import RowError
+from toolkit.packing.rows import pack_rows
+from toolkit.packing.verify import verify_packed
+from toolkit.rules import check_row
+from toolkit.schema import Row
+from toolkit.sources.layout import open_source
+from toolkit.sources.manifest import MANIFEST
+from toolkit.sources.repository import LocalFolder
+from toolkit.sources.skips import Skips
+from toolkit.streaming.dataset import StreamingDataset
+
+LIES = {
+    "bad_text": ("answer", raw([b"a", b"\xff", b"c"])),
+    "bad_columns": ("messages", None),
+}
+
+
+@pytest.fixture(params=LIES)
+def lying(request, tmp_path):
+    """Three rows, the second of which is of the kind in `name`."""
+    pack_rows(demo_rows("image_editing", 3), tmp_path)
+    shard, manifest = min(tmp_path.rglob("*.parquet")), tmp_path / MANIFEST
+    table = pq.read_table(shard)
+    column, values = LIES[request.param]
+    if values is None:
+        values = pa.array([value if number != 1 else None for number, value in enumerate(table[column].to_pylist())])
+    place = table.column_names.index(column)
+    pq.write_table(
+        table.set_column(place, table.schema.field(place), values.cast(table.schema.field(place).type)), shard
+    )
+    content = json.loads(manifest.read_bytes())
+    data = shard.read_bytes()
+    content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest.write_text(json.dumps(content))
+    return request.param, tmp_path
+
+
+def test_verify_names_it_and_reads_on(lying):
+    kind, folder = lying
+    findings = verify_packed(LocalFolder(folder))
+    assert [found for found, _ in findings.problems] == [kind]
+    assert findings.rows == {"image_editing": 3}
+
+
+def test_it_is_a_bad_row_that_may_be_skipped(lying):
+    kind, folder = lying
+    source, skips = open_source(folder), Skips(on_bad_row="skip")
+    assert [row.id for row in source.read("image_editing", skips)] == ["ie-0000", "ie-0002"]
+    assert dict(skips.counts) == {kind: 1}
+    with pytest.raises(RowError) as raised:
+        list(source.read("image_editing"))
+    assert raised.value.kind == kind
+
+
+def test_a_stream_ends_with_one_of_our_errors_or_gives_what_is_there(lying):
+    kind, folder = lying
+    stream = StreamingDataset(str(folder), decode=None, shuffle=False, rank=0, world_size=1)
+    if kind == "bad_text":
+        with pytest.raises(RowError, match="utf-8"):
+            list(stream)
+    else:
+        assert [row["messages"] is None for row in stream] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [("images", [{"bytes": True, "path": ""}], "empty_image"), ("task", None, "bad_text"), ("id", None, "bad_text")],
+)
+def test_a_row_of_other_types_is_a_bad_row(column, value, kind):
+    deep = []
+    for _ in range(3_000):
+        deep = [deep]
+    columns = next(iter(demo_rows("mm_internet", 1))).to_dict()
+    changed = {**columns, column: deep if value is None else value * len(columns[column])}
+    with pytest.raises(RowError) as raised:
+        check_row(Row.from_dict(changed))
+    assert raised.value.kind == kind

@@ -1,0 +1,64 @@
+"""What the footer of a Parquet file says of its column chunks.
+
+Arrow's own answer, `RowGroupMetaData.column`, ends the process where a chunk says what cannot be (a histogram of
+another length than its schema has levels, encryption without keys): a C++ exception that nothing catches, as of pyarrow
+26. So what Arrow has parsed is written out by Arrow, and read here.
+
+Source: apache/parquet-format, parquet.thrift (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData).
+"""
+
+import io
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toolkit.sources.thrift import OtherwiseWritten, read_struct
+
+ROW_GROUPS, COLUMNS, META_DATA = 4, 1, 3  # fields of FileMetaData, RowGroup, ColumnChunk
+PATH, CODEC, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_OFFSET, DICTIONARY_OFFSET = 3, 4, 6, 7, 9, 11
+TAIL_BYTES = 8  # the length of the footer, and "PAR1"
+
+
+class Chunk(NamedTuple):
+    """A column of a row group.
+
+    Attributes:
+        path: of the leaf, dotted, as Parquet names it.
+        is_plain: neither compressed nor in a dictionary.
+        offset, compressed_bytes: of its pages in the file.
+        uncompressed_bytes: of its pages.
+    """
+
+    path: str
+    is_plain: bool
+    offset: int
+    compressed_bytes: int
+    uncompressed_bytes: int
+
+
+def column_chunks(metadata: pq.FileMetaData) -> list[list[Chunk]]:
+    """The chunks of each row group, in the order of the schema's leaves.
+
+    Raises:
+        pa.ArrowInvalid: one of them does not say what it is.
+    """
+    sink = io.BytesIO()
+    metadata.write_metadata_file(sink)
+    content = sink.getvalue()
+    start = len(content) - TAIL_BYTES - int.from_bytes(content[-TAIL_BYTES:-4], "little")
+    try:
+        footer, _ = read_struct(content, start, with_lists=True)
+        return [[_chunk(content, each[META_DATA]) for each in group[COLUMNS]] for group in footer.get(ROW_GROUPS, ())]
+    except (KeyError, ValueError, TypeError, IndexError, RecursionError, OtherwiseWritten) as error:
+        raise pa.ArrowInvalid(f"a column chunk that does not say what it is: {error!r:.100}") from error
+
+
+def _chunk(content: bytes, said: dict[int, Any]) -> Chunk:
+    return Chunk(
+        path=".".join(content[at : at + size].decode() for at, size in said[PATH]),
+        is_plain=said[CODEC] == 0 and DICTIONARY_OFFSET not in said,
+        offset=said[DATA_OFFSET],
+        compressed_bytes=said[COMPRESSED_BYTES],
+        uncompressed_bytes=said[UNCOMPRESSED_BYTES],
+    )
