@@ -1,9 +1,11 @@
 """UnifiedTrainer: what it logs, how it evaluates, and how it resumes inside an epoch."""
 
+import warnings
+
 import pytest
 
 from tests.packed import pack_demo
-from tests.training_families import ROWS, bare, wrapped
+from tests.training_families import ROWS, bare, reading, wrapped
 from toolkit.collate.lengths import measure_lengths
 from toolkit.collate.loss import vocabulary_losses
 from toolkit.streaming.dataset import StreamingDataset
@@ -65,6 +67,18 @@ def test_an_evaluation_is_the_mean_over_tokens_whatever_its_batches(emu3, tmp_pa
     assert found["eval_loss"] == pytest.approx(losses.mean.item(), rel=1e-5)
     assert found["eval_text_loss"] == pytest.approx(losses.text.mean().item(), rel=1e-5)
     assert found["eval_image_loss"] == pytest.approx(losses.image.mean().item(), rel=1e-5)
+
+
+def test_a_model_whose_batches_would_weigh_the_same_is_told(tmp_path):
+    model, collate = bare("Qwen3-VL")
+    options = {"report_to": [], "use_cpu": True, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
+    arguments = transformers.TrainingArguments(output_dir=str(tmp_path), **options)
+    with pytest.warns(
+        UserWarning, match="of Qwen3VLForConditionalGeneration .* each of the 4 batches .* weigh the same"
+    ):
+        UnifiedTrainer(model=model, args=arguments, train_dataset=ROWS, data_collator=collate)
+    with warnings.catch_warnings(action="error"):
+        UnifiedTrainer(model=reading(model, collate), args=arguments, train_dataset=ROWS, data_collator=collate)
 
 
 def test_a_kind_that_nothing_is_of_is_left_out(emu3, tmp_path):

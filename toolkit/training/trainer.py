@@ -4,6 +4,7 @@ The plain Trainer trains the same. This one tells losses of text and pictures ap
 over tokens and not over batches, reads nothing twice when it resumes, and takes batches by tokens.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,15 @@ class UnifiedTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.args.remove_unused_columns = False
+        parts = self.args.gradient_accumulation_steps * self.args.world_size
+        if parts > 1 and not self.model_accepts_loss_kwargs:
+            name = type(self.model).__name__
+            warnings.warn(
+                f"the loss of {name} does not take num_items_in_batch, so each of the {parts} batches of an update "
+                "would weigh the same, whatever its tokens; train LossModel(model, losses), see "
+                "understanding_losses",
+                stacklevel=2,
+            )
         self.data_collator: Any = _PassSkipped(self.data_collator)
         self.add_callback(_SkipUnread())
         self._train_batch_size: int | None
