@@ -26,7 +26,7 @@ from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.plans import plan
 
 RECIPES = {"image_generation_topic": 4}
-STEPS = 3  # chat calls of a sample; its picture is a fourth
+STEPS = 4  # chat calls of a sample; its picture is a fifth
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_wave_of_samples_is_one_batch_a_step_at_half_the_price(server, spec_pa
     assert summary.recipes["image_generation_topic"].ok == 4
     assert server.complaints == []
     sizes = [server.files[batch["input_file_id"]].count(b"\n") for batch in server.batches.values()]
-    assert sizes == [4, 4, 4, 4]
+    assert sizes == [4] * (STEPS + 1)
     assert_half_the_servers_bill(server, summary)
     assert {use.sends - use.calls for use in summary.models.values()} == {0}
 
@@ -153,7 +153,7 @@ def test_refusals_and_repairs_inside_batches(server, spec_path, tmp_path):
     )
     summary = run(spec_path(), tmp_path / "run")
     assert summary.recipes["image_generation_topic"].reasons == {"picture_rationale: refusal": 4}
-    assert sorted(sends(server).values()) == [1] * 3 * 4  # brief, its repair, rationale
+    assert sorted(sends(server).values()) == [1] * 4 * 4  # brief, its repair, guess, rationale
     assert_half_the_servers_bill(server, summary)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
 from pydantic import Field
 
 from toolkit.errors import ImageError
@@ -105,7 +106,7 @@ def agree(step: str, one: str, *others: str) -> None:
 
 def good_box(step: str, box: dict[str, float], picture: bytes, min_px: int = 16) -> Box:
     """A box with an inside that is large enough to see something, as fractions."""
-    x0, y0, x1, y1 = (float(box[name]) for name in ("x0", "y0", "x1", "y1"))
+    x0, y0, x1, y1 = (float(np.float32(box[name])) for name in ("x0", "y0", "x1", "y1"))  # as columns hold them
     width, height = image_size(picture, step)
     if (x1 - x0) * width < min_px or (y1 - y0) * height < min_px:
         reject(step, "box_too_small", f"{(x0, y0, x1, y1)} of {width} x {height} pixels")
