@@ -275,9 +275,11 @@ def test_demo_goes_the_whole_way(run, tmp_path, monkeypatch):
     assert all(f"{task.prefix}-0000" in text for task in TASKS.values())
     assert run("verify", out / "upstream", "--deep")[0] == 0
     assert run("generate", "verify", out / "spec.yaml", "--out", out / "run")[0] == 0
+    monkeypatch.setattr("toolkit.cli.demo._are_installed", lambda *packages: False)
     code, text, _ = run("demo", out, "--rows", 2, "--json")
     steps = json.loads(text)["steps"]
     assert (code, [steps[name]["rows"] for name in ("publish", "load", "pack")]) == (0, [18, 18, 18])
+    assert not {"preview", "train"} & set(steps)
     constructed = json.loads(run("stats", out / "run/packed", "--json")[1])["tasks"]
     assert set(constructed) == set(TASKS)
     assert (

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.packed import pack_demo, split, write_packed
+from tests.processes import Command
 from tests.replicas import replica, truth
 from tests.test_pack import content
 from toolkit.cli.app import main
@@ -22,7 +21,7 @@ from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.common import open_image
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
-from toolkit.collate.tokens import StoredTokens
+from toolkit.collate.tokens import StoredTokens, VQTokenizer
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
 from toolkit.staging.locks import hold
 
@@ -114,25 +113,18 @@ def test_a_second_run_encodes_nothing_and_one_of_more_tasks_only_what_is_new(run
     assert len(stored(tmp_path)) == len(images())
 
 
-KILLED = """
-import sys, time
-import toolkit.collate.tokens as tokens
-from toolkit.collate.token_jobs import tokenize_source
-tokenize_source.__kwdefaults__["images_per_file"] = 2
-encode = tokens.VQTokenizer.encode
-tokens.VQTokenizer.encode = lambda self, images: (time.sleep(0.1), encode(self, images))[1]
-from toolkit.cli.app import main
-main(sys.argv[1:])
-"""
+def two_images_a_file_slowly():
+    encode = VQTokenizer.encode
+    token_jobs.tokenize_source.__kwdefaults__["images_per_file"] = 2
+    VQTokenizer.encode = lambda self, images: (time.sleep(0.1), encode(self, images))[1]
 
 
 def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
     options = ["--model", str(checkpoints["emu3"])]
-    command = [sys.executable, "-c", KILLED, "tokenize", str(packed), str(tmp_path / "killed"), *options]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = Command("tokenize", packed, tmp_path / "killed", *options, before=two_images_a_file_slowly)
     while process.poll() is None and len(list((tmp_path / "killed").glob(".staging/*/*.parquet"))) < 3:
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     assert process.wait() == -signal.SIGKILL  # it was not done yet
     assert not stored(tmp_path / "killed")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob(".staging/*/*.parquet")}

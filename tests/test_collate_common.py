@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from tests.collate_tiny import make_row, picture, png
+from tests.processes import FORKS
 from toolkit.collate.common import IGNORE_INDEX, Collator, Sample, join, open_image, pad, splice
 from toolkit.collate.template import Encoded
 from toolkit.errors import ImageError, ImageTokenMismatch, RowError, TooManyBadRows, UsageError
@@ -150,7 +151,7 @@ def test_make_row_of_these_tests_gives_the_dicts_of_schema_rows():
     assert row["quadrant"] == "mm-mm"
 
 
-@pytest.mark.parametrize(("context", "workers"), [("fork", 2), ("spawn", 1)])
+@pytest.mark.parametrize(("context", "workers"), [("fork", 2), (FORKS, 1)], ids=["forked", "sent"])
 def test_rows_that_workers_leave_out_are_counted_in_the_process_of_the_loop(context, workers):
     collate = letters()
     loader = torch.utils.data.DataLoader(

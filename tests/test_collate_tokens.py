@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.collate_tiny import COLOURS, QUADRANT_ROWS, make_row, picture, png
+from tests.processes import FORKS
 from toolkit.collate import get_collator
 from toolkit.collate import tokens as tokens_module
 from toolkit.collate.chameleon import chameleon_tokenizer
@@ -247,7 +248,7 @@ def test_decoded_and_encoded_pictures_give_the_same_ids():
     assert torch.equal(collate(decoded)["input_ids"], collate(QUADRANT_ROWS)["input_ids"])
 
 
-@pytest.mark.parametrize("context", ["fork", "forkserver"])
+@pytest.mark.parametrize("context", ["fork", FORKS], ids=["forked", "sent"])
 def test_a_data_loader_with_workers_collates_stored_ids(tmp_path, context):
     tiny = tiny_emu3()
     tokenize(QUADRANT_ROWS, emu3_tokenizer(tiny.model, tiny.processor), tmp_path)
@@ -259,12 +260,11 @@ def test_a_data_loader_with_workers_collates_stored_ids(tmp_path, context):
     assert all(torch.equal(got[name], want[name]) for got, want in zip(batches, expected, strict=True) for name in want)
 
 
-@pytest.mark.parametrize("context", ["spawn", "forkserver"])
-def test_a_models_own_tokenizer_in_a_spawned_worker_says_to_tokenize_first(context):
+def test_a_models_own_tokenizer_that_is_sent_to_a_worker_says_to_tokenize_first():
     tiny = tiny_emu3()
     collate = get_collator("emu3", processor=tiny.processor, image_tokens=emu3_tokenizer(tiny.model, tiny.processor))
     loader = torch.utils.data.DataLoader(
-        QUADRANT_ROWS, num_workers=1, collate_fn=collate, multiprocessing_context=context
+        QUADRANT_ROWS, num_workers=1, collate_fn=collate, multiprocessing_context=FORKS
     )
     with pytest.raises(UsageError, match="beforehand: run tokenize, and pass StoredTokens"):
         next(iter(loader))

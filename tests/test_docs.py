@@ -24,6 +24,7 @@ import unifiedvisual
 from tests import docs_api
 from tests.command_line import parse_command
 from tests.docs_formats import PAGE, written
+from tests.processes import Shells
 from toolkit.cli.app import main
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
@@ -41,7 +42,6 @@ HEREDOC = re.compile(r"^cat > \S+\.py <<'END'\n(.*?)^END$", flags=re.MULTILINE |
 STATEMENT = re.compile(r"^[^\n]*<<'END'\n.*?^END$|^[^\n]*$", flags=re.MULTILINE | re.DOTALL)
 ONLY_PARSED = ("# Needs", "# Takes")
 STUBS = {  # name -> what it does in place of the real one
-    "unifiedvisual": f'exec {shlex.quote(sys.executable)} -m toolkit.cli.app "$@"',
     "python": f'exec {shlex.quote(sys.executable)} "$@"',
     "make": f'for target; do grep -q "^$target:" {shlex.quote(str(ROOT / "Makefile"))} || exit 1; done',
 }
@@ -64,7 +64,10 @@ def demo(tmp_path_factory):
     for name, does in STUBS.items():
         (folder / ".venv/bin" / name).write_text(f"#!/bin/sh\n{does}\n")
         (folder / ".venv/bin" / name).chmod(0o755)
-    return folder
+    shells = Shells()
+    shells.write(folder / ".venv/bin/unifiedvisual")
+    yield folder
+    shells.close()
 
 
 @cache

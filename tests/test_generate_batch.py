@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -12,8 +10,8 @@ from collections import Counter
 import pytest
 
 from tests.batch_server import BatchServer
-from tests.generation_kills import ROOT
 from tests.generation_runs import KEY, PRICES, http_spec
+from tests.processes import Command
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends.batch_files import split
 from toolkit.generation.calls import sending as calls
@@ -206,8 +204,7 @@ def test_a_wrong_key_stops_the_run(server, spec_path, tmp_path, monkeypatch):
 
 
 def start(path, folder):
-    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(path), "--out", str(folder)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return Command("generate", "run", path, "--out", folder)
 
 
 def killed_when(server, path, folder, *, batches):
@@ -224,7 +221,7 @@ def killed_when(server, path, folder, *, batches):
             dead.set()
 
     server.on_batch = on_batch
-    assert dead.wait(60), process.communicate()[0].decode()
+    assert dead.wait(60), process.err
     process.communicate()
     server.on_batch = lambda: None
 

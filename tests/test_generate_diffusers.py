@@ -3,11 +3,10 @@
 import asyncio
 import io
 import json
+from importlib.util import find_spec
 
 import pytest
 from PIL import Image
-
-pytest.importorskip("diffusers", reason="draws with diffusers; pip install -c constraints.txt -e '.[local]'")
 
 from tests.generation_runs import picture, write_sources, write_spec
 from tests.generation_tiny import save_diffusion
@@ -25,6 +24,9 @@ from toolkit.generation.runs.plans import plan
 
 PARAMS = {"num_inference_steps": 2, "height": 32, "width": 48}
 pytestmark = [
+    pytest.mark.skipif(  # looked for, not imported: every process of a run collects this file, and one runs it
+        not find_spec("diffusers"), reason="draws with diffusers; pip install -c constraints.txt -e '.[local]'"
+    ),
     pytest.mark.timeout(240),  # diffusers takes long to import
     pytest.mark.filterwarnings("ignore:.*requires torchvision.*"),
 ]

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from tests.generation_kills import ROOT
 from tests.generation_runs import KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
+from tests.processes import Command
 from toolkit.errors import RunStopped
 from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.spec_file import read_spec
@@ -68,9 +68,9 @@ def shas(path, folder):
 
 
 def run_cli(path, folder):
-    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(path), "--out", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    command = Command("generate", "run", path, "--out", folder)
+    said = "".join(command.communicate())
+    return command.returncode, " ".join(said.split())
 
 
 def paid(server):

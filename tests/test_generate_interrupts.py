@@ -3,16 +3,14 @@ stay the same.
 """
 
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.generation_kills import steps
 from tests.generation_runs import KEY, http_spec
 from tests.openai_server import OpenAIServer
+from tests.processes import Command
 from toolkit.errors import UsageError
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.reports.summary import summarise
@@ -20,7 +18,6 @@ from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.lock import lock
 
-ROOT = Path(__file__).parent.parent
 SAMPLES = 24
 
 
@@ -38,8 +35,7 @@ def spec(server, tmp_path):
 
 
 def start(spec, folder, *options):
-    command = [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(spec), "--out", str(folder), *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Command("generate", "run", spec, "--out", folder, *options)
     while steps(folder) < 6 and process.poll() is None:
         time.sleep(0.01)
     return process
@@ -62,17 +58,12 @@ def test_the_first_signal_lets_calls_end_and_says_how_to_go_on(server, spec, tmp
 
 def test_the_second_signal_stops_at_once(server, spec, tmp_path):
     server.latency_s = 20.0
-    process = subprocess.Popen(
-        [sys.executable, "-m", "toolkit.cli.app", "generate", "run", str(spec), "--out", str(tmp_path / "run")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Command("generate", "run", spec, "--out", tmp_path / "run")
     while steps(tmp_path / "run") < 4:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    assert any("interrupted" in line for line in iter(process.stderr.readline, ""))
+    while "interrupted" not in process.err:
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=15)
     assert process.returncode == 130

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from tests.generation_kills import ROOT
 from tests.generation_runs import write_spec
+from tests.processes import ROOT
 from tests.small_disk import SmallDisk
 from toolkit.errors import RunStopped, SourceError
 from toolkit.generation.core.spec_file import read_spec

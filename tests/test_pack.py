@@ -1,15 +1,11 @@
 """Packing: the same rows in the same order, the same bytes on every run, nothing half-written under a final name."""
 
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import datasets
 import pyarrow.parquet as pq
@@ -17,6 +13,7 @@ import pytest
 
 import unifiedvisual
 from tests.packed import split, write_packed
+from tests.processes import FORKS, Command
 from tests.replicas import ROWS_PER_TASK, essence, replica, truth
 from tests.small_disk import SmallDisk
 from toolkit.demo.replica import file_name, write_archive, write_replica
@@ -34,7 +31,6 @@ from toolkit.staging.jobs import STAGING
 from toolkit.tasks import CONFIGS, TASKS
 
 SMALL = PackOptions(shard_bytes=200_000, row_group_bytes=60_000)
-ROOT = Path(unifiedvisual.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -198,36 +194,25 @@ def test_limit_takes_the_first_rows_of_each_task(source, tmp_path):
     assert {task: manifest.total("rows", [task]) for task in TASKS} == dict.fromkeys(TASKS, 2)
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from toolkit.packing.pack import pack
-from toolkit.packing.stage import PackOptions
-from toolkit.sources import repository
-from toolkit.sources.layout import open_source
-from toolkit.tasks import TASKS
-if __name__ == "__main__":
-    pack(open_source(sys.argv[1]), Path(sys.argv[2]), TASKS, PackOptions(shard_bytes=200_000, row_group_bytes=60_000),
-         workers=int(sys.argv[3]))
-"""
+def pack_small(source, out, workers):
+    pack(open_source(source), out, TASKS, SMALL, workers=workers)
 
 
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(source, packed, tmp_path):
-    script, out = tmp_path / "run.py", tmp_path / "out"
-    script.write_text(KILLED)
-    command = [sys.executable, str(script), str(source), str(out)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    chance = random.Random(0)
-    for workers in ("1", "2", "1", "2"):
-        process = subprocess.Popen([*command, workers], env=environment)
-        time.sleep(chance.uniform(0.3, 2.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    out, chance = tmp_path / "out", random.Random(0)
+    for workers in (1, 2, 1, 2):
+        process = FORKS.Process(target=pack_small, args=(source, out, workers))
+        process.start()
+        time.sleep(chance.uniform(0.05, 1.0))
+        process.kill()
+        process.join()
         if out.exists():
             assert all(
                 pq.ParquetFile(path) for path in (out / "data").rglob("*.parquet")
             )  # whatever has its name is whole
-    subprocess.run([*command, "2"], env=environment, check=True)
+    process = FORKS.Process(target=pack_small, args=(source, out, 2))
+    process.start()
+    process.join()
     assert content(out) == content(packed)
 
 
@@ -334,8 +319,7 @@ def test_ctrl_c_stops_soon_says_so_and_leaves_what_goes_on(tmp_path):
     rows = truth()["image_editing"]
     many = [replace(rows[n % len(rows)], id=f"ie-{n:05d}") for n in range(4000)]
     write_replica(source, {"image_editing": many}, shape="columns", archive_order="reversed")
-    command = [sys.executable, "-m", "toolkit.cli.app", "pack", str(source), str(tmp_path / "out")]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    process = Command("pack", source, tmp_path / "out")
     while not (tmp_path / "out" / STAGING / "00000").exists():
         time.sleep(0.01)
     time.sleep(0.3)
