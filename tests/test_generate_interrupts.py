@@ -53,7 +53,7 @@ def test_the_first_signal_lets_calls_end_and_says_how_to_go_on(server, spec, tmp
     assert (stopped.in_doubt, stopped.recipes["image_generation_topic"].pending > 0) == (0, True)
     server.latency_s = 0.0
     engine.run(read_spec(spec), tmp_path / "run")
-    assert len(server.requests) == 4 * SAMPLES  # none was sent twice
+    assert len(server.requests) == 5 * SAMPLES  # none was sent twice
 
 
 def test_the_second_signal_stops_at_once(server, spec, tmp_path):
