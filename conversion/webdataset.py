@@ -28,9 +28,10 @@ from conversion.pairs import check_pair_options, count_pairs, output_pairs, refu
 from conversion.report import Report
 from conversion.shard import Notes, ShardFolder, json_line, suffix_of
 from conversion.webdataset_import import read
-from toolkit.errors import ImageError, UsageError
+from toolkit.errors import ImageError
 from toolkit.images import decode_image
 from toolkit.schema import Row
+from toolkit.sizes import read_bytes
 from toolkit.staging.files import write_whole
 
 JPEG_QUALITY = 95  # the highest that Pillow's documentation advises
@@ -46,7 +47,7 @@ class Options:
     """
     Attributes:
         profile: "rows" or "pairs".
-        shard_mb: a tar is ended once it is larger than this, in MB.
+        shard_size: a tar is ended once it is larger than this: bytes, or a text as "500MB".
         text: profile pairs: "instruction" or "caption".
         input_images: profile pairs: "error" or "drop", for pictures in the prompt.
         images: profile pairs: "original" bytes, or "jpg": what is no JPEG is encoded anew, with a loss, and counted.
@@ -54,7 +55,7 @@ class Options:
 
     ONLY: ClassVar = {"text": ("pairs",), "input_images": ("pairs",), "images": ("pairs",)}
     profile: str = "rows"
-    shard_mb: int = 500
+    shard_size: int | str = "500MB"
     text: str = "instruction"
     input_images: str = "error"
     images: str = "original"
@@ -62,8 +63,7 @@ class Options:
     def __post_init__(self) -> None:
         check_pair_options(self, PROFILES)
         choose("images", self.images, ("original", "jpg"))
-        if self.shard_mb < 1:
-            raise UsageError(f"shard_mb must be 1 or more, not {self.shard_mb!r}")
+        read_bytes(self.shard_size)
 
 
 PROFILES = {
@@ -143,7 +143,7 @@ def _write_member(file: BinaryIO, name: str, content: bytes) -> int:
 class WebDatasetWriter:
     def __init__(self, shard: ShardFolder, options: Options) -> None:
         self.shard, self.options = shard, options
-        self.tars = TarShards(shard, options.shard_mb * 1_000_000)
+        self.tars = TarShards(shard, read_bytes(options.shard_size))
         self.fields: set[str] = set()
 
     def write(self, row: Row) -> None:

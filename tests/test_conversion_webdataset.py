@@ -137,7 +137,7 @@ def test_json_holds_every_column_and_names_the_members(out):
 
 
 def test_tars_end_by_size(tmp_path):
-    convert_shards([SeededShard(0, 300, 20_000)], tmp_path / "out", to="webdataset", options={"shard_mb": 1})
+    convert_shards([SeededShard(0, 300, 20_000)], tmp_path / "out", to="webdataset", options={"shard_size": "1MB"})
     sizes = {path.name: path.stat().st_size for path in sorted((tmp_path / "out").glob("*.tar"))}
     assert list(sizes) == [f"train-00000-{number:03d}.tar" for number in range(len(sizes))]
     assert len(sizes) == 7

@@ -12,7 +12,7 @@ _BY_NAME = {name.lower(): size for name, size in UNITS.items()}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
-def read_bytes(text: str) -> int:
+def read_bytes(text: str | int) -> int:
     """`500MB`, `1.5GiB` or `20000000` as a number of bytes, as `max_shard_size` of `datasets` reads it.
 
     Raises:

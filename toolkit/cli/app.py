@@ -136,8 +136,8 @@ def verify(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Read everything once, check every row, and list all problems: of either layout, or of what `convert` wrote. Exits
-    1 if there are any.
+    """Check every row and list all problems: of either layout, or of what `convert` wrote. Everything is read once.
+    Exits 1 if there are any.
 
     Example: unifiedvisual verify ./UnifiedVisual-240K --deep
     """
@@ -247,8 +247,8 @@ app.add_typer(convert_app.app)  # without a name: commands beside those above
 app.add_typer(import_app.app)
 app.add_typer(curate_app.app)
 app.add_typer(look_app.app)
-app.add_typer(generate_app.app, name="generate")
-app.add_typer(evaluate_app.app, name="evaluate")
+app.add_typer(generate_app.app, name="generate", short_help="Make new rows, with models or the scene engine")
+app.add_typer(evaluate_app.app, name="evaluate", short_help="Exact scores of a model's interleaved answers")
 
 
 def as_typed(message: str) -> str:

@@ -1,6 +1,7 @@
 """What every command has besides its own options: how much it says."""
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no hint
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Progress as lines, and where in the code an error came up.")
 ]
+BRIEF = 60  # characters
 COMMON = {"quiet": Quiet, "verbose": Verbose}
 
 
@@ -20,13 +22,19 @@ class App(typer.Typer):
     """Commands, each with the common options behind its own."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
-        register = super().command(name, **options)
+        register = super().command
 
         def decorate(function: Any) -> Any:
-            register(_with_common(function))
+            register(name, short_help=brief(function.__doc__ or ""), **options)(_with_common(function))
             return function
 
         return decorate
+
+
+def brief(text: str) -> str:
+    """What a list of commands says of one: its first sentence, or as much of it as makes sense and fits 80 columns."""
+    sentence = " ".join(text.split()).partition(". ")[0].removesuffix(".")
+    return sentence if len(sentence) <= BRIEF else re.split("[,:;?] ", sentence)[0]
 
 
 def _with_common(function: Any) -> Any:

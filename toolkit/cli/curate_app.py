@@ -115,7 +115,7 @@ def deduplicate(
         str, typer.Option(metavar="row|text|image", help="Alike are: texts and all images, texts, or any image.")
     ] = "row",
     near_text: Annotated[
-        float, typer.Option(metavar="SHARE", help="Of runs of three words that near texts share; 1 = the same words.")
+        float, typer.Option(metavar="SHARE", help="Least share of runs of three words that near texts have in common.")
     ] = 0.8,
     near_images: Annotated[
         bool, typer.Option(help="Also images that look alike; else those of the same bytes alone.")
@@ -172,7 +172,7 @@ def align(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Score how well images fit their captions and the texts beside them, and edits their instructions.
+    """Score how well images fit captions and texts, and edits fit their instructions.
 
     Example: unifiedvisual align packed scores --by clip -o model=openai/clip-vit-base-patch32
     """

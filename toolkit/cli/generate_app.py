@@ -141,7 +141,7 @@ def run(
     the new rows. Each of N workers makes the part I/N of the samples: keep N the same until all are made.
 
     Backends of a spec: procedural, openai_chat, openai_images, clip, diffusers, folder, openai_moderation,
-        safety_classifier.
+    safety_classifier.
 
     Example: unifiedvisual generate run spec.yaml
     """

@@ -94,7 +94,7 @@ def import_(
     part: Part = "",
     json: Json = False,
 ) -> None:
-    """What others published, or what `convert` wrote -> the packed layout.
+    """Read what others published, or what `convert` wrote, into a packed dataset.
 
     What it is read as is recognised by looking, and said; --dry-run says it and stops.
 

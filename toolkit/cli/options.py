@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from toolkit.errors import UsageError
 from toolkit.sizes import read_bytes
 
 SRC_HELP = "A folder, a Hub dataset (org/name), or hf://datasets/org/name[@revision][/folder]."
@@ -32,9 +33,16 @@ Token = Annotated[
 ]
 
 
+def _read_size(text: str) -> int:
+    try:
+        return read_bytes(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def size(what: str, example: str) -> Any:
     """An option in bytes, which may be written as 500MB."""
-    return typer.Option(metavar="SIZE", parser=read_bytes, help=f"{what}, as in {example}.", show_default=False)
+    return typer.Option(metavar="SIZE", parser=_read_size, help=f"{what}, as in {example}.", show_default=False)
 
 
 ShardSize = Annotated[int, size("Images and text of one shard", "500MB (the default)")]

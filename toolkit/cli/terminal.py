@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
+from textwrap import fill
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +33,7 @@ from toolkit.sizes import show_bytes, show_seconds
 # Wide enough for a table when the output goes to a file; a terminal keeps its own width.
 console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 stages = Console(stderr=True, highlight=False)
+LONGEST_WORD, LONGEST_NAME = 20, 32  # characters that a column, a bar gives way to
 
 
 def print_json(value: Any) -> None:
@@ -39,14 +42,32 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=not is_utf8, default=str) + "\n")
 
 
+INDENT: Any = {"initial_indent": "  ", "subsequent_indent": "  ", "break_on_hyphens": False}
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; cells are text, never markup."""
-    drawn = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
+    """Print a table, or where it is too wide for the terminal each row as a paragraph; cells are text, never markup."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else visible(str(cell)) for cell in row] for row in rows]
+    console.print(Text(visible(title), style="italic"))
+    if sum(map(_least_width, zip_longest(columns, *cells, fillvalue=""))) >= console.width:
+        for first, *others in cells:
+            named = "; ".join(f"{name}: {cell}" for name, cell in zip(columns[1:], others, strict=False))
+            console.print(
+                Text(first, style="bold"), Text(fill(named, console.width, **INDENT)), sep="\n", soft_wrap=True
+            )
+        return
+    drawn = Table(header_style="bold")
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        drawn.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else visible(str(cell))) for cell in row))
+    for row in cells:
+        drawn.add_row(*map(Text, row))
     console.print(drawn)
+
+
+def _least_width(column: Sequence[str]) -> int:
+    """Of a column with its border that breaks no word, but for very long ones."""
+    words = (word for cell in column for word in cell.split())
+    return min(max(map(len, words), default=0), LONGEST_WORD) + 3
 
 
 def published_count(task: str) -> int | str:
@@ -121,7 +142,7 @@ def progress_line(task: Task, show: Callable[[float], str]) -> str:
 
 @contextmanager
 def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], None]]:
-    """A bar for each file once it is read from, with rate and time left.
+    """A bar for each file while it is read, with rate and time left.
 
     Args:
         sizes: path -> bytes.
@@ -132,7 +153,7 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -142,10 +163,16 @@ def byte_progress(sizes: Mapping[str, int]) -> Iterator[Callable[[str, int], Non
 
         def on_read(path: str, size: int) -> None:
             if path not in bars:
-                bars[path] = progress.add_task(path, total=sizes.get(path))
+                bars[path] = progress.add_task(_end_of(path), total=sizes.get(path))
             progress.advance(bars[path], size)
+            if progress.tasks[progress.task_ids.index(bars[path])].finished:
+                progress.update(bars[path], visible=False)
 
         yield on_read
+
+
+def _end_of(path: str) -> str:
+    return path if len(path) <= LONGEST_NAME else "..." + path[3 - LONGEST_NAME :]
 
 
 @contextmanager
