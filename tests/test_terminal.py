@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.packed import pack_demo
 from tests.replicas import truth
@@ -80,6 +81,31 @@ def test_control_characters_are_shown_and_not_obeyed(written):
     table(hostile, ["a"], [[hostile]])
     print_problems({"kind": 1}, {"kind": [hostile]})
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(buffer.getvalue().decode())
+
+
+def test_what_is_too_wide_for_a_table_is_a_paragraph_a_row_and_nothing_is_lost(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "console", Console(width=35, highlight=False))
+    table("Wide", ("task", "first measure", "second"), [["image_editing", 12_000, "one two"], ["llava_cot", "-"]])
+    assert capsys.readouterr().out.splitlines() == [
+        "Wide",
+        "image_editing",
+        "  first measure: 12,000; second:",
+        "  one two",
+        "llava_cot",
+        "  first measure: -",
+    ]
+    table("Narrow", ("task", "rows"), [["llava_cot", 3]], right=("rows",))
+    assert "llava_cot \u2502    3 \u2502" in capsys.readouterr().out
+
+
+def test_the_list_of_commands_is_cut_off_nowhere_in_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for group in ([], ["generate"], ["evaluate"]):
+        with pytest.raises(SystemExit):
+            main([*group, "--help"])
+        listed = capsys.readouterr().out.partition("Commands:")[2].splitlines()
+        assert len(listed) > 4
+        assert [line for line in listed if line.endswith("...") or len(line) > 80] == []
 
 
 def test_errors_of_the_system_are_words():

@@ -49,7 +49,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     """Print a table, or where it is too wide for the terminal each row as a paragraph; cells are text, never markup."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else visible(str(cell)) for cell in row] for row in rows]
     console.print(Text(visible(title), style="italic"))
-    if sum(map(_least_width, zip_longest(columns, *cells, fillvalue=""))) >= console.width:
+    least = [_least_width(column) for column in zip_longest(columns, *cells, fillvalue="")]
+    if sum(least) + 3 * len(least) >= console.width:  # with borders
         for first, *others in cells:
             named = "; ".join(f"{name}: {cell}" for name, cell in zip(columns[1:], others, strict=False))
             console.print(
@@ -57,17 +58,17 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
             )
         return
     drawn = Table(header_style="bold")
-    for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for column, width in zip(columns, least, strict=True):
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold", min_width=width)
     for row in cells:
         drawn.add_row(*map(Text, row))
     console.print(drawn)
 
 
 def _least_width(column: Sequence[str]) -> int:
-    """Of a column with its border that breaks no word, but for very long ones."""
+    """Of a column that breaks no word, but for very long ones."""
     words = (word for cell in column for word in cell.split())
-    return min(max(map(len, words), default=0), LONGEST_WORD) + 3
+    return min(max(map(len, words), default=0), LONGEST_WORD)
 
 
 def published_count(task: str) -> int | str:

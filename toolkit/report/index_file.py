@@ -17,6 +17,7 @@ from toolkit.sources.repository import LocalFolder
 from toolkit.streaming.reading import Packed
 
 FORMAT = 1  # of the tables; another number, another file
+MEMORY = "128MB"  # of duckdb's own; what is in the file need not stay in memory
 FOLDER, CACHE = ".browse", "unifiedvisual-browse"
 TABLES = """CREATE TABLE IF NOT EXISTS rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR,
     task VARCHAR, quadrant VARCHAR, source VARCHAR,
@@ -70,4 +71,7 @@ def write_down(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def _connect(file: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    return duckdb.connect(file, read_only=read_only, config={"temp_directory": tempfile.gettempdir()})
+    config: dict[str, str] = {"temp_directory": tempfile.gettempdir()}
+    if file != ":memory:":
+        config["memory_limit"] = MEMORY
+    return duckdb.connect(file, read_only=read_only, config=config)  # type: ignore[arg-type]
