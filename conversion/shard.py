@@ -51,7 +51,7 @@ class ShardFolder:
         self._files = ExitStack()
         self._lines: dict[str, BinaryIO] = {}
         self._ids: set[str] = set()
-        self._made: set[Path] = set()
+        self._made: set[str] = set()
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
         (folder / "files").mkdir(parents=True)
         (folder / "lines").mkdir()
@@ -68,11 +68,11 @@ class ShardFolder:
 
     def path(self, name: str) -> Path:
         """Place of a file that ends up as `<out>/<name>`."""
-        path = self._folder / "files" / name
-        if path.parent not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(path.parent)
-        return path
+        place = f"{self._folder}/files/{name}"
+        if (parent := place.rpartition("/")[0]) not in self._made:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+            self._made.add(parent)
+        return Path(place)
 
     def line(self, name: str, value: object) -> None:
         """Adds a line to this shard's piece of `<out>/<name>` and counts a record."""

@@ -99,10 +99,13 @@ class TripleWriter:
         self.check(self.shard, row, steps)
         count_steps(self.shard.tally, row, steps)
         used = sorted({number for step in steps for number in (*step.before, step.after)})
-        names = {number: str(Path(self.root, self.shard.image(row, number))) for number in used}
+        names = {number: self._named(self.shard.image(row, number)) for number in used}
         for step in steps:
             record = self.keys.record(step.instruction, [names[number] for number in step.before], names[step.after])
             self.shard.line(self.keys.file, {"id": f"{row.id}-{step.after}", "task": row.task, **record})
+
+    def _named(self, name: str) -> str:
+        return str(Path(self.root, name)) if self.root else name
 
     def close(self) -> Notes:
         return {}

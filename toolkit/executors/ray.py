@@ -3,7 +3,9 @@ environment of the cluster's nodes.
 """
 
 import os
+import re
 import signal
+import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +14,8 @@ from typing import Any
 
 from toolkit.errors import MissingExtra, UnifiedVisualError
 from toolkit.executors import RESTARTS, TICK_S, Outcome, Tell, Work, WorkerDied, outcome
+
+REACH_S = 30.0  # until a cluster takes a connection; Ray itself would ask for many minutes
 
 
 def results(
@@ -54,7 +58,10 @@ def results(
 
 
 def _start(ray: Any) -> None:
+    place = re.fullmatch(r"(?:ray://)?([^/]+):(\d+)", os.environ.get("RAY_ADDRESS", ""))
     try:
+        if place:
+            socket.create_connection((place[1].strip("[]"), int(place[2])), timeout=REACH_S).close()
         ray.init(include_dashboard=False, log_to_driver=False)
     except Exception as error:  # it raises bare ones
         where = os.environ.get("RAY_ADDRESS", "")
