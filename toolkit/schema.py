@@ -270,7 +270,7 @@ def quadrant_of(messages: Iterable[Message]) -> str:
     """Quadrant of a conversation: "mm" on a side whose messages hold a picture, else "text"."""
     sides = {"input": "text", "output": "text"}
     for message in messages:
-        if any(part.type == "image" for part in message.content):
+        if "image" in [part.type for part in message.content]:
             sides["output" if message.role == "assistant" else "input"] = "mm"
     return f"{sides['input']}-{sides['output']}"
 
@@ -281,7 +281,7 @@ def image_roles(messages: Iterable[Message], task: Task) -> tuple[str, ...]:
     """
     roles: list[str] = []
     for message in messages:
-        count = sum(part.type == "image" for part in message.content)
+        count = [part.type for part in message.content].count("image")
         if message.role != "assistant":
             roles += ["input"] * count
             continue
@@ -292,9 +292,9 @@ def image_roles(messages: Iterable[Message], task: Task) -> tuple[str, ...]:
 
 def text_of(messages: Iterable[Message], *roles: str) -> str:
     """Plain text of the messages of some roles: parts joined by a line break, messages by an empty line."""
-    turns = (
-        "\n".join(text for part in message.content if part.type == "text" and (text := part.text.strip()))
+    turns = [
+        "\n".join([text for part in message.content if part.type == "text" and (text := part.text.strip())])
         for message in messages
         if message.role in roles
-    )
-    return "\n\n".join(turn for turn in turns if turn)
+    ]
+    return "\n\n".join(filter(None, turns))

@@ -38,7 +38,9 @@ class Watch(NamedTuple):
 
 def normalise_name(name: str) -> str:
     """One spelling for every way to write a path; ".." is kept, so that it can be refused."""
-    if is_utf8(name):  # in others a byte that looks like "\\" may be half a letter
+    if name.isascii():
+        name = name.replace("\\", "/")
+    elif is_utf8(name):  # in others a byte that looks like "\\" may be half a letter
         name = unicodedata.normalize("NFC", name).replace("\\", "/")
     pieces = name.split("/")
     return "/".join(piece for piece in pieces if piece not in ("", "."))

@@ -76,12 +76,11 @@ def settle(sketch: Sketch, task: str) -> Sketch:
     )
     _check_filled(turns, draft.answer)
     _check_targets(turns, known)
+    rationale, answer = draft.rationale, draft.answer
     if quadrant != "text-text":  # there, tags are the writer's own words
-        rationale, answer = (
-            text and _without_placeholders(text, placeholders) for text in (draft.rationale, draft.answer)
-        )
-        draft = draft._replace(rationale=rationale or "", answer=answer)
-    draft = _split_cot(draft._replace(turns=turns))
+        rationale = rationale and _without_placeholders(rationale, placeholders)
+        answer = answer and _without_placeholders(answer, placeholders)
+    draft = _split_cot(Draft(turns, rationale, answer))
     needed = {each.path for each in draft.references() if not each.bytes}
     names = {path: name for path, name in sketch.names.items() if path in needed}
     return sketch._replace(task=task, draft=draft, pools=None, names=names)
@@ -113,7 +112,8 @@ def _has_picture(turns: Iterable[Turn], role: str) -> bool:
 def _split_cot(draft: Draft) -> Draft:
     """LLaVA-CoT's sections tell the rationale from the answer; the turns keep the tagged text as it was."""
     replies = [turn for turn in draft.turns if turn.role == "assistant"]
-    if draft.rationale or len(replies) != 1 or not (match := COT_SECTIONS.fullmatch(_text(replies[0].content))):
+    text = _text(replies[0].content) if len(replies) == 1 and not draft.rationale else ""
+    if not text.startswith("<SUMMARY>") or not (match := COT_SECTIONS.fullmatch(text)):
         return draft
     *reasons, conclusion = (section.strip() for section in match.groups())
     return draft._replace(rationale="\n\n".join(filter(None, reasons)), answer=conclusion)
@@ -178,11 +178,12 @@ class RowBuilder:
         task = find_task(sketch.task)
         own = sketch.own_id
         slug = re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
-        content = own or repr(sketch.draft.turns)
-        digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-        found = (
-            f"{task.prefix}-{slug or digest[:16]}" if slug == own or not slug else f"{task.prefix}-{slug}-{digest[:8]}"
-        )
+        if slug and slug == own:
+            found = f"{task.prefix}-{slug}"
+        else:
+            content = own or repr(sketch.draft.turns)
+            digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+            found = f"{task.prefix}-{slug}-{digest[:8]}" if slug else f"{task.prefix}-{digest[:16]}"
         if found in self._taken:
             self._skips.note("duplicate_id", f"{sketch.where}: id {found!r} again; a number was appended")
             again = next(n for n in count(self._numbers.get(found, 2)) if f"{found}-{n}" not in self._taken)
@@ -215,7 +216,7 @@ def _row(sketch: Sketch, task: Task, here: Mapping[str, Placed]) -> Row:
         instruction=text_of(messages, "user"),
         rationale=sketch.draft.rationale,
         answer=text_of(messages, "assistant") if sketch.draft.answer is None else sketch.draft.answer,
-        provenance=json.dumps(_plain(sketch.origin | ({"images": places} if places else {})), ensure_ascii=False),
+        provenance=_provenance(sketch.origin | ({"images": places} if places else {})),
     )
 
 
@@ -229,14 +230,26 @@ def _message(role: str, content: Iterable[object]) -> Message:
     )
 
 
+def _provenance(origin: dict[str, Any]) -> str:
+    try:
+        return _JSON.encode(origin)
+    except (TypeError, ValueError):  # what is not finite, keys of other types
+        return json.dumps(_plain(origin), ensure_ascii=False)
+
+
+def _as_text(value: Any) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_as_text)
+
+
 def _plain(value: Any) -> Any:
     """What JSON can hold: bytes by their number, what is not finite as text, other types as text."""
     if isinstance(value, dict):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
-    if isinstance(value, bytes):
-        return f"{len(value)} bytes"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    return value if value is None or isinstance(value, (str, int, float)) else str(value)
+    return value if value is None or isinstance(value, (str, int, float)) else _as_text(value)

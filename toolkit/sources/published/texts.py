@@ -35,30 +35,31 @@ def read_sketches(
     for plan in plans:
         if plan.task and plan.task not in tasks:
             continue
+        shape: ColumnShape = COLUMN_SHAPES.load(plan.shape)
         with open_parquet(repository, plan.path) as parquet:
             for raw in read_raw(parquet, plan, tasks):
                 if raw.task in (UNKNOWN, SEVERAL) and not owns_unknown:
                     continue
                 where = f"{plan.path}: row {raw.number}"
                 try:
-                    sketch = _guarded(where, raw, plan)
+                    sketch = _guarded(where, raw, plan, shape)
                     yield builder.identify(sketch) if sketch.task else sketch
                 except RowError as error:
                     about = f"{raw.task}: {where}" if raw.task not in ("", UNKNOWN, SEVERAL) else where
                     skips.bad(type(error)(f"{about}: {error}", kind=error.kind))
 
 
-def _guarded(where: str, raw: Raw, plan: FilePlan) -> Sketch:
+def _guarded(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
     """Whatever one row raises is a bad row."""
     try:
-        return _sketch(where, raw, plan)
+        return _sketch(where, raw, plan, shape)
     except UnifiedVisualError:
         raise
     except Exception as error:
         raise RowError(f"cannot be read ({type(error).__name__}: {error!s:.200})", kind="unreadable_row") from error
 
 
-def _sketch(where: str, raw: Raw, plan: FilePlan) -> Sketch:
+def _sketch(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
     if isinstance(raw.value, RowError):
         raise raw.value
     record = raw.value
@@ -72,7 +73,6 @@ def _sketch(where: str, raw: Raw, plan: FilePlan) -> Sketch:
             "task.values of a mapping",
             kind="unknown_task",
         )
-    shape: ColumnShape = COLUMN_SHAPES.load(plan.shape)
     draft, pools = shape.read(record, plan.columns), read_pools(record, plan.columns)
     placeholders = placeholders_of(plan.placeholders)
     if plan.signs is not None and raw.task == TEXT_TASK:

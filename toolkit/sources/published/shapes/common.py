@@ -1,6 +1,7 @@
 """What every shape has beside its conversation: an id, columns of pictures, captions."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from toolkit.errors import RowError
@@ -96,6 +97,11 @@ def units(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
         yield tuple(name for _, name in sorted(family))
 
 
+@lru_cache(maxsize=256)
+def _units(names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(units(names))
+
+
 def read_pools(record: Record, columns: Columns) -> Pools:
     """The pictures of columns of their own.
 
@@ -111,14 +117,14 @@ def read_pools(record: Record, columns: Columns) -> Pools:
 def _pool(record: Record, names: tuple[str, ...]) -> list[Reference]:
     """Of several columns that list the same pictures, the longest list."""
     found: list[Reference] = []
-    for unit in units(names):
+    for unit in _units(names):
         lists = [pictures_in(record[name], name) for name in unit]
-        if any(not earlier and later for earlier, later in pairwise(lists)):
+        if len(lists) > 1 and any(not earlier and later for earlier, later in pairwise(lists)):
             raise RowError(f"columns {', '.join(unit)}: a null between pictures; expected none", kind="null_picture")
         listed = [reference for each in lists for reference in each]
-        if _is_within(listed, found):
+        if not listed or (found and _is_within(listed, found)):
             continue
-        if not _is_within(found, listed):
+        if found and not _is_within(found, listed):
             raise RowError(
                 f"columns {', '.join(names)} list different pictures ({found[0].path!r}, {listed[0].path!r}); expected "
                 "the same, or one column; say in a mapping which counts",

@@ -15,6 +15,9 @@ def read_pieces(value: Any, column: str, parts: Iterable[str] = ()) -> Iterator[
         parts: columns whose text is JSON of typed parts in every row. Text that merely looks like JSON is text.
     """
     value = parse_text(value) if column in parts else value
+    if isinstance(value, str):
+        yield value
+        return
     items = value if isinstance(value, (list, tuple)) else [value]
     if sum(isinstance(item, str) for item in items) > 1 and not any(isinstance(item, Mapping) for item in items):
         raise RowError(

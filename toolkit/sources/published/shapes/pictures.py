@@ -84,9 +84,10 @@ def pictures_in(value: Any, column: str) -> list[Reference]:
     Raises:
         RowError: "null_picture", a list with a hole: which picture stands where is no longer known.
     """
-    found = list(_pictures(parse_text(value), column))
-    if any(reference is None for reference in found):
-        if len(found) == 1 and not isinstance(parse_text(value), (list, tuple)):
+    parsed = parse_text(value)
+    found = list(_pictures(parsed, column))
+    if None in found:
+        if len(found) == 1 and not isinstance(parsed, (list, tuple)):
             return []
         holes = [number for number, reference in enumerate(found) if reference is None]
         raise RowError(
@@ -99,16 +100,19 @@ def pictures_in(value: Any, column: str) -> list[Reference]:
 
 def _pictures(value: Any, column: str) -> Iterator[Reference | None]:
     """References; None for each hole."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, str):
+        if text := value.strip():
+            yield from _from_text(text)
+        else:
+            yield None
+    elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _pictures(item, column)
     elif isinstance(value, Mapping):
         yield from _from_struct(value, column)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         yield _from_bytes(bytes(value))
-    elif isinstance(value, str) and value.strip():
-        yield from _from_text(value.strip())
-    elif value is None or isinstance(value, str):
+    elif value is None:
         yield None
     else:
         raise RowError(

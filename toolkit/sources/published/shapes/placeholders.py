@@ -44,7 +44,8 @@ LIKELY = re.compile(
     r"|\[\s?(?:image|img|picture|pic|photo)\b[^\[\]\n]{0,60}\]|\{[^{}\n]{0,20}(?:image|img|picture|photo)[^{}\n]{0,20}\}",
     re.IGNORECASE,
 )
-OPENERS = ("<", "[", "{", "![")
+COMMON = "<image>"
+_COMMON = re.compile(COMMON)
 OPENER = re.compile(r"[<\[{]|!\[")
 
 
@@ -74,7 +75,7 @@ class Placeholders:
 
     def find(self, text: str) -> list[Tag]:
         """Tags in the order of the text."""
-        if not any(opener in text for opener in OPENERS) and not self._own:
+        if not self._own and not ("<" in text or "[" in text or "{" in text):
             return []
         tags = [tag for tag in find_known(text) if self.kinds is None or tag.kind in self.kinds]
         for kind, pattern in self._own:
@@ -120,6 +121,9 @@ def _own_tag(kind: str, match: re.Match[str]) -> Tag:
 
 def find_known(text: str) -> Iterator[Tag]:
     """Tags of known kinds, in the order of the text."""
+    if text.count(COMMON) == text.count("<") and "[" not in text and "{" not in text:  # nearly every text
+        yield from (Tag(COMMON, *match.span()) for match in _COMMON.finditer(text))
+        return
     for match in _matches(text):
         groups = match.groupdict()
         if groups["group"]:
@@ -161,7 +165,7 @@ def _group_kind(groups: dict[str, str | None]) -> str:
 
 def likely_tags(text: str) -> list[str]:
     """What looks like a placeholder and is of no known kind, number written as 1."""
-    if not any(opener in text for opener in OPENERS):
+    if not ("<" in text or "[" in text or "{" in text):
         return []
     rest = KNOWN.sub(" ", text)
     return [re.sub(r"\d+", "1", found) for found in LIKELY.findall(rest) if not found.startswith("</")]

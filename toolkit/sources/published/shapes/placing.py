@@ -79,15 +79,15 @@ def place(
     slots = [
         slot for number, turn in enumerate(turns) for slot in _slots(number, turn, None if is_text else placeholders)
     ]
+    holes = [slot for slot in slots if slot.is_open]
     added: list[Added] = []
     for number, turn in enumerate(turns):
-        here = [slot for slot in slots if slot.turn == number and slot.is_open]
-        if turn.pictures and not _fill(here, list(turn.pictures)):
+        if turn.pictures and not _fill([slot for slot in holes if slot.turn == number], list(turn.pictures)):
             added += [(number, turn.role not in ANSWER_ROLES, picture) for picture in turn.pictures]
-    pools = _place_named(slots, pools)
+    pools = _place_named(holes, pools)
     unplaced = "" if quadrant == "text-text" or (is_interleaved and quadrant != "mm-text") else quadrant
     added += _place_pools(turns, slots, pools, placeholders, quadrant, unplaced)
-    if left := [slot for slot in slots if slot.is_open]:
+    if left := [slot for slot in holes if slot.is_open]:
         first = left[0].tag.kind if left[0].tag else "image part"
         raise RowError(
             f"{len(left)} x {first!r} and no picture for it; expected as many pictures as placeholders",
@@ -129,21 +129,23 @@ def _slots(number: int, turn: Turn, placeholders: Placeholders | None) -> Iterat
             continue
         end = 0
         for tag in placeholders.find(piece) if placeholders else ():
-            yield _Slot(number, turn.role, piece[end : tag.start])
+            if tag.start > end:
+                yield _Slot(number, turn.role, piece[end : tag.start])
             yield _Slot(number, turn.role, piece[tag.start : tag.end], tag)
             end = tag.end
-        yield _Slot(number, turn.role, piece[end:])
+        if end < len(piece):
+            yield _Slot(number, turn.role, piece[end:])
 
 
-def _place_named(slots: list[_Slot], pools: Pools) -> Pools:
+def _place_named(holes: list[_Slot], pools: Pools) -> Pools:
     """Tags that hold a path take the picture of that path, or are the only ones that name it."""
-    tags = [slot for slot in slots if slot.is_open and slot.tag and slot.tag.path]
+    tags = [slot for slot in holes if slot.tag and slot.tag.path and slot.is_open]
     if not tags:
         return pools
     listed = [reference for pool in pools for reference in pool]
     known = [next((each for each in listed if same_name(each.path, slot.tag.path)), None) for slot in tags if slot.tag]
     if listed and not any(known):
-        bare = sum(slot.is_open and not (slot.tag and slot.tag.path) for slot in slots)
+        bare = sum(slot.is_open and not (slot.tag and slot.tag.path) for slot in holes)
         if bare == 0:
             raise RowError(
                 f"the text names {shorten(slot.tag.path for slot in tags if slot.tag)} and a column "
@@ -179,7 +181,8 @@ def _place_pools(
 ) -> list[Added]:
     """Fill open slots from the pools; pictures of the row that have none go as quadrant `unplaced` says."""
     added: list[Added] = []
-    numbered = any(slot.is_open and slot.tag and slot.tag.number >= 0 for slot in slots)
+    holes = [slot for slot in slots if slot.is_open]
+    numbered = any(slot.tag and slot.tag.number >= 0 for slot in holes)
     if numbered and sum(map(bool, pools)) > 1:
         pools = Pools([], [], [reference for pool in pools for reference in pool])
     prompt, answer = (
@@ -192,7 +195,7 @@ def _place_pools(
         (PROMPT_ROLES + ANSWER_ROLES, unplaced, ""),
     )
     for pool, (roles, where, contradiction) in zip(pools, sides, strict=True):
-        if not pool or _fill([slot for slot in slots if slot.is_open and slot.role in roles], pool):
+        if not pool or _fill([slot for slot in holes if slot.is_open and slot.role in roles], pool):
             continue
         for slot in slots:
             if isinstance(slot.piece, str) and slot.tag is None and (tag := placeholders.unknown(slot.piece)):

@@ -16,6 +16,7 @@ from toolkit.sources.published.shapes.words import COLUMN_NAMES
 
 CONTENT_KEYS = ("value", "content", "text")
 PICTURE_KEYS = ("images", "image", "image_path", "image_paths", "pictures")
+PLAIN_KEYS = {"from", "role", *CONTENT_KEYS}
 RATIONALE_KEYS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -68,8 +69,10 @@ def _read_turn(turn: Any, column: str, parts: Iterable[str]) -> Turn:
         raise RowError(
             f"column {column!r}: a turn has role {named!r}; known: {', '.join(sorted(ROLE_OF))}", kind="unknown_role"
         )
-    pictures = _pictures_of(turn, column)
-    thought = next((turn[key] for key in RATIONALE_KEYS if isinstance(turn.get(key), str) and turn[key].strip()), "")
+    has_more = not turn.keys() <= PLAIN_KEYS
+    pictures = _pictures_of(turn, column) if has_more else ()
+    thoughts = (turn[key] for key in RATIONALE_KEYS if isinstance(turn.get(key), str) and turn[key].strip())
+    thought = next(thoughts, "") if has_more else ""
     before: tuple[Piece, ...] = (thought, Break()) if thought else ()
     for key in CONTENT_KEYS:
         if turn.get(key) is not None:

@@ -66,6 +66,7 @@ ALIASES["imagecorrection"] = "image_correction"
 MAX_ALIAS_WORDS = 4
 
 
+@lru_cache(maxsize=4096)
 def task_named_in(text: str) -> str:
     """The task whose name, or whose archive's name, occurs as whole words in a path or a value; "" if none.
 
