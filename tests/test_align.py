@@ -174,6 +174,7 @@ def test_an_edit_is_nearer_to_the_instruction_than_what_it_was_made_from(tmp_pat
     assert line["detail"] == "pictures: 0.0000"
 
 
+@pytest.mark.slow
 def test_the_real_classes_score(colours, tmp_path):
     tiny = pytest.importorskip("tests.generation_tiny", reason="needs torch and transformers")
     model = tiny.save_siglip(tmp_path / "model")
