@@ -1,7 +1,7 @@
 """How generation bears many samples, with every answer taken from the journal of an earlier run: samples a second,
 memory over time, and how soon a run that was killed goes on. Each step is a process of its own.
 
-python benchmarks/generate_scale.py                    100,000 samples of two calls and a picture each
+python benchmarks/generate_scale.py                    100,000 samples of three calls and a picture each
 python benchmarks/generate_scale.py --samples 5000     a look
 
 Exit code 1 if a bound is missed: memory of a run flat below 300 MB, 1,000 rows a second packed, on the way again within
@@ -53,11 +53,12 @@ class Answered:
 
     async def call(self, seat: Seat, request: Request, *, sample: str) -> Answer:
         key = call_key(seat.identity, request)
-        value = {
+        value: dict[str, Any] = {
             name: f"{name} of {request.seed}, and what else there is to say. " * 4
             for name in (request.schema or {})["properties"]
         }
-        value["rationale" if "rationale" in value else "caption"] += "It shows a koala."
+        named = "rationale" if "rationale" in value else "caption"
+        value |= {"things": ["koala"]} if "things" in value else {named: f"{value[named]}It shows a koala."}
         response = json.dumps({"text": json.dumps(value), "pictures": []})
         self.calls.append((key, sample, request.step, seat.role, seat.model, "ok", "{}", response, None))
         return Answer(key=key, value=value)

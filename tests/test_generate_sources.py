@@ -245,3 +245,10 @@ def test_a_shape_of_ones_own_is_a_function_of_a_file(tmp_path):
     found = records(tmp_path, "import_cot_collection", {"path": "a.jsonl", "shape": "mine.py:shape"})
     assert [found.read(index, 0).text("source") for index in range(len(found))] == ["one"]
     assert dict(found.lost) == {"not_of_shape: KeyError": 1}
+
+
+def test_a_source_without_a_record_stops_a_run_and_says_what_was_left_out(tmp_path):
+    pq.write_table(pa.table({"image": ["gone.png"] * 3, "label": ["koala"] * 3}), tmp_path / "photos.parquet")
+    spec = {"recipes": {"image_generation_category": {"n": 2, "source": str(tmp_path / "photos.parquet")}}}
+    with pytest.raises(SourceError, match="holds no record: 3 were left out: missing_image"):
+        plan(parse_spec(spec))

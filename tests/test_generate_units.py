@@ -151,6 +151,11 @@ def test_a_tree_of_topics_is_read_as_its_leaves(tmp_path):
     found = read_topics(path)
     assert found.topics == ("sport: on ice: curling", "sport: on ice: hockey", "cooking")
     assert found.scenes == ("at dawn",)
+    path.with_suffix(".txt").write_text("\ufeffmoss\n\nold ponds\n", encoding="utf-8")
+    assert read_topics(path.with_suffix(".txt")).topics == ("moss", "old ponds")
+    path.write_text("moss\nold ponds")
+    with pytest.raises(UsageError, match="is one text, 'moss old ponds'; expected a list or a tree"):
+        read_topics(path)
     path.write_text("[1, '']")
     with pytest.raises(UsageError, match="'' is no topic"):
         read_topics(path)

@@ -36,6 +36,7 @@ from pydantic import Field
 from toolkit.generation.core.options import Options
 from toolkit.generation.core.records import Picture, RecordModel, Words, reject
 from toolkit.generation.recipes.recipe import Context, Made, Recipe, Shown, Turn
+from toolkit.tasks import Task
 
 
 class Photo(RecordModel):
@@ -61,8 +62,8 @@ async def make(context: Context) -> Made:
 
 
 RECIPE = Recipe(
-    name="postcards", task="llava_cot", version=1, folder=Path(__file__).parent, prompts=("postcard@1",), make=make,
-    record=Photo, options=Mine, topics=True,
+    name="postcards", task=Task(name="postcard", quadrant="mm-text", outputs="none"), version=1,
+    folder=Path(__file__).parent, prompts=("postcard@1",), make=make, record=Photo, options=Mine, topics=True,
 )
 """
 PROMPT = """

@@ -69,11 +69,17 @@ def read_topics(path: Path) -> Topics:
 
 
 def read_tree(path: Path) -> Any:
-    """The YAML of a file of topics."""
+    """The YAML of a file of topics; a text file has one a line."""
     try:
-        return load_yaml(path.read_bytes())
-    except (OSError, yaml.YAMLError) as error:
+        if path.suffix == ".txt":
+            return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        tree = load_yaml(path.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read as YAML: {reason_of(error)}") from error
+    if tree is not None and not isinstance(tree, dict | list):
+        shown = str(tree)[:60]
+        raise UsageError(f"{path}: is one text, {shown!r}; expected a list or a tree, or topics.txt with one a line")
+    return tree
 
 
 def leaves(tree: Any, path: Path, way: tuple[str, ...] = ()) -> Iterator[str]:

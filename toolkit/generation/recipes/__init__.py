@@ -5,7 +5,7 @@ A recipe reads from top to bottom as its steps; each step is a prompt of `prompt
 reject the sample with a reason.
 """
 
-from toolkit.errors import UsageError
+from toolkit.errors import UnknownName, UsageError
 from toolkit.generation.recipes.recipe import Recipe
 from toolkit.registry import Registry
 
@@ -35,4 +35,8 @@ def get_recipe(name: str) -> Recipe:
     found = RECIPES.load(name)
     if not isinstance(found, Recipe):
         raise UsageError(f"recipe {name!r} is {type(found).__name__}; expected a toolkit.generation.recipes.Recipe")
+    try:
+        _ = found.row_task
+    except UnknownName as error:
+        raise UsageError(f"recipe {name!r}: {error}; or set its task to a toolkit.tasks.Task of its own") from error
     return found

@@ -23,6 +23,7 @@ from toolkit.generation.core.protocol import Origin, Request
 from toolkit.generation.core.records import Record, RecordModel, Rejected, reject
 from toolkit.scene.streams import Stream
 from toolkit.schema import Region
+from toolkit.tasks import Task, find_task
 
 SAFETY_PROMPT = "safety@1"
 SHARED_PROMPTS = Path(__file__).parent / "prompts"
@@ -77,7 +78,7 @@ class Recipe:
     """
     Attributes:
         name: in a run that of the spec, by default a key of `recipes.RECIPES`.
-        task: of its rows.
+        task: of its rows, by name; or one of its own.
         version: raise it when rows change for the same answers.
         folder: where it is; its own prompts are in `prompts` there.
         prompts: it may ask, of its own or of those that recipes share; a test holds this list and the calls together.
@@ -92,7 +93,7 @@ class Recipe:
     """
 
     name: str
-    task: str
+    task: str | Task
     version: int
     folder: Path
     prompts: tuple[str, ...]
@@ -104,6 +105,14 @@ class Recipe:
     calls: Mapping[str, int] = field(default_factory=dict)
     topics: bool = False
     imports: bool = False
+
+    @property
+    def row_task(self) -> Task:
+        """
+        Raises:
+            UnknownName: no such task.
+        """
+        return self.task if isinstance(self.task, Task) else find_task(self.task)
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:

@@ -178,6 +178,18 @@ def _problems(text: bytes, kind: type[RecordModel]) -> list[str]:
     return []
 
 
+def _given(recipe: Recipe, kind: type[RecordModel], source: SourceSpec, n: int) -> JsonLines:
+    if source.is_plain:
+        found = JsonLines(Path(source.path), kind, n)
+    else:
+        staged = stage(source, kind, n)
+        found = JsonLines(staged.path, kind, n, lost=staged.lost)
+    if n and not len(found):
+        why = "; ".join(f"{count:,} were left out: {reason}" for reason, count in found.lost.items())
+        raise SourceError(f"recipes.{recipe.name}: {source.path} holds no record{': ' if why else ''}{why}")
+    return found
+
+
 def open_records(
     recipe: Recipe, source: SourceSpec | None, n: int, *, is_procedural: bool, difficulty: str = USUAL
 ) -> Records:
@@ -194,10 +206,7 @@ def open_records(
             raise UsageError(f"recipes.{recipe.name}: starts from nothing; remove source")
         return NoRecords("")
     if source:
-        if source.is_plain:
-            return JsonLines(Path(source.path), recipe.record, n)
-        staged = stage(source, recipe.record, n)
-        return JsonLines(staged.path, recipe.record, n, lost=staged.lost)
+        return _given(recipe, recipe.record, source, n)
     if not recipe.needs_record or (is_procedural and script_of(recipe.script).record):
         return NoRecords(recipe.script if is_procedural else "", difficulty)
     needed = [name for name, each in recipe.record.model_fields.items() if each.is_required()]

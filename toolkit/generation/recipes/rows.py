@@ -8,7 +8,6 @@ from toolkit.generation.recipes.recipe import Context, Made, Shown
 from toolkit.rules import check_row
 from toolkit.scene.names import LICENSE, SOURCE
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, quadrant_of, text_of
-from toolkit.tasks import find_task
 
 
 def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping[str, Any]) -> Row:
@@ -19,7 +18,7 @@ def to_row(context: Context, made: Made, *, is_procedural: bool, safety: Mapping
     Raises:
         RowError: it breaks a rule of rows.
     """
-    recipe, task = context.recipe, find_task(context.recipe.task)
+    recipe, task = context.recipe, context.recipe.row_task
     origin = "upstream" if recipe.imports else "procedural" if is_procedural else "generated"
     id = f"{task.prefix}-{origin[:4]}-{context.sample[:20]}"
     messages = _messages(made)

@@ -29,7 +29,7 @@ def commented_spec(recipe_name: str, kind: str, n: int = 10) -> str:
     BACKENDS.check(kind)
     used = f"use: {json.dumps(recipe_name)}, " if name != recipe_name else ""
     lines = [
-        f"# {(recipe.make.__doc__ or f'Rows of the task {recipe.task}.').strip().splitlines()[0]}",
+        f"# {(recipe.make.__doc__ or f'Rows of the task {recipe.row_task.name}.').strip().splitlines()[0]}",
         "# Next: unifiedvisual generate validate, plan, preview, run, finalize",
         f"name: {name}",
         "seed: 0",

@@ -25,7 +25,6 @@ from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsSource
 from toolkit.staging.files import sync_folder, write_whole
 from toolkit.staging.locks import hold
-from toolkit.tasks import find_task
 
 PACKED, MARKER, LEFT_OUT = "packed", "packed.json", "duplicates.json"
 
@@ -78,7 +77,7 @@ def _pack(
     planned: list[Planned], folder: Path, options: PackOptions | None, without: Collection[str], digest: str
 ) -> Manifest:
     with_rows = [each for each in planned if next(accepted(each, folder), None)]
-    tasks = [find_task(each.recipe.task) for each in with_rows]
+    tasks = [each.recipe.row_task for each in with_rows]
     (folder / "blobs").mkdir(exist_ok=True)  # of rows of texts there is none
     source = RowsSource(
         repository=LocalFolder(folder / "blobs"),

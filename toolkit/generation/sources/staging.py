@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from toolkit.errors import SourceError, UsageError, reason_of
+from toolkit.errors import SourceError, UsageError
 from toolkit.generation.core.keys import canonical, digest
 from toolkit.generation.core.records import RecordModel, picture_keys
 from toolkit.generation.core.spec import SourceSpec
@@ -230,18 +230,18 @@ def _pinned(source: SourceSpec) -> SourceSpec:
     if not source.is_remote:
         return source
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+
+    from toolkit.sources.hub import hub_errors
 
     note = cache_folder() / "commits" / f"{digest([source.path, source.revision])[:32]}.json"
     try:
-        commit = HfApi().dataset_info(source.path, revision=source.revision).sha
+        with hub_errors(source.path):
+            commit = HfApi().dataset_info(source.path, revision=source.revision).sha
         note.parent.mkdir(parents=True, exist_ok=True)
         write_whole(note, json.dumps(commit))
-    except (OSError, HfHubHTTPError) as error:
+    except SourceError as error:
         if not note.exists():
-            raise SourceError(
-                f"{source.path}: is no dataset of the Hub that can be read: {reason_of(error)}"
-            ) from error
+            raise
         commit = json.loads(note.read_bytes())
         logger.warning("%s: the Hub gives no commit (%s); taken is that of last time, %s", source.path, error, commit)
     return SourceSpec(**{**asdict(source), "revision": commit})
