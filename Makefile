@@ -19,6 +19,7 @@ CONSUMED  ?= $(VENV)/consumers
 .PHONY: demo test test-fast check consumers docs clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
+	@echo 'Installing into $(VENV): about a minute, silently.'
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) '.[report]'
 	@$(COMPILE)

@@ -197,6 +197,21 @@ def test_verbose_says_where_in_the_code_an_error_came_up(capsys, tmp_path):
         assert err.splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("unifiedvisual br", "browse"), ("unifiedvisual pack --shard", "--shard-size")]
+)
+def test_a_shell_completes_commands_and_options(typed, offered):
+    asked = {"_UNIFIEDVISUAL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; sys.argv[0] = 'unifiedvisual'; from toolkit.cli.app import main; main()",
+    ]
+    environment = {**os.environ, **asked, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]
+
+
 def test_no_color_and_pipes_get_no_escapes(monkeypatch, tmp_path):
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80", "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
     command = [sys.executable, "-X", "utf8=0", "-m", "toolkit.cli.app", "info"]
