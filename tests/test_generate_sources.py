@@ -20,7 +20,7 @@ from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.plans import plan, warnings
 from toolkit.generation.sources import staging
-from toolkit.generation.sources.downloads import Downloads
+from toolkit.sources.downloads import Downloads
 
 EDITS = {"image": "before", "edit": "order"}
 
@@ -205,6 +205,8 @@ def test_downloads_are_bounded_and_heed_what_servers_forbid(tmp_path, site):
     site.downloads = {"/0.png": picture(0)}
     assert Downloads(tmp_path / "a", max_bytes=100).get(f"{root}/0.png").problem == "too_large"
     assert Downloads(tmp_path / "b").get("file:///etc/passwd").problem == "no_address"
+    assert Downloads(tmp_path / "d").get("http://127.0.0.1:1/0.png").problem == "not_reached"
+    assert not list((tmp_path / "d").rglob("*.json"))  # it may be reached another time
     site.headers = {"X-Robots-Tag": "otherbot: noindex, noai"}
     assert Downloads(tmp_path / "c").get(f"{root}/0.png").problem == "not_for_training"
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.dialect_sets import GREEN, RED, SETS, image, jsonl, parquet, said, tar, turn
 from tests.guests import guest  # noqa: F401 (a fixture)
+from tests.openai_server import OpenAIServer
 from tests.test_dialects import opened, write
 from tests.test_pack import content
 from toolkit.cli.app import main
@@ -42,6 +43,30 @@ def run(capsys):
 def pairs(folder, count=6):
     members = {f"{n:03d}.{kind}": data for n in range(count) for kind, data in (("png", RED), ("txt", b"Red %d" % n))}
     return write(folder, {"a.tar": tar(members), "notes.csv": b"x,y\n1,2\n"})
+
+
+def test_images_on_the_network_are_fetched_once_where_that_is_asked_for(run, tmp_path):
+    """A document of OBELICS in which one address leads nowhere is a bad row; the others are read as if from a disk."""
+    site = OpenAIServer()
+    root = site.url.removesuffix("/v1")
+    site.downloads = {"/a.png": RED, "/b.png": GREEN}
+    pages = [[f"{root}/a.png", f"{root}/b.png"], [f"{root}/gone.png"], [f"{root}/b.png"]]
+    write(
+        tmp_path / "src",
+        {"t.jsonl": jsonl(*({"texts": ["Look:", *[None] * len(of)], "images": [None, *of]} for of in pages))},
+    )
+    skip = ("--on-bad-row", "skip", "--json")
+    try:
+        assert run("import", tmp_path / "src", tmp_path / "none", *skip)[0] != 0  # every row is a bad one
+        for out in ("one", "two"):
+            told = run("import", tmp_path / "src", tmp_path / out, "--download", tmp_path / "kept", *skip)[1]
+            assert json.loads(told)["skipped"] == {"interleaved": {"http_404": 1}}
+        assert sorted(path for path, _ in site.fetched) == ["/a.png", "/b.png", "/gone.png"]
+    finally:
+        site.close()
+    assert content(tmp_path / "one/data") == content(tmp_path / "two/data")
+    rows = list(StreamingDataset(tmp_path / "one", "interleaved", decode=None, shuffle=False))
+    assert [[image["bytes"] for image in row["images"]] for row in rows] == [[RED, GREEN], [GREEN]]
 
 
 def test_a_new_task_is_a_config_with_its_rule_and_counts_as_nobodys(run, tmp_path):

@@ -56,6 +56,12 @@ DialectOption = Annotated[
         "--option", "-o", metavar="NAME=VALUE", help="Of the dialect; may be given again.", show_default=False
     ),
 ]
+Download = Annotated[
+    str,
+    typer.Option(
+        metavar="DIR", help="Fetch images that are named by http addresses into this folder.", show_default=False
+    ),
+]
 Files = Annotated[
     str, typer.Option(metavar="PATTERN", help="Files of records to read; default: all.", show_default=False)
 ]
@@ -76,6 +82,7 @@ def import_(
     task: TaskName = "",
     outputs: Outputs = "",
     image_folder: ImageFolder = "",
+    download: Download = "",
     column: Column = [],  # noqa: B006
     option: DialectOption = [],  # noqa: B006
     files: Files = "",
@@ -107,8 +114,9 @@ def import_(
         return
     if not (source and out):
         raise typer.BadParameter("SRC and OUT are needed, or --list")
-    reading: dict[str, Any] = {"task": task, "outputs": outputs, "image_folder": image_folder, "files": files}
-    reading |= {"split": split, "name": name, "license": license, "revision": revision, "token": token}
+    reading: dict[str, Any] = {"task": task, "outputs": outputs, "image_folder": image_folder, "download": download}
+    reading |= {"files": files, "split": split, "name": name, "license": license}
+    reading |= {"revision": revision, "token": token}
     reading |= {"columns": import_rows.parse_columns(column), "options": convert.parse_options(option)}
     how = spread(workers, executor, part, out)
     packing = {"limit": limit, "max_in_a_row": max_in_a_row}

@@ -23,10 +23,10 @@ from toolkit.generation.core.keys import canonical, digest
 from toolkit.generation.core.records import RecordModel, picture_keys
 from toolkit.generation.core.spec import SourceSpec
 from toolkit.generation.core.texts import whole_texts
-from toolkit.generation.sources.downloads import Downloads, Fetched
 from toolkit.generation.sources.reading import archives, open_rows, value_at
 from toolkit.generation.sources.shapes import SHAPES, Shape
 from toolkit.images import image_format
+from toolkit.sources.downloads import NOT_REACHED, Downloads, Fetched
 from toolkit.staging.files import write_whole
 from toolkit.staging.locks import hold
 
@@ -220,7 +220,7 @@ class _Stager:
 
 
 def _check_reached(fetched: Mapping[str, Fetched]) -> None:
-    if len(fetched) > 1 and all(each.problem == "not_reached" for each in fetched.values()):
+    if len(fetched) > 1 and all(each.problem == NOT_REACHED for each in fetched.values()):
         address = next(iter(fetched))
         raise SourceError(f"none of {len(fetched)} pictures can be reached, such as {address}; is there a network?")
 

@@ -5,7 +5,8 @@
              only say in which archive a picture lies ("images/", the archive's own name) aside
 
 A zip and a plain tar are read where a picture lies; a compressed tar is unpacked once, pictures over 64 MB of it to a
-temporary file. Archives on the Hub are downloaded. Nothing else is fetched from the network.
+temporary file. Archives on the Hub are downloaded. From other addresses pictures are fetched only where that is asked
+for, each once.
 """
 
 import io
@@ -14,7 +15,7 @@ import tarfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from toolkit.errors import ArchiveError, ImageError, shown
 from toolkit.schema import EncodedImage
+from toolkit.sources.downloads import Downloads
 from toolkit.sources.published.archives import Joined, read_archive
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.matching import spellings
@@ -34,6 +36,7 @@ from toolkit.sources.repository import Repository, downloaded
 
 SPOOL_BYTES = 64 << 20
 WRAPPERS = ("images", "image", "imgs", "img", "data", "pictures", "train")
+AHEAD = 64  # records whose pictures are downloaded at the same time
 REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -52,16 +55,33 @@ class Stock:
         archives: in which pictures lie.
         image_folder: where relative names start; a folder of this machine, or one of the repository; "" = beside the
             records, or at the top.
+        downloads: keeps what addresses lead to; None: nothing is fetched.
+
+    Attributes:
+        at_once: records whose pictures are brought together.
     """
 
-    def __init__(self, repository: Repository, archives: Sequence[Archive] = (), image_folder: str = "") -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        archives: Sequence[Archive] = (),
+        image_folder: str = "",
+        downloads: Downloads | None = None,
+    ) -> None:
         self._repository, self._archives, self._image_folder = repository, tuple(archives), image_folder
+        self._downloads, self.at_once = downloads, AHEAD if downloads else 1
         self._index: dict[str, list[Member]] | None = None
         self._files: dict[str, int] | None = None
         self._stack: ExitStack | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_index": None, "_files": None, "_stack": None}
+
+    def bring(self, references: Iterable[Reference]) -> None:
+        """Download those that are addresses."""
+        if self._downloads:
+            for _ in self._downloads.all(each.path for each in references if REMOTE.match(each.path)):
+                pass
 
     def find(self, reference: Reference, beside: str, own: Mapping[str, bytes]) -> EncodedImage:
         """
@@ -70,17 +90,23 @@ class Stock:
             own: pictures of the same sample.
 
         Raises:
-            ImageError: kinds "remote_image", "unsafe_path", "missing_image", "ambiguous_image".
+            ImageError: kinds "remote_image", "unsafe_path", "missing_image", "ambiguous_image", and those of
+                `Downloads`.
         """
         name = reference.path
         if reference.bytes:
             return EncodedImage(reference.bytes, name)
         if name in own:
             return EncodedImage(own[name], name)
+        if REMOTE.match(name) and self._downloads:
+            fetched = self._downloads.get(name)
+            if fetched.path is None:
+                raise ImageError(f"image {shown(name)} was not downloaded: {fetched.problem}", kind=fetched.problem)
+            return EncodedImage(fetched.path.read_bytes(), name)
         if REMOTE.match(name) and not self._image_folder:
             raise ImageError(
-                f"image {shown(name)} is on the network, from where none is fetched; download the images (img2dataset "
-                "writes tars that are read), or pass image_folder= with a folder of files of these names",
+                f"image {shown(name)} is on the network; pass download= with a folder to keep such images in, or "
+                "image_folder= with one that has files of these names; img2dataset writes tars that are read, too",
                 kind="remote_image",
             )
         plain = normalise_name(name.rpartition("/")[2] if REMOTE.match(name) else name.removeprefix("file://"))

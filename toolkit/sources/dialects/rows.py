@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.rules import check_row
@@ -28,6 +30,7 @@ from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.repository import OnRead, Repository
 from toolkit.tasks import Task
 
+T = TypeVar("T")
 MAX_KNOWN = 1000  # sets of columns that records have
 
 
@@ -72,27 +75,37 @@ class Piece:
         def is_needed(name: str) -> bool:
             return any(name in (column, top_of(column, ())) for each in columns_of((name,)).values() for column in each)
 
-        for number, record in enumerate(read_records(self.repository, self.path, is_needed, on_read)):
-            where = f"{self.repository.name}: {self._shown}: record {number}"
-            try:
-                yield self._row(dialect, record, columns_of)
-            except RowError as error:
-                yield type(error)(f"{where}: {error}", kind=error.kind)
-            except UnifiedVisualError:
-                raise
-            except Exception as error:
-                yield RowError(
-                    f"{where}: cannot be read as {self.dialect} ({type(error).__name__}: {error!s:.200})",
-                    kind="unreadable_row",
-                )
+        found = (
+            (number, self._tried(number, partial(self._drafted, dialect, record, columns_of)))
+            for number, record in enumerate(read_records(self.repository, self.path, is_needed, on_read))
+        )
+        while some := list(islice(found, self.stock.at_once)):
+            drafts = (each.draft for _, each in some if not isinstance(each, RowError))
+            self.stock.bring(reference for draft in drafts for reference in references(draft))
+            for number, each in some:
+                yield each if isinstance(each, RowError) else self._tried(number, partial(self._row, each))
+
+    def _tried(self, number: int, work: Callable[[], T]) -> T | RowError:
+        where = f"{self.repository.name}: {self._shown}: record {number}"
+        try:
+            return work()
+        except RowError as error:
+            return type(error)(f"{where}: {error}", kind=error.kind)
+        except UnifiedVisualError:
+            raise
+        except Exception as error:
+            return RowError(
+                f"{where}: cannot be read as {self.dialect} ({type(error).__name__}: {error!s:.200})",
+                kind="unreadable_row",
+            )
 
     @property
     def _shown(self) -> str:
         return "loose images" if self.path == FOLDER else self.path
 
-    def _row(
+    def _drafted(
         self, dialect: Dialect, record: Record | RowError, columns_of: Callable[[tuple[str, ...]], Columns]
-    ) -> Row:
+    ) -> "_Drafted":
         if isinstance(record, RowError):
             raise record
         if not isinstance(record.values, dict):
@@ -103,7 +116,10 @@ class Piece:
                 columns = ", ".join(self.columns.get(use, ()))
                 raise RowError(f"has no {columns or use}; it has {sorted(record.values)}", kind="bad_record")
         self._refuse_unread(record.values, columns_of(tuple(record.values)))
-        draft = dialect.read(fields, self.given)
+        return _Drafted(record, fields, dialect.read(fields, self.given))
+
+    def _row(self, drafted: "_Drafted") -> Row:
+        record, fields, draft = drafted
         images = {}
 
         def find(reference: Reference) -> EncodedImage:
@@ -158,6 +174,14 @@ class Piece:
             answer=text_of(messages, "assistant") if draft.answer is None else draft.answer,
             provenance=json.dumps(_plain(provenance), ensure_ascii=False),
         )
+
+
+class _Drafted(NamedTuple):
+    """What a record says."""
+
+    record: Record
+    fields: Mapping[str, Any]
+    draft: Draft
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ from toolkit.sources.dialects.recognising import (
 from toolkit.sources.dialects.records import FOLDER, kind_of, loose_samples
 from toolkit.sources.dialects.rows import Piece, stems_of
 from toolkit.sources.dialects.tasks import Outputs, imported_task
+from toolkit.sources.downloads import Downloads
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.published.holdings import ABOUT, find_archives
@@ -64,6 +65,7 @@ def open_foreign(
     task: str = "",
     outputs: Outputs = "",
     image_folder: str = "",
+    download: str | os.PathLike[str] = "",
     columns: Mapping[str, str | Sequence[str]] | None = None,
     options: Mapping[str, object] | None = None,
     files: str = "",
@@ -85,6 +87,8 @@ def open_foreign(
         task: of all rows: a name, also a new one, or "module:NAME"; "" = that of the dialect.
         outputs: of a new task: which pictures of answers are targets, "last", "all" or "none".
         image_folder: where picture paths start: a folder of this machine, or in the source; "" = beside the records.
+        download: a folder for images that records name by an http address, which are fetched into it, each once;
+            "" = such records are bad rows.
         columns: use -> column, or columns, where the names are odd; dotted where one lies in another.
         options: of the dialect.
         files: pattern of the files of records; "" = all.
@@ -97,23 +101,21 @@ def open_foreign(
         UsageError: wrong options, columns or task; or the dataset is packed already.
     """
     repository, only = _opened(source, revision, token)
-    listed = _without(repository.list_files(), repository, out)
+    listed = _without(_without(repository.list_files(), repository, out), repository, download or None)
     if MANIFEST in listed:
         raise UsageError(f"{repository.name} is packed already; join it with others by merge")
     given = {use: (names,) if isinstance(names, str) else tuple(names) for use, names in (columns or {}).items()}
     wanted = [path for path in listed if (path == only if only else not files or fnmatchcase(path, files))]
     groups, not_read = _recognised(repository, wanted, split, format, given)
-    if not groups:
-        raise nothing_recognised(repository.name, not_read)
     tasks = tuple(_task_of(group, task, outputs) for group in groups)
-    stock = _stock(repository, listed, groups, image_folder)
+    stock = _stock(repository, listed, groups, image_folder, download)
     about = {"source": name or _name_of(repository), "license": license or _license_of(repository, listed)}
     pieces = _pieces(repository, groups, tasks, options or {}, stock, about)
     rows = RowsSource(
         repository=repository,
         pieces=pieces,
         piece_tasks=tuple(piece.task.name for piece in pieces),
-        identity=_identity(pieces, image_folder, repository.fingerprint(listed)),
+        identity=_identity(pieces, image_folder, bool(download), repository.fingerprint(listed)),
         inputs=(Path(source),) if isinstance(repository, LocalFolder) else (),
         vocabulary={each.name: each for each in tasks if each.name not in TASKS},
         tells_bytes=True,
@@ -121,14 +123,21 @@ def open_foreign(
     return Foreign(groups=groups, tasks=tasks, not_read=not_read, rows=rows)
 
 
-def _stock(repository: Repository, listed: Mapping[str, int], groups: Sequence[Recognised], image_folder: str) -> Stock:
+def _stock(
+    repository: Repository,
+    listed: Mapping[str, int],
+    groups: Sequence[Recognised],
+    image_folder: str,
+    download: str | os.PathLike[str],
+) -> Stock:
     """Of archives that are not records themselves."""
     read = {path for group in groups for path in group.files}
     archives = find_archives(repository.name, [path for path in listed if path not in read], Overrides())
-    return Stock(repository, archives, image_folder)
+    downloads = Downloads(Path(download).expanduser().absolute()) if download else None
+    return Stock(repository, archives, image_folder, downloads)
 
 
-def _identity(pieces: Sequence[Piece], image_folder: str, fingerprint: str) -> str:
+def _identity(pieces: Sequence[Piece], image_folder: str, is_fetched: bool, fingerprint: str) -> str:
     """Changes when any row may have changed."""
     read = [
         (
@@ -142,7 +151,7 @@ def _identity(pieces: Sequence[Piece], image_folder: str, fingerprint: str) -> s
         )
         for piece in pieces
     ]
-    return json.dumps([read, image_folder, fingerprint])
+    return json.dumps([read, image_folder, fingerprint, *(["downloads"] if is_fetched else [])])
 
 
 def _opened(source: str | os.PathLike[str], revision: str | None, token: str | bool | None) -> tuple[Repository, str]:
@@ -176,7 +185,7 @@ def _recognised(
     repository: Repository, wanted: Sequence[str], split: str, format: str, given: Columns
 ) -> tuple[tuple[Recognised, ...], dict[str, str]]:
     """Tables first. Tars are records where no table is recognised, and else hold pictures; loose pictures are records
-    where there is neither.
+    where there is neither. SourceError: nothing is recognised.
     """
     not_read: dict[str, str] = {}
     kinds = {path: kind_of(path) for path in wanted}
@@ -202,7 +211,7 @@ def _recognised(
                 found.append(tried)
         if found:
             return tuple(found), not_read
-    return (), not_read
+    raise nothing_recognised(repository.name, not_read)
 
 
 def _task_of(group: Recognised, name: str, outputs: Outputs) -> Task:

@@ -1,5 +1,6 @@
-"""Addresses -> pictures: by many threads, each address once, of bounded size and time. What cannot be had is remembered
-too. As img2dataset does, pictures whose server says that they are not for training are left out.
+"""Addresses -> pictures: by many threads, each address once, of bounded size and time. What a server refuses is
+remembered too, but not that it was not reached. As img2dataset does, pictures whose server says that they are not for
+training are left out.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from toolkit.staging.files import write_whole
 
 THREADS, TIMEOUT_S, TRIES = 16, 10.0, 2
 DEADLINES = 6  # times the timeout, for a whole picture
+NOT_REACHED = "not_reached"
 MAX_BYTES = 20 << 20  # of a picture
 DISALLOWED = {"noai", "noimageai", "noindex", "noimageindex"}  # of X-Robots-Tag; img2dataset's list
 _PASSING = {408, 429, 500, 502, 503, 504}  # asked for again
@@ -56,6 +58,8 @@ class Downloads:
             pass
         found = self._download(address)
         note.parent.mkdir(parents=True, exist_ok=True)
+        if found == NOT_REACHED:
+            return Fetched(None, NOT_REACHED)
         if isinstance(found, str):
             write_whole(note, json.dumps({"url": address, "suffix": "", "problem": found}))
             return Fetched(None, found)
@@ -79,7 +83,7 @@ class Downloads:
             except _Unwanted as error:
                 return str(error)
             except (OSError, HTTPException):
-                problem = "not_reached"
+                problem = NOT_REACHED
             except ValueError:
                 return "no_address"
         return problem
