@@ -24,7 +24,7 @@ from tests.training_families import (
     trainer_update,
     wrapped,
 )
-from toolkit.collate.loss import tokens_of_update
+from toolkit.collate.loss import tokens_of_update, unwrapped
 from unifiedvisual import StreamingDataset
 
 
@@ -43,6 +43,8 @@ def loop_update(family, distribute):
     for batch in batches:
         distributed(**batch, num_items_in_batch=tokens)["loss"].backward()
     optimizer.step()
+    with torch.no_grad():  # an evaluation, in which one rank has pictures and the other has none
+        distributed(**batches[0])
     after = [full(value) for value in distributed.parameters()]
     return torch.cat([(new - old).flatten() for new, old in zip(after, before, strict=True)])
 
@@ -53,9 +55,9 @@ def full(value):
 
 
 def sharded(model):
-    """FSDP2 as it is used: each decoder layer, then the rest."""
-    inner = model.get_decoder() if hasattr(model, "get_decoder") else model
-    for layer in inner.layers:
+    """FSDP2 as it is used: each layer of text and of vision, then the rest."""
+    layers = [each for each in unwrapped(model).modules() if type(each).__name__ in model._no_split_modules]
+    for layer in layers:
         fully_shard(layer)
     return fully_shard(model)
 

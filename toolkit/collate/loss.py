@@ -184,14 +184,17 @@ def janus_losses(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
     """
     model = unwrapped(model)
     ids, mask = batch["gen_image_ids"], batch["gen_image_mask"]
+    black = None
+    if batch.get("pixel_values") is None and every_part_counts():
+        black = _black_picture(model)  # before the language model, as pictures are: FSDP gathers in this order
     hidden = model.model(**janus_inputs(model, batch)).last_hidden_state[:, :-1]
     labels = batch["labels"][:, 1:]
     is_text = (labels != IGNORE_INDEX) & ~mask[:, 1:]
     text = cross_entropy(model.lm_head(hidden[is_text]).float(), labels[is_text], reduction="none")
     scores = model.model.generation_head(hidden[mask[:, 1:]]).float()
     image = cross_entropy(scores, ids.flatten(), reduction="none")
-    if torch.is_grad_enabled() and batch.get("pixel_values") is None:
-        image = image + 0 * _black_picture(model)
+    if black is not None:
+        image = image + 0 * black
     return TokenLosses(text, image)
 
 
@@ -204,6 +207,14 @@ def janus_inputs(model: Any, batch: Mapping[str, Tensor]) -> dict[str, Any]:
         **attention(batch),
         "pixel_values": batch.get("pixel_values"),
     }
+
+
+def every_part_counts() -> bool:
+    """Whether a batch without pictures has to run the vision tower: for gradients, or because ranks that have pictures
+    gather its weights (FSDP) and wait for those that have none.
+    """
+    ranks = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.is_grad_enabled() or ranks
 
 
 def _black_picture(model: Any) -> Tensor:

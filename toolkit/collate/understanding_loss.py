@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from toolkit.collate.common import IGNORE_INDEX
 from toolkit.collate.cross_attention import MASK, blank_picture, cross_attended
-from toolkit.collate.loss import Losses, TokenLosses, unwrapped
+from toolkit.collate.loss import Losses, TokenLosses, every_part_counts, unwrapped
 from toolkit.collate.understanding import UnderstandingCollator
 from toolkit.errors import UsageError
 
@@ -55,12 +55,13 @@ def _with_picture(model: Any, batch: Mapping[str, Tensor], *, picture: Mapping[s
     model = unwrapped(model)
     labels = batch["labels"][:, 1:]
     supervised = labels != IGNORE_INDEX
+    features: list[Tensor] = []
+    if "pixel_values" not in batch and every_part_counts():
+        features = list(_features(model.model, picture))  # before the language model: FSDP gathers in this order
     logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits[:, :-1]
     text = cross_entropy(logits[supervised].float(), labels[supervised], reduction="none")
-    nothing = text.new_zeros(0)
-    if torch.is_grad_enabled() and "pixel_values" not in batch:
-        nothing = torch.cat([nothing, *(each.flatten()[:0].to(text.dtype) for each in _features(model.model, picture))])
-    return TokenLosses(text, nothing)
+    nothing = [text.new_zeros(0), *(each.flatten()[:0].to(text.dtype) for each in features)]
+    return TokenLosses(text, torch.cat(nothing))
 
 
 def _with_cross_attention(model: Any, batch: Mapping[str, Tensor]) -> TokenLosses:
