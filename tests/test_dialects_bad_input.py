@@ -138,6 +138,13 @@ def test_blocks_and_a_list_that_hold_other_numbers_of_images_are_a_bad_row(tmp_p
     assert [row.kind for row in read(tmp_path) if isinstance(row, RowError)] == ["picture_conflict", "count_mismatch"]
 
 
+@pytest.mark.parametrize("history", [5, [["only"]], [["Q", None]], [None]])
+def test_a_history_that_is_no_list_of_pairs_is_a_bad_row(history, tmp_path):
+    good = {"query": "Q", "response": "A", "history": [["Before?", "Yes."]]}
+    write(tmp_path, {"t.jsonl": jsonl(good, {**good, "history": history})})
+    assert kinds(read(tmp_path)) == {"bad_record": 1}
+
+
 def test_a_sample_without_end_is_a_bad_row(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "MAX_SAMPLE", 5000)
     endless = {f"b.{number}.txt": b"x" * 1000 for number in range(20)}

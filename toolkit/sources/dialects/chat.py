@@ -80,13 +80,25 @@ def _turns(fields: Fields, options: TurnOptions) -> Iterator[Turn]:
     if fields.get("messages") is not None:
         yield from _messages(fields["messages"], "user", options)
         return
-    for question, answer in parse_text(fields.get("history")) or ():
+    for question, answer in _history(parse_text(fields.get("history")) or []):
         yield from (Turn("user", filled([question])), Turn("assistant", filled([answer])))
     prompt, more = fields.get("prompt"), fields.get("input")
     if isinstance(prompt, str) and is_text(more):
         prompt = f"{prompt}\n{more}"
     yield from _messages(prompt, "user", options)
     yield from _messages(fields.get("completion"), "assistant", options)
+
+
+def _history(value: Any) -> list[list[str]]:
+    """
+    Raises:
+        RowError: it is no list of pairs of texts.
+    """
+    pairs = value if isinstance(value, list) else [value]
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(each, str) for each in pair)):
+            raise RowError(f"history holds {shown(pair)}; expected a question and its answer", kind="bad_record")
+    return pairs
 
 
 def _messages(value: Any, role: str, options: TurnOptions) -> Iterator[Turn]:
