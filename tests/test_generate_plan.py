@@ -28,6 +28,9 @@ def spec_of(folder, **content):
     return read_spec(write_spec(folder, {"backends": MODELS, "recipes": {"image_generation_topic": 3}, **content}))
 
 
+BANDS = {"text_band": [0.2, 1.0], "pair_band": [0.5, 0.9]}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -57,6 +60,21 @@ def spec_of(folder, **content):
         (
             {"recipes": {"image_generation_topic": {"n": 1, "options": {"style": "x"}}}},
             "recipes.image_generation_topic: options: 'style' is not known; known: min_guessed",
+        ),
+        (
+            {"backends": {"all": SERVER}},
+            "image: 'openai_chat' does not answer draw_picture of image_generation_topic, which wants generate",
+        ),
+        (
+            {
+                "recipes": {"image_correction": 1},
+                "backends": {"all": SERVER, "image": {**IMAGES, "mode": "batch"}},
+            },
+            "image: 'openai_images' does not answer draw_mistake of image_correction, which wants edit",
+        ),
+        (
+            {"backends": {"all": SERVER, "image": IMAGES, "judge": {"kind": "clip", "model": "c", **BANDS}}},
+            "judge: 'clip' does not answer hint_guess of image_generation_topic, which wants chat",
         ),
         ({"budget": {"max_usd": 1}}, "backends.image: chat: no price is known, so a cap of .1.00 means nothing"),
         (

@@ -102,7 +102,7 @@ def test_safety_backends_play_nothing_else(server, tmp_path):
     spec = read_spec(
         write_spec(tmp_path, {"backends": {"all": moderation(server)}, "recipes": {"image_generation_topic": 1}})
     )
-    with pytest.raises(RunStopped, match="'openai_moderation' only plays safety; 'topic_brief' wants chat"):
+    with pytest.raises(UsageError, match="'openai_moderation' does not answer topic_brief of image_generation_topic"):
         engine.run(spec, tmp_path / "run")
 
 

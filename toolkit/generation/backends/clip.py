@@ -13,7 +13,7 @@ the detail of what is rejected.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,10 @@ class Clip(Backend):
     ) -> None:
         self._text_band, self._pair_band, self._path, self._top = text_band, pair_band, path, top
         self._model = LocalModel(name, partial(_load, load, path))
+
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return bool(options.get("path")) if kind == "retrieve" else kind == "chat" and step in JUDGES
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Clip":

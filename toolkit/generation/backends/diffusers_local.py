@@ -12,6 +12,7 @@ that the same call on the same device and versions gives the same bytes.
 
 import inspect
 import io
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -43,6 +44,10 @@ class Diffusers(Backend):
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         self._model = LocalModel(options["model"], lambda: _Pipelines(options))
+
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return kind in ("generate", "edit")
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Diffusers":

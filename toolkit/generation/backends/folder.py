@@ -4,6 +4,7 @@ retrieve: {kind: folder, path: pictures.jsonl, top: 6}      lines are {"image": 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Folder(Backend):
             raise SourceError(
                 f"{path}: cannot be read as JSON Lines of image and caption: {reason_of(error)}"
             ) from error
+
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return kind == "retrieve"
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "Folder":

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from toolkit.errors import MissingExtra, UsageError
 from toolkit.generation.backends.answers import error_of, json_object
@@ -39,7 +39,7 @@ class ServerOptions(Options):
     """
 
     model: str = Field(min_length=1)
-    base_url: str = Field(pattern="^https?://")
+    base_url: Annotated[str, StringConstraints(strip_whitespace=True, pattern="^https?://")]
     api_key_env: str = ""
     params: dict[str, Any] = Field(default_factory=dict)
 

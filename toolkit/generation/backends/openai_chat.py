@@ -53,6 +53,10 @@ class OpenAIChat(Backend):
         self._given = given
 
     @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return kind == "chat"
+
+    @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIChat":
         return cls(read_options(ChatOptions, options, "backends: 'openai_chat'"))
 

@@ -38,6 +38,10 @@ class OpenAIImages(Backend):
         self._given = given
 
     @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return kind == "generate" or (kind == "edit" and options.get("mode") != "batch")
+
+    @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIImages":
         return cls(read_options(ServerOptions, options, "backends: 'openai_images'"))
 

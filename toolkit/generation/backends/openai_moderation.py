@@ -8,6 +8,7 @@ platform.openai.com/docs/api-reference/moderations.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from toolkit.generation.backends.http import Server, ServerOptions
@@ -22,6 +23,10 @@ class OpenAIModeration(Backend):
 
     def __init__(self, given: ServerOptions) -> None:
         self._server, self._model = Server(given.base_url, api_key_env=given.api_key_env), given.model
+
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return step == "safety"
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "OpenAIModeration":

@@ -8,6 +8,7 @@ the rest is cut off.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
@@ -37,6 +38,10 @@ class SafetyClassifier(Backend):
     def __init__(self, options: dict[str, Any]) -> None:
         self._unsafe, self._threshold = set(options["unsafe"]), float(options["threshold"])
         self._model = LocalModel(options["model"], lambda: _pipelines(options))
+
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        return step == "safety"
 
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> "SafetyClassifier":

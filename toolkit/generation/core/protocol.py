@@ -161,6 +161,11 @@ class Backend(ABC):
         """
         raise UsageError(f"{cls.__name__} is not a backend that a spec can name")
 
+    @classmethod
+    def takes(cls, kind: str, step: str, options: Mapping[str, Any]) -> bool:
+        """Whether requests of a kind and a step are answered with these options; asked before anything is sent."""
+        return True
+
     @abstractmethod
     async def send(self, request: Request) -> Reply:
         """

@@ -71,8 +71,26 @@ def plan(spec: RunSpec) -> list[Planned]:
         if (role := name.partition("[")[0]) not in (*ROLES, "all", *steps):
             raise UnknownName("role of backends", role, {*ROLES, "all", *steps})
         check_backend(backend)
+    for name, found in prompts.items():
+        _check_answered(spec, name, found.values())
     topics = read_topics(Path(spec.topics)) if spec.topics else Topics()
     return [_planned(spec, each, recipes[each.name], prompts[each.name], topics) for each in spec.recipes]
+
+
+def _check_answered(spec: RunSpec, recipe: str, prompts: Iterable[Prompt]) -> None:
+    """
+    Raises:
+        UsageError: a backend is asked for what it does not do.
+    """
+    for prompt in prompts:
+        seat = spec.seat(prompt.role, prompt.step)
+        for _, name in spec.players(seat):
+            backend = spec.backend(name)
+            if not get_backend(backend).takes(prompt.kind, prompt.step, backend.options):
+                raise UsageError(
+                    f"backends: {seat}: {backend.kind!r} does not answer {prompt.step} of {recipe}, which wants "
+                    f"{prompt.kind}; give {prompt.role} or {prompt.role}.{prompt.step} another backend"
+                )
 
 
 def _planned(
