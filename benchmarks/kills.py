@@ -22,13 +22,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from conversion import convert
+from tests.hub import LoopbackHub
+from tests.openai_server import OpenAIServer
 from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
+from toolkit.evaluation.benchmark import write_benchmark
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.packing.pack import pack
@@ -36,8 +43,11 @@ from toolkit.packing.stage import PackOptions
 from toolkit.sources.layout import open_source
 from toolkit.tasks import TASKS
 
-COMMANDS = ("pack", "import", "convert", "tokenize", "verify", "finalize", "merge", "select", "deduplicate", "align")
 ROOT = Path(__file__).resolve().parent.parent
+JOBS = ("pack", "import", "convert", "tokenize", "lengths", "verify", "merge", "select", "deduplicate", "align")
+COMMANDS = (*JOBS, "finalize", "make", "ask", "push")  # the latter do their work in one process
+BEGUN = (".staging/plan.json", ".finalize.lock", "packed/.staging/plan.json", "answers.jsonl")  # what is there then
+REPO = "org/kills"
 SMALL = PackOptions(shard_bytes=2_000_000, row_group_bytes=500_000)
 SPEC = {"name": "kills", "backends": {"all": {"kind": "procedural"}}, "concurrency": 2}
 
@@ -48,7 +58,7 @@ def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
     pack(open_source(folder / "upstream"), folder / "packed", TASKS, SMALL)
     if "import" in commands:
         convert(folder / "packed", "webdataset", folder / "tars")
-    if "tokenize" in commands:
+    if {"tokenize", "lengths"} & {*commands}:
         from toolkit.demo.tiny_models import tiny_chameleon
 
         tiny = tiny_chameleon()
@@ -58,10 +68,12 @@ def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
         spec = {**SPEC, "recipes": {"image_editing": rows, "mm_internet": rows}}
         (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
         engine.run(read_spec(folder / "spec.yaml"), folder / "made")
+    if "ask" in commands:
+        write_benchmark(folder / "bench", size=2)
 
 
 def command(name: str, out: Path, workers: int, executor: str = "local") -> list[str]:
-    arguments = {
+    arguments: dict[str, list[object]] = {
         "pack": ["pack", "upstream", out, "--shard-size", 2_000_000, "--row-group-bytes", 500_000],
         "import": ["import", "tars", out, "--format", "webdataset"],
         "convert": ["convert", "packed", "messages", out],
@@ -72,26 +84,54 @@ def command(name: str, out: Path, workers: int, executor: str = "local") -> list
         "select": ["select", "packed", out, "--where", "id NOT LIKE '%7'", "--split", "train=0.7,validation=0.3"],
         "align": ["align", "packed", out],
         "deduplicate": ["deduplicate", "packed", out, "--near-text", 0.6],
-    }[name]
-    spread = [] if name == "finalize" else ["--workers", workers, "--executor", executor]
-    return [sys.executable, "-m", "toolkit.cli.app", *map(str, [*arguments, *spread])]
+        "lengths": ["lengths", "packed", out, "--collator", "chameleon", "--model", "model"],
+        "make": ["evaluate", "make", out, "--size", 8],
+        "ask": ["evaluate", "ask", "bench", out, "--model", "m", "--server", model().url, "--parallel", 1],
+        "push": ["push", "packed", REPO],
+    }
+    spread = ["--workers", workers, "--executor", executor] if name in JOBS else []
+    return [sys.executable, "-m", "toolkit.cli.app", *map(str, [*arguments[name], *spread])]
+
+
+@cache
+def hub() -> LoopbackHub:
+    return LoopbackHub()
+
+
+@cache
+def model() -> OpenAIServer:
+    """Says of every prompt which one it was, in its own time."""
+    server = OpenAIServer()
+
+    def answer(path: str, body: bytes) -> tuple[int, Any]:
+        time.sleep(0.02)
+        text = f"It is {hashlib.sha256(body).hexdigest()}."
+        return 200, {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+
+    server.dialect = answer
+    return server
 
 
 def start(arguments: list[str], folder: Path) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KILLS": str(folder)}
+    environment |= {"OPENAI_API_KEY": "key", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
+    environment |= {"HF_ENDPOINT": hub().url, "HF_TOKEN": hub().token}
     return subprocess.Popen(
         arguments, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
 def wait_until_begun(process: "subprocess.Popen[bytes]", out: Path) -> None:
-    while process.poll() is None and not ((out / ".staging/plan.json").exists() or (out / ".finalize.lock").exists()):
+    while process.poll() is None and not (hub().requests or any((out / name).exists() for name in BEGUN)):
         time.sleep(0.001)
 
 
 def digest(folder: Path) -> str:
     """Of names and bytes, but for the journals of a run, which are read and not written here."""
     found = hashlib.sha256()
+    if REPO in hub().repositories:
+        files = hub().repositories[REPO].at("main").files
+        return " ".join(f"{path} {blob.etag}" for path, blob in sorted(files.items()))
     for path in sorted(folder.rglob("*")):
         if "shards" not in path.relative_to(folder).parts:
             content = path.read_bytes() if path.is_file() else b""
@@ -101,6 +141,7 @@ def digest(folder: Path) -> str:
 
 def fresh(name: str, folder: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
+    hub().reset()
     if name == "finalize":
         shutil.copytree(folder / "made", out)
 
@@ -199,7 +240,7 @@ def main() -> None:
         good = [
             kill_often(name, Path(folder), given, workers)
             for name in given.commands
-            for workers in (given.workers if name != "finalize" else [1])
+            for workers in (given.workers if name in JOBS else [1])
         ]
     sys.exit(0 if all(good) else 1)
 

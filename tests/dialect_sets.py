@@ -947,7 +947,7 @@ SETS["image folder with json"] = Published(
 )
 SETS["odd columns"] = Published(
     dialect="pairs",
-    files={"odd.jsonl.gz": gzip.compress(jsonl({"meta": {"words": "Red."}, "pixels": "a.png"})), "a.png": RED},
+    files={"odd.jsonl.gz": gzip.compress(jsonl({"meta": {"words": "Red."}, "pixels": "a.png"}), mtime=0), "a.png": RED},
     rows=[[["user", "Red."], ["assistant", "<red>"]]],
     columns={"text": "meta.words", "image": "pixels"},
 )

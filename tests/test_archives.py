@@ -240,6 +240,11 @@ def test_a_zip_is_read(compression):
     assert refused == [("unsafe_name", "../x.png")]
 
 
+def test_a_member_of_a_zip_without_a_name_is_passed_over():
+    packed = make_zip(("N.png", b"1"), ("b.png", b"2")).replace(b"N.png", b"\0.png")  # zipfile cuts a name at NUL
+    assert list(read_zip(io.BytesIO(packed), "A.zip")) == [("b.png", b"2")]
+
+
 @pytest.mark.parametrize("damaged", [lambda data: data[:-10], lambda data: data.replace(b"1" * 50, b"1" * 49 + b"0")])
 def test_a_damaged_zip_raises(damaged):
     with pytest.raises(ArchiveError, match=r"A\.zip: damaged or cut off .*download it again"):

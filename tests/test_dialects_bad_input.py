@@ -1,12 +1,15 @@
 """Truncated, mixed, hostile and huge records of any dialect: a bad row with a kind, which says where and why."""
 
+import io
 import json
+import struct
 import tarfile
+import zipfile
 from collections import Counter
 
 import pytest
 
-from tests.dialect_sets import GREEN, RED, SETS, image, jsonl, parquet, tar, turn
+from tests.dialect_sets import GREEN, RED, SETS, arrow, image, jsonl, parquet, tar, turn
 from tests.test_dialects import opened, write
 from toolkit.errors import RowError, SourceError, TooManyBadRows, UsageError
 from toolkit.schema import Row
@@ -213,3 +216,31 @@ def test_many_bad_rows_in_a_row_stop_all_the_same(tmp_path):
     source = open_foreign(tmp_path).rows
     with pytest.raises(TooManyBadRows, match=r"100 bad rows in a row, the last: .* record 159"):
         list(source.read("conversation", Skips(on_bad_row="skip")))
+
+
+@pytest.mark.parametrize("ends", [(2, 4, 1 << 30), (2, 1, 6), (2, 4, -5)])
+def test_an_arrow_file_whose_texts_lie_elsewhere_in_memory_is_damaged(tmp_path, ends):
+    data = arrow(*({"image": "a.png", "text": each} for each in ("aa", "bb", "cc")))
+    true = struct.pack("<4i", 0, 2, 4, 6)
+    assert data.count(true) == 1
+    (tmp_path / "a.arrow").write_bytes(data.replace(true, struct.pack("<4i", 0, *ends)))
+    with pytest.raises(SourceError, match="not a whole Arrow file"):
+        open_foreign(tmp_path, format="pairs")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda data: data.replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0"), "encrypted"),
+        (lambda data: data[:-6] + b"\xff\xff\xff\x7f\0\0", "not a whole zip|zip file"),  # where its directory lies
+    ],
+)
+def test_a_zip_of_records_that_cannot_be_opened_is_named(tmp_path, change, told):
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as file:
+        file.writestr("a.jsonl", json.dumps(GOOD))
+    whole = sink.getvalue()
+    assert change(whole) != whole
+    (tmp_path / "a.jsonl.zip").write_bytes(change(whole))
+    with pytest.raises(SourceError, match=told):
+        open_foreign(tmp_path)

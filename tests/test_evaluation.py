@@ -307,6 +307,14 @@ def test_hostile_answers_are_wrong_by_kind_and_the_others_are_scored(tmp_path, p
     assert scores(results)["single_object"].right.mean == pytest.approx(1 / 11)
 
 
+@pytest.mark.parametrize("image", ["\0", "\ud800", "a\0b.png"])
+def test_an_image_under_a_name_that_no_file_can_have_is_missing(tmp_path, image):
+    answers = Answers(lines(tmp_path / "answers.jsonl", {"id": "x", "answer": [{"type": "image", "image": image}]}))
+    with pytest.raises(Fault) as raised:
+        answers.read("x")
+    assert raised.value.kind == "missing_image"
+
+
 def test_where_there_are_no_answers_that_is_an_error(tmp_path):
     for path in (tmp_path, lines(tmp_path / "empty.jsonl"), tmp_path / "none.jsonl"):
         with pytest.raises(SourceError, match=r"no answers|No such file"):

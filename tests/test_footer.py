@@ -23,8 +23,9 @@ def written(table: pa.Table = TABLE, **options: object) -> bytes:
 
 @pytest.mark.parametrize("options", [{}, {"compression": "none", "use_dictionary": False}, {"row_group_size": 1}])
 def test_column_chunks_are_those_that_arrow_tells_of(options):
-    metadata = pq.ParquetFile(io.BytesIO(written(**options))).metadata
-    for number, chunks in enumerate(column_chunks(metadata)):
+    file = io.BytesIO(written(**options))
+    metadata = pq.ParquetFile(file).metadata
+    for number, chunks in enumerate(column_chunks(file)):
         group = metadata.row_group(number)
         columns = [group.column(index) for index in range(group.num_columns)]
         assert [chunk.path for chunk in chunks] == [column.path_in_schema for column in columns]
@@ -44,7 +45,7 @@ def test_a_histogram_of_other_levels_than_the_schema_has_is_an_error(tmp_path):
     )  # that of definition levels, of which 4 are
     repository = LocalFolder(tmp_path)
     with open_parquet(repository, "a.parquet") as parquet:
-        assert [len(chunks) for chunks in column_chunks(parquet.metadata)] == [3]
+        assert [len(chunks) for chunks in parquet.chunks] == [3]
     with pytest.raises(ShardError, match="histogram"), open_parquet(repository, "a.parquet") as parquet:
         list(read_batches(parquet, ["x.list.element"]))
     with pytest.raises(ShardError, match="histogram"), open_parquet(repository, "a.parquet") as parquet:

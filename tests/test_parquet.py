@@ -92,7 +92,7 @@ def test_each_cause_has_its_own_words(tmp_path, error, message, monkeypatch):
         raise error
 
     repository = write(tmp_path, [1])
-    monkeypatch.setattr(pq, "ParquetFile", raises)
+    monkeypatch.setattr(module, "Parquet", raises)
     with pytest.raises(ShardError, match=rf"a\.parquet: {message}"), open_parquet(repository, "a.parquet"):
         pass
 

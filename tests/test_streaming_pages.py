@@ -28,9 +28,9 @@ def write(path: Path, pictures: list = PICTURES, **options: object) -> Path:
 
 
 def slices(path: Path, group: int = 0) -> list[list[ImageSlice]] | None:
-    with pq.ParquetFile(path) as parquet:
+    with path.open("rb") as reading, pq.ParquetFile(reading) as parquet:
         file = OpenFile(path)
-        places = image_pages(file.number, image_chunk(column_chunks(parquet.metadata)[group]))
+        places = image_pages(file.number, image_chunk(column_chunks(reading)[group]))
         return (
             None
             if places is None
@@ -151,8 +151,8 @@ def test_a_page_that_says_it_is_larger_than_its_column_holds_nothing_up(size):
 
 def test_a_file_that_is_cut_off_has_no_places(tmp_path):
     path = write(tmp_path / "a.parquet")
-    with pq.ParquetFile(path) as parquet:
-        for size in (5000, 100, 0):
-            os.truncate(path, size)
-            file = OpenFile(path)
-            assert image_pages(file.number, image_chunk(column_chunks(parquet.metadata)[0])) is None
+    with path.open("rb") as file:
+        chunk = image_chunk(column_chunks(file)[0])
+    for size in (5000, 100, 0):
+        os.truncate(path, size)
+        assert image_pages(OpenFile(path).number, chunk) is None

@@ -127,8 +127,11 @@ class Answers:
                 return base64.b64decode(image.partition(",")[2] if image.startswith("data:") else image, validate=True)
             except (binascii.Error, ValueError) as error:
                 raise Fault("bad_base64", str(error)) from error
-        path = (self.root / image).resolve() if "\0" not in image else None
-        if path is None or not path.is_relative_to(self.root.resolve()):
+        try:
+            path = (self.root / image).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # NUL, half a surrogate pair, links in a circle
+            raise Fault("missing_image", f"{image!r} cannot be a path: {error}") from error
+        if not path.is_relative_to(self.root.resolve()):
             raise Fault("image_outside", f"{image!r} lies outside of {self.root}")
         return _file(path)
 

@@ -22,10 +22,9 @@ from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, Row, rows_of
 from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
-from toolkit.sources.footer import column_chunks
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
-from toolkit.sources.parquet import cause_of, parquet_file, read_tables
+from toolkit.sources.parquet import Parquet, cause_of, parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.staging.files import disk_errors, size_text
 from toolkit.streaming.slices import image_chunk, image_pages
@@ -166,9 +165,9 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
         )
 
 
-def _slow_reading(file: int, parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]:
+def _slow_reading(file: int, parquet: Parquet, shard: Shard) -> Iterator[Problem]:
     """Whether StreamingDataset cannot leave the pictures of a local shard in its file until their rows are due."""
-    groups = column_chunks(parquet.metadata) if shard.images else []
+    groups = parquet.chunks if shard.images else []
     if slow := sum(image_pages(file, image_chunk(group)) is None for group in groups):
         yield (
             "slow_reading",

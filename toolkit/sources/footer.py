@@ -1,17 +1,16 @@
 """What the footer of a Parquet file says of its column chunks.
 
-Arrow's own answer, `RowGroupMetaData.column`, ends the process where a chunk says what cannot be (a histogram of
-another length than its schema has levels, encryption without keys): a C++ exception that nothing catches, as of pyarrow
-26. So what Arrow has parsed is written out by Arrow, and read here.
+Arrow's own answers, `RowGroupMetaData.column` and what is written of it, end the process where a chunk says what cannot
+be (a histogram of another length than its schema has levels, encryption without keys): a C++ exception that nothing
+catches, as of pyarrow 26. So a footer that Arrow could parse is read here once more.
 
 Source: apache/parquet-format, parquet.thrift (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData).
 """
 
-import io
-from typing import Any, NamedTuple
+import os
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from toolkit.sources.thrift import OtherwiseWritten, read_struct
 
@@ -37,18 +36,21 @@ class Chunk(NamedTuple):
     uncompressed_bytes: int
 
 
-def column_chunks(metadata: pq.FileMetaData) -> list[list[Chunk]]:
+def column_chunks(file: BinaryIO) -> list[list[Chunk]]:
     """The chunks of each row group, in the order of the schema's leaves.
+
+    Args:
+        file: seekable; one that Arrow has opened.
 
     Raises:
         pa.ArrowInvalid: one of them does not say what it is.
     """
-    sink = io.BytesIO()
-    metadata.write_metadata_file(sink)
-    content = sink.getvalue()
-    start = len(content) - TAIL_BYTES - int.from_bytes(content[-TAIL_BYTES:-4], "little")
+    file.seek(-TAIL_BYTES, os.SEEK_END)
+    size = int.from_bytes(file.read(TAIL_BYTES)[:4], "little")
+    file.seek(-TAIL_BYTES - size, os.SEEK_END)
+    content = file.read(size)
     try:
-        footer, _ = read_struct(content, start, with_lists=True)
+        footer, _ = read_struct(content, 0, with_lists=True)
         return [[_chunk(content, each[META_DATA]) for each in group[COLUMNS]] for group in footer.get(ROW_GROUPS, ())]
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, OtherwiseWritten) as error:
         raise pa.ArrowInvalid(f"a column chunk that does not say what it is: {error!r:.100}") from error

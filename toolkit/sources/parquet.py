@@ -7,13 +7,14 @@ Hence no pre_buffer, and use_threads=False wherever a file is read.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, reason_of
-from toolkit.sources.footer import column_chunks
+from toolkit.sources.footer import Chunk, column_chunks
 from toolkit.sources.impostors import impostor
 from toolkit.sources.repository import Repository
 
@@ -26,7 +27,7 @@ BUFFER_BYTES = 1 << 20
 @contextmanager
 def open_parquet(
     repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None, verify: bool = False
-) -> Iterator[pq.ParquetFile]:
+) -> Iterator["Parquet"]:
     """A Parquet file, closed at the end.
 
     Args:
@@ -60,7 +61,7 @@ def _impostor(file: BinaryIO) -> str:
 @contextmanager
 def parquet_file(
     file: BinaryIO, metadata: pq.FileMetaData | None = None, *, verify: bool = False
-) -> Iterator[pq.ParquetFile]:
+) -> Iterator["Parquet"]:
     """A Parquet file in an open one. If it has row groups over BATCH_BYTES, columns are read page by page: else Arrow
     has a whole column of a row group in memory to give a batch of it.
     """
@@ -73,9 +74,22 @@ def parquet_file(
             yield by_page
 
 
-def _opened(file: BinaryIO, **options: Any) -> pq.ParquetFile:
+class Parquet(pq.ParquetFile):  # type: ignore[misc]
+    """One that knows its file."""
+
+    def __init__(self, file: BinaryIO, **options: Any) -> None:
+        self.file = file
+        super().__init__(file, **options)
+
+    @cached_property
+    def chunks(self) -> list[list[Chunk]]:
+        """Of each row group. Raises as `column_chunks`."""
+        return column_chunks(self.file)
+
+
+def _opened(file: BinaryIO, **options: Any) -> Parquet:
     try:
-        return pq.ParquetFile(file, **options)
+        return Parquet(file, **options)
     except UnicodeDecodeError as error:  # raised by Arrow's Python side alone
         raise pa.ArrowInvalid(f"the name of a column is not UTF-8: {error}") from error
 
@@ -110,13 +124,13 @@ def read_group(parquet: pq.ParquetFile, number: int) -> Iterator[pa.Table]:
         yield from (pa.Table.from_batches([batch]) for batch in _read_batches(parquet, number))
 
 
-def read_records(parquet: pq.ParquetFile) -> Iterator[dict[str, Any]]:
+def read_records(parquet: Parquet) -> Iterator[dict[str, Any]]:
     """Rows as plain dicts, a batch of BATCH_ROWS, and of about BATCH_BYTES at most, in memory at a time."""
     for batch in read_batches(parquet):
         yield from batch.to_pylist()
 
 
-def read_batches(parquet: pq.ParquetFile, leaves: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(parquet: Parquet, leaves: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Batches of BATCH_ROWS, and of about BATCH_BYTES at most, in order.
 
     Args:
@@ -124,8 +138,7 @@ def read_batches(parquet: pq.ParquetFile, leaves: list[str] | None = None) -> It
     """
     sizes: list[int | None] = [None] * parquet.num_row_groups
     if leaves is not None:
-        groups = column_chunks(parquet.metadata)
-        sizes = [sum(each.uncompressed_bytes for each in chunks if each.path in leaves) for chunks in groups]
+        sizes = [sum(each.uncompressed_bytes for each in chunks if each.path in leaves) for chunks in parquet.chunks]
     for number, size in enumerate(sizes):
         yield from _read_batches(parquet, number, leaves, size)
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.schema import COLUMNS, to_dicts
-from toolkit.sources.footer import Chunk, column_chunks
+from toolkit.sources.footer import Chunk
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import Shard, check_sizes, read_manifest
 from toolkit.sources.packed import PackedSource
-from toolkit.sources.parquet import open_parquet
+from toolkit.sources.parquet import Parquet, open_parquet
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.sources.splits import DEFAULT_SPLIT, check_split
 from toolkit.streaming.groups import Place, RowGroup, row_groups
@@ -152,7 +152,7 @@ class RowGroups:
             return self._table(parquet, group)
 
     @contextmanager
-    def _opened(self, group: RowGroup) -> Iterator[pq.ParquetFile]:
+    def _opened(self, group: RowGroup) -> Iterator[Parquet]:
         packed = self._sources[group.source]
         shard = packed.shards[group.shard]
         known = self._footers.get(group[:2])
@@ -176,7 +176,7 @@ class RowGroups:
         kept = self._kept(group)
         return table if kept is None else table.take(kept)
 
-    def _sliced(self, file: OpenFile, parquet: pq.ParquetFile, group: RowGroup) -> list[Encoded] | None:
+    def _sliced(self, file: OpenFile, parquet: Parquet, group: RowGroup) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
         pages = image_pages(file.number, self._image_chunk(parquet, group))
         if pages is None:
@@ -195,11 +195,11 @@ class RowGroups:
             for row, images in zip(rows, pictures, strict=True)
         ]
 
-    def _image_chunk(self, parquet: pq.ParquetFile, group: RowGroup) -> Chunk | None:
+    def _image_chunk(self, parquet: Parquet, group: RowGroup) -> Chunk | None:
         """Where the bytes of a row group's pictures lie."""
         found = self._image_chunks.get(group[:2])
         if found is None:
-            found = [image_chunk(chunks) for chunks in column_chunks(parquet.metadata)]
+            found = [image_chunk(chunks) for chunks in parquet.chunks]
             if len(self._image_chunks) >= FOOTERS_KEPT:
                 self._image_chunks.clear()
             self._image_chunks[group[:2]] = found

@@ -248,7 +248,12 @@ def _zipped(file: BinaryIO, archive: str) -> Iterator[Member]:
         raise ArchiveError(f"{archive}: damaged or cut off ({error}); download it again") from error
     for info in whole.infolist():
         name = normalise_name(info.filename)
-        if not info.is_dir() and ".." not in name.split("/") and info.file_size <= MAX_MEMBER_BYTES:
+        if (
+            name
+            and not info.filename.endswith("/")
+            and ".." not in name.split("/")
+            and info.file_size <= MAX_MEMBER_BYTES
+        ):
             yield Member(archive, name, _unzip(whole, info))
 
 

@@ -40,6 +40,9 @@ TEXT_SUFFIXES = ("txt", "text", "caption", "cls", "md", "html")
 MAX_SAMPLE = 1 << 30  # bytes of a sample
 MAX_TEXT = 16 << 20  # bytes of a member or file of text
 
+# RuntimeError: a zip that is encrypted, or compressed as nothing here reads.
+DAMAGED = (ArchiveError, ShardError, EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError)
+
 Values = dict[str, Any]
 
 
@@ -94,7 +97,7 @@ def read_records(
             with closing(how(path)) as raw:
                 for number, values in enumerate(_texts(_opened(raw, path, on_read), kind)):
                     yield values if isinstance(values, RowError) else Record(number, values)
-    except (ArchiveError, ShardError, EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         yield RowError(f"after record {number}: {error}; the rest of the file cannot be read", kind="damaged_file")
 
 
@@ -116,13 +119,20 @@ class Watched(io.RawIOBase):
 
 def _opened(raw: BinaryIO, path: str, on_read: OnRead) -> BinaryIO:
     if path.lower().endswith(".zip"):
+        return cast(BinaryIO, Watched(_only_member(raw, path), path, on_read))
+    watched = cast(BinaryIO, Watched(raw, path, on_read))
+    return cast(BinaryIO, gzip.GzipFile(fileobj=watched)) if path.lower().endswith(".gz") else watched
+
+
+def _only_member(raw: BinaryIO, path: str) -> BinaryIO:
+    try:
         whole = zipfile.ZipFile(raw)
         names = [name for name in whole.namelist() if not name.endswith("/")]
         if len(names) != 1:
             raise ArchiveError(f"{path}: holds {len(names)} files; expected one file of records")
-        return cast(BinaryIO, Watched(cast(BinaryIO, whole.open(names[0])), path, on_read))
-    watched = cast(BinaryIO, Watched(raw, path, on_read))
-    return cast(BinaryIO, gzip.GzipFile(fileobj=watched)) if path.lower().endswith(".gz") else watched
+        return cast(BinaryIO, whole.open(names[0]))
+    except (OSError, ValueError) as error:  # places before the beginning
+        raise ArchiveError(f"{path}: not a whole zip ({error})") from error
 
 
 def _texts(file: BinaryIO, kind: str) -> Iterator[Any | RowError]:
@@ -180,8 +190,9 @@ def _arrow(repository: Repository, path: str, is_needed: Callable[[str], bool]) 
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
             for batch in batches:
+                batch.validate(full=True)  # as it is not: places in memory that are read
                 yield batch.select([name for name in batch.schema.names if is_needed(name)])
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, MemoryError) as error:  # MemoryError: of a size that it claims
             raise ShardError(f"{repository.name}: {path}: not a whole Arrow file ({error!s:.200})") from error
 
 

@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 from toolkit.errors import LayoutError, shorten
 from toolkit.image_files import format_name
 from toolkit.parsing import load_json
-from toolkit.sources.footer import column_chunks
-from toolkit.sources.parquet import open_parquet
+from toolkit.sources.parquet import Parquet, open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts
 from toolkit.sources.published.shapes.leaves import Leaf, leaves_of, lengths_of, parsed_leaves, unfold
 from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name, is_picture_struct
@@ -184,11 +183,12 @@ def _signs_of_tags(leaf: Leaf, rows: int) -> Signs:
     return signs_of(pa.array(paths, pa.string()), np.array(places, np.int32), rows)
 
 
-def _sizes(parquet: pq.ParquetFile) -> dict[str, int]:
+def _sizes(parquet: Parquet) -> dict[str, int]:
     """Path of each leaf, as Parquet names it -> its bytes before compression."""
-    groups = column_chunks(parquet.metadata)
     paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
-    return {path: sum(group[number].uncompressed_bytes for group in groups) for number, path in enumerate(paths)}
+    return {
+        path: sum(group[number].uncompressed_bytes for group in parquet.chunks) for number, path in enumerate(paths)
+    }
 
 
 def _is_picture(value: Any) -> bool:

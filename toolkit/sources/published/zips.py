@@ -54,5 +54,5 @@ def _read_zipped(whole: zipfile.ZipFile, info: zipfile.ZipInfo, archive: str, wa
         watch.on_refused("huge_member", given)
     elif stat.S_ISLNK(info.external_attr >> 16):
         tell_link(name, whole.read(info).decode("utf-8", "surrogateescape"), watch, is_symbolic=True)
-    elif not info.is_dir() and watch.wanted(name):
+    elif not given.endswith("/") and name and watch.wanted(name):  # is_dir() breaks on an empty name
         yield Member(name, NAME_ONLY if watch.names_only else whole.read(info))
