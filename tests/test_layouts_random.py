@@ -1,6 +1,6 @@
 """Random layouts, damaged in random ways: a row that comes out is the true one, and every other is counted.
 
-The same layouts every time; more of them, with a count of how they ended:
+The same layouts every time; more of them, for so many seconds of CPU, with a count of how they ended:
 LAYOUTS_SECONDS=600 LAYOUTS_SEED=1000 python -m pytest tests/test_layouts_random.py -s
 """
 
@@ -91,14 +91,14 @@ def outcome(folder: Path, chance: random.Random) -> str:
 
 
 def seeds() -> Iterator[int]:
-    end = time.monotonic() + SECONDS
+    end = time.process_time() + SECONDS
     for seed in count(FIRST_SEED):
-        if time.monotonic() > end if SECONDS else seed == FIRST_SEED + LAYOUTS:
+        if time.process_time() > end if SECONDS else seed == FIRST_SEED + LAYOUTS:
             return
         yield seed
 
 
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(0 if SECONDS else 120)  # a busy machine gives less than a second a second
 def test_no_row_differs_from_the_truth_without_an_error(tmp_path):
     outcomes: Counter[str] = Counter()
     for seed in seeds():
