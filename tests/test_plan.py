@@ -252,6 +252,48 @@ def test_the_source_of_rows_does_not_contradict_the_files_name(tmp_path):
     assert (plan.task, plan.task_column) == ("mm_reasoning_o", "")
 
 
+@pytest.mark.parametrize("file", ["train.parquet", "test.parquet"])
+def test_a_column_that_names_other_splits_stops(tmp_path, file):
+    records = [{"split": split, "task": "llava_cot", "prompt": "q", "answer": "a"} for split in ("train", "test")]
+    with pytest.raises(
+        LayoutError, match=f"column 'split' says 'test', 'train', and the file is read as split {file[:-8]}"
+    ):
+        plan_of(tmp_path, records, name=file)
+    mapping = {"files": {f"data/{file}": {"columns": {"ignore": ["split"]}}}}
+    assert plan_of(tmp_path, records, name=file, mapping=mapping).rows == 2
+    mapping = {"files": {f"data/{file}": {"split": "validation"}}}
+    assert plan_of(tmp_path, records, name=file, mapping=mapping).split == "validation"
+
+
+def test_a_column_that_names_the_split_of_its_file_is_no_problem(tmp_path):
+    records = [{"split": "Test", "task": "llava_cot", "prompt": "q", "answer": "a"}]
+    assert plan_of(tmp_path, records, name="test.parquet").split == "test"
+
+
+def test_a_file_that_says_no_split_beside_one_that_says_train_stops(tmp_path):
+    records = [{"task": "llava_cot", "prompt": "q", "answer": "a"}]
+    for name in ("train.parquet", "holdout.parquet", "MMInternet.parquet"):
+        write(tmp_path, records if name != "MMInternet.parquet" else [{"prompt": "q", "answer": "a"}], name)
+    with pytest.raises(
+        LayoutError, match=r"holdout.parquet: the file's name says no split, and that of 'data/train.parquet'"
+    ):
+        open_source(tmp_path)
+    (tmp_path / "mapping.yaml").write_text("files: {data/holdout.parquet: {split: test}}")
+    assert open_source(tmp_path, mapping=tmp_path / "mapping.yaml").splits == {"train": 2, "test": 1}
+
+
+def test_a_column_of_types_that_contradicts_the_picture_paths_stops(tmp_path):
+    records = [{"type": "image editing", "image": "MMReasoning_O/1.png", "conversations": turns("<image>")}]
+    with pytest.raises(
+        LayoutError, match="column 'type' names 'image_editing', and the picture paths 'mm_reasoning_o'"
+    ):
+        plan_of(tmp_path, records)
+    mapping = {"files": {"data/train.parquet": {"columns": {"ignore": ["type"]}}}}
+    assert plan_of(tmp_path, records, mapping=mapping).counts == {"mm_reasoning_o": 1}
+    mapping = {"files": {"data/train.parquet": {"task": {"column": "type"}}}}
+    assert plan_of(tmp_path, records, mapping=mapping).counts == {"image_editing": 1}
+
+
 def test_a_value_that_names_no_task_is_told_and_costs_its_rows(tmp_path):
     tasks = ("llava_cot", "llava_cot", "edits", None)
     records = [{"task": task, "prompt": f"q{number}", "answer": "a"} for number, task in enumerate(tasks)]

@@ -23,11 +23,16 @@ SPLITS = tuple(dict.fromkeys(SPLIT_WORDS.values()))
 
 def split_named_in(path: str) -> str:
     """The split a file belongs to, as `datasets` tells it by file name, then by folders; "train" if nothing says."""
+    return split_said_by(path) or DEFAULT_SPLIT
+
+
+def split_said_by(path: str) -> str:
+    """The same; "" if nothing says."""
     for piece in reversed(path.split("/")):
         for word in re.findall(r"[a-z]+", piece.lower()):
             if word in SPLIT_WORDS:
                 return SPLIT_WORDS[word]
-    return DEFAULT_SPLIT
+    return ""
 
 
 def check_split(name: str, split: str, known: dict[str, int]) -> None:

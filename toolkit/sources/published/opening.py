@@ -10,7 +10,7 @@ from toolkit.sources.published.plan import FilePlan, explain, group_files, shape
 from toolkit.sources.published.shapes.table import Table
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.published.survey import FileSurvey, survey_files
-from toolkit.sources.published.telling import tell_tasks
+from toolkit.sources.published.telling import check_splits, tell_tasks
 from toolkit.sources.repository import Repository
 from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips
 
@@ -80,4 +80,4 @@ def make_plans(
     for group in group_files(surveys, overrides):
         plans += tell_tasks(shape_plan(group), group, holdings.tasks)
         tables |= {file.path: group.table for file in group.files}
-    return sorted(plans, key=lambda plan: plan.path), tables
+    return check_splits(sorted(plans, key=lambda plan: plan.path), overrides), tables

@@ -12,15 +12,15 @@ from functools import reduce
 
 import numpy as np
 
-from toolkit.errors import RowError, shorten
-from toolkit.sources.published.mapping import Entry
+from toolkit.errors import shorten
+from toolkit.sources.published.mapping import Entry, Overrides
 from toolkit.sources.published.plan import FilePlan, Group
 from toolkit.sources.published.shapes.facts import ColumnFacts
 from toolkit.sources.published.shapes.signs import CONFLICT, NAMES, NO_PICTURE, NOT_NAMED, Signs, combine
 from toolkit.sources.published.shapes.table import merge
 from toolkit.sources.published.shapes.words import TASK_COLUMNS, task_named_in
 from toolkit.sources.published.survey import FileSurvey
-from toolkit.sources.splits import split_named_in
+from toolkit.sources.splits import DEFAULT_SPLIT, SPLIT_WORDS, split_named_in, split_said_by
 
 TEXT_TASK = "cot_collection"  # the one task without pictures
 COT_COLUMNS = {"source", "target", "rationale"}  # Source: kaist-ai/CoT-Collection
@@ -55,6 +55,8 @@ def _tell(
     can_tell: bool,
 ) -> FilePlan:
     plan = replace(plan, path=file.path, rows=file.rows, split=entry.split or split_named_in(file.path))
+    if not entry.split:
+        plan = replace(plan, problems=(*plan.problems, *_other_splits(file, plan)))
     if entry.task:
         return replace(plan, task=entry.task, counts={entry.task: file.rows})
     by_file = task_named_in(file.path)
@@ -62,6 +64,13 @@ def _tell(
     if disagreements:
         plan = replace(plan, problems=(*plan.problems, *disagreements))
     if column:
+        named = {NAMES[number] for number in np.unique(signs) if number >= 0}
+        if named and not named & set(values.values()) and not entry.task_column and "task" not in column.lower():
+            told = (
+                f"column {column!r} names {shorten(set(values.values()))}, and the picture paths {shorten(named)}; "
+                "say in a mapping under task: which column counts, or list it under ignore:"
+            )
+            plan = replace(plan, problems=(*plan.problems, told))
         return _with_column(plan, merge([(file.rows, file.columns)]).columns[column], column, values)
     for task, sign in ((by_file, "named in the file's path"), (_by_content(file, plan, has_pictures), "")):
         if task:
@@ -70,6 +79,38 @@ def _tell(
             )
             return _because(replace(plan, task=task, counts={task: file.rows}), f"task {task}: {sign}")
     return _by_rows(plan, signs, archives, can_tell)
+
+
+def _other_splits(file: FileSurvey, plan: FilePlan) -> Iterator[str]:
+    """Columns whose every value names a split, and not that of the file: rows of a test are not for training."""
+    settled = {*plan.reads(), *plan.columns.get("ignore", ())}
+    for name, facts in merge([(file.rows, file.columns)]).columns.items():
+        values = set(facts.labels or facts.text.values or ()) if name not in settled else set()
+        splits = {SPLIT_WORDS.get(value.strip().lower(), "") for value in values}
+        if splits and "" not in splits and splits != {plan.split}:
+            yield (
+                f"column {name!r} says {shorten(values)}, and the file is read as split {plan.split}; write a file "
+                "for each split, or list the column under ignore: in a mapping if its words mean something else"
+            )
+
+
+def check_splits(plans: Iterable[FilePlan], overrides: Overrides) -> list[FilePlan]:
+    """The same, with a problem where a file's name says neither split nor task, and that of another says train."""
+    plans = list(plans)
+    stated = next((plan.path for plan in plans if split_said_by(plan.path) == DEFAULT_SPLIT), "")
+    if not stated:
+        return plans
+    return [plan if _says_split(plan, overrides) else _silent(plan, stated) for plan in plans]
+
+
+def _says_split(plan: FilePlan, overrides: Overrides) -> bool:
+    entry = overrides.entry_for(plan.path)
+    return bool(split_said_by(plan.path) or task_named_in(plan.path) or (entry and (entry.split or entry.task)))
+
+
+def _silent(plan: FilePlan, stated: str) -> FilePlan:
+    problem = f"the file's name says no split, and that of {stated!r} does; say under split: of a mapping which it is"
+    return replace(plan, problems=(*plan.problems, problem))
 
 
 def _because(plan: FilePlan, reason: str) -> FilePlan:
@@ -85,7 +126,8 @@ def _by_column(
         return entry.task_column, {**named, **entry.values}, []
     found: list[tuple[bool, str, dict[str, str], Counter[str]]] = []
     for name, facts in merge([(file.rows, file.columns)]).columns.items():
-        values = _named_values(facts) if name not in plan.reads() else {}
+        is_free = name not in plan.reads() and name not in plan.columns.get("ignore", ())
+        values = _named_values(facts) if is_free else {}
         known = sum((facts.text.values or {}).get(value, 0) for value in values)
         is_telling = name.rpartition(".")[2].lower() in TASK_COLUMNS
         if 2 * known > facts.text.count if is_telling else known == facts.rows > 0:
@@ -170,17 +212,3 @@ def _by_rows(plan: FilePlan, signs: Signs, archives: tuple[str, ...], can_tell: 
     if conflicts := numbers.get(CONFLICT, 0):
         plan = replace(plan, notes=(*plan.notes, f"{conflicts:,} rows name pictures of several tasks"))
     return replace(plan, counts=counts)
-
-
-def tasks_by_sign(plan: FilePlan) -> Iterator[tuple[int, str]]:
-    """Sign -> the task it stands for, "" where the archives tell it."""
-    yield from enumerate(NAMES)
-    yield NO_PICTURE, TEXT_TASK
-    yield NOT_NAMED, ""
-
-
-def conflict(plan: FilePlan) -> RowError:
-    return RowError(
-        "its picture paths name archives of several tasks; say in a mapping which column, or which task",
-        kind="ambiguous_task",
-    )
