@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 import unifiedvisual
 from conversion import FORMATS
@@ -231,6 +232,13 @@ def test_each_promise_of_security_has_its_test():
     assert len(promises) > 20
     missing = [(file, name) for file, name in promises if f"def {name}(" not in (ROOT / file).read_text()]
     assert missing == []
+
+
+def test_the_version_is_that_of_the_citation_and_of_the_last_dated_changes():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    dated = re.search(r"^## \[(\d\S*)\] - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE).groups()
+    assert (citation["version"], str(citation["date-released"])) == dated
+    assert dated[0] == unifiedvisual.__version__
 
 
 def test_stubs_and_the_table_of_public_names_are_those_of_the_code():
