@@ -4,12 +4,9 @@ On two processes: tests/test_training_ranks.py.
 """
 
 import argparse
-import os
+import multiprocessing
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -147,20 +144,14 @@ def test_other_loops_resume_exactly(run, packed, tmp_path, name, needs):
 
 def test_a_run_killed_at_any_moment_resumes_as_if_undisturbed(run, packed, tmp_path):
     options = ("--data", packed, "--save-every", 2, "--samples", 0, "--workers", 0)
-    command = [
-        sys.executable,
-        EXAMPLES / "train_chameleon.py",
-        *options,
-        "--out",
-        tmp_path / "killed",
-        "--steps",
-        100000,
-    ]
-    with subprocess.Popen([*map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
-        while not list((tmp_path / "killed").glob("checkpoint-000*[0-9]")):
-            assert started.poll() is None
-            time.sleep(0.02)
-        os.kill(started.pid, signal.SIGKILL)
+    endless = ("chameleon", *options, "--out", tmp_path / "killed", "--steps", 100000)
+    started = multiprocessing.get_context("fork").Process(target=run_example, args=endless)
+    started.start()
+    while not list((tmp_path / "killed").glob("checkpoint-000*[0-9]")):
+        assert started.is_alive()
+        time.sleep(0.02)
+    started.kill()
+    started.join()
     steps = len(losses_of(tmp_path / "killed")) + 3
     shutil.copytree(tmp_path / "killed" / "tokens", tmp_path / "whole" / "tokens")
     run("chameleon", *options, "--out", tmp_path / "killed", "--steps", steps, "--resume")
