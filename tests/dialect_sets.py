@@ -1024,3 +1024,21 @@ SETS["blocks without a type"] = Published(
     },
     rows=[[["user", "<red>", "Colour?"], ["assistant", "Red."]]],
 )
+SETS["edited image beside image"] = Published(
+    dialect="edits",
+    files={
+        "train.parquet": parquet(
+            {"image": image(RED), "edited_image": image(GREEN), "mask": image(BLACK), "prompt": "Make it green."}
+        )
+    },
+    rows=[[["user", "<red>", "Make it green."], ["assistant", "<green>"]]],
+)
+SETS["one text with tags"] = Published(
+    dialect="documents",
+    files={
+        "train.jsonl": jsonl({"text": "Take red.\n<image>\nThen green: <image>", "images": ["a.png", "b.png"]}),
+        "a.png": RED,
+        "b.png": GREEN,
+    },
+    rows=[[["user", "Take red."], ["assistant", "<red>", "Then green: ", "<green>"]]],
+)

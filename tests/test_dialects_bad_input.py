@@ -148,6 +148,15 @@ def test_a_history_that_is_no_list_of_pairs_is_a_bad_row(history, tmp_path):
     assert kinds(read(tmp_path)) == {"bad_record": 1}
 
 
+def test_a_record_about_a_video_is_a_bad_row_and_a_set_of_them_is_not_read(tmp_path):
+    turns = {"conversations": [turn("human", "<video>\nWhat happens?"), turn("gpt", "A fall.")]}
+    (tmp_path / "train.jsonl").write_bytes(jsonl(*[GOOD] * LATER, {"video": "a.mp4", **turns}))
+    assert kinds(read(tmp_path)) == {"video": 1}
+    (tmp_path / "train.jsonl").write_bytes(jsonl({"video": "a.mp4", **turns}))
+    with pytest.raises(SourceError, match="the videos in 'video' would not be read, which rows cannot hold"):
+        open_foreign(tmp_path)
+
+
 def test_a_sample_without_end_is_a_bad_row(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "MAX_SAMPLE", 5000)
     endless = {f"b.{number}.txt": b"x" * 1000 for number in range(20)}

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from toolkit.errors import RowError, UsageError, shorten, shown
 from toolkit.sources.dialects.chat import IMAGE_BLOCKS, TEXT_BLOCKS
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Piece, Turn, Use, is_text, text_in
-from toolkit.sources.dialects.placing import filled
+from toolkit.sources.dialects.placing import IMAGE, filled, place
 from toolkit.sources.dialects.tasks import INTERLEAVED
 from toolkit.sources.dialects.turns import check_word
 from toolkit.sources.published.shapes.pictures import parse_text, pictures_in
@@ -67,6 +67,8 @@ def document(pieces: Sequence[Piece], options: DocumentOptions, title: str = "")
 
 
 def fits(fields: Fields) -> bool:
+    if _tagged(fields):
+        return True
     steps = parse_text(fields.get("steps"))
     if steps is None:
         pictures, texts = parse_text(fields.get("images")), parse_text(fields.get("texts"))
@@ -75,6 +77,8 @@ def fits(fields: Fields) -> bool:
 
 
 def read(fields: Fields, options: StepOptions) -> Draft:
+    if tagged := _tagged(fields):
+        return document(tagged, options, text_in(fields, "title", default=""))
     steps = parse_text(fields.get("steps"))
     if steps is None:
         steps = _told(parse_text(fields.get("images")), parse_text(fields.get("texts")))
@@ -82,6 +86,12 @@ def read(fields: Fields, options: StepOptions) -> Draft:
         raise RowError(f"the document is {shown(steps)}; expected a list of steps", kind="bad_record")
     pieces = [piece for step in steps for piece in _step(step, options.image)]
     return document(pieces, options, text_in(fields, "title", default=""))
+
+
+def _tagged(fields: Fields) -> Sequence[Piece]:
+    """Pieces of one text with an <image> for each of a list of pictures; none where it is something else."""
+    text = next((each for use in ("steps", "texts") if isinstance(each := fields.get(use), str) and IMAGE in each), "")
+    return place([Turn("user", (text,))], pictures_in(fields.get("images"), "images"))[0].content if text else ()
 
 
 def _told(pictures: Any, texts: Any) -> list[dict[str, Any]]:
@@ -112,7 +122,7 @@ def _step(step: Any, side: Side) -> Iterator[Piece]:
 DIALECT = Dialect(
     name="documents",
     reads="CoMM and documents like its; VIST as Show-o2 has it; typed parts in turn",
-    sign="steps of text and image, typed parts, or as many images as captions",
+    sign="steps of text and image, typed parts, as many images as captions, or a text with <image> for each of several",
     task=INTERLEAVED,
     uses={
         "steps": Use(
@@ -130,7 +140,7 @@ DIALECT = Dialect(
             needed=False,
         ),
         "images": Use(("images", "image_list"), needed=False),
-        "texts": Use(("captions", "texts", "sentences", "text_list"), needed=False),
+        "texts": Use(("captions", "texts", "sentences", "text_list", "text"), needed=False),
         "title": Use(("title", "query", "question", "instruction", "task_title"), needed=False),
     },
     fits=fits,

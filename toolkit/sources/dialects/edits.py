@@ -66,6 +66,7 @@ DIALECT = Dialect(
                 "edit_images?|kontext_images",
                 "(open_)?image_input_url|control_path(_\\d+)?",
                 rf"{INPUT}_file_?names?",
+                rf"{PICTURE}|file_?names?",
                 f"{INPUT}s?",
             ),
             many=True,

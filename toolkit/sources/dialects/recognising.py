@@ -18,6 +18,7 @@ from toolkit.sources.dialects.records import KEY, Record, read_records
 from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name
 from toolkit.sources.repository import Repository
 
+VIDEO = re.compile(r"\.(mp4|webm|avi|mov|mkv|m4v)$", re.IGNORECASE)
 LOOKED_AT = 50  # records of a group
 KEPT = "keep"  # the use of columns that go into the provenance
 COMMON = {
@@ -188,6 +189,9 @@ def _try(
     is_read = any(holds_image(record.get(each)) for each in tops for record in records)
     if images and not is_read and not is_named:
         return f"the images in {shorten(images)} would not be read; name their columns, or the dialect"
+    videos = [each for each in not_read if any(is_video_name(record.get(each)) for record in records)]
+    if videos and not is_read and not is_named:
+        return f"the videos in {shorten(videos)} would not be read, which rows cannot hold"
     return Recognised(
         files=(),
         dialect=name,
@@ -197,6 +201,10 @@ def _try(
         images_not_read=images,
         fitting=fitting,
     )
+
+
+def is_video_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(VIDEO.search(value))
 
 
 def holds_image(value: Any, depth: int = 4) -> bool:

@@ -21,6 +21,7 @@ from toolkit.sources.dialects.recognising import (
     complete,
     find_dialect,
     holds_image,
+    is_video_name,
     not_a_record,
     project,
     top_of,
@@ -116,7 +117,11 @@ class Piece:
                 columns = ", ".join(self.columns.get(use, ()))
                 raise RowError(f"has no {columns or use}; it has {sorted(record.values)}", kind="bad_record")
         self._refuse_unread(record.values, columns_of(tuple(record.values)))
-        return _Drafted(record, fields, dialect.read(fields, self.given))
+        draft = dialect.read(fields, self.given)
+        videos = [name for name, value in record.values.items() if is_video_name(value)]
+        if videos and not references(draft):
+            raise RowError(f"is about a video ({', '.join(videos)}), which rows cannot hold", kind="video")
+        return _Drafted(record, fields, draft)
 
     def _row(self, drafted: "_Drafted") -> Row:
         record, fields, draft = drafted
