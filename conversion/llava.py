@@ -106,7 +106,8 @@ class LlavaWriter:
             if self.options.output_images == "drop":
                 raise LeftOut(f"row {row.id!r}", kind="output_image")
             problem = (
-                "its answer has pictures, which LLaVA cannot be trained to draw; pass output_images='context' or 'drop'"
+                "its answer has pictures, which LLaVA cannot be trained to draw; pass output_images='context' or "
+                "output_images='drop'"
             )
             raise refuse(row, "output_image", problem)
         if self.options.profile == "v15" and len(row.images) > 1:

@@ -341,7 +341,7 @@ def test_a_lossy_conversion_stops_until_it_is_told_what_to_drop(run, tmp_path):
     source = edits(tmp_path)
     code, _, err = run("convert", source, "llava", tmp_path / "llava")
     assert code == 1
-    assert "pass --output-images context or 'drop'" in err
+    assert "pass --output-images context or --output-images drop" in err
     code, text, _ = run("convert", source, "llava", tmp_path / "llava", "--output-images", "drop", "--json")
     assert (code, json.loads(text)["rows_out"]) == (0, ROWS_PER_TASK)
     assert sum(json.loads(text)["rows_dropped"].values()) == ROWS_PER_TASK

@@ -109,7 +109,7 @@ def test_llava_15_refuses_several_images_and_names_the_other_profile(tmp_path):
 
 @pytest.mark.parametrize("row", [GENERATE, EDIT, WEB, REASON])
 def test_llava_refuses_answer_images_by_default(row, tmp_path):
-    with pytest.raises(RowError, match="pass output_images='context' or 'drop'") as caught:
+    with pytest.raises(RowError, match="pass output_images='context' or output_images='drop'") as caught:
         run(tmp_path, row, profile="next")
     assert caught.value.kind == "output_image"
 

@@ -252,14 +252,15 @@ app.add_typer(evaluate_app.app, name="evaluate", short_help="Exact scores of a m
 
 
 def as_typed(message: str) -> str:
-    """An error of the library with its keyword arguments as options: `on_missing="skip"` is `--on-missing skip`."""
+    """An error of the library in options: `on_missing="skip"` is `--on-missing skip`, `pass x="y"` else `-o x=y`."""
     names = "|".join(sorted(_option_names(typer.main.get_command(app))))
     value = r"""(?:"([\w-]+)"|'([\w-]+)'|(\d+))?"""
-    return re.sub(
+    message = re.sub(
         rf"(?<![\w-])({names})={value}(?!\w)",
         lambda found: f"--{found[1].replace('_', '-')} {found[2] or found[3] or found[4] or ''}".rstrip(),
         message,
     )
+    return re.sub(r"""\bpass ([a-z_]+)=(["'])(.+?)\2""", r"pass -o \1=\3", message)
 
 
 def _option_names(command: Any) -> set[str]:
