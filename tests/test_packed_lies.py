@@ -9,7 +9,7 @@ import pytest
 
 from tests.lying import raw
 from toolkit.demo.rows import demo_rows
-from toolkit.errors import RowError
+from toolkit.errors import RowError, ShardError, UnifiedVisualError
 from toolkit.packing.rows import pack_rows
 from toolkit.packing.verify import verify_packed
 from toolkit.rules import check_row
@@ -86,3 +86,35 @@ def test_a_row_of_other_types_is_a_bad_row(column, value, kind):
     with pytest.raises(RowError) as raised:
         check_row(Row.from_dict(changed))
     assert raised.value.kind == kind
+
+
+def test_a_shard_without_one_of_the_columns_is_not_streamed(tmp_path):
+    pack_rows(demo_rows("image_editing", 2), tmp_path)
+    shard, manifest = min(tmp_path.rglob("*.parquet")), tmp_path / MANIFEST
+    pq.write_table(pq.read_table(shard).drop_columns(["origin"]), shard, compression="none", use_dictionary=False)
+    content = json.loads(manifest.read_bytes())
+    content["shards"][0]["bytes"] = shard.stat().st_size
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ShardError, match=r"no columns .*origin"):
+        list(StreamingDataset(str(tmp_path), decode=None, rank=0, world_size=1))
+
+
+@pytest.mark.parametrize("size", ["12", -1, None, 1.5])
+def test_a_hub_that_tells_no_size_is_an_error(hub, tmp_path, size):
+    pack_rows(demo_rows("image_editing", 2), tmp_path)
+    hub.add_folder("org/set", tmp_path)
+
+    def garble(answer):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if b"application/json" not in head or not body.startswith(b"["):
+            return answer
+        body = json.dumps([{**entry, "size": size, "lfs": None} for entry in json.loads(body)]).encode()
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+        return b"\r\n".join([*lines, b"Content-Length: %d" % len(body)]) + b"\r\n\r\n" + body
+
+    hub.garble = garble
+    try:
+        with pytest.raises(UnifiedVisualError):
+            list(StreamingDataset("org/set", decode=None, rank=0, world_size=1))
+    finally:
+        hub.garble = None

@@ -16,8 +16,9 @@ from tests.replicas import ROWS_PER_TASK, replica
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.push import push
 from toolkit.sources import hub as hub_module
+from toolkit.sources import hub_waits
 from toolkit.sources import repository as module
-from toolkit.sources.hub import asked_wait_s
+from toolkit.sources.hub_waits import asked_wait_s
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder, downloaded, folder_in, open_repository
 
@@ -259,7 +260,8 @@ def test_a_wait_of_a_day_is_an_error_and_not_a_sleep(hub, packed, monkeypatch, c
     path, act = CALLS[call]
     hub.fail(status, method="GET", path=path, retry_after_s=86_400, times=100)
     if status == "503":  # the loopback Hub says Retry-After with 429 alone
-        monkeypatch.setattr(hub_module, "asked_wait_s", lambda headers: 86_400)
+        for module in (hub_module, hub_waits):
+            monkeypatch.setattr(module, "asked_wait_s", lambda headers: 86_400)
     with pytest.raises(SourceError, match=rf"the Hub asks to wait 86,400 s \(status {status}\); at most 300 s"):
         act()
     assert max(slept, default=0) < 10

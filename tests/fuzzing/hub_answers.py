@@ -15,7 +15,7 @@ from tests.fuzzing.mutations import changed_bytes, changed_value
 from tests.fuzzing.packed import packed, streamed, truth
 from tests.fuzzing.surface import as_json, scratch, surface
 from tests.hub import LoopbackHub
-from toolkit.sources.hub import LONGEST_WAIT_S
+from toolkit.sources.hub_waits import LONGEST_WAIT_S
 
 REPO = "org/fuzz"
 WHERE_TO = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.verify import verify_packed
 from toolkit.sources.findings import Findings
-from toolkit.sources.hub import hub_errors
+from toolkit.sources.hub_waits import hub_errors
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.repository import REPO_ID, LocalFolder, open_repository
 

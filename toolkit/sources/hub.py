@@ -4,13 +4,10 @@ downloaded before.
 
 import hashlib
 import json
-import logging
 import os
-import re
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,19 +15,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from toolkit.errors import SourceError
-from toolkit.sources.advice import advice
+from toolkit.sources.hub_waits import asked_wait_s, hub_errors
 from toolkit.staging.files import write_whole
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileSystem
 
 RANDOM_ACCESS_BLOCK_BYTES = 1 << 20
-LONGEST_WAIT_S = 300  # that the Hub is waited for when it asks to; its limits are counted over five minutes
-TOLD_WAIT_S = 10
 TRUE = ("1", "ON", "YES", "TRUE")  # of environment variables, as huggingface_hub and datasets read them
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,7 +90,9 @@ class HubRepository:
             if self.reading != "wire":
                 return Path(self._local(path)).open("rb")
             url = f"datasets/{self.repo_id}@{self.commit}/{self._inside(path)}"
-            return cast(BinaryIO, _TranslatingFile(self._files.open(url, "rb", block_size=block_size), where))
+            file = self._files.open(url, "rb", block_size=block_size)
+            _checked_size(where, getattr(file, "size", None))
+            return cast(BinaryIO, _TranslatingFile(file, where))
 
     def _local(self, path: str) -> str:
         from huggingface_hub import hf_hub_download
@@ -180,7 +176,14 @@ def _listed(repository: HubRepository) -> dict[str, int]:
         )
         files = [entry for entry in tree if isinstance(entry, RepoFile)]
     start = len(folder) + 1 if folder else 0
-    return dict(sorted((entry.path[start:], entry.size) for entry in files))
+    return dict(sorted((entry.path[start:], _checked_size(entry.path, entry.size) or 0) for entry in files))
+
+
+def _checked_size(where: str, size: Any) -> int | None:
+    """Raises SourceError for what is no size; None: it is not told."""
+    if size is None or (isinstance(size, int) and size >= 0):
+        return size
+    raise SourceError(f"{where}: the Hub says that it has {size!r:.40} bytes; try again later")
 
 
 def _open_cached(repo_id: str, folder: str, revision: str | None) -> HubRepository:
@@ -236,65 +239,3 @@ def _patiently(call: Callable[[], T]) -> T:
                 raise
             time.sleep(asked_wait_s(response.headers) or wait_s)
     return call()
-
-
-# Waits that the Hub asks for
-
-
-def asked_wait_s(headers: Mapping[str, str]) -> int:
-    """Seconds that a server asks to wait, in Retry-After (RFC 9110, 10.2.3; as seconds), or until its limit begins anew
-    (draft-ietf-httpapi-ratelimit-headers); 0 = it does not ask.
-    """
-    asked = headers.get("Retry-After", "").strip()
-    reset = re.search(r"\br=0\b.*;\s*t=(\d{1,9})", headers.get("RateLimit", ""))
-    return max(int(asked) if asked.isdecimal() else 0, int(reset[1]) if reset else 0)
-
-
-class _Waits:
-    """Heeds what responses to the Hub client say while a call of ours is under way, in any of its threads. The client
-    sleeps as long as it is asked to, a day if need be, whatever its caller has in mind.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._calls = threading.Lock(), 0
-
-    def __enter__(self) -> None:
-        from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
-
-        hooks = getattr(get_session(), "event_hooks", None)  # none before huggingface_hub 1.0, which waits 8 s at most
-        with self._lock:
-            self._calls += 1
-            if hooks is not None and self.check not in hooks["response"]:
-                hooks["response"].append(self.check)
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._calls -= 1
-
-    def check(self, response: Any) -> None:
-        """Raises SourceError for a wait that is too long."""
-        if not self._calls or response.status_code not in (408, 429, 503):
-            return
-        asked, url = asked_wait_s(response.headers), response.request.url
-        if asked > LONGEST_WAIT_S:
-            raise SourceError(
-                f"{url.host}{url.path}: the Hub asks to wait {asked:,} s (status {response.status_code}); at most "
-                f"{LONGEST_WAIT_S} s are waited; try again later, or log in for a higher limit"
-            )
-        if asked > TOLD_WAIT_S:
-            logger.warning("%s: the Hub asks to wait %d s; waiting", url.host, asked)
-
-
-_waits = _Waits()
-
-
-@contextmanager
-def hub_errors(where: str) -> Iterator[None]:
-    """Whatever the Hub client raises, as one SourceError that says where and what to do; no wait is long and silent."""
-    try:
-        with _waits:
-            yield
-    except SourceError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{where}: {advice(error)}") from error

@@ -172,9 +172,15 @@ class RowGroups:
         return self._sources[group.source].kept.get((group.shard, group.number))
 
     def _table(self, parquet: pq.ParquetFile, group: RowGroup) -> pa.Table:
-        table = parquet.read_row_group(group.number, columns=self._columns, use_threads=False)
+        table = self._checked(parquet.read_row_group(group.number, columns=self._columns, use_threads=False))
         kept = self._kept(group)
         return table if kept is None else table.take(kept)
+
+    def _checked(self, table: pa.Table) -> pa.Table:
+        """Arrow leaves out what is not there."""
+        if missing := [column for column in self._columns if column not in table.column_names]:
+            raise pa.ArrowInvalid(f"it has no columns {missing}")
+        return table
 
     def _sliced(self, file: OpenFile, parquet: Parquet, group: RowGroup) -> list[Encoded] | None:
         """Rows whose pictures stay in the file; None if they have to be read."""
@@ -182,7 +188,7 @@ class RowGroups:
         if pages is None:
             return None
         columns = [column if column != IMAGES else IMAGE_PATH for column in self._columns]
-        table = parquet.read_row_group(group.number, columns=columns, use_threads=False)
+        table = self._checked(parquet.read_row_group(group.number, columns=columns, use_threads=False))
         pictures = image_slices(file, pages, table[IMAGES], verify=self._sources[group.source].verify)
         if pictures is None:
             return None

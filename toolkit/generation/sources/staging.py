@@ -231,7 +231,7 @@ def _pinned(source: SourceSpec) -> SourceSpec:
         return source
     from huggingface_hub import HfApi
 
-    from toolkit.sources.hub import hub_errors
+    from toolkit.sources.hub_waits import hub_errors
 
     note = cache_folder() / "commits" / f"{digest([source.path, source.revision])[:32]}.json"
     try:

@@ -1,0 +1,78 @@
+"""Waits that the Hub asks for, and what its client raises.
+
+No wait is long and silent: the client itself sleeps as long as it is asked to, a day if need be.
+"""
+
+import logging
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from toolkit.errors import SourceError
+from toolkit.sources.advice import advice
+
+LONGEST_WAIT_S = 300  # that the Hub is waited for when it asks to; its limits are counted over five minutes
+TOLD_WAIT_S = 10
+
+logger = logging.getLogger(__name__)
+
+
+def asked_wait_s(headers: Mapping[str, str]) -> int:
+    """Seconds that a server asks to wait, in Retry-After (RFC 9110, 10.2.3; as seconds), or until its limit begins anew
+    (draft-ietf-httpapi-ratelimit-headers); 0 = it does not ask.
+    """
+    asked = headers.get("Retry-After", "").strip()
+    reset = re.search(r"\br=0\b.*;\s*t=(\d{1,9})", headers.get("RateLimit", ""))
+    return max(int(asked) if asked.isdecimal() else 0, int(reset[1]) if reset else 0)
+
+
+class _Waits:
+    """Heeds what responses to the Hub client say while a call of ours is under way, in any of its threads. The client
+    sleeps as long as it is asked to, a day if need be, whatever its caller has in mind.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._calls = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
+
+        hooks = getattr(get_session(), "event_hooks", None)  # none before huggingface_hub 1.0, which waits 8 s at most
+        with self._lock:
+            self._calls += 1
+            if hooks is not None and self.check not in hooks["response"]:
+                hooks["response"].append(self.check)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._calls -= 1
+
+    def check(self, response: Any) -> None:
+        """Raises SourceError for a wait that is too long."""
+        if not self._calls or response.status_code not in (408, 429, 503):
+            return
+        asked, url = asked_wait_s(response.headers), response.request.url
+        if asked > LONGEST_WAIT_S:
+            raise SourceError(
+                f"{url.host}{url.path}: the Hub asks to wait {asked:,} s (status {response.status_code}); at most "
+                f"{LONGEST_WAIT_S} s are waited; try again later, or log in for a higher limit"
+            )
+        if asked > TOLD_WAIT_S:
+            logger.warning("%s: the Hub asks to wait %d s; waiting", url.host, asked)
+
+
+_waits = _Waits()
+
+
+@contextmanager
+def hub_errors(where: str) -> Iterator[None]:
+    """Whatever the Hub client raises, as one SourceError that says where and what to do; no wait is long and silent."""
+    try:
+        with _waits:
+            yield
+    except SourceError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{where}: {advice(error)}") from error
