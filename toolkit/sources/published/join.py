@@ -13,7 +13,7 @@ from toolkit.schema import Row
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.published.candidates import Scope
 from toolkit.sources.published.holdings import Archive
-from toolkit.sources.published.matching import Names
+from toolkit.sources.published.matching import Found, Names
 from toolkit.sources.published.members import Member, Watch
 from toolkit.sources.published.sketches import Sketch
 from toolkit.sources.published.spool import Held, Spool
@@ -91,10 +91,11 @@ class _Pass:
         self._number, self._archive, self._read, self._names = number, archive, read, names
         self._waiting, self._spool, self._skips = waiting, spool, skips
         self._links: dict[str, str] = {}
+        self._coming: dict[str, tuple[str, list[Found]]] = {}  # of members that were asked for, until they are here
 
     def run(self) -> Iterator[Row]:
         watch = Watch(
-            wanted=lambda name: bool(self._names.find(name)[1]),
+            wanted=self._is_wanted,
             on_refused=lambda kind, name: self._skips.note(f"refused_{kind}", f"{self._archive.name}: member {name!r}"),
             on_link=self._add_link,
         )
@@ -105,6 +106,12 @@ class _Pass:
             yield from self._deliver(watch, lambda name: aliases[name], seen)
             for target in aliases.keys() - seen:
                 self._skips.note("broken_link", f"{self._archive.name}: {aliases[target][0]!r} leads to {target!r}")
+
+    def _is_wanted(self, name: str) -> bool:
+        shown, found = self._names.find(name)
+        if found:
+            self._coming[name] = shown, found
+        return bool(found)
 
     def _add_link(self, name: str, target: str) -> None:
         self._links.setdefault(name, target)
@@ -119,7 +126,7 @@ class _Pass:
                     continue
                 seen.add(member.name)
                 for name in called(member.name):
-                    shown, found = self._names.find(name)
+                    shown, found = self._coming.pop(name) if name in self._coming else self._names.find(name)
                     held = Held(self._spool, self._number, shown, member.data)
                     for each in found:
                         yield from self._waiting.arrive(self._number, each, held)

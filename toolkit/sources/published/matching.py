@@ -55,7 +55,8 @@ class Names:
         self._has_bare = False  # whether some names have no suffix
         for number, path in wanted:
             self._exact[path].append(number)
-            for spelling in dict.fromkeys(spellings(path)):
+            is_plain = not ("?" in path or "#" in path or "%" in path)
+            for spelling in (path,) if is_plain else dict.fromkeys(spellings(path)):
                 pieces = shorten_path(spelling, self._own).split("/")
                 self._has_bare = self._has_bare or not is_picture_name(pieces[-1])
                 self._by_last[pieces[-1]].append((number, pieces))

@@ -232,6 +232,7 @@ class _Scopes:
             task: tuple(number for number, archive in enumerate(archives) if archive.task == task)
             for task in {"", *(archive.task for archive in archives)}
         }
+        self._known: dict[tuple[str, str], Scope] = {}  # of a row's task, and of the one its path names
 
     def places(self, sketch: Sketch) -> list[tuple[str, Scope]]:
         return [(name, self._scope(sketch, name)) for name in dict.fromkeys(sketch.names.values())]
@@ -241,6 +242,8 @@ class _Scopes:
         one task may be reasoned over in another.
         """
         named = task_named_in(name.rpartition("/")[0])
+        if known := self._known.get((sketch.task, named)):
+            return known
         owners = {sketch.task, named} if sketch.task else {*self._tasks, named}
         found = tuple(sorted({number for owner in {"", *owners} for number in self._of.get(owner, ())}))
         if not found:
@@ -251,4 +254,5 @@ class _Scopes:
                 f"{about}row names picture {name!r}, but images/{archive or '?'} is not there; found "
                 f"{shorten(archive.name for archive in self._archives) or 'no archives'}"
             )
+        self._known[sketch.task, named] = found
         return found

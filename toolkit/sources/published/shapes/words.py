@@ -51,6 +51,7 @@ PATH_WORDS = frozenset(
 
 
 @lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def squash(text: str) -> str:
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
