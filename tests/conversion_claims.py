@@ -98,6 +98,44 @@ NOTES = {
     ),
 }
 
+# Profile -> the test that reads its output as "read by" does: with the consumer's own code, or by its rules, told anew.
+READ_BY = {
+    ("anole", "raw"): "emu::test_anole_raw_is_what_sft_tokenization_reads",
+    ("anole", "tokens"): "emu::test_anole_trains_every_token_and_pads_a_batch_with_what_no_embedding_has",
+    ("bagel", "t2i"): "bagel::test_bagel_t2i_has_bytes_and_captions_as_a_json_object_in_a_string",
+    ("bagel", "edit"): "bagel::test_bagel_edit_gives_its_reader_whole_instructions",
+    ("bagel", "vlm"): "bagel::test_bagel_vlm_has_as_many_slots_as_pictures_and_no_tag_in_answers",
+    ("bagel-interleaved", "thinkmorph"): (
+        "bagel_interleaved::test_thinkmorph_sees_text_and_pictures_of_the_answer_in_turn_with_the_marks_of_its_own_data"
+    ),
+    ("bagel-interleaved", "zebra-cot"): (
+        "bagel_interleaved::test_zebra_sees_every_text_and_picture_of_question_trace_and_answer"
+    ),
+    ("diffusers", "text-to-image"): "diffusion::test_diffusers_text_to_image_loads_with_image_and_text",
+    ("diffusers", "edit"): "diffusion::test_diffusers_edit_loads_with_the_columns_of_instruct_pix2pix",
+    ("edit-triples", "omnigen2"): "edits::test_omnigen2_sees_text_inputs_and_output_also_of_text_to_image",
+    ("edit-triples", "diffsynth-qwen"): "edits::test_diffsynth_sees_text_inputs_and_output",
+    ("edit-triples", "diffsynth-qwen-2509"): "edits::test_diffsynth_sees_text_inputs_and_output",
+    ("edit-triples", "diffsynth-flux"): "edits::test_diffsynth_sees_text_inputs_and_output",
+    ("edit-triples", "musubi"): "edits::test_musubi_sees_text_controls_and_picture_and_kontext_the_first_control_only",
+    ("edit-triples", "ai-toolkit"): "edits::test_ai_toolkit_sees_text_controls_and_picture",
+    ("emu3", "raw"): "emu::test_emu3_raw_is_the_list_prepare_data_reads_one_entry_per_output_image",
+    ("emu3", "tokens"): "emu::test_emu3_tokens_load_with_weights_only_and_format_as_its_dataset_does",
+    ("emu35", "story"): "emu::test_emu35_story_reads_in_protobuf_with_text_and_images_in_order",
+    ("finevision", "vqa"): "finevision::test_nano_vlm_sees_pictures_questions_and_answers",
+    ("janus", "sft"): "edits::test_janus_sees_text_inputs_and_output",
+    ("llava", "v15"): "llava::test_llava_rows_keep_the_rules_of_their_reader",
+    ("llava", "next"): "llava::test_llava_rows_keep_the_rules_of_their_reader",
+    ("messages", "openai"): "messages::test_openai_blocks_name_picture_files_in_their_place",
+    ("messages", "trl"): "trl::test_trl_collates_every_picture_in_its_place_and_a_tiny_model_trains_on_it",
+    ("messages", "ms-swift"): "trainers::test_ms_swift_reads_every_picture_in_its_place",
+    ("messages", "llama-factory"): "trainers::test_llama_factory_converts_and_accepts_every_row",
+    ("messages", "lmms-engine"): "messages::test_lmms_engine_sees_every_picture_in_its_place_answers_included",
+    ("sensenova", "u1"): "sensenova::test_sensenova_reads_every_row_under_the_task_that_trains_it",
+    ("webdataset", "rows"): "webdataset::test_webdataset_sees_every_picture_in_its_place",
+    ("webdataset", "pairs"): "webdataset::test_pairs_are_what_show_o_picks_from_a_sample",
+}
+
 FUSE = make(
     "ie-00000004",
     "image_editing",

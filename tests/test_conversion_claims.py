@@ -9,7 +9,7 @@ import pytest
 from conversion import convert_shards, describe
 from conversion.formats import get_format
 from conversion.shard import ShardFolder
-from tests.conversion_claims import FITS, NOTES, OPTIONS, SHAPES
+from tests.conversion_claims import FITS, NOTES, OPTIONS, READ_BY, SHAPES
 from tests.conversion_plugins import options_for
 from tests.conversion_rows import RowShard
 from tests.test_conversion_contract import PROFILES
@@ -64,9 +64,18 @@ def test_answers_whose_pictures_are_not_trained_and_columns_that_are_not_kept_ar
 def test_every_note_has_a_test(key):
     for note in ENTRIES[key]["notes"]:
         (found,) = {test for words, test in NOTES.items() if note.startswith(words)}
-        file, name = found.split("::")
-        tree = ast.parse((Path(__file__).parent / f"test_conversion_{file}.py").read_text(encoding="utf-8"))
-        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, found
+        assert is_a_test(found), found
+
+
+def is_a_test(named):
+    file, name = named.split("::")
+    tree = ast.parse((Path(__file__).parent / f"test_conversion_{file}.py").read_text(encoding="utf-8"))
+    return name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_profile_is_read_as_its_consumer_reads_it():
+    assert list(READ_BY) == PROFILES
+    assert [named for named in READ_BY.values() if not is_a_test(named)] == []
 
 
 def test_no_note_is_listed_that_no_format_has():
