@@ -17,6 +17,8 @@ from toolkit.evaluation.microworld.training import Look, Run, Settings
 
 QUICK = ("isolated", "split", "coupled")
 QUICK_SETTINGS = Settings(tokens=1_600_000, items=6_000)
+# A check, no result: the split of the world on which so short a run shows differences far above the noise.
+QUICK_SEEDS = (1,)
 PAIRS = (("isolated", "coupled"), ("isolated", "split"), ("split", "coupled"), ("isolated", "isolated, row mean"))
 
 
@@ -34,7 +36,7 @@ def main() -> int:
     runs = study(
         args.out,
         names,
-        range(1 if args.quick else args.seeds),
+        QUICK_SEEDS if args.quick else range(args.seeds),
         dict.fromkeys(names, settings),
         workers=args.workers,
         on_done=lambda regime, seed, cpu_s: print(f"{regime}, seed {seed}: {cpu_s:.0f} s of CPU", flush=True),
