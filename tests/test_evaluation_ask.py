@@ -3,14 +3,16 @@
 import base64
 import json
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from toolkit.cli.app import main
 from toolkit.demo import tiny_models
-from toolkit.errors import UsageError
+from toolkit.errors import DiskFull, UsageError
 from toolkit.evaluation import models
 from toolkit.evaluation.asking import ask, read_prompts
 from toolkit.evaluation.benchmark import write_benchmark
@@ -25,6 +27,19 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     write_benchmark(folder, wanted=["single_object", "editing", "question"], size=2)
     return folder
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no disk that is always full")
+def test_a_full_disk_names_the_file_and_the_next_call_resumes(bench, tmp_path):
+    def model(prompts):
+        return ((each.id, ["x" * 100_000]) for each in prompts)
+
+    answers = tmp_path / "answers.jsonl"
+    answers.symlink_to("/dev/full")
+    with pytest.raises(DiskFull, match=r"answers\.jsonl: the disk is full: .* free space"):
+        ask(bench, tmp_path, model)
+    answers.unlink()
+    assert ask(bench, tmp_path, model) == (6, Counter())
 
 
 def thing(attribute, shape, *, low=1, high=99, **more):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from toolkit.errors import SourceError
 from toolkit.evaluation.answers import Answers
 from toolkit.images import image_format
-from toolkit.staging.files import write_whole
+from toolkit.staging.files import disk_errors, write_whole
 from toolkit.staging.locks import hold
 
 Written: TypeAlias = Sequence[str | bytes]  # texts and encoded pictures, in their order
@@ -43,7 +43,7 @@ def ask(
         How many answers there are now; the errors of this call, counted.
 
     Raises:
-        SourceError: `bench` holds no prompts. UsageError: another process writes to `out`.
+        SourceError: `bench` holds no prompts. UsageError: another process writes to `out`. DiskFull: no space is left.
     """
     prompts = list(read_prompts(bench))
     failed: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def ask(
         known = _whole_lines(file)
         on_done(len(known))
         wanted = [each for each in prompts if each.id not in known]
-        with file.open("ab") as lines:
+        with disk_errors(file, lambda: "more is"), file.open("ab") as lines:
             for id, written in model(wanted) if wanted else ():
                 if isinstance(written, Exception):
                     failed[f"{type(written).__name__}: {str(written)[:200]}"] += 1
