@@ -161,7 +161,7 @@ BAD_INPUT = {
     ),
     "no spec": (["generate", "run", "{missing}"], None, 2, "is neither a file nor a preset; presets: zero-key"),
     "no mapping file": (["verify", "{source}", "--mapping", "{missing}"], None, 2, "cannot be read as YAML"),
-    "wrong mapping": (["verify", "{source}", "--mapping", "{mapping}"], None, 2, "names columns ['nope']"),
+    "wrong mapping": (["verify", "{source}", "--mapping", "{mapping}"], None, 2, "found 'nope'; expected a column of"),
     "missing picture": (
         ["verify", "{source}"],
         lambda s: write_archive(s / "images/Image_Editing.tar.gz", members_of("image_editing")[1:]),

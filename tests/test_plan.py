@@ -491,11 +491,14 @@ def test_a_mapping_overrides_every_choice(tmp_path):
         ({"files": {"*": {"columns": {"question": "q"}}}}, r"unknown keys \['question'\]"),
         ({"files": {"*": {"columns": {"prompt": 1}}}}, r"columns\.prompt: found 1; expected text"),
         ({"files": {"*": {"columns": {"prompt": ["q"]}}}}, r"columns\.prompt: found \['q'\]; expected text"),
-        ({"files": {"*": {"columns": {"prompt": "nope"}}}}, r"names columns \['nope'\]; the file has: answer, prompt"),
+        (
+            {"files": {"*": {"columns": {"prompt": "nope"}}}},
+            r"mapping.yaml: files\['\*'\]: columns.prompt: found 'nope'; expected a column of .*: answer, prompt",
+        ),
         ({"files": {"*": ["x"]}}, "expected a mapping"),
         (
             {"files": {"date/*": {"task": "llava_cot"}}},
-            r"files\['date/\*'\] fits no file; there are 'data/Image_Editing",
+            r"mapping.yaml: files\['date/\*'\] fits no file; there are 'data/Image_Editing",
         ),
         ({"archives": {"x.tar": "edit"}}, r"archives\['x\.tar'\]: found 'edit'; expected one of"),
         ({"archives": {"x.tar": "ignore"}}, r"archives\['x\.tar'\] fits no file"),

@@ -39,12 +39,14 @@ class Entry:
     """What a mapping says of the files of one pattern; None and empty = nothing.
 
     Attributes:
+        where: how messages call it.
         values: value of the task column, as text -> task.
         columns: use -> columns.
         placeholders: kinds, other literals, and "re:PATTERN".
     """
 
     pattern: str
+    where: str = "the mapping"
     task: str = ""
     task_column: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -59,8 +61,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """A whole mapping file."""
+    """A whole mapping file; `path` is how messages call it."""
 
+    path: str = "the mapping"
     entries: tuple[Entry, ...] = ()
     archives: tuple[tuple[str, str], ...] = ()  # pattern, task or "ignore"
 
@@ -83,7 +86,7 @@ class Overrides:
         ):
             for pattern in patterns:
                 if not any(fnmatchcase(path, pattern) or path.startswith(f"{pattern}/") for path in files):
-                    raise MappingError(f"the mapping: {kind}[{pattern!r}] fits no file; there are {shorten(files)}")
+                    raise MappingError(f"{self.path}: {kind}[{pattern!r}] fits no file; there are {shorten(files)}")
 
 
 def read_mapping(path: str | Path) -> Overrides:
@@ -111,7 +114,7 @@ def read_mapping(path: str | Path) -> Overrides:
         _known(f"{path}: archives[{pattern!r}]", task, (*KNOWN_TASKS, IGNORE))
     if not entries and not archives:
         raise MappingError(f"{path}: found no entry; expected 'files' that maps file patterns to entries")
-    return Overrides(entries=entries, archives=tuple(archives.items()))
+    return Overrides(path=str(path), entries=entries, archives=tuple(archives.items()))
 
 
 def _entry(path: str, pattern: str, content: Any) -> Entry:
@@ -128,6 +131,7 @@ def _entry(path: str, pattern: str, content: Any) -> Entry:
         _known(f"{where}: task", task, KNOWN_TASKS)
     paths = _table(f"{where}: paths", entry.get("paths", {}), ("strip", "add"))
     return Entry(
+        where=where,
         pattern=pattern,
         task="" if by_column else task,
         task_column=by_column.get("column", ""),

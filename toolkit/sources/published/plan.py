@@ -192,10 +192,12 @@ def _named(columns: Columns) -> list[str]:
 
 def _check_columns(group: Group, entry: Entry) -> None:
     there = [*group.table.columns, *(name for file in group.files for name in file.columns)]
-    named = {name for names in entry.columns.values() for name in names} | set(filter(None, [entry.task_column]))
-    if absent := sorted(named - set(there)):
+    keys = {name: f"columns.{use}" for use, names in entry.columns.items() for name in names}
+    keys |= {entry.task_column: "task.column"} if entry.task_column else {}
+    if absent := sorted(keys.keys() - set(there)):
         raise MappingError(
-            f"{group.files[0].path}: the mapping names columns {absent}; the file has: {', '.join(sorted(set(there)))}"
+            f"{entry.where}: {keys[absent[0]]}: found {absent[0]!r}; expected a column of {group.files[0].path}: "
+            f"{', '.join(sorted(set(there)))}"
         )
 
 
