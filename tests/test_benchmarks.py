@@ -29,6 +29,7 @@ TOO_LONG = {
     "full_disk",
     "generate_http",
     "pack",
+    "scene_answers",
     "scene_truth",
     "stream_upstream",
 }  # 13 s to minutes, however little they are given

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -11,19 +12,24 @@ from toolkit.generation.core.spec_file import parse_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.plans import plan
 from toolkit.generation.runs.rows import accepted
+from toolkit.scene.charts import CHART_KINDS, Chart, ask_chart
 from toolkit.scene.colours import Rgb
 from toolkit.scene.difficulty import LEVELS, level_named
 from toolkit.scene.edits import changed_mask, with_thing
 from toolkit.scene.gates import flaws
 from toolkit.scene.graph import SQUARE, TALL, WIDE, Kind, Scene, Thing
+from toolkit.scene.language import caption
 from toolkit.scene.programs import run
 from toolkit.scene.questions import ask
 from toolkit.scene.questions_more import ALL_KINDS
 from toolkit.scene.render import crop_box, render
 from toolkit.scene.sampler import Look, Wish, sample_scene
 from toolkit.scene.streams import Stream
-from toolkit.scene.verify.pixels import find_things, read_picture
-from toolkit.scene.verify.text import ReadThing
+from toolkit.scene.told.chart import DAYS
+from toolkit.scene.verify.figures import read_chart
+from toolkit.scene.verify.pixels import find_things, read_hidden, read_picture
+from toolkit.scene.verify.text import ReadThing, read_caption
+from toolkit.scene.verify.text import read_hidden as told_hidden
 
 RED, BLUE, GREEN = Rgb(206, 60, 52), Rgb(66, 118, 188), Rgb(84, 154, 84)
 FILLS = {"red": RED, "blue": BLUE, "green": GREEN}
@@ -150,6 +156,126 @@ def test_what_is_counted_and_compared_is_balanced_and_seen(kind):
     assert max(answers.values()) <= 60 / len(asked.choices) + 14
 
 
+def pair(front_shape, front_colour, back_shape, back_colour):
+    """A thing left of the centre and another over its right half."""
+    back = thing("t1", back_shape, back_colour, "centre", 0.45, 0.49)
+    front = replace(thing("t2", front_shape, front_colour, "centre", 0.54, 0.53), over="t1")
+    return Scene(things=(back, front), background="plain", style="storybook")
+
+
+@pytest.mark.parametrize(
+    ("front", "back"),
+    [
+        (("star", "red"), ("square", "blue")),
+        (("circle", "green"), ("heart", "red")),
+        (("heart", "red"), ("circle", "green")),
+        (("mushroom", "blue"), ("triangle", "green")),
+    ],
+)
+def test_a_thing_partly_hidden_is_read_whole_and_behind(front, back):
+    scene = pair(*front, *back)
+    assert list(flaws(scene)) == []
+    first, second = find_things(render(scene), overlapping=True)
+    assert (first.thing.shape, first.thing.colour, first.thing.size) == (*front, "medium")
+    assert (second.thing.shape, second.thing.colour, second.thing.size) == (*back, "medium")
+    assert (first.hidden_by, second.hidden_by) == ("", f"{front[1]} {front[0]}")
+    assert not (first.unsure | second.unsure) & {"hidden", "shape"}
+    assert read_hidden(render(scene)) == [(f"{front[1]} {front[0]}", f"{back[1]} {back[0]}")]
+
+
+def test_what_lies_beside_or_inside_hides_nothing():
+    assert read_hidden(render(BROAD)) == []
+    inset = replace(thing("t2", "star", "red", "centre", 0.5, 0.5, "small"), inside="t1")
+    scene = Scene(
+        things=(thing("t1", "circle", "blue", "centre", 0.5, 0.5, "large"), inset),
+        background="plain",
+        style="storybook",
+    )
+    assert list(flaws(scene)) == []
+    assert read_hidden(render(scene)) == []
+    assert [each.inside for each in read_picture(render(scene)).things] == ["", "blue circle"]
+
+
+def test_overlaps_are_told_and_read_back():
+    scene = pair("star", "red", "square", "blue")
+    told = caption(scene, Stream("told"))
+    assert "blue square partly hidden by a" in told
+    assert told_hidden(told) == [("red star", "blue square")]
+    assert read_caption(told).things == (
+        ReadThing("medium", "plain", "blue", "square", "centre", ""),
+        ReadThing("medium", "plain", "red", "star", "centre", ""),
+    )
+
+
+def test_too_little_overlap_is_a_flaw():
+    scene = pair("star", "red", "square", "blue")
+    far = replace(scene.things[1], x=0.6)
+    assert "t2 hides too little or too much of t1" in list(flaws(replace(scene, things=(scene.things[0], far))))
+
+
+def test_questions_about_what_is_hidden_by_hand():
+    scene, star, square = pair("star", "red", "square", "blue"), Kind(shape="star"), Kind(shape="square")
+    told = (
+        "The square and the star overlap in the centre. The outline of the star is whole, while the square is cut off "
+        "where they meet."
+    )
+    assert traced(scene, ("select", square), ("unique",), ("in_front", star)) == ("the star", told)
+    assert traced(scene, ("select", star), ("unique",), ("hides",)) == (
+        "square",
+        "The star is in the centre. From behind it a blue square sticks out.",
+    )
+    with pytest.raises(ValueError, match="do not overlap"):
+        run((("select", Kind(shape="heart")), ("unique",), ("in_front", Kind(colour="red"))), BROAD)
+
+
+@pytest.mark.parametrize("kind", ["front", "hides"])
+def test_the_verifier_is_right_or_unsure_about_what_is_in_front(kind):
+    right, answers = 0, Counter()
+    for index in range(30):
+        scene, asked, _ = ask(Stream("hidden", index), kind, ALL_KINDS)
+        answers[asked.target] += 1
+        front = next(each for each in scene.things if each.over)
+        back = scene.thing(front.over)
+        if index < 15 and (read := read_hidden(render(scene))):
+            (pair,) = read
+            assert pair[0].split()[0] == front.colour
+            right += pair == (f"{front.colour} {front.shape}", f"{back.colour} {back.shape}")
+    assert right >= 2
+    assert max(answers.values()) <= 30 / len(asked.choices) + 9
+
+
+def test_charts_are_measured_and_their_questions_hold():
+    chart = Chart(amounts=(3, 12, 7, 2, 9), style="comic")
+    assert read_chart(chart.draw()) == ([3, 12, 7, 2, 9], -1)
+    assert chart.caption == "A bar chart in comic style: Monday 3, Tuesday 12, Wednesday 7, Thursday 2 and Friday 9."
+    for kind in CHART_KINDS:
+        answers = Counter()
+        for index in range(60):
+            asked = ask_chart(Stream("chart", index), kind)
+            amounts = dict(zip(DAYS, asked.chart.amounts, strict=True))
+            days = [day for day in DAYS if day in asked.text]
+            if kind == "chart_value":
+                assert asked.answer == str(amounts[days[0]])
+            if kind == "chart_difference":
+                assert int(asked.answer) == abs(amounts[days[0]] - amounts[days[1]]) > 0
+            if kind == "chart_highest":
+                best = max if "highest" in asked.text else min
+                assert asked.answer == best(amounts, key=amounts.get)
+            if kind == "chart_above":
+                bound = int("".join(sign for sign in asked.text if sign.isdigit()))
+                assert int(asked.answer) == sum(amount > bound for amount in amounts.values())
+            assert asked.answer in asked.choices
+            answers[asked.answer] += 1
+            if index < 3:
+                assert read_chart(asked.chart.draw())[0] == list(asked.chart.amounts)
+        assert max(answers.values()) <= 60 / len(asked.choices) + 14
+
+
+def test_a_close_up_of_a_bar_shows_that_bar():
+    x0, y0, x1, y1 = Chart(amounts=(3, 12, 7, 2, 9), style="comic").box("Tuesday")
+    assert [round(512 * each) for each in (x0, y0, x1, y1)] == [150, 54, 234, 478]
+
+
 def rows_of(difficulty, tmp_path, recipe="mm_reasoning_o", n=3):
     spec = parse_spec({"backends": {"all": {"kind": "procedural", **difficulty}}, "recipes": {recipe: n}})
     engine.run(spec, tmp_path)
@@ -164,7 +290,7 @@ def test_difficulty_of_the_spec_is_in_the_rows(tmp_path):
     assert easy_key != hard_key  # a run cannot go on with another
     for known, level in ((easy, "easy"), (hard, "hard")):
         assert {each["scene"]["difficulty"] for each in known} == {level}
-        assert {each["scene"]["question"] for each in known} <= set(LEVELS[level].kinds)
+        assert {each["scene"]["question"] for each in known} <= {*LEVELS[level].kinds, *LEVELS[level].charts}
         assert all(each["scene"]["read_as_drawn"] for each in known)
     assert {each["scene"]["engine"] for each in hard} == {3}
 

@@ -7,8 +7,8 @@ network, no font.
 3. render      a Scene -> pixels by our own rasteriser (raster, glyphs) -> PNG, digest
 4. language    a Scene -> a caption that reads back to the same graph; phrases that fit one thing only; briefs and hints
                name nothing outright
-5. programs    operations on the graph -> exact answer and its trace; questions draws what is asked, then the answer,
-               then the scene
+5. programs    operations on the graph -> exact answer and its trace (steps, comparisons); questions draws what is
+               asked, then the answer, then the scene; charts asks about bars; difficulty says how hard it is
 6. edits, defects, documents, retrieval, told    what each task needs; samples turns them into rows
 7. verify      a second opinion from texts and pixels, sharing no code with any of the above
 

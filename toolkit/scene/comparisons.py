@@ -92,5 +92,31 @@ def same(arguments: list[str | Kind], state: State, scene: Scene) -> Found:
     return "yes" if is_same else "no", (*steps, Step(text=verdict, ids=(thing.id, other.id)))
 
 
+def in_front(arguments: list[str | Kind], state: State, scene: Scene) -> Found:
+    """Which of two things hides a part of the other."""
+    kind = kind_in(arguments[0])
+    pair = ((state.kind, state.things[0]), (kind, only(scene, kind)))
+    (front, front_thing), (back, back_thing) = pair if pair[0][1].over == pair[1][1].id else pair[::-1]
+    if front_thing.over != back_thing.id:
+        raise ValueError(f"{the(front)!r} and {the(back)!r} do not overlap")
+    return the(front), (
+        Step(
+            text=f"{sentence(the(state.kind))} and {the(kind)} overlap {where(front_thing)}.",
+            ids=(back_thing.id, front_thing.id),
+        ),
+        Step(text=f"The outline of {the(front)} is whole, while {the(back)} is cut off where they meet."),
+    )
+
+
+def hides(arguments: list[str | Kind], state: State, scene: Scene) -> Found:
+    """The shape of which a thing hides a part."""
+    front = state.things[0]
+    back = scene.thing(front.over)
+    return back.shape, (
+        Step(text=f"{sentence(the(state.kind))} is {where(front)}.", ids=(front.id,)),
+        Step(text=f"From behind it {full(back)} sticks out.", ids=(back.id,)),
+    )
+
+
 def _told(value: str) -> str:
     return "of medium size" if value == "medium" else value

@@ -17,25 +17,33 @@ class Level(NamedTuple):
     """
     Attributes:
         extra: places of a picture that are taken, of nine, beyond the usual two to six.
-        kinds: of questions; none = all.
         moves: of a walk on a board, fewest and most.
+        kinds: of questions about scenes; none = all.
+        charts: kinds of questions about charts; none = all.
     """
 
     extra: int
-    kinds: tuple[str, ...]
     moves: tuple[int, int]
+    kinds: tuple[str, ...] = ()
+    charts: tuple[str, ...] = ()
 
 
 LEVELS = {
-    "easy": Level(-1, ("exist", "colour", "shape", "place", "count", "inside", "larger"), (2, 2)),
-    USUAL: Level(0, (), (3, 5)),
+    "easy": Level(
+        extra=-1,
+        moves=(2, 2),
+        kinds=("exist", "colour", "shape", "place", "count", "inside", "larger"),
+        charts=("chart_highest", "chart_value"),
+    ),
+    USUAL: Level(extra=0, moves=(3, 5)),
     "hard": Level(
-        2,
-        (
+        extra=2,
+        moves=(6, 7),
+        kinds=(
             *("without", "count_all", "count_many", "difference", "chain", "long_chain", "same", "other_than"),
-            *("more", "extreme", "relation"),
+            *("more", "extreme", "relation", "front", "hides"),
         ),
-        (6, 7),
+        charts=("chart_difference", "chart_above"),
     ),
 }
 

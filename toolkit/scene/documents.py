@@ -14,6 +14,7 @@ from toolkit.scene.language import (
     PLACE_PHRASES,
     caption,
     groups,
+    joined,
     kind_of,
     listed,
     noun,
@@ -128,7 +129,7 @@ def told_group(things: list[Thing], held: Thing | None) -> str:
     """What lies in one place: "three small red stars", "a large blue circle with a small pink moon inside it"."""
     if len(things) > 1:
         return f"{number_word(len(things))} {plain_noun(things[0], many=True)}"
-    return full(things[0]) + (f" with {full(held)} inside it" if held else "")
+    return joined(full(things[0]), held, full(held)) if held else full(things[0])
 
 
 def told_together(groups: list[tuple[str, list[Thing], Thing | None]]) -> list[str]:

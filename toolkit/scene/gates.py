@@ -8,12 +8,16 @@ from itertools import combinations
 
 from toolkit.scene.colours import MIN_CONTRAST, MIN_MARGIN, Rgb, difference, margin
 from toolkit.scene.graph import RADIUS, Scene, Thing, apart, centre_of, extent, within
-from toolkit.scene.shapes import CONTAINERS, PLAIN_ONLY
+from toolkit.scene.raster import Polygons, coverage, polygon
+from toolkit.scene.shapes import CONTAINERS, PLAIN_ONLY, outline
 from toolkit.scene.styles import style_named
 
 GAP = 0.012  # between things that lie beside each other, fraction of the shorter side
 EDGE = 0.03  # between a thing and the picture's edge
 SIZE_JITTER = 0.05  # a radius stays within this share of its name's radius
+HIDDEN = (0.1, 0.35)  # share of a thing that may be hidden by another
+HIDING = 0.6  # share of that other that lies over it, at most
+_GRID = 128
 OFF_CENTRE = 0.12  # how far, along each axis, a thing may lie from the middle of its place
 
 
@@ -32,10 +36,8 @@ def flaws(scene: Scene) -> Iterator[str]:
     for thing in scene.things:
         yield from _thing_flaws(scene, thing)
     for one, other in combinations(scene.things, 2):
-        if (
-            one.id not in (other.inside,)
-            and other.id != one.inside
-            and not apart(extent(one, scene.style), extent(other, scene.style), GAP)
+        if not {one.id, other.id} & {one.inside, one.over, other.inside, other.over} and not apart(
+            extent(one, scene.style), extent(other, scene.style), GAP
         ):
             yield f"{one.id} and {other.id} touch or hide each other"
 
@@ -56,6 +58,24 @@ def _thing_flaws(scene: Scene, thing: Thing) -> Iterator[str]:
         yield f"{thing.id} is not clearly in its place"
     if holder is not None:
         yield from _inside_flaws(thing, holder, scene.style)
+    if thing.over:
+        yield from _over_flaws(thing, scene.thing(thing.over))
+
+
+def _over_flaws(thing: Thing, behind: Thing) -> Iterator[str]:
+    if {thing.pattern, behind.pattern} != {"plain"} or thing.colour == behind.colour or thing.place != behind.place:
+        yield f"{thing.id} cannot hide a part of {behind.id}"
+    if difference(thing.rgb, behind.rgb) < MIN_CONTRAST:
+        yield f"{thing.id} does not stand out from {behind.id}"
+    front, back = (coverage([_drawn(each, behind)], _GRID, _GRID) > 0 for each in (thing, behind))
+    shared = (front & back).sum()
+    if not (HIDDEN[0] <= shared / back.sum() <= HIDDEN[1] and shared / front.sum() <= HIDING):
+        yield f"{thing.id} hides too little or too much of {behind.id}"
+
+
+def _drawn(thing: Thing, middle: Thing) -> Polygons:
+    """A thing's silhouette on a small grid around another."""
+    return polygon((outline(thing.shape) * thing.r + (thing.x - middle.x + 0.5, thing.y - middle.y + 0.5)) * _GRID)
 
 
 def _inside_flaws(thing: Thing, holder: Thing, style: str) -> Iterator[str]:

@@ -51,6 +51,7 @@ class Thing:
         pattern: one of `PATTERNS`.
         place: one of `PLACES`.
         inside: id of the thing it lies in; "" = on the background.
+        over: id of the thing that it hides a part of; "" = of none.
         x: middle, from the left.
         y: middle, from the top.
         r: half of its longer side.
@@ -68,6 +69,7 @@ class Thing:
     y: float
     r: float
     rgb: Rgb
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

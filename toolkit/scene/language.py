@@ -126,9 +126,10 @@ def caption(scene: Scene, stream: Stream) -> str:
 
 
 def groups(scene: Scene) -> list[tuple[str, list[Thing], Thing | None]]:
-    """Place, the equal things that lie there, and what lies inside the first, in reading order."""
-    held = {thing.inside: thing for thing in scene.things if thing.inside}
-    outer = sorted((thing for thing in scene.things if not thing.inside), key=lambda thing: PLACES.index(thing.place))
+    """Place, equal things that lie there, and what lies inside the first or hides a part of it, in reading order."""
+    held = {thing.inside or thing.over: thing for thing in scene.things if thing.inside or thing.over}
+    alone = (thing for thing in scene.things if not (thing.inside or thing.over))
+    outer = sorted(alone, key=lambda thing: PLACES.index(thing.place))
     grouped = [(place, list(things)) for place, things in groupby(outer, key=lambda thing: thing.place)]
     return [(place, things, held.get(things[0].id)) for place, things in grouped]
 
@@ -142,7 +143,12 @@ def _counted(thing: Thing, count: int, stream: Stream) -> str:
 
 def _group(things: list[Thing], held: Thing | None, stream: Stream) -> str:
     text = _counted(things[0], len(things), stream)
-    return text if held is None else f"{text} with {_counted(held, 1, stream)} inside it"
+    return text if held is None else joined(text, held, _counted(held, 1, stream))
+
+
+def joined(text: str, held: Thing, told: str) -> str:
+    """A thing and what lies inside it or hides a part of it, both as told."""
+    return f"{text} partly hidden by {told}" if held.over else f"{text} with {told} inside it"
 
 
 def _as_one_sentence(scene: Scene, stream: Stream) -> str:

@@ -22,7 +22,7 @@ from toolkit.scene.steps import State, Step, full, kind_in, only, sightings, whe
 
 # ("select", description) | ("count",) | ("exist",) | ("unique",) | ("query", attribute) | ("within",)
 # | ("relation", relation, description) | ("more", description) | ("difference", description) | ("larger", description)
-# | ("same", attribute, description) | ("other_than", description)
+# | ("same", attribute, description) | ("other_than", description) | ("in_front", description) | ("hides",)
 # | ("count_without", description) | ("beside", relation) | ("query_last", attribute)
 # | ("extreme", "left_of" | "right_of" | "above" | "below")
 Operation: TypeAlias = tuple[str | Kind, ...]
@@ -77,6 +77,8 @@ def _apply(operation: Operation, state: State, scene: Scene) -> State:
         "larger": comparisons.larger,
         "same": comparisons.same,
         "other_than": comparisons.other_than,
+        "in_front": comparisons.in_front,
+        "hides": comparisons.hides,
     }[str(name)](arguments, state, scene)
     return State(state.things, state.kind, answer, (*state.steps, *steps))
 

@@ -2,7 +2,8 @@
 must not fit `avoid`.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from toolkit.scene.colours import Rgb
@@ -30,11 +31,14 @@ TRIES = 200  # redraws before a request counts as impossible
 
 
 class Fixed(NamedTuple):
-    """A thing that must be there; `holds` lies inside it. If `number` is 2 to 4, a cluster of small ones."""
+    """A thing that must be there; `holds` lies inside it, and `front` hides a part of it. If `number` is 2 to 4, a
+    cluster of small ones.
+    """
 
     kind: Kind
     holds: Kind | None = None
     number: int = 1
+    front: Kind | None = None
 
 
 class Look(NamedTuple):
@@ -89,7 +93,8 @@ def sample_scene(stream: Stream, wish: Wish = ANY) -> Scene:
 
 
 def _draw(stream: Stream, wish: Wish) -> Scene | None:
-    needed = {kind.colour for fixed in wish.fixed for kind in (fixed.kind, fixed.holds) if kind and kind.colour}
+    kinds = (kind for fixed in wish.fixed for kind in (fixed.kind, fixed.holds, fixed.front))
+    needed = {kind.colour for kind in kinds if kind and kind.colour}
     style = style_named(wish.style or stream.pick(styles_with(*needed)))
     background = wish.background or stream.pick(BACKGROUNDS)
     count = max((wish.num_places or 3 + stream.below(4)) + wish.look.extra, len(wish.fixed), 1)
@@ -101,6 +106,8 @@ def _draw(stream: Stream, wish: Wish) -> Scene | None:
             things += _cluster(stream, sheet, place, first=first, kind=fixed.kind, number=fixed.number)
         else:
             things += _one(stream, sheet, fixed.kind, place, holds=fixed.holds, first=first)
+        if fixed.front:
+            things[-1:] = _overlapping(stream, sheet, things[-1], fixed.front)
     for place in free[: count - len(wish.fixed)]:
         things += _extra(stream, sheet, wish, place, first=len(things) + 1)
     return Scene(things=tuple(things), background=background, style=style.name, canvas=wish.look.canvas)
@@ -147,6 +154,29 @@ def _one(stream: Stream, sheet: _Sheet, kind: Kind, place: str, *, holds: Kind |
         id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb
     )
     return [thing] if holds is None else [thing, _inset(stream, style, thing, holds)]
+
+
+def _overlapping(stream: Stream, sheet: _Sheet, behind: Thing, kind: Kind) -> list[Thing]:
+    """The thing and another over it, on either side of the middle of their place."""
+    x, y = centre_of(behind.place, sheet.canvas)
+    colour, rgb = draw_colour(stream, sheet.style, kind.colour, sheet.style.ground, other_than=behind.colour)
+    r, turn = radius(stream, "medium"), stream.below(16) * math.pi / 8
+    far = stream.between(0.75, 1.0) * (r + behind.r) * 0.75
+    share = (far + r - behind.r) / (2 * far)  # so that both reach equally far from the middle
+    across, down = far * math.cos(turn), far * math.sin(turn)
+    front = replace(
+        behind,
+        id=f"t{int(behind.id[1:]) + 1}",
+        shape=kind.shape or stream.pick(SHAPES),
+        colour=colour,
+        size="medium",
+        x=round(x + (1 - share) * across, 4),
+        y=round(y + (1 - share) * down, 4),
+        r=r,
+        rgb=rgb,
+        over=behind.id,
+    )
+    return [replace(behind, x=round(x - share * across, 4), y=round(y - share * down, 4)), front]
 
 
 def _inset(stream: Stream, style: Style, holder: Thing, kind: Kind) -> Thing:

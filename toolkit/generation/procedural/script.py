@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
 from toolkit.scene.difficulty import look_of
 from toolkit.scene.graph import Box, Scene, Thing, said
-from toolkit.scene.language import caption
+from toolkit.scene.language import caption, with_article
 from toolkit.scene.names import ENGINE, LICENSE, SOURCE
 from toolkit.scene.render import crop_box, encode, render
 from toolkit.scene.sampler import Look
+from toolkit.scene.shapes import SHAPES
 from toolkit.scene.steps import Step
 from toolkit.scene.streams import Stream
-from toolkit.scene.verify.pixels import read_picture
+from toolkit.scene.verify.pixels import read_hidden, read_picture
 
 SOURCED = {"source": SOURCE, "license": LICENSE}
 Answer = Callable[[Request], "dict[str, Any] | list[bytes]"]
@@ -50,8 +49,14 @@ def wording_of(task: str, draw: Draw) -> Stream:
 
 def seen_as_drawn(scene: Scene) -> bool:
     """Whether the verifier, which shares no code with the renderer, reads a picture of a scene as what it is."""
-    seen = read_picture(np.asarray(render(scene)))
-    return sorted(tuple(thing) for thing in seen.things) == sorted(tuple(said(scene, thing)) for thing in scene.things)
+    pixels = render(scene)
+    if tuple(tuple(thing) for thing in read_picture(pixels).things) != tuple(
+        sorted(tuple(said(scene, thing)) for thing in scene.things)
+    ):
+        return False
+    pairs = ((thing, scene.thing(thing.over)) for thing in scene.things if thing.over)
+    hidden = sorted((f"{front.colour} {front.shape}", f"{back.colour} {back.shape}") for front, back in pairs)
+    return not hidden or read_hidden(pixels) == hidden
 
 
 def scene_stream(task: str, draw: Draw) -> Stream:
@@ -84,3 +89,12 @@ def joint_box(scene: Scene, things: list[Thing]) -> Box:
 
 def box_fields(box: Box) -> dict[str, float]:
     return dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+
+
+def closing(kind: str, answer: str) -> str:
+    """The last sentence of an answer to a question of that kind."""
+    if kind == "place":
+        return f"So it is {answer}."
+    if answer in ("yes", "no"):
+        return f"So the answer is {answer}."
+    return f"The answer is {with_article(answer) if answer in SHAPES else answer}."

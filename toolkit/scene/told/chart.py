@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from toolkit.scene.difficulty import Level
 from toolkit.scene.glyphs import write
+from toolkit.scene.graph import Box
 from toolkit.scene.language import NUMBERS
 from toolkit.scene.raster import Pixels, paint, rectangle, stroke
 from toolkit.scene.render import SIDE
@@ -20,13 +21,14 @@ _TALES = (
     "A gallery showed {} paintings",
     "A child found {} shells",
 )
-_MOST = 12
+MOST = 12
 _BASE, _UNIT = 430, 28  # pixels: the line the bars stand on, and the height of one
+_FIRST, _STEP, _HALF = 106, 86, 28  # pixels: middle of the first bar, from one to the next, half of one's width
 
 
 def chart_problem(stream: Stream, level: Level) -> Problem:
     highest, winner = stream.chance(0.5), stream.below(len(DAYS))
-    amounts = _amounts(winner, highest, stream)
+    amounts = amounts_with(winner, highest, stream)
     style, tale = style_for(stream), stream.pick(_TALES)
     told = [_told(number, amounts, stream) for number in range(1, len(DAYS))]
     first = tale.format(NUMBERS[amounts[0]])
@@ -53,10 +55,10 @@ def chart_problem(stream: Stream, level: Level) -> Problem:
     )
 
 
-def _amounts(winner: int, highest: bool, stream: Stream) -> tuple[int, ...]:
+def amounts_with(winner: int, highest: bool, stream: Stream) -> tuple[int, ...]:
     """Five amounts from 2 to 12, neighbours different, of which the winner's alone is the highest or lowest."""
     while True:
-        amounts = tuple(2 + stream.below(_MOST - 1) for _ in DAYS)
+        amounts = tuple(2 + stream.below(MOST - 1) for _ in DAYS)
         best = (max if highest else min)(amounts)
         if amounts[winner] == best and amounts.count(best) == 1 and all(a != b for a, b in pairwise(amounts)):
             return amounts
@@ -82,18 +84,24 @@ def chart_drawing(amounts: tuple[int, ...], marked: int, style: str) -> Drawing:
     return Drawing(caption=f"A bar chart: {values}{end}.", draw=partial(draw_chart, amounts, marked, style))
 
 
+def bar_box(number: int, amount: int) -> Box:
+    """A bar with its amount and its day, as fractions of the picture."""
+    x, top = _FIRST + _STEP * number, _BASE - amount * _UNIT - 40
+    return (x - 42) / SIDE, top / SIDE, (x + 42) / SIDE, (_BASE + 48) / SIDE
+
+
 def draw_chart(amounts: tuple[int, ...], marked: int, style_name: str) -> Pixels:
     """Five bars over a line, each with its amount above and its day below; the marked one in another colour."""
     style = style_named(style_name)
     pixels, ink = sheet(style), text_colour(style)
-    for level in range(2, _MOST + 1, 2):
+    for level in range(2, MOST + 1, 2):
         y = _BASE - level * _UNIT
         paint(pixels, stroke([(56, y), (SIDE - 30, y)], 2), style.tint)
         write(pixels, str(level), 34, y, 15, ink)
     for number, amount in enumerate(amounts):
-        x = 106 + 86 * number
+        x = _FIRST + _STEP * number
         fill = style.fills["orange"] if number == marked else style.fills["green"]
-        outlined(pixels, rectangle(x - 28, _BASE - amount * _UNIT, x + 28, _BASE), fill, style_name)
+        outlined(pixels, rectangle(x - _HALF, _BASE - amount * _UNIT, x + _HALF, _BASE), fill, style_name)
         write(pixels, str(amount), x, _BASE - amount * _UNIT - 22, 20, ink)
         write(pixels, DAYS[number][:3], x, _BASE + 30, 19, ink)
     paint(pixels, stroke([(56, _BASE), (SIDE - 30, _BASE)], 4), ink)

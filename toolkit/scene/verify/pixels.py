@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from toolkit.scene.verify.ground import RING as _RING
 from toolkit.scene.verify.ground import foreground, normalised
+from toolkit.scene.verify.overlaps import Overlap, Part, parted
+from toolkit.scene.verify.patterns import pattern_of
 from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, pieces
 from toolkit.scene.verify.silhouettes import shape_of
 from toolkit.scene.verify.text import ReadScene, ReadThing
@@ -31,7 +33,6 @@ GROUNDS = {
 }
 _LEAST = 200 / 512**2  # smaller regions are dust
 _LINE = 9 / 512  # no outline is wider
-_DIAGONAL = 5 / 512  # a step along which stripes, which fall to the right, stay what they are
 _SMALL, _MEDIUM = 0.137, 0.215  # longer side, outline included: up to which a thing is small, or medium
 _NEVER_MARKED = ("house", "crown", "flower", "boat", "tree", "moon")  # inner lines or thin parts, but no pattern
 # How near to the border between two names a value is too near to be sure of either.
@@ -46,31 +47,48 @@ class Found(NamedTuple):
     Attributes:
         thing: in the words of captions.
         box: x0 y0 x1 y1, fractions of width and height.
-        unsure: attributes of `thing` that are near another name: "size", "pattern", "colour", "shape", "place".
+        unsure: attributes of `thing` that are near another name: "size", "pattern", "colour", "shape", "place";
+            "hidden", if it is not clear which of two things is in front.
+        hidden_by: colour and shape of what hides a part of it, "" if nothing.
     """
 
     thing: ReadThing
     box: tuple[float, float, float, float]
     unsure: frozenset[str] = frozenset()
+    hidden_by: str = ""
 
 
 def read_picture(pixels: Pixels) -> ReadScene:
     """What a scene picture shows, in the words of captions."""
-    things = sorted(found.thing for found in find_things(pixels))
+    things = sorted(found.thing for found in find_things(pixels, overlapping=True))
     return ReadScene(tuple(things), read_background(pixels), read_style(pixels))
 
 
-def find_things(pixels: Pixels) -> list[Found]:
+def read_hidden(pixels: Pixels) -> list[tuple[str, str]]:
+    """What hides a part of what, as in `text.read_hidden`; pairs of which it is not clear are left out."""
+    found = find_things(pixels, overlapping=True)
+    return sorted(
+        (each.hidden_by, f"{each.thing.colour} {each.thing.shape}")
+        for each in found
+        if each.hidden_by and "hidden" not in each.unsure
+    )
+
+
+def find_things(pixels: Pixels, *, overlapping: bool = False) -> list[Found]:
     """Every thing in the picture; what lies inside another follows it.
 
     Args:
         pixels: uint8 (height, width, 3), at least 64 pixels wide and high.
+        overlapping: two things that touch are told apart by their colours; the one behind follows the one in front.
     """
     pixels = normalised(pixels)
     found: list[Found] = []
     side = min(pixels.shape[:2])
     for piece in foreground(pixels, int(_LEAST * side**2)):
         labels = colour_labels(pixels[piece.y0 : piece.y1, piece.x0 : piece.x1])
+        if overlapping and (pair := parted(piece, labels, side)):
+            found += _pair(piece, pair, pixels)
+            continue
         body = _main_colour(labels, piece.mask)
         inside = [_moved(inner, piece) for inner in _inner(piece, labels * piece.mask, body, side)]
         outer = _thing(pixels, piece, body, "", holds=bool(inside))
@@ -80,6 +98,39 @@ def find_things(pixels: Pixels) -> list[Found]:
             colour = _main_colour(np.where(inner_labels == body, 0, inner_labels), inner.mask)
             found.append(_thing(pixels, inner, colour, f"{outer.thing.colour} {outer.thing.shape}"))
     return found
+
+
+def _pair(piece: Piece, pair: Overlap, pixels: Pixels) -> list[Found]:
+    front, back = (_whole(piece, part, pixels) for part in (pair.front, pair.back))
+    unsure = frozenset() if pair.is_sure else frozenset(("hidden",))
+    hidden_by = f"{front.thing.colour} {front.thing.shape}"
+    return [
+        front._replace(unsure=front.unsure | unsure),
+        back._replace(unsure=back.unsure | unsure, hidden_by=hidden_by),
+    ]
+
+
+def _whole(piece: Piece, part: Part, pixels: Pixels) -> Found:
+    """A thing of which a part may be hidden; what could be a pattern is not looked for."""
+    height, width = pixels.shape[:2]
+    x0, y0, x1, y1 = (part.box[axis] + (piece.x0, piece.y0)[axis % 2] for axis in range(4))
+    x, y, longer = (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, max(x1 - x0, y1 - y0) / min(width, height)
+    thing = ReadThing(_size(longer), "plain", COLOURS[part.label], part.shape, place_at(x, y), "")
+    clear = {"size": _is_clear_size(longer), "shape": part.is_sure, "place": _is_clear_place(x, y)}
+    unsure = frozenset(name for name, is_clear in clear.items() if not is_clear)
+    return Found(thing, (x0 / width, y0 / height, x1 / width, y1 / height), unsure)
+
+
+def _size(longer: float) -> str:
+    return "small" if longer < _SMALL else "medium" if longer < _MEDIUM else "large"
+
+
+def _is_clear_size(longer: float) -> bool:
+    return min(abs(longer - _SMALL), abs(longer - _MEDIUM)) > _SIZE_ROOM
+
+
+def _is_clear_place(x: float, y: float) -> bool:
+    return min(abs(each - border) for each in (x, y) for border in (1 / 3, 2 / 3)) > _PLACE_ROOM
 
 
 def _moved(inner: Piece, by: Piece) -> Piece:
@@ -176,55 +227,27 @@ def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool 
     height, width = pixels.shape[:2]
     shape, lead = shape_of(filled(piece.mask))
     longer = max(piece.x1 - piece.x0, piece.y1 - piece.y0) / min(width, height)
-    size = "small" if longer < _SMALL else "medium" if longer < _MEDIUM else "large"
+    size = _size(longer)
     box = pixels[piece.y0 : piece.y1, piece.x0 : piece.x1].astype(np.float64)
     core = eroded(filled(piece.mask), round(_LINE * min(width, height)))
     own = piece.mask & (colour_labels(box) == body)
     colour = np.median(box[own & core if (own & core).any() else own], axis=0) if own.any() else np.zeros(3)
     pattern, is_pattern_clear = "plain", True
     if not (size == "small" or holds or shape in _NEVER_MARKED):
-        pattern, is_pattern_clear = _pattern(np.abs(box - colour).max(axis=2), core, min(width, height))
+        pattern, is_pattern_clear = pattern_of(np.abs(box - colour).max(axis=2), core, min(width, height))
     x, y = (piece.x0 + piece.x1) / 2 / width, (piece.y0 + piece.y1) / 2 / height
     clear = {
-        "size": min(abs(longer - _SMALL), abs(longer - _MEDIUM)) > _SIZE_ROOM,
+        "size": _is_clear_size(longer),
         "pattern": is_pattern_clear,
         "colour": _is_clear(colour),
         "shape": lead > _SHAPE_ROOM,
-        "place": min(abs(each - border) for each in (x, y) for border in (1 / 3, 2 / 3)) > _PLACE_ROOM,
+        "place": _is_clear_place(x, y),
     }
     return Found(
         ReadThing(size, pattern, COLOURS[body], shape, place_at(x, y), inside),
         (piece.x0 / width, piece.y0 / height, piece.x1 / width, piece.y1 / height),
         frozenset(name for name, is_clear in clear.items() if not is_clear),
     )
-
-
-def _pattern(away: Tone, core: Mask, side: int) -> tuple[str, bool]:
-    """Stripes fall to the right, so they look alike along that diagonal and not along the other; dots along neither.
-
-    Args:
-        away: how far each pixel is from the thing's own colour.
-        core: the thing without its outline.
-
-    Returns:
-        The pattern, and whether it is clear.
-    """
-    if np.count_nonzero(core) < 50:
-        return "plain", False
-    strength = float(np.percentile(away[core], 97))
-    marks = away > strength / 2
-    falling, rising = (_alike(marks, core, max(round(_DIAGONAL * side), 2), flip) for flip in (False, True))
-    if strength > 20 and falling - rising > 0.2:
-        return "striped", falling - rising > 0.35
-    is_spotted = strength > 60 and marks[core].mean() > 0.14
-    return "spotted" if is_spotted else "plain", not (45 < strength < 75 and marks[core].mean() > 0.08)
-
-
-def _alike(marks: Mask, core: Mask, step: int, flip: bool) -> float:
-    """Share of pixels that look like the one a step away down a diagonal."""
-    one, other = (marks[:, ::-1], core[:, ::-1]) if flip else (marks, core)
-    both = other[step:, step:] & other[:-step, :-step]
-    return float((one[step:, step:] == one[:-step, :-step])[both].mean()) if both.any() else 0.5
 
 
 def place_at(x: float, y: float) -> str:

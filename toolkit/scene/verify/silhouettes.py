@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 CELLS = 12
-_ASPECT_WEIGHT = 0.25  # of |log(width / height) difference| against the share of cells that differ
+ASPECT_WEIGHT = 0.25  # of |log(width / height) difference| against the share of cells that differ
 
 # Width / height of each, in the order of the drawings.
 ASPECTS = {
@@ -94,7 +94,7 @@ def shape_of(mask: npt.NDArray[np.bool_]) -> tuple[str, float]:
     """The shape of a mask cut to its box, and by how much it beats the next best (0 = a guess)."""
     cells, aspect = shrunk(mask), mask.shape[1] / mask.shape[0]
     scores = sorted(
-        (float(np.abs(cells - drawn).mean()) + _ASPECT_WEIGHT * abs(math.log(aspect / ASPECTS[name])), name)
+        (float(np.abs(cells - drawn).mean()) + ASPECT_WEIGHT * abs(math.log(aspect / ASPECTS[name])), name)
         for name, drawn in drawings().items()
     )
     return scores[0][1], scores[1][0] - scores[0][0]

@@ -71,11 +71,14 @@ _PLACE = (
 _ITEM = (
     r"(?P<count>a|an|two|three|four) (?:(?P<size>small|little|medium-sized|large|big) "
     r")?(?:(?P<pattern>striped|spotted) )?"
-    rf"(?P<colour>{COLOUR_WORDS}) (?P<shape>{'|'.join(sorted(SHAPE_WORDS, key=len, reverse=True))})\b(?P<holds> with)?"
+    rf"(?P<colour>{COLOUR_WORDS}) (?P<shape>{'|'.join(sorted(SHAPE_WORDS, key=len, reverse=True))})\b"
+    r"(?P<hidden> partly hidden by)?"
 )
 _TOKEN = re.compile(
     rf"(?P<item>{_ITEM})|(?P<where>{_PLACE})|(?P<row>the (?P<row_name>top|middle|bottom) row)|(?P<stop>\.)"
 )
+_NAMED = rf"({COLOUR_WORDS}) ({'|'.join(SHAPE_WORDS)})"
+_HIDDEN = re.compile(rf"{_NAMED} partly hidden by an? (?:(?:small|little|medium-sized|large|big) )?{_NAMED}\b")
 _PHRASE = re.compile(
     r"the (?:(?P<size>small|medium-sized|large) )?(?:(?P<pattern>striped|spotted) )?"
     rf"(?:(?P<colour>{COLOUR_WORDS}) "
@@ -107,6 +110,7 @@ class _Item(NamedTuple):
     colour: str
     shape: str
     inside: str
+    is_hidden: bool = False
 
 
 def read_caption(text: str) -> ReadScene:
@@ -144,6 +148,14 @@ def read_things(text: str) -> list[ReadThing]:
     return things
 
 
+def read_hidden(text: str) -> list[tuple[str, str]]:
+    """What hides a part of what: ("red star", "blue square") of "a blue square partly hidden by a red star"; sorted."""
+    return sorted(
+        (f"{colour} {SHAPE_WORDS[shape]}", f"{hidden_colour} {SHAPE_WORDS[hidden_shape]}")
+        for hidden_colour, hidden_shape, colour, shape in _HIDDEN.findall(text.lower())
+    )
+
+
 def read_phrase(text: str) -> dict[str, str]:
     """Attributes that a referring phrase names: "the small red star in the top left" -> size, colour, shape, place."""
     match = _PHRASE.fullmatch(text.lower())
@@ -157,7 +169,7 @@ def read_phrase(text: str) -> dict[str, str]:
 
 def _item(match: re.Match[str], waiting: list[_Item]) -> _Item:
     # "a circle with a star inside it": the star follows its holder with no place between them.
-    inside = f"{waiting[-1].colour} {waiting[-1].shape}" if waiting else ""
+    inside = f"{waiting[-1].colour} {waiting[-1].shape}" if waiting and not waiting[-1].is_hidden else ""
     shape = SHAPE_WORDS[match["shape"]]
     return _Item(
         COUNT_WORDS[match["count"]],
@@ -166,6 +178,7 @@ def _item(match: re.Match[str], waiting: list[_Item]) -> _Item:
         match["colour"],
         shape,
         inside,
+        bool(match["hidden"]),
     )
 
 

@@ -7,6 +7,7 @@ from toolkit.generation.procedural.judges import pixels
 from toolkit.generation.procedural.script import (
     SOURCED,
     Script,
+    closing,
     look,
     picture,
     scene_caption,
@@ -17,6 +18,7 @@ from toolkit.generation.procedural.script import (
 from toolkit.scene.difficulty import level_named
 from toolkit.scene.language import with_article
 from toolkit.scene.programs import written
+from toolkit.scene.questions_hidden import HIDDEN_KINDS
 from toolkit.scene.questions_more import ALL_KINDS
 from toolkit.scene.retrieval import Retrieval, sample_retrieval
 from toolkit.scene.verify.pixels import read_picture
@@ -27,7 +29,7 @@ TASK = "mm_reasoning_mm"
 
 @lru_cache(64)
 def _sampled(draw: Draw) -> Retrieval:
-    kinds = level_named(draw.level).kinds or tuple(ALL_KINDS)
+    kinds = [kind for kind in level_named(draw.level).kinds or ALL_KINDS if kind not in HIDDEN_KINDS]
     return sample_retrieval(scene_stream(TASK, draw), kinds[draw.index % len(kinds)], look(TASK, draw))
 
 
@@ -70,8 +72,7 @@ def _reasoned(request: Request) -> dict[str, Any]:
         shown = f"In another picture in the {found.query.style} style, this is {with_article(slot.keyword)}:"
         steps[slot.step] = {"text": f"{steps[slot.step]['text']} {shown}", "keyword": slot.keyword}
     answer = found.outcome.answer
-    said = with_article(answer) if found.question.kind in ("shape", "inside", "chain") else answer
-    return {"steps": steps, "answer": answer, "closing": f"The answer is {said}."}
+    return {"steps": steps, "answer": answer, "closing": closing(found.question.kind, answer)}
 
 
 def _facts(draw: Draw) -> dict[str, Any]:
