@@ -105,12 +105,13 @@ def backend(server, model, **options):
 
 def spec_file(folder, server, recipes, *, model=None, **rest):
     write_sources(folder, 4)
-    content = {
-        "backends": {"all": backend(server, server.text), "vision": backend(server, model or server.llava)},
-        "recipes": recipes,
-        "concurrency": 2,
+    backends = {"all": backend(server, server.text), "vision": backend(server, model or server.llava)}
+    content = {"prices": {server.text: PRICE, server.llava: PRICE}, "recipes": recipes, "concurrency": 2, **rest}
+    content["backends"] = {
+        "image": {"kind": "openai_images", "base_url": server.url, "model": "none"},  # no sample gets so far
+        **rest.get("backends", backends),
     }
-    return write_spec(folder, {"prices": {server.text: PRICE, server.llava: PRICE}, **content, **rest})
+    return write_spec(folder, content)
 
 
 def send(opened, **request):
