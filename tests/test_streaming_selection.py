@@ -162,6 +162,7 @@ def test_a_predicate_and_a_held_out_split_count_each_row_once(numbers):
     ("options", "message"),
     [
         ({"holdout": 1.0}, "holdout is 1.0; expected a share of the rows"),
+        ({"holdout": "a"}, "holdout is 'a'; expected a share of the rows"),
         ({"holdout": 0.1, "split": "dev"}, "split is 'dev'; expected one of 'train', 'holdout', 'validation', 'test'"),
         ({"holdout": 0.1, "split": "test"}, "split='test' is one that the dataset has; holdout= takes rows of train"),
         ({"split": "holdout"}, "needs holdout="),

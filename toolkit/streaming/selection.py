@@ -70,7 +70,7 @@ class Selection:
                 if self.lengths is None
                 else f"max_tokens is {self.max_tokens!r}; expected a positive number"
             )
-        if not 0 <= self.holdout < 1:
+        if not isinstance(self.holdout, (int, float)) or not 0 <= self.holdout < 1:
             raise UsageError(f"holdout is {self.holdout!r}; expected a share of the rows, 0 to less than 1")
         if self.split not in get_args(Split):
             raise UsageError(f"split is {self.split!r}; expected one of {', '.join(map(repr, get_args(Split)))}")
