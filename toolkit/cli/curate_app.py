@@ -62,7 +62,10 @@ Shares = Annotated[
         show_default=False,
     ),
 ]
-LargestPicture = Annotated[int | None, size("Leave out rows with a larger image", "500KB")]
+LargestPicture = Annotated[
+    int | None,
+    size("Leave out rows with a larger image", "500KB", "--drop-images-larger-than", "--drop-pictures-larger-than"),
+]
 Seed = Annotated[int, typer.Option(help="Another seed, another sample and other splits.")]
 
 

@@ -40,9 +40,9 @@ def _read_size(text: str) -> int:
         raise typer.BadParameter(str(error)) from error
 
 
-def size(what: str, example: str) -> Any:
+def size(what: str, example: str, *names: str) -> Any:
     """An option in bytes, which may be written as 500MB."""
-    return typer.Option(metavar="SIZE", parser=_read_size, help=f"{what}, as in {example}.", show_default=False)
+    return typer.Option(*names, metavar="SIZE", parser=_read_size, help=f"{what}, as in {example}.", show_default=False)
 
 
 ShardSize = Annotated[int, size("Images and text of one shard", "500MB (the default)")]
