@@ -1,6 +1,7 @@
 """Folders as they are found, addresses as people write them, and the Hub when it is slow, full or away."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,6 +143,12 @@ def test_a_folder_that_leads_out_of_a_repository_is_refused(asked):
 def test_an_address_that_is_nearly_right_is_told_how(asked, address, meant):
     with pytest.raises(SourceError, match=f"did you mean '{meant}'"):
         open_repository(address)
+
+
+def test_a_folder_that_is_nearly_right_is_told(tmp_path):
+    (tmp_path / "packed").mkdir()
+    with pytest.raises(SourceError, match=re.escape(f"did you mean {tmp_path / 'packed'}?")):
+        open_repository(tmp_path / "pakced")
 
 
 def test_a_home_folder_and_paths_are_taken(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ OPEN_FILES = 1024
 EXTRAS = {
     "train": "no StreamingDataset, collators, losses, `tokenize`",
     "report": "no `preview`, `browse`, `stats --plots`, `evaluate --report`, `align`, `deduplicate`",
-    "curate": "no `merge`, `select`, `deduplicate`, and no plot of `align`",
+    "curate": "no `deduplicate`; without duckdb no `merge` and `select`, without matplotlib no plot of `align`",
     "generate": "no `generate` with models behind a server; the scene engine works",
     "local": "no `generate` with models in this process",
     "webdataset": "shards that `convert webdataset` writes cannot be read with the library of that name",

@@ -75,7 +75,7 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
 
 def _to_open(out: Path) -> list[tuple[str, object]]:
     """What a newcomer looks at next, and where it is."""
-    preview, packed = out / "preview.html", out / "packed"
+    preview, packed, constructed = out / "preview.html", out / "packed", out / "run" / "packed"
     rows = (
         "rows with their images, in a browser",
         preview if preview.exists() else f"unifiedvisual preview {packed} rows.html",
@@ -83,7 +83,7 @@ def _to_open(out: Path) -> list[tuple[str, object]]:
     return [
         rows,
         ("all rows, to search and filter", f"unifiedvisual browse {packed} --open"),
-        ("the dataset card, as on the Hub", packed / "README.md"),
+        ("a dataset card, below its YAML header", constructed / "README.md"),
     ]
 
 

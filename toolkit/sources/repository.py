@@ -3,6 +3,7 @@
 Both kinds are small frozen values, so that they travel to worker processes.
 """
 
+import difflib
 import hashlib
 import os
 import re
@@ -121,11 +122,20 @@ def open_repository(
         try:
             return _open_hub(repo_id, "", revision, token)
         except SourceError as error:
-            raise SourceError(f"{error}; nor is {repo_id} a folder on this machine") from error
+            raise SourceError(f"{error}; nor is {repo_id} a folder on this machine{_beside(path)}") from error
     raise SourceError(
         f"{text!r} is neither a folder on this machine nor a Hub dataset; expected a folder, 'org/name' or "
-        f"'hf://datasets/org/name[@revision][/folder]'{_near_miss(text)}"
+        f"'hf://datasets/org/name[@revision][/folder]'{_near_miss(text) or _beside(path)}"
     )
+
+
+def _beside(path: Path) -> str:
+    """A folder spelt almost like the missing one, if there is one beside it."""
+    folders: list[str] = []
+    with suppress(OSError):
+        folders = [each.name for each in path.parent.iterdir() if each.is_dir()]
+    near = difflib.get_close_matches(path.name, folders, n=1)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""
 
 
 def _near_miss(text: str) -> str:
