@@ -154,8 +154,9 @@ def tiny_janus() -> SimpleNamespace:
         image_token_id=tokenizer.convert_tokens_to_ids("<image_placeholder>"),
         tie_word_embeddings=False,
     )
-    # Without torchvision the other name is this one, after a warning.
-    image_class = getattr(transformers, "JanusImageProcessorPil", transformers.JanusImageProcessor)
+    # Without torchvision, JanusImageProcessor is the same one after a warning.
+    has_pil = hasattr(transformers, "JanusImageProcessorPil")
+    image_class = transformers.JanusImageProcessorPil if has_pil else transformers.JanusImageProcessor
     image_processor = image_class(size={"height": 16, "width": 16}, min_size=4)
     processor = transformers.JanusProcessor(image_processor, tokenizer, num_image_tokens=4)
     return SimpleNamespace(
