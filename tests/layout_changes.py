@@ -51,6 +51,8 @@ def records_of(made: Layout, chance: random.Random, share: float = 0.3) -> list[
 def rename_column(made: Layout, chance: random.Random) -> None:
     old = chance.choice(columns_of(made))
     new = chance.choice(LABELS if old in ("id", "task") else COLUMNS)  # an id called "system" would be a message
+    if new in columns_of(made):  # it would take that one's place
+        return
     for records in made.tables.values():
         records[:] = [{new if key == old else key: value for key, value in record.items()} for record in records]
 
@@ -109,6 +111,8 @@ def double_archive(made: Layout, chance: random.Random) -> None:
     path = chance.choice(list(made.archives))
     other = chance.choice([path.replace(".tar", "_2.tar"), path.replace(".tar", "_thumbs.tar"), "images/more.tar.gz"])
     is_same = chance.random() < 0.5
+    if other in made.archives:  # it would take the place of the true one
+        return
     made.archives[other] = [(name, data if is_same else png(f"other {name}")) for name, data in made.archives[path]]
 
 
@@ -119,7 +123,7 @@ def rename_archive(made: Layout, chance: random.Random) -> None:
 
 def add_thumbnails(made: Layout, chance: random.Random) -> None:
     """The same file names with other pictures in another folder, before or behind the true ones."""
-    folder = chance.choice(["thumbs", "128px/x", "images", "old"])
+    folder = chance.choice(["thumbs", "128px/x", "img", "small"])  # which no row names
     for members in made.archives.values():
         small = [(f"{folder}/{name.rpartition('/')[2]}", png(f"small {name}")) for name, _ in members]
         members[:] = small + members if chance.random() < 0.5 else members + small

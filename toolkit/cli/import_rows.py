@@ -53,7 +53,7 @@ def _opened(source: str, out: Path, name: str, reading: dict[str, Any]) -> tuple
     """The rows, and what was found of how they are read."""
     if form := format_of(source, name):
         options = {key: reading[key] for key in ("task", "image_folder")}
-        if others := sorted(key for key, value in reading.items() if value and key not in (*options, "split")):
+        if others := sorted(key for key, value in reading.items() if value and key not in (*options, "split", "token")):
             raise UsageError(f"{', '.join(others)}: for dialects; {form!r} is a format of `convert`")
         rows = import_source(form, Path(source), options=options, out=out)
         return rows, {"groups": [], "not_read": {}, "format": form}
