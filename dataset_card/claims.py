@@ -28,9 +28,10 @@ def without_claims(template: str, tasks: Iterable[str]) -> str:
 def what_it_is(examples: Mapping[str, Row]) -> str:
     if all(map(is_published, examples.values())):
         return (
-            f"This is {UPSTREAM_REPOSITORY}, packed anew by the UnifiedVisual toolkit: one schema for all tasks, "
-            "images inside the rows. Rows are of origin "
-            "`upstream`, judged by the first of each task; the column `origin` says it of each row."
+            f"Packed by the UnifiedVisual toolkit from a dataset in the layout of {UPSTREAM_REPOSITORY}: one schema "
+            "for all tasks, images inside the rows. Rows are of origin `upstream`, judged by the first of each "
+            "task; the column `origin` says it of each row. That they are the published ones is what "
+            "whoever packed them says."
         )
     by_origin: dict[str, list[str]] = {}
     for task, row in examples.items():

@@ -133,6 +133,16 @@ def test_wrong_calls_say_what_is_known(run, tmp_path):
     assert not out.exists()
 
 
+def test_a_token_of_the_environment_is_no_option_of_a_format(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_of_somebody")
+    turns = [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "That."}]
+    write(tmp_path / "src", {"train.json": json.dumps([{"id": "a", "conversations": turns}]).encode()})
+    code, _, error = run(
+        "import", tmp_path / "src" / "train.json", tmp_path / "out", "-f", "llava", "--task", "llava_cot"
+    )
+    assert (code, error) == (0, "")
+
+
 def test_a_bad_record_stops_it_or_is_counted(run, tmp_path, caplog):
     good = {"question": "Q", "answer": "A"}
     write(tmp_path / "src", {"t.jsonl": jsonl(good, good, {"question": "Q", "answer": None}, good)})
