@@ -93,9 +93,15 @@ def lose_archive(made: Layout, chance: random.Random) -> None:
 
 
 def lose_members(made: Layout, chance: random.Random) -> None:
+    """From every archive alike: a name that only a false one still holds could not be told from a true one."""
+    lost: dict[str, bool] = {}
     for members in made.archives.values():
         kept = next((member for member in members if member[1] in TRUE_PICTURES), None)  # or nothing says what is true
-        members[:] = [member for member in members if member is kept or chance.random() < 0.8]
+        members[:] = [
+            member
+            for member in members
+            if member is kept or not lost.setdefault(member[0].rpartition("/")[2], chance.random() >= 0.8)
+        ]
 
 
 def split_archive(made: Layout, chance: random.Random) -> None:
