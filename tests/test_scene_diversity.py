@@ -135,6 +135,7 @@ def test_provenance_of_drawn_rows_holds_the_graph_and_nothing_false(tmp_path):
         assert all({"shape", "colour", "place"} <= set(thing) for thing in things)
         if each.recipe.name == "image_generation_topic":
             assert known["topic"] in row["instruction"]  # what it is for, as the request says
+            assert [each["step"] for each in known["verdicts"]] == ["hint_guess@1", "picture_matches@1"]
             assert known["verdicts"][-1] == {"step": "picture_matches@1", "matches": True, "problem": ""}
         if each.recipe.name == "mm_reasoning_o":
             assert known["scene"]["read_as_drawn"] is True

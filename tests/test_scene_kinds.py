@@ -239,7 +239,8 @@ def test_the_verifier_is_right_or_unsure_about_what_is_in_front(kind):
         if index < 15 and (read := read_hidden(render(scene))):
             (pair,) = read
             assert pair[0].split()[0] == front.colour
-            right += pair == (f"{front.colour} {front.shape}", f"{back.colour} {back.shape}")
+            assert pair == (f"{front.colour} {front.shape}", f"{back.colour} {back.shape}")
+            right += 1
     assert right >= 2
     assert max(answers.values()) <= 30 / len(asked.choices) + 9
 
