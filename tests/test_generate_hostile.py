@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.generation_runs import http_spec
 from tests.openai_server import OpenAIServer
-from toolkit.errors import RunStopped
+from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.backends import http
 from toolkit.generation.backends.http import Server
 from toolkit.generation.calls import sending
@@ -189,3 +189,48 @@ def test_a_reply_that_is_longer_than_its_limit_allows_is_not_sent_on(server, tmp
     server.dialect = lambda path, body: (200, chat)
     assert go(server, tmp_path).reasons == {"topic_brief: too_long": 2}
     assert go(server, tmp_path).reasons == {"topic_brief: too_long": 2}
+
+
+@pytest.fixture
+def behind(monkeypatch, tmp_path):
+    """Where the environment names a proxy, and ~/.netrc knows every host."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password of-the-netrc\n")
+    netrc.chmod(0o600)
+    for name, value in {"NETRC": str(netrc), "TEST_API_KEY": SECRET, "no_proxy": "", "NO_PROXY": ""}.items():
+        monkeypatch.setenv(name, value)
+    return lambda proxy: monkeypatch.setenv("http_proxy", proxy)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "proven"), [("http://u:p@{}", b"Proxy-Authorization: Basic dTpw"), ("http://{}", None), ("{}", None)]
+)
+def test_a_proxy_gets_its_own_password_and_the_server_the_key(behind, proxy, proven):
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n"))
+        writer.write(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    async def main():
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        behind(proxy.format(f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+        client = Server("http://models.example/v1", api_key_env="TEST_API_KEY")
+        await client.post("chat/completions", {})
+        await client.close()
+        listening.close()
+
+    asyncio.run(main())
+    (head,) = heads
+    assert head[0] == b"POST http://models.example/v1/chat/completions HTTP/1.1"
+    assert [line for line in head if line.startswith(b"Authorization")] == [f"Authorization: Bearer {SECRET}".encode()]
+    assert [line for line in head if line.startswith(b"Proxy")] == [proven] * (proven is not None)
+
+
+def test_a_proxy_of_another_kind_is_said_before_anything_is_sent(behind):
+    behind("socks5://user:pass@127.0.0.1:1080")
+    with pytest.raises(UsageError, match=r"^socks5://127.0.0.1:1080: .* or no_proxy=models.example$") as caught:
+        Server("http://models.example/v1")
+    assert "pass@" not in str(caught.value)

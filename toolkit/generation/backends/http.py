@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -65,7 +66,8 @@ class Server:
                 "api_key_env out if it needs none"
             )
         self._secrets, self._key, self._parts = secrets_of(base_url, key), key, urlsplit(base_url)
-        self._base = public_url(base_url).rstrip("/")
+        self._base, self._proxy = public_url(base_url).rstrip("/"), _proxy_of(base_url)
+        self._headers = self._authorization()  # of each request: a proxy would be sent those of the session
         self._open: ClientSession | None = None
 
     @property
@@ -75,9 +77,8 @@ class Server:
 
             self._open = ClientSession(
                 connector=TCPConnector(limit=0),
-                headers=self._authorization(),
                 timeout=ClientTimeout(total=None, sock_connect=CONNECT_S),
-                trust_env=True,
+                proxy=self._proxy,
             )
         return self._open
 
@@ -97,7 +98,7 @@ class Server:
         Raises:
             CallError: anything else.
         """
-        headers = {"Content-Type": "application/json"}
+        headers = {**self._headers, "Content-Type": "application/json"}
         return json_object(await self._body("POST", path, data=json.dumps(content).encode(), headers=headers))
 
     async def upload(
@@ -136,9 +137,10 @@ class Server:
             is_ours = _origin(url) == _origin(self._base)
         except ValueError as error:
             raise Transient("no_image", detail=f"{self.redact(url)} is no address: {error}") from error
-        session = self._session if is_ours else aiohttp.ClientSession(trust_env=True)
+        session = self._session if is_ours else aiohttp.ClientSession(proxy=_proxy_of(url))
+        headers = self._headers if is_ours else {}
         try:
-            async with session.get(url, allow_redirects=not is_ours, timeout=_within(FILE_S)) as got:
+            async with session.get(url, headers=headers, allow_redirects=not is_ours, timeout=_within(FILE_S)) as got:
                 content = bytes(await _read(got, most_bytes))
         except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
             detail = self.redact(f"{url} cannot be fetched: {type(error).__name__}: {error}")
@@ -159,6 +161,7 @@ class Server:
         most_bytes = most_bytes or MOST_BYTES
         query = f"?{self._parts.query}" if self._parts.query else ""
         url = f"{self._base}/{path}{query}"
+        content.setdefault("headers", self._headers)
         try:
             async with self._session.request(method, url, allow_redirects=False, **content) as response:
                 status, headers = response.status, response.headers
@@ -238,6 +241,25 @@ def _as_json(character: str) -> str:
     """Pattern of the ways to write a character in JSON, and in JSON that is a text in JSON."""
     plain = re.escape(character)
     return rf"(?:\\*{plain}|\\+u(?i:{ord(character):04x}))"
+
+
+def _proxy_of(url: str) -> str | None:
+    """Of the environment. aiohttp's own `trust_env=True` asks two threads at each request, and stops where
+    ~/.netrc knows a host that has a key.
+
+    Raises:
+        UsageError: it is no HTTP proxy.
+    """
+    parts = urlsplit(url)
+    proxy = "" if not parts.hostname or proxy_bypass(parts.hostname) else getproxies().get(parts.scheme, "")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and not proxy.startswith(("http://", "https://")):
+        raise UsageError(
+            f"{public_url(proxy)}: the environment names it for {parts.scheme}; expected an HTTP proxy, or "
+            f"no_proxy={parts.hostname}"
+        )
+    return proxy or None
 
 
 def _origin(url: str) -> tuple[str, str]:
