@@ -29,9 +29,9 @@ def what_it_is(examples: Mapping[str, Row]) -> str:
     if all(map(is_published, examples.values())):
         return (
             f"Packed by the UnifiedVisual toolkit from a dataset in the layout of {UPSTREAM_REPOSITORY}: one schema "
-            "for all tasks, images inside the rows. Rows are of origin `upstream`, judged by the first of each "
-            "task; the column `origin` says it of each row. That they are the published ones is what "
-            "whoever packed them says."
+            "for all tasks, images inside the rows. The first row of each task is of origin `upstream`; the column "
+            "`origin` tells it for every row. That these are the published rows is the word of whoever packed "
+            "them; no tool has checked it."
         )
     by_origin: dict[str, list[str]] = {}
     for task, row in examples.items():
