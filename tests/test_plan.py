@@ -7,6 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from conversion import verify
+from tests.layout_writers import tarred
+from tests.layouts import png
 from toolkit.errors import LayoutError, MappingError, RowError, ShardError, UnifiedVisualError
 from toolkit.sources.layout import open_source
 from toolkit.sources.published import survey as survey_room
@@ -487,6 +490,9 @@ def test_a_mapping_overrides_every_choice(tmp_path):
         ({"files": {"*": {"split": "exam"}}}, "split: found 'exam'; expected one of test, train, validation"),
         ({"files": {"*": {"placeholder": {"pattern": "("}}}}, "pattern '\\(' is no regular expression"),
         ({"files": {"*": {"placeholder": 3}}}, "placeholder: found 3; expected text"),
+        ({"files": {"*": {"sides": "prompt"}}}, "sides: found 'prompt'; expected a list of prompt and answer"),
+        ({"files": {"*": {"sides": ["prompt", "input"]}}}, "sides: found 'input'; expected one of answer, prompt"),
+        ({"files": {"*": {"sides": {"edit": ["prompt"]}}}}, "sides: found 'edit'; expected one of"),
         ({"files": {"*": {"columns": ["id"]}}}, r"columns: found \['id'\]; expected a mapping"),
         ({"files": {"*": {"columns": {"question": "q"}}}}, r"unknown keys \['question'\]"),
         ({"files": {"*": {"columns": {"prompt": 1}}}}, r"columns\.prompt: found 1; expected text"),
@@ -563,6 +569,73 @@ def test_inspection_finds_all_problems_and_lists_what_is_not_read(tmp_path):
         "data/LLaVA_CoT.parquet: not read: column 'model' (string, e.g. 'm')",
         "data/Other.parquet: not read: column 'alpha' (string, e.g. 'x')",
     ]
+
+
+PAIRS = [{"prompt": f"Edit {n}.", "response": "Done.", "image": [f"{n}_out.png", f"{n}_in.png"]} for n in range(3)]
+
+
+def told(tmp_path, mapping=None):
+    """What inspect and verify say is taken for granted, which is the same."""
+    found = inspect_upstream(LocalFolder(tmp_path), read_mapping(mapping) if mapping else None)
+    assert found.counts == {}
+    notes = verify(tmp_path, mapping=mapping and str(mapping)).notes
+    told = [note for note in found.notes if "taken by" in note]
+    assert [note for _, note in notes if "taken by" in note] == told
+    return told
+
+
+def test_sides_that_only_an_order_tells_are_told_and_a_mapping_settles_them(tmp_path, caplog):
+    write(tmp_path, PAIRS, "image_editing.parquet")
+    members = [(f"{n}_{side}.png", png(f"{n} {side}")) for n in range(3) for side in ("in", "out")]
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "Image_Editing.tar").write_bytes(tarred(members, is_plain=True))
+    [line] = told(tmp_path)
+    assert line.startswith("taken by position: 3 rows have two images in one list and no placeholder: the first")
+    assert "`sides: [answer, prompt]` reverses it" in line
+    assert line in caplog.text
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("files: {'data/*': {sides: {image_editing: [answer, prompt]}}}", encoding="utf-8")
+    assert not any("two images" in line for line in told(tmp_path, mapping))
+    first = next(open_source(tmp_path, mapping=str(mapping)).read("image_editing", in_order=True))
+    assert [(image.path, role) for image, role in zip(first.images, first.image_roles, strict=True)] == [
+        ("0_in.png", "input"),
+        ("0_out.png", "output"),
+    ]
+    assert inspect_upstream(LocalFolder(tmp_path), read_mapping(mapping)).mapping() == {
+        "files": {
+            "data/image_editing.parquet": {
+                "task": "image_editing",
+                "shape": "columns",
+                "columns": {"images": ["image"], "prompt": "prompt", "answer": "response"},
+                "sides": {"image_editing": ["answer", "prompt"]},
+            }
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "line"),
+    [
+        (
+            {"prompt": "p", "answer": "a", "image": "1.png", "edited_image": "2.png"},
+            "column 'image' (1 rows) are the pr",
+        ),
+        (
+            {"prompt": "p <image>", "answer": "a", "images": ["1.png"], "captions": ["c"]},
+            "captions of column 'captions'",
+        ),
+        ({"question": "p", "answer": "a", "context": "c"}, "the prompt is context, question, in this order (1 rows)"),
+        (
+            {"question": "p", "answer": "a", "rationale": "c"},
+            "'rationale' stands before 'answer' in the answer (1 rows)",
+        ),
+        ({"question": "p", "answer": "a", "options": ["x", "y"]}, "'options' that have no label are A, B, C"),
+    ],
+)
+def test_what_is_taken_from_columns_without_their_saying_so_is_told(tmp_path, record, line):
+    write(tmp_path, [record], "image_editing.parquet")
+    notes = inspect_upstream(LocalFolder(tmp_path)).notes
+    assert sum(line in note and "taken by" in note for note in notes) == 1, notes
 
 
 def test_errors_of_reading_are_of_this_project(tmp_path):

@@ -24,12 +24,16 @@ def png(color="red") -> bytes:
     return buffer.getvalue()
 
 
-def contents(record, *, quadrant="mm-mm", placeholders=None, shape=None, **columns):
+def placed(record, *, quadrant="mm-mm", placeholders=None, shape=None, sides=(), **columns):
     uses = {use: (names,) if isinstance(names, str) else names for use, names in columns.items()}
     shape = shape or next((name for name in ("turns", "pairs") if name in columns), "columns")
     draft = COLUMN_SHAPES.load(shape).read(record, uses)
-    turns = place(draft.turns, read_pools(record, uses), placeholders=Placeholders(placeholders), quadrant=quadrant)
-    return [(turn.role, list(turn.content)) for turn in turns]
+    pools, tags = read_pools(record, uses), Placeholders(placeholders)
+    return place(draft.turns, pools, placeholders=tags, quadrant=quadrant, sides=sides)
+
+
+def contents(record, **how):
+    return [(turn.role, list(turn.content)) for turn in placed(record, **how)[0]]
 
 
 LLAVA = [{"from": "human", "value": "<image>\nMake it night."}, {"from": "gpt", "value": "Dark now:<image>"}]
@@ -397,6 +401,57 @@ def test_what_does_not_fit_is_refused_by_kind(kind, record, columns):
     with pytest.raises(RowError) as caught:
         contents(record, **columns)
     assert caught.value.kind == kind
+
+
+EDIT = {"q": "Make it night.", "a": "Dark now:", "i": ["a.png", "b.png"]}
+COLUMNS = {"prompt": "q", "answer": "a", "images": "i"}
+
+
+@pytest.mark.parametrize(
+    ("sides", "prompt", "answer", "assumed"),
+    [
+        ((), [A, "Make it night."], ["Dark now:", B], ("sides_by_order",)),
+        (("prompt", "answer"), [A, "Make it night."], ["Dark now:", B], ("at_start", "at_end")),
+        (("answer", "prompt"), [B, "Make it night."], ["Dark now:", A], ("at_start", "at_end")),
+        (("answer", "answer"), ["Make it night."], ["Dark now:", A, B], ("at_end",)),
+    ],
+)
+def test_a_mapping_says_of_which_side_each_of_two_pictures_is(sides, prompt, answer, assumed):
+    turns, taken = placed(EDIT, sides=sides, **COLUMNS)
+    assert ([list(turn.content) for turn in turns], taken) == ([prompt, answer], assumed)
+
+
+def test_sides_fill_the_placeholders_of_their_own_messages():
+    record = {"q": "<image>Edit.", "a": "<image>", "i": ["a.png", "b.png"]}
+    assert placed(record, **COLUMNS)[1] == ("list_order",)
+    turns, taken = placed(record, sides=("answer", "prompt"), **COLUMNS)
+    assert ([list(turn.content) for turn in turns], taken) == ([[B, "Edit."], [A]], ())
+
+
+def test_numbers_of_placeholders_count_the_list_whatever_its_sides():
+    record = {"q": "<image_2>Edit.", "a": "<image_1>", "i": ["a.png", "b.png"]}
+    turns, taken = placed(record, sides=("prompt", "answer"), **COLUMNS)
+    assert ([list(turn.content) for turn in turns], taken) == ([[B, "Edit."], [A]], ())
+
+
+def test_more_or_fewer_pictures_than_sides_is_a_bad_row():
+    with pytest.raises(RowError, match="2 pictures in one list, and sides: of the mapping names 1") as caught:
+        placed(EDIT, sides=("prompt",), **COLUMNS)
+    assert caught.value.kind == "sides_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("record", "quadrant", "assumed"),
+    [
+        ({"q": "<image>q", "a": "a", "i": ["a.png"]}, "mm-text", ()),
+        ({"q": "q", "a": "a", "i": ["a.png", "b.png"]}, "mm-text", ("at_start",)),
+        ({"q": "q", "a": "a", "i": "a.png"}, "text-mm", ("at_end",)),
+        ({"q": "<image><image>q", "a": "a", "i": ["a.png", "b.png"]}, "mm-text", ("list_order",)),
+        ({"q": '<img src="a.png"> <img src="b.png">', "a": "a", "i": ["b.png", "a.png"]}, "mm-text", ()),
+    ],
+)
+def test_what_is_taken_from_an_order_or_a_position_is_told(record, quadrant, assumed):
+    assert placed(record, quadrant=quadrant, **COLUMNS)[1] == assumed
 
 
 def test_a_shape_from_outside_is_found_by_its_place(tmp_path):

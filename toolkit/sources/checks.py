@@ -17,13 +17,16 @@ from toolkit.staging.jobs import Part, open_job
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What was found in one unit; as Findings, and ids of rows for the rule that each occurs once."""
+    """What was found in one unit; as Findings, and ids of rows for the rule that each occurs once. `assumed`: kind of
+    what was taken for granted -> rows.
+    """
 
     rows: dict[str, int] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     ids: Sequence[str] = ()
+    assumed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +110,7 @@ def count_rows(rows: Iterable[Row | RowError], skips: Skips, *, deep: bool) -> F
     except SourceError as error:
         skips.note("unreadable", str(error))
     problems += [(kind, message) for kind, messages in skips.examples.items() for message in messages]
-    return Found(rows=dict(num_rows), images=dict(num_images), problems=problems)
+    return Found(rows=dict(num_rows), images=dict(num_images), problems=problems, assumed=dict(skips.assumed))
 
 
 def summed(source: str, found: Iterable[Found], *, tasks: Iterable[str] = (), more: Iterable[Problem] = ()) -> Findings:

@@ -19,7 +19,7 @@ def check_policy(name: str, policy: str) -> None:
 
 
 class Skips:
-    """Counts bad rows per kind and keeps a few messages of each.
+    """Counts bad rows per kind and keeps a few messages of each; `assumed` counts rows by what was taken for granted.
 
     Args:
         on_missing: for rows whose picture is not in its archive (kind "missing_image").
@@ -53,6 +53,7 @@ class Skips:
         self._in_a_row, self._max_in_a_row = 0, max_in_a_row
         self._num_examples = num_examples
         self.counts: Counter[str] = Counter()
+        self.assumed: Counter[str] = Counter()
         self.examples: defaultdict[str, list[str]] = defaultdict(list)
 
     def good(self) -> None:

@@ -5,6 +5,7 @@ The rows are really made, with one byte in place of each picture: what is counte
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from toolkit.sources.published.matching import Names
 from toolkit.sources.published.members import Member, Watch
 from toolkit.sources.published.opening import make_plans, surveyed
 from toolkit.sources.published.plan import FilePlan, explain
+from toolkit.sources.published.shapes.assumed import lines_of
 from toolkit.sources.published.source import TOGETHER, UpstreamSource
 from toolkit.sources.published.survey import FileSurvey, survey_files
 from toolkit.sources.repository import Repository
@@ -54,7 +56,8 @@ class Inspection:
 
     Attributes:
         rows: split -> task -> rows that can be read; "" = of a task that only the archives tell.
-        notes: what is not read, and what is odd, with the file it is about.
+        notes: what is not read, and what is odd, with the file it is about; what is taken by position.
+        assumed: kind of what is taken by position -> rows.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Inspection:
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
     archives: dict[str, ArchiveFinding] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    assumed: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
 
@@ -70,6 +74,7 @@ class Inspection:
         self.problems.setdefault(kind, []).append(message)
 
     def add_skips(self, skips: Skips) -> None:
+        self.assumed.update(skips.assumed)
         for kind, count in skips.counts.items():
             self.counts[kind] = self.counts.get(kind, 0) + count
             self.problems.setdefault(kind, []).extend(skips.examples[kind])
@@ -131,6 +136,7 @@ def inspect_upstream(
     for split in source.splits:
         _look(source.of_split(split), found, archives, on_progress)
     _judge(source, found)
+    found.notes += lines_of(found.assumed)
     return found
 
 

@@ -7,6 +7,7 @@
         shape: columns                   # turns | pairs | columns, or "module:NAME"
         columns: {id: uid, prompt: question, answer: answer, prompt_images: [src], answer_images: [dst], ignore: [url]}
         placeholder: ["<image>", "<pic_1>", {pattern: "@(?P<number>[0-9]+)@"}]   # those that count; [] = none
+        sides: [prompt, answer]          # of the pictures of one list; or by task: {image_editing: [answer, prompt]}
         paths: {strip: "/home/me/", add: ""}   # of the pictures, before they are looked up in the archives
     archives:
       "images/part*.tar": mm_internet    # whose pictures an archive or a folder holds; or: ignore
@@ -43,6 +44,7 @@ class Entry:
         values: value of the task column, as text -> task.
         columns: use -> columns.
         placeholders: kinds, other literals, and "re:PATTERN".
+        sides: task ("" = any) -> "prompt" or "answer" for each picture of one list.
     """
 
     pattern: str
@@ -54,6 +56,7 @@ class Entry:
     shape: str = ""
     columns: Columns = field(default_factory=dict)
     placeholders: tuple[str, ...] | None = None
+    sides: Mapping[str, tuple[str, ...]] | None = None
     strip: str = ""
     add: str = ""
     keys: tuple[str, ...] = ()
@@ -119,7 +122,7 @@ def read_mapping(path: str | Path) -> Overrides:
 
 def _entry(path: str, pattern: str, content: Any) -> Entry:
     where = f"{path}: files[{pattern!r}]"
-    entry = _table(where, content, ("task", "split", "shape", "columns", "placeholder", "paths"))
+    entry = _table(where, content, ("task", "split", "shape", "columns", "placeholder", "sides", "paths"))
     task = entry.get("task", "")
     by_column = _table(f"{where}: task", task, ("column", "values")) if isinstance(task, dict) else {}
     if isinstance(task, dict):
@@ -140,6 +143,7 @@ def _entry(path: str, pattern: str, content: Any) -> Entry:
         shape=_shape(where, entry["shape"]) if "shape" in entry else "",
         columns=_columns(where, entry.get("columns", {}), entry.get("shape", "")),
         placeholders=_placeholders(f"{where}: placeholder", entry["placeholder"]) if "placeholder" in entry else None,
+        sides=_sides(f"{where}: sides", entry["sides"]) if "sides" in entry else None,
         strip=_text(f"{where}: paths.strip", paths.get("strip") or "", empty=True),
         add=_text(f"{where}: paths.add", paths.get("add") or "", empty=True),
         keys=tuple(sorted(entry)),
@@ -187,6 +191,19 @@ def _placeholders(where: str, content: Any) -> tuple[str, ...]:
             literal = _text(where, item)
             found.append(kind_of(literal) or literal)
     return tuple(found)
+
+
+def _sides(where: str, content: Any) -> dict[str, tuple[str, ...]]:
+    by_task = content if isinstance(content, dict) else {"": content}
+    found = {}
+    for task, sides in by_task.items():
+        about = f"{where}[{_known(where, task, KNOWN_TASKS)!r}]" if isinstance(content, dict) else where
+        if not isinstance(sides, list) or not sides:
+            raise MappingError(
+                f"{about}: found {sides!r:.80}; expected a list of prompt and answer, one for each image"
+            )
+        found[task] = tuple(_known(about, side, ("prompt", "answer")) for side in sides)
+    return found
 
 
 def _table(where: str, content: Any, known: Iterable[str] | None, *, any_key: bool = False) -> dict[Any, Any]:

@@ -36,6 +36,7 @@ class FilePlan:
         shape: a name in COLUMN_SHAPES.
         columns: use -> columns; "parts" are those whose text is JSON of typed parts.
         placeholders: kinds that count; None = all that are known.
+        sides: of the pictures of one list; task ("" = any) -> "prompt" or "answer" for each.
         strip, add: prefix taken from, and then put before, every picture path.
         reasons: why each of these was chosen; signs_told: the same for tasks.
         notes: what is left out, and what is odd. problems: what stops.
@@ -52,6 +53,7 @@ class FilePlan:
     shape: str = ""
     columns: Columns = field(default_factory=dict)
     placeholders: tuple[str, ...] | None = None
+    sides: Mapping[str, tuple[str, ...]] | None = None
     strip: str = ""
     add: str = ""
     reasons: tuple[str, ...] = ()
@@ -81,8 +83,10 @@ class FilePlan:
         )
         paths = {"strip": self.strip, "add": self.add} if self.strip or self.add else None
         split = self.split if self.split != split_named_in(self.path) else ""
-        entry = {"task": task, "split": split, "shape": self.shape, "columns": columns, "placeholder": placeholder}
-        return {key: value for key, value in {**entry, "paths": paths}.items() if value or value == []}
+        sides = {task: list(each) for task, each in (self.sides or {}).items()}
+        entry: dict[str, Any] = {"task": task, "split": split, "shape": self.shape, "columns": columns}
+        entry |= {"placeholder": placeholder, "sides": sides.get("") or sides, "paths": paths}
+        return {key: value for key, value in entry.items() if value or (key == "placeholder" and value == [])}
 
 
 @dataclass(frozen=True)
@@ -144,9 +148,16 @@ def shape_plan(group: Group) -> FilePlan:
     columns |= {"parts": tuple(parts)} if parts else {}
     problems = [*_missing(name, columns), *beside.problems, *guess.problems, *_lost_texts(table, columns, entry)]
     problems = problems if table.rows else []
-    notes, tags = _left_out(table, columns, entry), _tags(table, columns)
+    notes, tags = [*_left_out(table, columns, entry), *beside.notes, *guess.notes], _tags(table, columns)
     plan = FilePlan(
-        path="", rows=0, shape=name, columns=columns, placeholders=entry.placeholders, strip=entry.strip, add=entry.add
+        path="",
+        rows=0,
+        shape=name,
+        columns=columns,
+        placeholders=entry.placeholders,
+        sides=entry.sides,
+        strip=entry.strip,
+        add=entry.add,
     )
     reasons = [f"shape {name}"]
     reasons += [

@@ -12,7 +12,7 @@ from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.published import PUBLISHED
 from toolkit.rules import check_row
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
-from toolkit.sources.published.shapes import Draft
+from toolkit.sources.published.shapes import Draft, assumed
 from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.published.shapes.placeholders import Placeholders, placeholders_of
 from toolkit.sources.published.shapes.placing import Pools, Turn, place
@@ -38,6 +38,8 @@ class Sketch(NamedTuple):
         pools: pictures of columns of their own, which the task helps to place.
         names: path of each picture as rows give it -> the name it is looked up by.
         placeholders: kinds that count; None = all known.
+        sides: of the pictures of one list, as a mapping says; task ("" = any) -> "prompt" or "answer" for each.
+        assumed: what was taken from an order or a position.
         origin: file, row number and kept columns, for provenance.
     """
 
@@ -50,6 +52,8 @@ class Sketch(NamedTuple):
     names: dict[str, str]
     placeholders: tuple[str, ...] | None
     origin: dict[str, Any]
+    sides: Mapping[str, tuple[str, ...]] | None = None
+    assumed: tuple[str, ...] = ()
 
 
 class Placed(NamedTuple):
@@ -70,9 +74,14 @@ def settle(sketch: Sketch, task: str) -> Sketch:
         return sketch
     known, placeholders = find_task(task), placeholders_of(sketch.placeholders)
     draft, quadrant = sketch.draft, known.quadrant
-    is_interleaved = known.outputs != "last"
-    turns = place(
-        draft.turns, sketch.pools, placeholders=placeholders, quadrant=quadrant, is_interleaved=is_interleaved
+    given = sketch.sides or {}
+    turns, taken = place(
+        draft.turns,
+        sketch.pools,
+        placeholders=placeholders,
+        quadrant=quadrant,
+        is_interleaved=known.outputs != "last",
+        sides=given.get(task) or given.get("", ()),
     )
     _check_filled(turns, draft.answer)
     _check_targets(turns, known)
@@ -83,7 +92,8 @@ def settle(sketch: Sketch, task: str) -> Sketch:
     draft = _split_cot(Draft(turns, rationale, answer))
     needed = {each.path for each in draft.references() if not each.bytes}
     names = {path: name for path, name in sketch.names.items() if path in needed}
-    return sketch._replace(task=task, draft=draft, pools=None, names=names)
+    taken += (assumed.LAST,) if known.outputs == "last" and _has_several(turns) else ()
+    return sketch._replace(task=task, draft=draft, pools=None, names=names, assumed=taken)
 
 
 def _check_filled(turns: Iterable[Turn], answer: str | None) -> None:
@@ -107,6 +117,12 @@ def _check_targets(turns: Iterable[Turn], task: Task) -> None:
 
 def _has_picture(turns: Iterable[Turn], role: str) -> bool:
     return any(isinstance(piece, Reference) for turn in turns if turn.role == role for piece in turn.content)
+
+
+def _has_several(turns: Iterable[Turn]) -> bool:
+    """Whether an answer has several pictures."""
+    answers = (turn.content for turn in turns if turn.role == "assistant")
+    return any(sum(isinstance(piece, Reference) for piece in content) > 1 for content in answers)
 
 
 def _split_cot(draft: Draft) -> Draft:
@@ -190,6 +206,7 @@ class RowBuilder:
             self._numbers[found] = again + 1
             found = f"{found}-{again}"
         self._taken.add(found)
+        self._skips.assumed.update(sketch.assumed)
         return sketch._replace(id=found)
 
 

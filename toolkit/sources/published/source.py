@@ -16,6 +16,7 @@ from toolkit.sources.published.candidates import Scope
 from toolkit.sources.published.holdings import Archive, Holdings
 from toolkit.sources.published.join import MEMORY_BYTES, Read, join
 from toolkit.sources.published.plan import FilePlan
+from toolkit.sources.published.shapes.assumed import SIDES, lines_of
 from toolkit.sources.published.shapes.words import task_named_in
 from toolkit.sources.published.sketches import RowBuilder, Sketch
 from toolkit.sources.published.texts import read_sketches
@@ -194,6 +195,8 @@ class UpstreamSource:
             keep_incomplete=keep_incomplete,
             memory_bytes=memory_bytes,
         )
+        if skips.assumed[SIDES]:
+            logger.warning("%s: %s: %s", self.repository.name, shard, *lines_of({SIDES: skips.assumed[SIDES]}))
         if skips.counts:
             first = next(iter(skips.examples.values()))[0]
             logger.warning("%s: %s: %s; e.g. %s", self.repository.name, shard, skips.summary(), first)

@@ -88,6 +88,7 @@ def _sketch(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
         pools=pools,
         names=_names(draft, pools, placeholders, plan),
         placeholders=plan.placeholders,
+        sides=plan.sides,
         origin={"file": plan.path, "row": raw.number}
         | ({"id": own[0]} if own else {})
         | ({"columns": kept} if kept else {}),

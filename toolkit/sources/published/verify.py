@@ -1,5 +1,6 @@
 """The published layout against the record's rules."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ from toolkit.executors import Tell
 from toolkit.schema import Row, table_to_rows
 from toolkit.sources.checks import Check, Found, count_rows, summed
 from toolkit.sources.findings import Findings, every_problem
+from toolkit.sources.published.shapes.assumed import lines_of
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.telling import told
 
@@ -45,6 +47,7 @@ def _rows(tables: Iterable[object]) -> Iterator[Row]:
 
 def _findings(source: UpstreamSource, found: list[Found]) -> Findings:
     """What is found in the rows, and what is not read at all."""
-    notes = [("not_read", line) for line in source.notes()]
+    assumed = sum((Counter(each.assumed) for each in found), Counter[str]())
+    notes = [("not_read", line) for line in source.notes()] + [("assumed", line) for line in lines_of(assumed)]
     whole = summed(source.repository.name, found)
     return replace(whole, notes=(*whole.notes, *notes))

@@ -46,10 +46,12 @@ class Guess(NamedTuple):
     Attributes:
         columns: use -> columns.
         problems: what only a person can settle, such as two columns for one use.
+        notes: what is taken from an order or a position.
     """
 
     columns: dict[str, tuple[str, ...]]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ColumnShape(Protocol):

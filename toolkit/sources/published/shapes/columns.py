@@ -17,6 +17,7 @@ from toolkit.sources.published.shapes.table import Table, holds_text, is_free_te
 from toolkit.sources.published.shapes.words import ALIASES, COLUMN_NAMES, squash
 
 TEXT_USES = ("system", "context", "prompt", "input", "hint", "rationale", "answer")
+PROMPT_BLOCKS = ("context", "prompt", "input", "choices", "hint")  # in the order in which they are put together
 LABELLED = re.compile(r"\s*\(?[A-Za-z0-9]{1,2}[.):]\s")  # "A. ", "(b) ", "3: "
 
 
@@ -52,7 +53,7 @@ class PromptAndAnswer:
             problems += [
                 f"column {name!r} holds texts, and no column is called an answer: is it one?" for name in texts
             ]
-        return Guess(columns, tuple(problems))
+        return Guess(columns, tuple(problems), tuple(_order_told(table, together)))
 
     def read(self, record: Record, columns: Columns) -> Draft:
         parts = columns.get("parts", ())
@@ -64,7 +65,7 @@ class PromptAndAnswer:
             pieces["choices"] = tuple(_choices(record[name], name))
         for name in columns.get("answer_choice", ())[:1]:
             pieces["answer"] = (_chosen(record[name], record[columns["choices"][0]], name),)
-        prompt = _joined(pieces.get(use, ()) for use in ("context", "prompt", "input", "choices", "hint"))
+        prompt = _joined(pieces.get(use, ()) for use in PROMPT_BLOCKS)
         rationale, answer = pieces.get("rationale", ()), pieces.get("answer", ())
         turns = [Turn("user", prompt), Turn("assistant", (*rationale, Break(), *answer))]
         if text_of_pieces(pieces.get("system", ())):
@@ -78,6 +79,18 @@ class PromptAndAnswer:
             yield "no column holds a conversation, and prompt and answer were not both found"
         if columns.get("answer_choice") and not columns.get("choices"):
             yield "answer_choice needs the column of the choices"
+
+
+def _order_told(table: Table, columns: Columns) -> Iterator[str]:
+    """In which order columns are put together, where the rows do not say it."""
+    blocks = [columns[use][0] for use in PROMPT_BLOCKS if columns.get(use)]
+    if len(blocks) > 1:
+        yield f"taken by position: the prompt is {', '.join(blocks)}, in this order ({table.rows:,} rows)"
+    if columns.get("rationale") and columns.get("answer"):
+        names = f"{columns['rationale'][0]!r} stands before {columns['answer'][0]!r}"
+        yield f"taken by position: {names} in the answer ({table.rows:,} rows)"
+    if columns.get("choices"):
+        yield f"taken by position: choices in {columns['choices'][0]!r} that have no label are A, B, C in their order"
 
 
 def _refuse_nulls(record: Record, columns: Columns) -> None:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from toolkit.errors import RowError
 from toolkit.sources.published.shapes import Columns, Guess, Record
-from toolkit.sources.published.shapes.pictures import Reference, parse_text, pictures_in
-from toolkit.sources.published.shapes.placing import Pools, is_same
+from toolkit.sources.published.shapes.pictures import Reference, is_same, parse_text, pictures_in
+from toolkit.sources.published.shapes.placing import Pools
 from toolkit.sources.published.shapes.table import Table, holds_pictures
 from toolkit.sources.published.shapes.words import COLUMN_NAMES, side_of, stem_and_number
 
@@ -21,15 +21,21 @@ def common_columns(table: Table, given: Columns) -> Guess:
     """Columns of pictures, ids and captions among those that have no use yet."""
     columns: dict[str, tuple[str, ...]] = {}
     problems: list[str] = []
+    notes: list[str] = []
     if "id" not in given and (found := _id_column(table)):
         columns["id"] = (found,)
     if not any(use in given for use in PICTURE_USES):
         pictures = _picture_columns(table)
         columns |= pictures.columns
         problems += pictures.problems
+        notes += pictures.notes
     if "captions" not in given and (found := _captions(table, {**columns, **given})):
         columns["captions"] = (found,)
-    return Guess(columns, tuple(problems))
+        notes.append(
+            f"taken by position: captions of column {found!r} ({table.columns[found].filled:,} rows) are of the images "
+            "at the same places; `captions:` in a mapping confirms it, or leaves them out where empty"
+        )
+    return Guess(columns, tuple(problems), tuple(notes))
 
 
 def _id_column(table: Table) -> str:
@@ -54,17 +60,23 @@ def _picture_columns(table: Table) -> Guess:
     problems = [f"column {name!r} may hold pictures; e.g. {_examples(table, name)}" for name in unsure]
     for name in found:
         sides.setdefault(side_of(name), []).append(name)
+    notes = []
     open_units, told = list(units(sides.get("images", []))), [side for side in SIDES if side in sides]
     if open_units and len(told) == 1 and len(open_units) == 1:  # "image" beside "edited_image": it is of the other side
+        (name,), (other,) = open_units[0][:1], sides[told[0]][:1]
+        side = SIDES[told[0]].partition("_")[0]
+        notes.append(
+            f"taken by exclusion: images in column {name!r} ({table.columns[name].filled:,} rows) are the {side}'s, as "
+            f"those in {other!r} are not; `{SIDES[told[0]]}:` in a mapping confirms it"
+        )
         sides[SIDES[told[0]]] = sides.pop("images")
     elif open_units and told:
         names = ", ".join(name for unit in open_units for name in unit)
         problems.append(
             f"column {names!r} holds pictures beside those of {' and '.join(told)}; of which side are they?"
         )
-    return Guess(
-        {side: tuple(name for unit in units(names) for name in unit) for side, names in sides.items()}, tuple(problems)
-    )
+    columns = {side: tuple(name for unit in units(names) for name in unit) for side, names in sides.items()}
+    return Guess(columns, tuple(problems), tuple(notes))
 
 
 def _examples(table: Table, name: str) -> str:

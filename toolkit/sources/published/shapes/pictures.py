@@ -36,6 +36,32 @@ class Reference(NamedTuple):
     bytes: bytes = b""
 
 
+def same_name(left: str, right: str) -> bool:
+    """Whether two paths end alike as far as the shorter one goes."""
+    left, right = (path.replace("\\", "/").lstrip("./") for path in (left, right))
+    return bool(left) and (left == right or left.endswith("/" + right) or right.endswith("/" + left))
+
+
+def is_same(left: Reference, right: Reference) -> bool:
+    if left.bytes and right.bytes:
+        return left.bytes == right.bytes
+    return same_name(left.path, right.path)
+
+
+def not_among(pool: list[Reference], placed: list[Reference]) -> list[Reference]:
+    """Pictures that have no place yet; a column that lists what parts or turns name already adds none."""
+    if not pool or not placed:
+        return pool
+    known = [any(is_same(each, other) for other in placed) for each in pool]
+    if all(known):
+        return []
+    raise RowError(
+        f"the conversation names its pictures, and a column lists {len(pool) - sum(known)} others, such as "
+        f"{pool[known.index(False)].path!r}; expected the same; say in a mapping which columns count",
+        kind="picture_conflict",
+    )
+
+
 def is_picture_struct(keys: frozenset[str]) -> bool:
     return (
         bool(keys & {"path", "bytes", "url", "file_name", "filename", "image_path", "origin"}) and keys <= PICTURE_KEYS

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from toolkit.errors import RowError, shorten
-from toolkit.sources.published.shapes.pictures import Reference
+from toolkit.sources.published.shapes.assumed import assumed_of
+from toolkit.sources.published.shapes.pictures import Reference, not_among, same_name
 from toolkit.sources.published.shapes.placeholders import Placeholders, Tag
 
 PROMPT_ROLES, ANSWER_ROLES = ("system", "user"), ("assistant",)
@@ -59,20 +60,27 @@ class _Slot:
 
 
 def place(
-    turns: Sequence[Turn], pools: Pools, *, placeholders: Placeholders, quadrant: str, is_interleaved: bool = False
-) -> tuple[Turn, ...]:
-    """Turns of text and References only.
+    turns: Sequence[Turn],
+    pools: Pools,
+    *,
+    placeholders: Placeholders,
+    quadrant: str,
+    is_interleaved: bool = False,
+    sides: Sequence[str] = (),
+) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Turns of text and References only, and what was taken from an order or a position: see assumed.py.
 
     Args:
         quadrant: of the row's task; tells on which side pictures go that no placeholder places.
         is_interleaved: pictures of an answer stand between its texts, so that none can be put at its end unasked.
+        sides: "prompt" or "answer" for each picture of the row's pool, as a mapping says.
 
     Raises:
-        RowError: "placeholder_mismatch", "unknown_placeholder" or "picture_conflict".
+        RowError: "placeholder_mismatch", "unknown_placeholder", "picture_conflict" or "sides_mismatch".
     """
     placed = [piece for turn in turns for piece in turn.content if isinstance(piece, Reference)]
     placed += [picture for turn in turns for picture in turn.pictures]
-    pools = Pools(*(_not_among(pool, placed) for pool in pools))
+    pools = Pools(*(not_among(pool, placed) for pool in pools))
     has_gaps = any(isinstance(piece, Gap) for turn in turns for piece in turn.content)
     is_text = has_gaps or (not any(pools) and (quadrant == "text-text" or bool(placed)))
     is_text = is_text and not any(turn.pictures for turn in turns)
@@ -84,7 +92,7 @@ def place(
     for number, turn in enumerate(turns):
         if turn.pictures and not _fill([slot for slot in holes if slot.turn == number], list(turn.pictures)):
             added += [(number, turn.role not in ANSWER_ROLES, picture) for picture in turn.pictures]
-    pools = _place_named(holes, pools)
+    pools = _sided(holes, _place_named(holes, pools), sides)
     unplaced = "" if quadrant == "text-text" or (is_interleaved and quadrant != "mm-text") else quadrant
     added += _place_pools(turns, slots, pools, placeholders, quadrant, unplaced)
     if left := [slot for slot in holes if slot.is_open]:
@@ -93,33 +101,26 @@ def place(
             f"{len(left)} x {first!r} and no picture for it; expected as many pictures as placeholders",
             kind="placeholder_mismatch",
         )
-    return _settle(turns, slots, added)
+    in_order = [slot.filled for slot in holes if not (slot.tag and (slot.tag.path or slot.tag.number >= 0))]
+    lists = (*pools, *(turn.pictures for turn in turns))
+    return _settle(turns, slots, added), tuple(assumed_of(lists, in_order, added, pools.row))
 
 
-def same_name(left: str, right: str) -> bool:
-    """Whether two paths end alike as far as the shorter one goes."""
-    left, right = (path.replace("\\", "/").lstrip("./") for path in (left, right))
-    return bool(left) and (left == right or left.endswith("/" + right) or right.endswith("/" + left))
-
-
-def is_same(left: Reference, right: Reference) -> bool:
-    if left.bytes and right.bytes:
-        return left.bytes == right.bytes
-    return same_name(left.path, right.path)
-
-
-def _not_among(pool: list[Reference], placed: list[Reference]) -> list[Reference]:
-    """Pictures that have no place yet; a column that lists what parts or turns name already adds none."""
-    if not pool or not placed:
-        return pool
-    known = [any(is_same(each, other) for other in placed) for each in pool]
-    if all(known):
-        return []
-    raise RowError(
-        f"the conversation names its pictures, and a column lists {len(pool) - sum(known)} others, such as "
-        f"{pool[known.index(False)].path!r}; expected the same; say in a mapping which columns count",
-        kind="picture_conflict",
-    )
+def _sided(holes: list[_Slot], pools: Pools, sides: Sequence[str]) -> Pools:
+    """Numbers of placeholders count the pictures of all pools; otherwise a mapping may say which side each is of."""
+    numbered = any(slot.tag and slot.tag.number >= 0 for slot in holes if slot.is_open)
+    if numbered and sum(map(bool, pools)) > 1:
+        return Pools([], [], [reference for pool in pools for reference in pool])
+    if numbered or not sides or not pools.row:
+        return pools
+    if len(sides) != len(pools.row):
+        raise RowError(
+            f"{len(pools.row)} pictures in one list, and sides: of the mapping names {len(sides)}; expected as many",
+            kind="sides_mismatch",
+        )
+    pairs = list(zip(sides, pools.row, strict=True))
+    prompt, answer = ([each for side, each in pairs if side == name] for name in ("prompt", "answer"))
+    return Pools([*pools.prompt, *prompt], [*pools.answer, *answer], [])
 
 
 def _slots(number: int, turn: Turn, placeholders: Placeholders | None) -> Iterator[_Slot]:
@@ -182,9 +183,6 @@ def _place_pools(
     """Fill open slots from the pools; pictures of the row that have none go as quadrant `unplaced` says."""
     added: list[Added] = []
     holes = [slot for slot in slots if slot.is_open]
-    numbered = any(slot.tag and slot.tag.number >= 0 for slot in holes)
-    if numbered and sum(map(bool, pools)) > 1:
-        pools = Pools([], [], [reference for pool in pools for reference in pool])
     prompt, answer = (
         "" if side != "text" else f"of a task whose {name}s are text"
         for name, side in zip(("prompt", "answer"), quadrant.partition("-")[::2], strict=True)
@@ -258,7 +256,8 @@ def _attach(turns: Sequence[Turn], pool: list[Reference], quadrant: str) -> list
         before = 1
     else:
         raise RowError(
-            f"{len(pool)} pictures and no placeholder; expected placeholders, or a column for each side",
+            f"{len(pool)} pictures and no placeholder; expected placeholders, a column for each side, or sides: in a "
+            "mapping",
             kind="placeholder_mismatch",
         )
     first = next((number for number, turn in enumerate(turns) if turn.role == "user"), 0)
