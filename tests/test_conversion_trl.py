@@ -109,6 +109,37 @@ def name_of(rgb):
     return color_of(file.getvalue())
 
 
+@pytest.mark.filterwarnings("ignore")  # trl's and transformers' own
+def test_trl_trains_all_tokens_or_those_of_answers_and_placeholders_among_them(tiny_processor, tmp_path):
+    import datasets
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    run(tmp_path / "out", EDIT, UNDERSTAND, profile="trl")
+    loaded = list(
+        datasets.load_dataset("parquet", data_files=str(tmp_path / "out" / "train-00000.parquet"), split="train")
+    )
+    template = TEMPLATE.replace(
+        "{% for part in message['content'] %}",
+        "{% if message['role'] == 'assistant' %}{% generation %}{% for part in message['content'] %}"
+        "{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}|{% endfor %}{% endgeneration %}"
+        "{% else %}{% for part in message['content'] %}",
+    ).replace("|{% endfor %}{% endfor %}", "|{% endfor %}{% endif %}{% endfor %}")
+    image = tiny_processor.tokenizer.convert_tokens_to_ids("<image>")
+    for answers_alone in (False, True):
+        options = {"assistant_only_loss": True, "chat_template": template} if answers_alone else {}
+        batch = DataCollatorForVisionLanguageModeling(tiny_processor, **options)(loaded)
+        trained = [
+            tiny_processor.tokenizer.decode(labels[labels != -100]).replace("<image>" * 4, "*")
+            for labels in batch["labels"]
+        ]
+        answers = ["First the sky.|*|Then the stars.|*|", "A red square.|"]
+        asked = ["[user]*|Make it night.|[assistant]", "[user]*|What is this?|[assistant]"]
+        assert trained == (answers if answers_alone else [a + b for a, b in zip(asked, answers, strict=True)])
+        shown = batch["labels"][0] == image
+        assert shown.sum() == (8 if answers_alone else 12)  # of three pictures, two in the answer
+        assert ((batch["input_ids"] == image) >= (batch["labels"] == image)).all()
+
+
 def test_trl_rows_with_a_literal_tag_are_whole_but_warned_of(tmp_path):
     _, report = run(tmp_path, LITERAL, TEXT, profile="trl")
     assert report.warned == {"literal_tag": 1}
