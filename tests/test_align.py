@@ -226,6 +226,17 @@ def test_a_cap_on_what_a_model_costs_stops_and_more_of_it_resumes(scenes, tmp_pa
     assert next(answers) == 3  # two calls in all, of which one is the same for two rows, and the look before
 
 
+def test_a_model_that_costs_money_needs_a_cap(scenes, tmp_path, judge):
+    options, answers = judge
+    paid = {**options, "price": {"output_per_mtok": 10.0}}
+    for given in (paid, {**options, "model": "gpt-6-sol"}):  # stated, and of the table of prices
+        with pytest.raises(UsageError, match="costs money for every picture; say how much it may spend with max_usd"):
+            align(scenes, tmp_path / "out", by="openai_chat", options=given, kinds=["edit"])
+    assert next(answers) == 0
+    assert not (tmp_path / "out").exists()
+    assert align(scenes, tmp_path / "out", by="openai_chat", options={**options, "price": {}}, kinds=["edit"]).scored
+
+
 def test_a_cap_needs_a_price_and_something_that_costs(scenes, tmp_path, judge):
     options, answers = judge
     with pytest.raises(UsageError, match="judge: no price is known, so a cap means nothing; give the option price"):

@@ -166,7 +166,11 @@ def align(
     kinds: Annotated[str, typer.Option(metavar="NAMES", help="What is scored.")] = "caption,text,edit",
     max_usd: Annotated[
         float | None,
-        typer.Option(metavar="USD", help="No call of a model is sent that could pass it.", show_default=False),
+        typer.Option(
+            metavar="USD",
+            help="No call of a model is sent that could pass it; paid models need it.",
+            show_default=False,
+        ),
     ] = None,
     tasks: Tasks = "all",
     workers: Workers = 1,

@@ -85,20 +85,20 @@ def align(
         options: of it.
         kinds: "caption", "text", "edit"; see `fits`.
         max_usd: no call of a model is sent that could pass it. Each shard has a share of it, by its pictures. The same
-            call with more resumes one that it stopped.
+            call with more resumes one that it stopped. A model whose price is known, and not nothing, needs one.
         workers, executor, part: see `toolkit.executors`.
         on_done: called with (phase, finished units, all units).
 
     Raises:
         UnknownName: no such scorer or kind. UsageError: wrong options; `out` holds something else, or another process
-            is at work there; a cap for what costs nothing, or has no known price. MissingExtra: a package is not
-            installed. RunStopped: the cap is reached.
+            is at work there; a model that costs money without a cap; a cap for what costs nothing, or has no known
+            price. MissingExtra: a package is not installed. RunStopped: the cap is reached.
     """
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise UnknownName("kind of fit", unknown[0], KINDS)
     [opened], scorer, out = open_inputs([source], token=token), open_scorer(by, options or {}), Path(out)
     pieces = pieces_of(opened, wanted := chosen_tasks(opened, tasks))
-    scorers = [scorer] * len(pieces) if max_usd is None else _capped(scorer, max_usd, pieces)
+    scorers = _capped(scorer, max_usd, pieces)
     plan = {"align": opened.fingerprint, "tasks": wanted, "kinds": [k for k in KINDS if k in kinds], **scorer.identity}
     if isinstance(opened.repository, LocalFolder):
         check_apart(out, opened.repository.root)
@@ -131,8 +131,12 @@ def _finished(out: Path, plan: Mapping[str, Any]) -> Alignment | None:
     return found
 
 
-def _capped(scorer: Scorer, max_usd: float, pieces: Sequence[Piece]) -> list[Scorer]:
+def _capped(scorer: Scorer, max_usd: float | None, pieces: Sequence[Piece]) -> list[Scorer]:
     """A scorer for each shard, which may spend its share."""
+    if max_usd is None:
+        if isinstance(scorer, Judge):
+            scorer.check_free()
+        return [scorer] * len(pieces)
     if not isinstance(scorer, Judge):
         raise UsageError("max_usd is for models that are asked; this scorer costs nothing")
     if not 0 <= max_usd < float("inf"):

@@ -209,6 +209,15 @@ class Judge:
         self._max_usd: float | None = None
         self.identity: dict[str, Any] = {"scorer": self._spec.identity(), "question": [SYSTEM, ASKED, REPLY]}
 
+    def check_free(self) -> None:
+        """
+        Raises:
+            UsageError: the model is known to cost money.
+        """
+        if self._price and any((self._price.input_per_mtok, self._price.output_per_mtok, self._price.image_rate)):
+            told = "costs money for every picture; say how much it may spend with max_usd, in US dollars"
+            raise UsageError(f"{self._spec.model} {told}")
+
     def capped(self, max_usd: float) -> "Judge":
         """The same, that spends no more than so much in a folder.
 
