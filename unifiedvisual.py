@@ -126,8 +126,9 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
             for name in ("revision", "mapping", "on_missing", "on_bad_row", "max_in_a_row")
         }
         name = kwargs.get("config_name") or self.DEFAULT_CONFIG_NAME
+        source = kwargs.get("data_dir")
         self.source: UpstreamSource | PackedSource = open_source(
-            kwargs.get("data_dir") or UPSTREAM_REPOSITORY, token=token, download=download, **settings
+            UPSTREAM_REPOSITORY if source is None else source, token=token, download=download, **settings
         )
         if name not in CONFIGS:  # of a task that is not of the nine: made on the fly, as builders without configs do
             self.BUILDER_CONFIGS = []
@@ -212,7 +213,7 @@ def load_dataset(
     builder = UnifiedVisual(
         cache_dir=cache_dir,
         config_name=name or UnifiedVisual.DEFAULT_CONFIG_NAME,
-        data_dir=folder_in(path, data_dir) if data_dir else os.fspath(path),
+        data_dir=folder_in(path, data_dir) if data_dir else os.fsdecode(path),
         features=features,
         token=token,
         download=not streaming,

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from toolkit.errors import ImageError
-from toolkit.image_files import PATH_SUFFIXES, PNG_EXTRAS, format_name, jpeg_scans, without_chunks
+from toolkit.image_files import PATH_SUFFIXES, format_name, jpeg_scans, says_nothing_of_pixels, without_chunks
 from toolkit.images import MAX_PIXELS, MAX_SCANS, DecodePolicy, Decoder, decode_image, image_size
 
 RED = (255, 0, 0)
@@ -48,7 +48,7 @@ def test_the_default_limits() -> None:
         (b"II*\0", "TIFF"),
         (b"MM\0*", "TIFF"),
         (b"II+\0\x08\0", "TIFF"),
-        (b"MM\0+\0\x08", "TIFF"),
+        (b"MM\0+\0\x08", "big-endian BigTIFF"),
         (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "AVIF"),
         (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "AVIF"),
         (b"BM" + bytes(25), "BMP"),
@@ -87,6 +87,11 @@ def test_bigtiff_is_read() -> None:
     assert decode_image(encoded(Image.new("RGB", (3, 2), RED), "TIFF", big_tiff=True), "").getpixel((2, 1)) == RED
 
 
+def test_a_bigtiff_that_pillow_cannot_read_is_told_as_such() -> None:
+    assert failure(b"MM\0+\0\x08\0\0" + bytes(100)).kind == "unsupported"
+    assert "big-endian BigTIFF, which is not decoded here" in str(failure(b"MM\0+\0\x08\0\0" + bytes(100)))
+
+
 def test_of_a_jpeg_of_several_pictures_the_first_counts() -> None:
     data = encoded(Image.new("RGB", (8, 8), RED), "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
     assert decode_image(data, "").size == (8, 8)
@@ -116,6 +121,12 @@ EXTRAS = {
     "profile that is none": chunk(b"iCCP", b"icc\0\0no zlib"),
     "much text in all": b"".join(chunk(b"zTXt", b"c\0\0" + zlib.compress(b"b" * 1_000_000)) for _ in range(70)),
     "text of a wrong checksum": chunk(b"tEXt", b"Comment\0hello", crc=1),
+    "gamma cut short": chunk(b"gAMA", b"1"),
+    "empty colour space": chunk(b"sRGB", b""),
+    "sizes cut short": chunk(b"pHYs", b"1"),
+    "private chunk of a wrong checksum": chunk(b"prVt", b"abc", crc=1),
+    "EXIF of a wrong checksum": chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0", crc=1),
+    "EXIF of a wrong checksum and a bad text": chunk(b"eXIf", b"II", crc=1) + chunk(b"tEXt", b"a", crc=1),
 }
 
 
@@ -134,9 +145,9 @@ def test_pixels_of_a_wrong_checksum_are_still_broken() -> None:
 
 
 def test_what_is_left_out_of_a_png() -> None:
-    kept, text = chunk(b"gAMA", bytes(4)), chunk(b"tEXt", b"a\0b")
-    assert without_chunks(png(text + kept, text), PNG_EXTRAS) == png(kept)
-    assert without_chunks(png()[:-6], PNG_EXTRAS) == png()[:-6]
+    kept, text = chunk(b"tRNS", bytes(6)), chunk(b"tEXt", b"a\0b")
+    assert without_chunks(png(text + kept, text), says_nothing_of_pixels) == png(kept)
+    assert without_chunks(png()[:-6], says_nothing_of_pixels) == png()[:-6]
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -638,6 +638,78 @@ def test_what_is_taken_from_columns_without_their_saying_so_is_told(tmp_path, re
     assert sum(line in note and "taken by" in note for note in notes) == 1, notes
 
 
+def archive(tmp_path, name, *members):
+    (tmp_path / "images").mkdir(exist_ok=True)
+    (tmp_path / "images" / name).write_bytes(tarred([(each, png(each)) for each in members], is_plain=True))
+
+
+NUMBERED = {"question": "q", "answer": "a", "image_id": 1}
+
+
+@pytest.mark.parametrize("column", [{}, {"task": "llava_cot"}])
+def test_rows_that_name_no_picture_of_their_archive_stop(tmp_path, column):
+    write(tmp_path, [NUMBERED | column], "train.parquet" if column else "llava_cot.parquet")
+    archive(tmp_path, "LLaVA_CoT_subset.tar", "1.png")
+    with pytest.raises(LayoutError, match="no row names a picture, and there are some of 'llava_cot'"):
+        open_source(tmp_path)
+    (tmp_path / "mapping.yaml").write_text("archives: {'images/*': ignore}", encoding="utf-8")
+    [row] = open_source(tmp_path, mapping=str(tmp_path / "mapping.yaml")).read("llava_cot")
+    assert row.images == ()
+
+
+def test_rows_of_one_task_that_name_no_picture_of_its_archive_stop_when_they_are_read(tmp_path):
+    drawn = {"question": "q", "answer": "a <image>", "image": "Image_Generation/2.png", "task": "image_generation"}
+    write(tmp_path, [{"question": "q", "answer": "a", "image": None, "task": "llava_cot"}, drawn])
+    archive(tmp_path, "LLaVA_CoT_subset.tar", "1.png")
+    archive(tmp_path, "Image_Generation.tar", "2.png")
+    message = "none of 1 rows of 'llava_cot' names a picture, and there are some in 'images/LLaVA_CoT_subset.tar'"
+    with pytest.raises(LayoutError, match=message):
+        list(open_source(tmp_path).read("llava_cot"))
+    assert len(list(open_source(tmp_path).read("image_generation"))) == 1
+    found = inspect_upstream(LocalFolder(tmp_path))
+    assert message in found.problems["layout"][0]
+    assert [kind for kind, _ in verify(tmp_path).problems] == ["unreadable"]
+
+
+def test_no_archive_is_missed_where_pictures_lie_elsewhere(tmp_path):
+    write(tmp_path, [{"question": "<image>q", "answer": "a", "image": png("1")}], "llava_cot.parquet")
+    assert inspect_upstream(LocalFolder(tmp_path)).counts == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"),
+    [
+        ("turns", {"conversations": {"from": ["human", "gpt"], "value": ["<image>q", "a"]}}),
+        ("turns", {"messages": {"role": ["user", "assistant"], "content": ["<image>q", "a"]}}),
+        ("pairs", {"texts": {"user": ["<image>q"], "assistant": ["a"]}}),
+    ],
+)
+def test_a_struct_of_lists_is_a_list_of_structs(tmp_path, kind, column):
+    write(tmp_path, [{**column, "image": png("1")}], "llava_cot.parquet")
+    source = open_source(tmp_path)
+    assert source.plans[0].shape == kind
+    [row] = source.read("llava_cot")
+    assert [(part.type, part.text) for message in row.messages for part in message.content] == [
+        ("image", ""),
+        ("text", "q"),
+        ("text", "a"),
+    ]
+
+
+def test_lists_of_unlike_lengths_are_a_bad_row(tmp_path):
+    write(tmp_path, [{"conversations": {"from": ["human", "gpt"], "value": ["q"]}}], "cot_collection.parquet")
+    with pytest.raises(RowError, match="lists of 1, 2 entries; expected as many in each"):
+        list(open_source(tmp_path).read("cot_collection"))
+
+
+def test_texts_as_views_are_texts(tmp_path):
+    table = pa.table({"question": pa.array(["q1", None], pa.string_view()), "answer": ["a1", "a2"]})
+    write(tmp_path, table, "cot_collection.parquet")
+    skips = Skips(on_bad_row="skip")
+    assert [row.instruction for row in open_source(tmp_path).read("cot_collection", skips)] == ["q1"]
+    assert skips.counts == {"null_prompt": 1}
+
+
 def test_errors_of_reading_are_of_this_project(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/a.parquet").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")

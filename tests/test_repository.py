@@ -102,6 +102,9 @@ def asked(monkeypatch):
         ("hf://datasets/org/name", ("org/name", "", None)),
         ("hf://datasets/org/name/", ("org/name", "", None)),
         ("hf://datasets/org/name/sub/dir/", ("org/name", "sub/dir", None)),
+        ("hf://datasets/org/name/./sub//dir/.", ("org/name", "sub/dir", None)),
+        ("hf://datasets/org/name/.", ("org/name", "", None)),
+        (b"org/name", ("org/name", "", None)),
         ("hf://datasets/org/name@v1.0/sub/dir", ("org/name", "sub/dir", "v1.0")),
         ("hf://datasets/org/name@main/", ("org/name", "", "main")),
         ("hf://datasets/org/name@refs/pr/1", ("org/name", "", "refs/pr/1")),
@@ -149,6 +152,12 @@ def test_a_folder_that_is_nearly_right_is_told(tmp_path):
     (tmp_path / "packed").mkdir()
     with pytest.raises(SourceError, match=re.escape(f"did you mean {tmp_path / 'packed'}?")):
         open_repository(tmp_path / "pakced")
+
+
+def test_an_empty_source_is_no_source(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="the source is empty; expected a folder, 'org/name'"):
+        unifiedvisual.load_dataset("")
 
 
 def test_a_home_folder_and_paths_are_taken(tmp_path, monkeypatch):

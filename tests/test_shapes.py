@@ -403,6 +403,11 @@ def test_what_does_not_fit_is_refused_by_kind(kind, record, columns):
     assert caught.value.kind == kind
 
 
+def test_parts_may_call_what_they_hold_a_value():
+    parts = [{"type": "image", "value": "a.png"}, {"type": "text", "value": "q"}]
+    assert contents({"q": parts, "a": "a"}, prompt="q", answer="a") == [("user", [A, "q"]), ("assistant", ["a"])]
+
+
 EDIT = {"q": "Make it night.", "a": "Dark now:", "i": ["a.png", "b.png"]}
 COLUMNS = {"prompt": "q", "answer": "a", "images": "i"}
 

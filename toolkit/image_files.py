@@ -5,7 +5,7 @@ AVIF and HEIF); TIFF 6.0 and the BigTIFF proposal (43 in place of 42).
 """
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 
 SOI, EOI, SCAN, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xE1, 0xEE
 FRAMES = BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
@@ -14,8 +14,9 @@ MARKER = re.compile(
 )  # those that stand for themselves, between and inside scans, aside
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_EXTRAS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")  # say nothing of the pixels as they are decoded here
 PNG_PIXELS = (b"IDAT", b"fdAT")
+PNG_ORIENTATION = b"eXIf"
+PNG_KEPT = (PNG_ORIENTATION, b"tRNS", b"acTL", b"fcTL", b"fdAT")  # chunks that readers need not know, and that count
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 _AVIF = rb"....ftyp(?:avif|avis|....(?:....){1,5}?(?:avif|avis))"
@@ -24,7 +25,8 @@ SIGNATURES = {
     "PNG": re.escape(PNG_SIGNATURE),
     "WebP": rb"RIFF....WEBP",
     "GIF": rb"GIF8[79]a",
-    "TIFF": rb"II[*+]\x00|MM\x00[*+]",
+    "TIFF": rb"II[*+]\x00|MM\x00\*",
+    "big-endian BigTIFF": rb"MM\x00\+",  # which Pillow, as of version 12, takes for a TIFF and cannot read
     "AVIF": _AVIF,
     "BMP": rb"BM.{25}",
     "HEIF": rb"....ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
@@ -71,16 +73,23 @@ def _markers(data: bytes) -> Iterator[int]:
             at += int.from_bytes(data[at : at + 2], "big")
 
 
-def without_chunks(png: bytes, names: Container[bytes]) -> bytes:
-    """A PNG without some of its chunks.
+def says_nothing_of_pixels(chunk: bytes) -> bool:
+    """Whether a chunk of a PNG changes nothing of what is decoded here: texts, profiles, gamma, times, and what is not
+    known. Source: PNG specification, 5.4: the first letter of chunks that a reader may leave out is small.
+    """
+    return chunk[:1].islower() and chunk not in PNG_KEPT
 
-    Without PNG_EXTRAS, of which a bad or large one makes readers refuse good pixels, it is the same picture; without
-    PNG_PIXELS all that it says of itself can be read, also what stands behind them.
+
+def without_chunks(png: bytes, left_out: Callable[[bytes], bool]) -> bytes:
+    """A PNG without some of its chunks, told by their names.
+
+    Without those that say nothing of pixels, of which a bad or large one makes readers refuse good ones, it is the same
+    picture; without PNG_PIXELS all that it says of itself can be read, also what stands behind them.
     """
     kept, at = [png[: len(PNG_SIGNATURE)]], len(PNG_SIGNATURE)
     while at < len(png):
         end = at + 12 + int.from_bytes(png[at : at + 4], "big")
-        if png[at + 4 : at + 8] not in names:
+        if not left_out(png[at + 4 : at + 8]):
             kept.append(png[at:end])
         at = end
     return b"".join(kept)

@@ -22,7 +22,16 @@ from typing import Any, Literal, TypeVar, get_args
 from PIL import Image
 
 from toolkit.errors import ImageError, UsageError
-from toolkit.image_files import PNG_END, PNG_EXTRAS, PNG_PIXELS, SUFFIXES, format_name, jpeg_scans, without_chunks
+from toolkit.image_files import (
+    PNG_END,
+    PNG_ORIENTATION,
+    PNG_PIXELS,
+    SUFFIXES,
+    format_name,
+    jpeg_scans,
+    says_nothing_of_pixels,
+    without_chunks,
+)
 from toolkit.image_modes import to_rgb
 
 OnBadImage = Literal["raise", "skip", "placeholder"]
@@ -178,7 +187,7 @@ def image_size(data: bytes, where: str = "picture") -> tuple[int, int]:
             size = int(tags[TIFF_WIDTH]), int(tags[TIFF_HEIGHT])
         return size if _orientation(picture) < 5 else size[::-1]
 
-    head = without_chunks(data, PNG_PIXELS) + PNG_END if format_name(data) == "PNG" else data
+    head = without_chunks(data, PNG_PIXELS.__contains__) + PNG_END if format_name(data) == "PNG" else data
     return _opened(head, where, size_of, UNLIMITED)
 
 
@@ -224,8 +233,9 @@ def _opened(data: bytes, where: str, use: Callable[[Image.Image], T], max_pixels
         with _pillow_allows(max_pixels):
             return _opened(data, where, use, max_pixels)
     except Exception as error:  # Pillow's readers raise almost anything on bad bytes
-        if format_name(data) == "PNG" and len(plain := without_chunks(data, PNG_EXTRAS)) < len(data):
-            return _opened(plain, where, use, max_pixels)
+        for left_out in (says_nothing_of_pixels, PNG_ORIENTATION.__eq__) if format_name(data) == "PNG" else ():
+            if len(plain := without_chunks(data, left_out)) < len(data):
+                return _opened(plain, where, use, max_pixels)
         raise _unreadable(data, where, error) from error
 
 

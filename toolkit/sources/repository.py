@@ -104,14 +104,16 @@ def open_repository(
 
     Raises:
         SourceError: there is no such folder or repository, or it may not be read.
-        UsageError: two revisions, or a folder that leads out of the repository.
+        UsageError: no name, two revisions, or a folder that leads out of the repository.
     """
-    text = os.fspath(source)
+    text = os.fsdecode(source)
+    if not text:
+        raise UsageError("the source is empty; expected a folder, 'org/name' or 'hf://datasets/org/name'")
     if url := HUB_URL.fullmatch(text):
         named = unquote(url["revision"] or "")
         if revision and named and revision != named:
             raise UsageError(f"{text!r} names revision {named!r}, and revision= is {revision!r}; give one")
-        folder = (url["folder"] or "").strip("/")
+        folder = "/".join(piece for piece in (url["folder"] or "").split("/") if piece not in ("", "."))
         if ".." in folder.split("/"):
             raise UsageError(f"{text!r}: folder {folder!r} leads out of the repository; give one inside it")
         return _open_hub(url["repo"], folder, revision or named or None, token)
@@ -155,7 +157,7 @@ def address(repository: Repository) -> str:
 
 def folder_in(source: str | os.PathLike[str], folder: str | os.PathLike[str]) -> str:
     """The address of a folder inside a source, as `data_dir` of `datasets.load_dataset` means it."""
-    text, inside = os.fspath(source), os.fspath(folder)
+    text, inside = os.fsdecode(source), os.fsdecode(folder)
     if text.startswith("hf://"):
         return f"{text.rstrip('/')}/{inside.strip('/')}"
     path = Path(text).expanduser()

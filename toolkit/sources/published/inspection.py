@@ -57,6 +57,7 @@ class Inspection:
     Attributes:
         rows: split -> task -> rows that can be read; "" = of a task that only the archives tell.
         notes: what is not read, and what is odd, with the file it is about; what is taken by position.
+        pictures: task -> pictures that its rows hold, or that were found; without archives, only those that they hold.
         assumed: kind of what is taken by position -> rows.
     """
 
@@ -65,6 +66,7 @@ class Inspection:
     rows: dict[str, dict[str, int]] = field(default_factory=dict)
     archives: dict[str, ArchiveFinding] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    pictures: Counter[str] = field(default_factory=Counter)
     assumed: Counter[str] = field(default_factory=Counter)
     counts: dict[str, int] = field(default_factory=dict)
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -169,6 +171,7 @@ def _look(source: UpstreamSource, found: Inspection, how: How, on_progress: Call
                 reader = _NameReader(source.repository, found.archives)
                 for row in source.read(shard, skips, owns_unknown=not number, reader=reader.read):
                     rows[row.task] = rows.get(row.task, 0) + 1
+                    found.pictures[row.task] += len(row.images)
             else:
                 _look_at_front(source, shard, skips, found, owns_unknown=not number)
         except (LayoutError, ArchiveError) as error:
@@ -202,6 +205,7 @@ def _look_at_front(source: UpstreamSource, shard: str, skips: Skips, found: Insp
     for sketch in source.sketches(shard, skips, owns_unknown=owns_unknown):
         rows[sketch.task] = rows.get(sketch.task, 0) + 1
         names.setdefault(sketch.task, {}).update(dict.fromkeys(sketch.names.values()))
+        found.pictures[sketch.task] += sum(bool(each.bytes) for each in sketch.draft.references())
     for archive in source.archives(shard.split(TOGETHER)):
         finding = found.archives[archive.name]
         wanted = list(dict.fromkeys([*names.get(archive.task, ()), *names.get("", ())]))
@@ -226,5 +230,5 @@ def _judge(source: UpstreamSource, found: Inspection) -> None:
             found.notes.append(f"{finding.name}: not read: no row names a picture that may be in it")
     for task in source.tasks:
         archive = PUBLISHED[task].archive if task in PUBLISHED else ""
-        if archive and not source.holdings.of_task(task):
+        if archive and not source.holdings.of_task(task) and not found.pictures[task]:
             found.add("missing_archive", f"{task}: images/{archive} is not there")

@@ -6,7 +6,7 @@ The first member of a name counts: a later one cannot take back a row that is al
 mode. Links inside an archive are followed in a second pass, if rows need them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 from toolkit.schema import Row
@@ -41,7 +41,7 @@ def join(
     is_all: bool = True,
     keep_incomplete: bool = False,
     memory_bytes: int = MEMORY_BYTES,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """Rows with their pictures.
 
     Args:

@@ -4,6 +4,7 @@ A plan is made from the facts of all rows, and so holds for all of them. What on
 mapping settles it.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -121,7 +122,7 @@ def _kind_of(facts: ColumnFacts) -> tuple[object, ...] | None:
     """What decides how a column is read; None where it holds nothing."""
     if not facts.filled or not facts.has_values:
         return None
-    return facts.type.replace("large_", ""), facts.is_json, parts_are_text(facts)
+    return re.sub(r"large_|_view", "", facts.type), facts.is_json, parts_are_text(facts)
 
 
 def _are_alike(left: Mapping[str, object], right: Mapping[str, object]) -> bool:

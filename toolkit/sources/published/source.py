@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -182,7 +183,7 @@ class UpstreamSource:
         scopes = _Scopes(archives, tasks, self.repository.name)
         order: Order = "" if not in_order else "tasks" if len(tasks) > 1 or self._is_told else "rows"
         held = {archive.task for archive in archives}
-        yield from join(
+        rows = join(
             self.sketches(shard, skips, owns_unknown=owns_unknown, builder=builder),
             archives,
             reader or (lambda archive, watch: read_archive(self.repository, archive, watch, on_read=on_read)),
@@ -195,11 +196,26 @@ class UpstreamSource:
             keep_incomplete=keep_incomplete,
             memory_bytes=memory_bytes,
         )
+        yield from self._with_pictures(rows, tasks, skips)
         if skips.assumed[SIDES]:
             logger.warning("%s: %s: %s", self.repository.name, shard, *lines_of({SIDES: skips.assumed[SIDES]}))
         if skips.counts:
             first = next(iter(skips.examples.values()))[0]
             logger.warning("%s: %s: %s; e.g. %s", self.repository.name, shard, skips.summary(), first)
+
+    def _with_pictures(self, rows: Generator[Row, None, None], tasks: Sequence[str], skips: Skips) -> Iterator[Row]:
+        """The same rows. Raises LayoutError where none had a picture, and archives hold some of their task."""
+        number, has_pictures = 0, False
+        with closing(rows):
+            for row in rows:
+                number, has_pictures = number + 1, has_pictures or bool(row.images)
+                yield row
+        held = [archive.name for task in tasks for archive in self.holdings.of_task(task)]
+        if number and held and not has_pictures and not skips.counts:
+            raise LayoutError(
+                f"{self.repository.name}: none of {number:,} rows of {shorten(tasks)} names a picture, and there are "
+                f"some in {shorten(held)}; name their column under images: in a mapping, or say ignore under archives:"
+            )
 
     def _needed(self, tasks: Sequence[str]) -> list[Archive]:
         """Archives of some tasks, and those of others that their rows' paths name."""

@@ -19,11 +19,11 @@ from toolkit.image_files import format_name
 from toolkit.parsing import load_json
 from toolkit.sources.parquet import Parquet, open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts
-from toolkit.sources.published.shapes.leaves import Leaf, leaves_of, lengths_of, parsed_leaves, unfold
+from toolkit.sources.published.shapes.leaves import Leaf, is_list, leaves_of, lengths_of, parsed_leaves, unfold
 from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name, is_picture_struct
 from toolkit.sources.published.shapes.placeholders import PATH_KINDS, find_known
 from toolkit.sources.published.shapes.signs import NO_PICTURE, Signs, combine, signs_of
-from toolkit.sources.published.shapes.words import names_pictures
+from toolkit.sources.published.shapes.words import are_keys_of_turns, names_pictures
 from toolkit.sources.repository import Repository
 
 BATCH_ROWS, BATCH_BYTES = 4096, 8 << 20
@@ -100,7 +100,7 @@ class _Looker:
             self.columns[name].labels = labels
 
     def _add_schema(self, name: str, kind: pa.DataType) -> None:
-        if pa.types.is_struct(kind) and not is_picture_struct(frozenset(field.name for field in kind)):
+        if pa.types.is_struct(kind) and not _is_one_column(kind):
             for field in kind:
                 self._add_schema(f"{name}.{field.name}", field.type)
         else:
@@ -168,6 +168,12 @@ class _Looker:
         whole = self.signs.setdefault(name, np.full(self.rows, NO_PICTURE, np.int8))
         here = slice(done, done + len(signs))
         whole[here] = combine(whole[here], signs)
+
+
+def _is_one_column(kind: pa.StructType) -> bool:
+    """Whether a struct is a picture, or turns as a struct of lists; others are a column for each field."""
+    keys = frozenset(field.name for field in kind)
+    return is_picture_struct(keys) or (are_keys_of_turns(keys) and all(is_list(field.type) for field in kind))
 
 
 def _signs_of_tags(leaf: Leaf, rows: int) -> Signs:

@@ -42,7 +42,20 @@ def tell_tasks(plan: FilePlan, group: Group, archives: Iterable[str]) -> list[Fi
     )
     has_pictures = holds_bytes or any(bool((each != NO_PICTURE).any()) for each in signs.values())
     can_tell = has_pictures and not holds_bytes  # which rows hold bytes is not known before they are read
-    return [_tell(plan, file, entry, signs[file.path], tuple(archives), has_pictures, can_tell) for file in group.files]
+    told = [_tell(plan, file, entry, signs[file.path], tuple(archives), has_pictures, can_tell) for file in group.files]
+    return told if has_pictures else [_without_pictures(each, archives) for each in told]
+
+
+def _without_pictures(plan: FilePlan, archives: Iterable[str]) -> FilePlan:
+    """With a problem where archives hold pictures of its rows, and no row names any."""
+    held = [task for task in archives if plan.counts.get(task)]
+    if not held or plan.problems:
+        return plan
+    problem = (
+        f"no row names a picture, and there are some of {shorten(held)}; name their column under images: in a mapping, "
+        "or say ignore under archives:"
+    )
+    return replace(plan, problems=(problem,))
 
 
 def _tell(

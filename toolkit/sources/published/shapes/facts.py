@@ -1,5 +1,6 @@
 """What all rows of a table say of its columns: counts, never a sample. Facts of several files add up."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from toolkit.sources.published.shapes.pictures import MAX_NAME, SUFFIXES, is_encoded, is_parts_text, is_picture_name
 from toolkit.sources.published.shapes.placeholders import find_known, likely_tags
+from toolkit.sources.published.shapes.words import are_keys_of_turns
 
 MAX_VALUES, MAX_VALUE_CHARS = 256, 100  # of distinct values that are kept
 SHOWN_EXAMPLES = 2
@@ -216,9 +218,19 @@ class ColumnFacts:
 
     def inner(self) -> dict[str, LeafFacts]:
         """Leaves as if JSON text were what it says."""
+        if self.type.startswith("struct") and (table := self._as_table()):
+            return table
         if not self.is_json:
             return {path: facts for path, facts in self.leaves.items() if not path.startswith("$")}
         return {path[1:]: facts for path, facts in self.leaves.items() if path.startswith("$")}
+
+    def _as_table(self) -> dict[str, LeafFacts]:
+        """Leaves of a struct of lists as those of a list of structs; empty where it is something else."""
+        found = {
+            match: facts for path, facts in self.leaves.items() if (match := re.fullmatch(r"\.(\w+)\[\](.*)", path))
+        }
+        is_table = len(found) == len(self.leaves) and are_keys_of_turns(frozenset(match[1] for match in found))
+        return {f"[].{match[1]}{match[2]}": facts for match, facts in found.items()} if is_table else {}
 
     def merge(self, other: "ColumnFacts") -> "ColumnFacts":
         empty = LeafFacts()

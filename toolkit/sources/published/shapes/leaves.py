@@ -54,13 +54,13 @@ def leaves_of(array: pa.Array) -> Iterator[Leaf]:
 
 def lengths_of(array: pa.Array) -> NDArray[np.int64] | None:
     """Elements of each row's list, -1 for null; None where the column is no list."""
-    if not _is_list(array.type):
+    if not is_list(array.type):
         return None
     lengths: NDArray[np.int64] = pc.fill_null(pc.list_value_length(array), -1).to_numpy(zero_copy_only=False)
     return lengths.astype(np.int64)
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -68,12 +68,14 @@ def _leaves(path: str, array: pa.Array, rows: Rows) -> Iterator[Leaf]:
     kind = array.type
     if pa.types.is_dictionary(kind):
         yield from _leaves(path, array.dictionary_decode(), rows)
-    elif _is_list(kind):
+    elif is_list(kind):
         parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
         yield from _leaves(f"{path}[]", pc.list_flatten(array), rows[parents])
     elif pa.types.is_struct(kind):
         for field, child in zip(kind, array.flatten(), strict=True):
             yield from _leaves(f"{path}.{field.name}", child, rows)
+    elif pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):  # for which Arrow has few functions
+        yield from _leaves(path, array.cast(pa.large_string() if _is_text(kind) else pa.large_binary()), rows)
     else:
         yield Leaf(path, _readable(array) if _is_text(kind) else array, rows)
 

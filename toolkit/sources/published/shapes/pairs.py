@@ -7,18 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from toolkit.errors import RowError
 from toolkit.sources.published.shapes import Columns, Draft, Guess, Record
-from toolkit.sources.published.shapes.messages import read_pieces, show
+from toolkit.sources.published.shapes.messages import items_of, read_pieces, show
 from toolkit.sources.published.shapes.pictures import parse_text
 from toolkit.sources.published.shapes.placing import Turn
 from toolkit.sources.published.shapes.table import Table
-
-KEYS = (
-    ("user", "assistant"),
-    ("question", "answer"),
-    ("human", "gpt"),
-    ("prompt", "response"),
-    ("instruction", "output"),
-)
+from toolkit.sources.published.shapes.words import PAIR_KEYS
 
 
 class Pairs:
@@ -28,7 +21,7 @@ class Pairs:
         found = [
             name
             for name, facts in table.columns.items()
-            if any({f"[].{question}", f"[].{answer}"} <= facts.inner().keys() for question, answer in KEYS)
+            if any({f"[].{question}", f"[].{answer}"} <= facts.inner().keys() for question, answer in PAIR_KEYS)
         ]
         if not found and "pairs" not in given:
             return None
@@ -37,7 +30,7 @@ class Pairs:
 
     def read(self, record: Record, columns: Columns) -> Draft:
         (column,) = columns["pairs"]
-        value = parse_text(record[column])
+        value = items_of(parse_text(record[column]), column)
         if value is None or (isinstance(value, (list, str)) and not value):
             raise RowError(f"column {column!r} holds no questions; expected pairs", kind="empty_conversation")
         if not isinstance(value, (list, tuple)):
@@ -50,7 +43,7 @@ class Pairs:
 
 
 def _turns(pair: object, column: str) -> Iterable[Turn]:
-    keys = next((keys for keys in KEYS if isinstance(pair, Mapping) and set(keys) <= pair.keys()), None)
+    keys = next((keys for keys in PAIR_KEYS if isinstance(pair, Mapping) and set(keys) <= pair.keys()), None)
     if keys is None or not isinstance(pair, Mapping):
         raise RowError(
             f"column {column!r}: a pair is {show(pair)}; expected a question and an answer", kind="bad_shape"

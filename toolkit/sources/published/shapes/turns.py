@@ -8,15 +8,14 @@ from typing import Any
 
 from toolkit.errors import RowError, shorten
 from toolkit.sources.published.shapes import Columns, Draft, Guess, Record
-from toolkit.sources.published.shapes.messages import read_pieces, show, text_of_pieces
+from toolkit.sources.published.shapes.messages import items_of, read_pieces, show, text_of_pieces
 from toolkit.sources.published.shapes.pictures import Reference, parse_text, pictures_in
 from toolkit.sources.published.shapes.placing import Break, Piece, Turn
 from toolkit.sources.published.shapes.table import ROLE_OF, Table, holds_turns
-from toolkit.sources.published.shapes.words import COLUMN_NAMES
+from toolkit.sources.published.shapes.words import COLUMN_NAMES, CONTENT_KEYS, ROLE_KEYS
 
-CONTENT_KEYS = ("value", "content", "text")
 PICTURE_KEYS = ("images", "image", "image_path", "image_paths", "pictures")
-PLAIN_KEYS = {"from", "role", *CONTENT_KEYS}
+PLAIN_KEYS = {*ROLE_KEYS, *CONTENT_KEYS}
 RATIONALE_KEYS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -40,7 +39,7 @@ class Turns:
 
     def read(self, record: Record, columns: Columns) -> Draft:
         (column,) = columns["turns"]
-        value = parse_text(record[column])
+        value = items_of(parse_text(record[column]), column)
         if value is None or (isinstance(value, (list, str)) and not value):
             raise RowError(f"column {column!r} holds no turns; expected a conversation", kind="empty_conversation")
         if not isinstance(value, (list, tuple)):

@@ -28,6 +28,15 @@ COLUMN_NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "captions": (("image_captions", "captions", "image_prompts", "alt_texts"), ()),
 }
+# Keys of a turn, and of a question and its answer.
+ROLE_KEYS, CONTENT_KEYS = ("from", "role"), ("value", "content", "text")
+PAIR_KEYS = (
+    ("user", "assistant"),
+    ("question", "answer"),
+    ("human", "gpt"),
+    ("prompt", "response"),
+    ("instruction", "output"),
+)
 TASK_COLUMNS = ("task", "task_name", "task_type", "type", "kind", "category", "subset", "config", "subtask")
 PROMPT_SIDE = frozenset(
     (
@@ -102,6 +111,12 @@ def names_pictures(column: str) -> bool:
     while words and words[-1] in PATH_WORDS:
         words.pop()
     return bool(words) and words[-1] in IMAGE_WORDS
+
+
+def are_keys_of_turns(keys: frozenset[str]) -> bool:
+    """Whether keys are those of turns, or of questions and answers."""
+    is_turn = not keys.isdisjoint(ROLE_KEYS) and not keys.isdisjoint(CONTENT_KEYS)
+    return is_turn or any(keys >= set(pair) for pair in PAIR_KEYS)
 
 
 def stem_and_number(column: str) -> tuple[str, int]:
