@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from toolkit.errors import SourceError
+
 MAX_DEPTH = 100  # of YAML that people write
 MAX_VALUES = 200_000  # of YAML, aliases followed
 
@@ -19,6 +21,23 @@ def load_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("not JSON that can be read: nested too deeply") from None
+
+
+def load_record(text: str | bytes, where: str) -> dict[str, Any]:
+    """
+    Args:
+        where: the text stands, for messages: "rows.jsonl: line 3".
+
+    Raises:
+        SourceError: it is not a JSON object.
+    """
+    try:
+        record = load_json(text)
+    except ValueError as error:
+        raise SourceError(f"{where}: not JSON ({error}); expected an object") from error
+    if not isinstance(record, dict):
+        raise SourceError(f"{where}: {type(record).__name__}; expected an object")
+    return record
 
 
 def load_yaml(data: bytes) -> Any:

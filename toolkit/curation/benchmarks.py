@@ -13,6 +13,7 @@ from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import pieces_of
 from toolkit.errors import SourceError, UsageError
 from toolkit.image_files import SUFFIXES
+from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
 
 LINES = (".jsonl", ".ndjson")
@@ -73,19 +74,9 @@ def _read_lines(path: Path) -> Iterator[Item]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                record = _parse(path, number, line)
+                record = load_record(line, f"{path}: line {number}")
                 images = [each.read_bytes() for each in _pictures_of(record, path, number)]
                 yield Item(row=number, id=f"{path.name}:{number}", asked=_question(record), images=images)
-
-
-def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path}: line {number}: not JSON ({error}); expected an object a line") from error
-    if not isinstance(record, dict):
-        raise SourceError(f"{path}: line {number}: {type(record).__name__}; expected an object a line")
-    return record
 
 
 def _question(record: Mapping[str, Any]) -> str:

@@ -84,14 +84,20 @@ def _counting(stream: Stream, number: int) -> Asked:
     )
 
 
-def _colours(stream: Stream, number: int) -> Asked:
+def _coloured(stream: Stream, number: int, prompt: Callable[[str, str], str]) -> Asked:
     colour, shape, held_out = _pair(stream, number)
     kind = Kind(colour=colour, shape=shape)
     return Asked(
-        prompt=f"Draw {with_article(noun(kind))}.",
+        prompt=prompt(colour, shape),
         wanted=(Shows(attribute="object", kind=Kind(shape=shape)), Shows(attribute="colour", kind=kind)),
         scene=_scene(stream, kind),
         is_held_out=held_out,
+    )
+
+
+def _colours(stream: Stream, number: int) -> Asked:
+    return _coloured(
+        stream, number, lambda colour, shape: f"Draw {with_article(noun(Kind(colour=colour, shape=shape)))}."
     )
 
 
@@ -186,14 +192,7 @@ def _places(stream: Stream, number: int) -> Asked:
 
 
 def _implicit(stream: Stream, number: int) -> Asked:
-    colour, shape, held_out = _pair(stream, number)
-    kind = Kind(colour=colour, shape=shape)
-    return Asked(
-        prompt=f"Draw {SHAPE_HINTS[shape]}, in {COLOUR_HINTS[colour]}.",
-        wanted=(Shows(attribute="object", kind=Kind(shape=shape)), Shows(attribute="colour", kind=kind)),
-        scene=_scene(stream, kind),
-        is_held_out=held_out,
-    )
+    return _coloured(stream, number, lambda colour, shape: f"Draw {SHAPE_HINTS[shape]}, in {COLOUR_HINTS[colour]}.")
 
 
 def _item(part: str, make: Callable[[Stream, int], Asked], id: str, number: int) -> Item:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, TypeAlias
 from toolkit.errors import SHOWN, SourceError, UsageError
 from toolkit.generation.core.spec import SourceSpec
 from toolkit.image_files import PATH_SUFFIXES
+from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
 
 Rows: TypeAlias = Iterator[dict[str, Any]]
@@ -74,17 +75,7 @@ _KINDS = "expected .jsonl, .jsonl.gz, .jsonl.zip, .json, .parquet, .csv, a folde
 def _lines(file: Iterable[bytes], path: Path) -> Rows:
     for number, line in enumerate(file, 1):
         if line.strip():
-            yield _object(line, f"{path}: line {number}")
-
-
-def _object(text: bytes | str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{where}: no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise SourceError(f"{where}: {type(found).__name__}; expected an object")
-    return found
+            yield load_record(line, f"{path}: line {number}")
 
 
 def _zip_rows(path: Path) -> Rows:
