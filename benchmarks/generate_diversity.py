@@ -21,7 +21,7 @@ from toolkit.generation.procedural.procedural import script_of
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.reports.diversity import diversity
 from toolkit.generation.runs.duplicates import _Texts, show_the_same
-from toolkit.image_hash import phash
+from toolkit.images.hash import phash
 from toolkit.scene.render import encode
 from toolkit.scene.streams import Stream
 from toolkit.scene.told import PROBLEMS, sample_problem

@@ -16,10 +16,10 @@ from toolkit.evaluation import drawing
 from toolkit.evaluation.answers import Answers, Fault
 from toolkit.evaluation.checks import Verdict, between, worst
 from toolkit.evaluation.items import VERSION, Reply, reply_of, row_of
+from toolkit.evaluation.matching import choice_of, final_answer
 from toolkit.evaluation.parts import PARTS
 from toolkit.evaluation.scoring import faults, item_ids, make_item, score, scores
 from toolkit.evaluation.statistics import paired, share
-from toolkit.matching import choice_of, final_answer
 from toolkit.rules import check_row
 from toolkit.scene.defects import sample_defect
 from toolkit.scene.edits import EDITS, changed, sample_edit, with_thing, without_thing

@@ -19,7 +19,7 @@ from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.duplicates import MAX_BITS, show_the_same
 from toolkit.generation.runs.finalize import finalize
-from toolkit.image_hash import phash
+from toolkit.images.hash import phash
 from toolkit.scene.render import encode
 from toolkit.scene.streams import Stream
 from toolkit.scene.told import PROBLEMS, sample_problem

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from toolkit.errors import ImageError
-from toolkit.image_files import PATH_SUFFIXES, format_name, jpeg_scans, says_nothing_of_pixels, without_chunks
 from toolkit.images import MAX_PIXELS, MAX_SCANS, DecodePolicy, Decoder, decode_image, image_size
+from toolkit.images.files import PATH_SUFFIXES, format_name, jpeg_scans, says_nothing_of_pixels, without_chunks
 
 RED = (255, 0, 0)
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, features
 
 from toolkit.errors import ImageError, UsageError
-from toolkit.image_modes import to_rgb
 from toolkit.images import DecodePolicy, Decoder, image_size
+from toolkit.images.modes import to_rgb
 
 WHERE = "image_editing: row 'ie-1': images[2]"
 WHITE, RED, GREEN, BLUE, BLACK = (255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)

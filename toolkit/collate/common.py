@@ -14,8 +14,8 @@ from torch import Tensor
 
 from toolkit.collate.template import SHORT_ROW, ChatEncoder, Encoded
 from toolkit.errors import ImageTokenMismatch, RowError, UsageError
-from toolkit.image_modes import to_rgb
 from toolkit.images import decode_image
+from toolkit.images.modes import to_rgb
 from toolkit.sources.skips import OnBad, Skips
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.token_batches import PackedRows

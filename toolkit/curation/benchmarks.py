@@ -12,7 +12,7 @@ from toolkit.curation.features import Item, Items, items_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import pieces_of
 from toolkit.errors import SourceError, UsageError
-from toolkit.image_files import SUFFIXES
+from toolkit.images.files import SUFFIXES
 from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
 

@@ -15,8 +15,8 @@ from toolkit.curation.look import Piece, TableWriter, read_columns
 from toolkit.curation.texts import bands, runs, words
 from toolkit.errors import ImageError
 from toolkit.executors import Tell
-from toolkit.image_hash import phash_of, thumbnail
 from toolkit.images import decode_image
+from toolkit.images.hash import phash_of, thumbnail
 from toolkit.staging.files import whole_file
 
 ITEMS, PICTURES = "items.parquet", "pictures.parquet"

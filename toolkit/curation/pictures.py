@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from toolkit.curation.database import database, files, literal, write
 from toolkit.curation.features import PICTURES
 from toolkit.executors import Tell
-from toolkit.image_hash import differences
+from toolkit.images.hash import differences
 from toolkit.staging.files import whole_file
 
 if TYPE_CHECKING:

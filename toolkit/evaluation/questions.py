@@ -7,8 +7,8 @@ from itertools import pairwise
 from toolkit.errors import shown
 from toolkit.evaluation.checks import Check, Verdict, check, worst
 from toolkit.evaluation.items import VERSION, Item, Pixels, Reply
+from toolkit.evaluation.matching import choice_of, final_answer
 from toolkit.evaluation.wanted import no_picture
-from toolkit.matching import choice_of, final_answer
 from toolkit.scene.graph import PLACES
 from toolkit.scene.language import PLACE_PHRASES
 from toolkit.scene.questions import KINDS, ask

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from toolkit.errors import MissingExtra, UsageError
-from toolkit.image_files import APP1, APP14, FRAMES, PROGRESSIVE, SCAN, jpeg_scans
 from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, is_upright
+from toolkit.images.files import APP1, APP14, FRAMES, PROGRESSIVE, SCAN, jpeg_scans
 from toolkit.streaming.counts import SharedCounts
 
 try:

@@ -20,8 +20,8 @@ from toolkit.errors import MissingExtra
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.spec import Duplicates
 from toolkit.generation.journal import Finished
-from toolkit.image_hash import phash
 from toolkit.images import decode_image
+from toolkit.images.hash import phash
 
 COMPARED = ("input", "output")
 MAX_BITS = 6  # of 64, up to which two pictures are compared by pixels

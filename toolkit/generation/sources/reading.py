@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from toolkit.errors import SHOWN, SourceError, UsageError
 from toolkit.generation.core.spec import SourceSpec
-from toolkit.image_files import PATH_SUFFIXES
+from toolkit.images.files import PATH_SUFFIXES
 from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any
 
 from toolkit.errors import RowError, SourceError, UsageError, shorten, shown
-from toolkit.image_files import format_name
+from toolkit.images.files import format_name
 from toolkit.sources.dialects import DIALECTS
 from toolkit.sources.dialects.dialect import Dialect, Fields, Use
 from toolkit.sources.dialects.records import KEY, Record, read_records

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 
 from toolkit.errors import ArchiveError, RowError, ShardError
-from toolkit.image_files import PATH_SUFFIXES
+from toolkit.images.files import PATH_SUFFIXES
 from toolkit.parsing import load_json
 from toolkit.sources.dialects.json_records import json_records
 from toolkit.sources.parquet import open_parquet, read_batches

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolkit.errors import LayoutError, shorten
-from toolkit.image_files import format_name
+from toolkit.images.files import format_name
 from toolkit.parsing import load_json
 from toolkit.sources.parquet import Parquet, open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from toolkit.errors import RowError
-from toolkit.image_files import PATH_SUFFIXES, format_name
+from toolkit.images.files import PATH_SUFFIXES, format_name
 
 SUFFIXES = "|".join(PATH_SUFFIXES)
 MAX_NAME = 1024

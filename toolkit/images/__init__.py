@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar, get_args
 from PIL import Image
 
 from toolkit.errors import ImageError, UsageError
-from toolkit.image_files import (
+from toolkit.images.files import (
     PNG_END,
     PNG_ORIENTATION,
     PNG_PIXELS,
@@ -32,7 +32,7 @@ from toolkit.image_files import (
     says_nothing_of_pixels,
     without_chunks,
 )
-from toolkit.image_modes import to_rgb
+from toolkit.images.modes import to_rgb
 
 OnBadImage = Literal["raise", "skip", "placeholder"]
 T = TypeVar("T")
