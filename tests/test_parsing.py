@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from toolkit.parsing import load_json, load_yaml
+from toolkit.errors import SourceError
+from toolkit.parsing import load_json, load_record, load_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -36,3 +37,18 @@ def test_json_is_read_or_is_a_value_error():
     assert load_json('{"a": [1]}') == {"a": [1]}
     with pytest.raises(ValueError, match="too deeply"):
         load_json("[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"a": ', "a.jsonl: line 2: not JSON .*; expected an object"),
+        (b"\xff", "a.jsonl: line 2: not JSON"),
+        ("[" * 100_000, "a.jsonl: line 2: not JSON .*too deeply"),
+        ("[1]", "a.jsonl: line 2: list; expected an object"),
+    ],
+)
+def test_a_record_that_is_no_object_is_named_with_its_place(text, said):
+    assert load_record(b'{"a": 1}', "a.jsonl: line 1") == {"a": 1}
+    with pytest.raises(SourceError, match=said):
+        load_record(text, "a.jsonl: line 2")
