@@ -102,7 +102,7 @@ def test_a_wrong_spec_is_wrong_for_plan_and_run_alike(tmp_path, content, message
         ({"image": "0.png"}, "line 2: 'label' is missing"),
         ({"image": "0.png", "label": " "}, "line 2: 'label' is ' '"),
         ({"image": "0.png", "label": ["koala"]}, r"line 2: 'label' is \['koala'\]"),
-        ("not JSON", "line 2: not JSON"),
+        ("not JSON", "line 2: no JSON"),
     ],
 )
 def test_a_record_that_is_not_of_its_recipe_stops_before_the_first_call(tmp_path, record, problem):
