@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from kills import COMMANDS, clean_run, command, digest, fresh, prepare, start
+from writers import COMMANDS, clean_run, command, digest, fresh, prepare, start
 
 WITHOUT_CHECK = (
     "import toolkit.packing.pack as p; p._check_disk = lambda *a: None; from toolkit.cli.app import main; main()"
@@ -28,12 +28,18 @@ def mount(*arguments: object) -> None:
     subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
+def is_clear(text: str, disk: Path) -> bool:
+    """One line that names path and need, after what was told before."""
+    *before, last = text.splitlines()
+    return f"error: {disk}" in last and "the disk is full: " in last and not any("rror" in line for line in before)
+
+
 def fill(name: str, folder: Path, *, is_checked: bool) -> bool:
     """One line of the table; whether it is as it should be."""
     clean, disk = folder / "out", folder / "disk"
     _, wanted = clean_run(name, folder, clean)
     before = size_of(folder / "made") if name == "finalize" else 0
-    step = (size_of(clean) - before) // 10
+    step = max((size_of(clean) - before) // 10, 8192)
     disk.mkdir(exist_ok=True)
     mount("-t", "tmpfs", "-o", f"size={before * 11 // 10 + step}", "tmpfs", disk)
     errors: list[str] = []
@@ -50,10 +56,9 @@ def fill(name: str, folder: Path, *, is_checked: bool) -> bool:
         is_same = digest(disk / "out") == wanted
     finally:
         subprocess.run(["umount", disk], check=True)
-    clear = [text for text in errors if text.count("\n") == 1 and f"{disk}" in text and "the disk is full: " in text]
-    print(
-        f"{name:10}{len(errors):8}{len(clear):8}   {'same' if is_same else 'OTHER'}   {errors[-1].strip()}", flush=True
-    )
+    clear = [text for text in errors if is_clear(text, disk)]
+    last = errors[-1].splitlines()[-1] if errors else ""
+    print(f"{name:10}{len(errors):8}{len(clear):8}   {'same' if is_same else 'OTHER'}   {last}", flush=True)
     for text in errors:
         if text not in clear:
             print(text)
@@ -64,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=30, help="of each task")
     parser.add_argument(
-        "--commands", nargs="*", choices=COMMANDS, default=[each for each in COMMANDS if each not in ("verify", "push")]
+        "--commands", nargs="*", choices=COMMANDS, default=[each for each in COMMANDS if each != "push"]
     )
     parser.add_argument("--no-check", action="store_true")
     given = parser.parse_args()

@@ -12,144 +12,16 @@ by itself. Exit code 1 if a command ends in other bytes, or leaves anything behi
 
 import argparse
 import contextlib
-import hashlib
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from conversion import convert
-from tests.hub import LoopbackHub
-from tests.openai_server import OpenAIServer
-from toolkit.demo.replica import write_replica
-from toolkit.demo.rows import demo_rows
-from toolkit.evaluation.benchmark import write_benchmark
-from toolkit.generation.core.spec_file import read_spec
-from toolkit.generation.runs import engine
-from toolkit.packing.pack import pack
-from toolkit.packing.stage import PackOptions
-from toolkit.sources.layout import open_source
-from toolkit.tasks import TASKS
-
-ROOT = Path(__file__).resolve().parent.parent
-JOBS = ("pack", "import", "convert", "tokenize", "lengths", "verify", "merge", "select", "deduplicate", "align")
-COMMANDS = (*JOBS, "finalize", "make", "ask", "push")  # the latter do their work in one process
-BEGUN = (".staging/plan.json", ".finalize.lock", "packed/.staging/plan.json", "answers.jsonl")  # what is there then
-REPO = "org/kills"
-SMALL = PackOptions(shard_bytes=2_000_000, row_group_bytes=500_000)
-SPEC = {"name": "kills", "backends": {"all": {"kind": "procedural"}}, "concurrency": 2}
-
-
-def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
-    """What the commands read."""
-    write_replica(folder / "upstream", {task: list(demo_rows(task, rows)) for task in TASKS})
-    pack(open_source(folder / "upstream"), folder / "packed", TASKS, SMALL)
-    if "import" in commands:
-        convert(folder / "packed", "webdataset", folder / "tars")
-    if {"tokenize", "lengths"} & {*commands}:
-        from toolkit.demo.tiny_models import tiny_chameleon
-
-        tiny = tiny_chameleon()
-        tiny.model.save_pretrained(folder / "model")
-        tiny.processor.save_pretrained(folder / "model")
-    if "finalize" in commands:
-        spec = {**SPEC, "recipes": {"image_editing": rows, "mm_internet": rows}}
-        (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
-        engine.run(read_spec(folder / "spec.yaml"), folder / "made")
-    if "ask" in commands:
-        write_benchmark(folder / "bench", size=2)
-
-
-def command(name: str, out: Path, workers: int, executor: str = "local") -> list[str]:
-    arguments: dict[str, list[object]] = {
-        "pack": ["pack", "upstream", out, "--shard-size", 2_000_000, "--row-group-bytes", 500_000],
-        "import": ["import", "tars", out, "--format", "webdataset"],
-        "convert": ["convert", "packed", "messages", out],
-        "tokenize": ["tokenize", "packed", out, "--model", "model"],
-        "verify": ["verify", "packed", "--deep", "--findings", out],
-        "finalize": ["generate", "finalize", "spec.yaml", "--out", out],
-        "merge": ["merge", "packed", "packed", out, "--ids", "prefix"],
-        "select": ["select", "packed", out, "--where", "id NOT LIKE '%7'", "--split", "train=0.7,validation=0.3"],
-        "align": ["align", "packed", out],
-        "deduplicate": ["deduplicate", "packed", out, "--near-text", 0.6],
-        "lengths": ["lengths", "packed", out, "--collator", "chameleon", "--model", "model"],
-        "make": ["evaluate", "make", out, "--size", 8],
-        "ask": ["evaluate", "ask", "bench", out, "--model", "m", "--server", model().url, "--parallel", 1],
-        "push": ["push", "packed", REPO],
-    }
-    spread = ["--workers", workers, "--executor", executor] if name in JOBS else []
-    return [sys.executable, "-m", "toolkit.cli.app", *map(str, [*arguments[name], *spread])]
-
-
-@cache
-def hub() -> LoopbackHub:
-    return LoopbackHub()
-
-
-@cache
-def model() -> OpenAIServer:
-    """Says of every prompt which one it was, in its own time."""
-    server = OpenAIServer()
-
-    def answer(path: str, body: bytes) -> tuple[int, Any]:
-        time.sleep(0.02)
-        text = f"It is {hashlib.sha256(body).hexdigest()}."
-        return 200, {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
-
-    server.dialect = answer
-    return server
-
-
-def start(arguments: list[str], folder: Path) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "KILLS": str(folder)}
-    environment |= {"OPENAI_API_KEY": "key", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder / "hf")}
-    environment |= {"HF_ENDPOINT": hub().url, "HF_TOKEN": hub().token}
-    return subprocess.Popen(
-        arguments, cwd=folder, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def wait_until_begun(process: "subprocess.Popen[bytes]", out: Path) -> None:
-    while process.poll() is None and not (hub().requests or any((out / name).exists() for name in BEGUN)):
-        time.sleep(0.001)
-
-
-def digest(folder: Path) -> str:
-    """Of names and bytes, but for the journals of a run, which are read and not written here."""
-    found = hashlib.sha256()
-    if REPO in hub().repositories:
-        files = hub().repositories[REPO].at("main").files
-        return " ".join(f"{path} {blob.etag}" for path, blob in sorted(files.items()))
-    for path in sorted(folder.rglob("*")):
-        if "shards" not in path.relative_to(folder).parts:
-            content = path.read_bytes() if path.is_file() else b""
-            found.update(f"\n{path.relative_to(folder)} {len(content)} ".encode() + content)
-    return found.hexdigest()
-
-
-def fresh(name: str, folder: Path, out: Path) -> None:
-    shutil.rmtree(out, ignore_errors=True)
-    hub().reset()
-    if name == "finalize":
-        shutil.copytree(folder / "made", out)
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    text, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"{process.args!r}: exit code {process.returncode}: {text.decode()}")
+from writers import COMMANDS, JOBS, clean_run, command, digest, end, fresh, prepare, start, wait_until_begun
 
 
 def workers_of(folder: Path) -> list[int]:
@@ -175,16 +47,6 @@ def kill_worker(process: "subprocess.Popen[bytes]", folder: Path, wait_s: float)
     return False
 
 
-def clean_run(name: str, folder: Path, out: Path) -> tuple[float, str]:
-    """Seconds of work, and what comes of it."""
-    fresh(name, folder, out)
-    process = start(command(name, out, 1), folder)
-    wait_until_begun(process, out)
-    begun = time.monotonic()
-    end(process)
-    return time.monotonic() - begun, digest(out)
-
-
 def kill_command(process: "subprocess.Popen[bytes]", hits: int, wait_s: float) -> bool:
     try:
         process.wait(wait_s)
@@ -203,7 +65,7 @@ def kill_often(name: str, folder: Path, given: argparse.Namespace, workers: int)
     fresh(name, folder, out)
     while hits < given.kills or is_unfinished:
         process = start(command(name, out, workers, given.executor), folder)
-        wait_until_begun(process, out)
+        wait_until_begun(process, name, out)
         if hits < given.kills and given.of == "commands":
             hits += kill_command(process, hits, dice.uniform(0, work_s))
         elif hits < given.kills:
@@ -232,7 +94,7 @@ def main() -> None:
     parser.add_argument("--of", choices=("commands", "workers"), default="commands")
     parser.add_argument("--executor", default="local")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=COMMANDS)
+    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=[*COMMANDS])
     given = parser.parse_args()
     print(f"{'command':12}{'workers':>8}{'work, s':>10}{'kills':>7}{'ends':>6}   bytes")
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:

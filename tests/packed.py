@@ -1,6 +1,7 @@
 """Packed datasets for tests, written with pyarrow alone."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **option
                     images=len(images),
                     image_bytes=sum(map(len, images)),
                     row_groups=tuple(map(len, groups)),
-                    quadrants={},
+                    quadrants=dict(Counter(row for group in groups for row in group["quadrant"].to_pylist())),
                 )
             )
     (folder / "MANIFEST.json").write_text(

@@ -22,7 +22,7 @@ RUNS = {
     "survey": ("--rows 2000 --folder {}/data", "second open"),
     "verifier": ("--scenes 1", "shadow"),
 }
-RUN_IN_PIECES = {"generate_scale", "resume", "stream", "stream_data", "stream_peers", "tokens"}
+RUN_IN_PIECES = {"generate_scale", "resume", "stream", "stream_data", "stream_peers", "tokens", "writers"}
 TOO_LONG = {
     "browse",
     "curate",
@@ -32,6 +32,7 @@ TOO_LONG = {
     "scene_answers",
     "scene_truth",
     "stream_upstream",
+    "together",
 }  # 13 s to minutes, however little they are given
 
 pytestmark = pytest.mark.timeout(240)

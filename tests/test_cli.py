@@ -19,6 +19,7 @@ from toolkit.cli.app import main
 from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.sources.manifest import MANIFEST
+from toolkit.staging.locks import hold
 from toolkit.tasks import CONFIGS, TASKS
 
 
@@ -264,6 +265,22 @@ def test_verify_counts_every_kind_of_problem_and_goes_on(run, tmp_path):
     }
     assert found["problems"] == dict.fromkeys(expected, 1)
     assert not (tmp_path.parent / "evil.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("lock", "command"),
+    [
+        ("demo/.lock", "demo {}/demo"),
+        ("run/topics/LOCK", "generate topics zero-key {}/tree.yaml --to 9 --out {}/run"),
+        ("compared/.lock", "evaluate compare {}/mixture.yaml {}/mixture.yaml --out {}/compared --tokens 10000"),
+    ],
+)
+def test_a_second_process_in_one_folder_says_so_and_does_nothing(run, tmp_path, lock, command):
+    (tmp_path / "mixture.yaml").write_text("drawing: 1\n")
+    with hold(tmp_path / lock, busy=""):
+        code, _, told = run(*command.replace("{}", str(tmp_path)).split())
+    assert (code, told.count("another process")) == (2, 1)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["mixture.yaml"]
 
 
 @pytest.mark.slow

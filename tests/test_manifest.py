@@ -1,6 +1,7 @@
 """What a manifest says is checked before it is used: its numbers, and that its paths stay inside."""
 
 import json
+import os
 
 import pytest
 
@@ -42,6 +43,9 @@ def change(packed, **values):
         {"rows": 1 << 62, "row_groups": [1 << 62]},
         {"quadrants": {"mm-mm": -1}},
         {"quadrants": []},
+        {"quadrants": {"mars": 5}},
+        {"sha256": None},
+        {"page_checksums": "yes"},
         {"size": 1},
     ],
     ids=str,
@@ -49,6 +53,38 @@ def change(packed, **values):
 def test_numbers_that_cannot_be_are_refused(packed, values):
     change(packed, **values)
     with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \((Value|Type|Attribute)Error: "):
+        read_manifest(LocalFolder(packed))
+
+
+OTHER = {"name": "other", "description": 7}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"source": ["a"]},
+        {"source": {"revision": 3}},
+        {"options": None},
+        {"skipped": {"image_editing": 3}},
+        {"skipped": {"image_editing": {"missing_image": "many"}}},
+        {"drawn_from": {"image_editing": [["a", "b"]]}},
+        {"drawn_from": {"image_editing": [["a", None, 3]]}},
+        {"drawn_from": {"image_editing": "abc"}},
+        {"vocabulary": {"other": OTHER}},
+    ],
+    ids=str,
+)
+def test_what_is_told_beside_the_shards_has_its_form(packed, values):
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    (packed / "MANIFEST.json").write_text(json.dumps(content | values))
+    with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \(ValueError: "):
+        read_manifest(LocalFolder(packed))
+
+
+def test_a_pipe_in_its_place_is_an_error_and_no_wait(packed):
+    (packed / "MANIFEST.json").unlink()
+    os.mkfifo(packed / "MANIFEST.json")
+    with pytest.raises(SourceError, match="no regular file"):
         read_manifest(LocalFolder(packed))
 
 

@@ -8,10 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.lying import raw
+from toolkit.curation.deduplicate import deduplicate
+from toolkit.curation.merge import merge
+from toolkit.curation.select import select
 from toolkit.demo.rows import demo_rows
 from toolkit.errors import RowError, ShardError, UnifiedVisualError
 from toolkit.packing.rows import pack_rows
 from toolkit.packing.verify import verify_packed
+from toolkit.report.sampling import sample
 from toolkit.rules import check_row
 from toolkit.schema import Row
 from toolkit.sources.layout import open_source
@@ -86,6 +90,68 @@ def test_a_row_of_other_types_is_a_bad_row(column, value, kind):
     with pytest.raises(RowError) as raised:
         check_row(Row.from_dict(changed))
     assert raised.value.kind == kind
+
+
+NULLS = {
+    "merge": lambda source, out: merge([source, source], out, ids="prefix"),
+    "select": lambda source, out: select(source, out, sample=1),
+    "deduplicate": deduplicate,
+}
+
+
+@pytest.fixture
+def rewritten(tmp_path):
+    """Writes three rows, a column of which is changed; the manifest is true but for what a test changes."""
+
+    def write(column="answer", change=lambda value: value, **told):
+        folder = tmp_path / "packed"
+        pack_rows(demo_rows("image_editing", 3), folder)
+        shard = min(folder.rglob("*.parquet"))
+        table = pq.read_table(shard)
+        place = table.column_names.index(column)
+        values = pa.array(map(change, table[column].to_pylist()), table.schema.field(place).type)
+        table = table.set_column(place, table.schema.field(place), values)
+        pq.write_table(table, shard, compression="none", use_dictionary=False, write_page_checksum=True)
+        tell(folder, shard, **told)
+        return folder
+
+    return write
+
+
+def tell(folder, shard, **told):
+    content, data = json.loads((folder / MANIFEST).read_bytes()), shard.read_bytes()
+    content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **told}
+    (folder / MANIFEST).write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("told", [{"bytes": 1 << 30}, {"image_bytes": 1}, {"quadrants": {"mm-mm": 2}}], ids=str)
+def test_verify_compares_each_number_of_the_manifest(rewritten, told):
+    [(kind, message)] = verify_packed(LocalFolder(rewritten(**told))).problems
+    assert kind == "wrong_count"
+    assert f"{MANIFEST} says {next(iter(told.values()))}" in message
+
+
+def test_verify_reads_as_strictly_as_others_a_page_whose_bytes_are_not_those_of_its_checksum(rewritten):
+    folder = rewritten()
+    shard = min(folder.rglob("*.parquet"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 3] ^= 0x55
+    shard.write_bytes(data)
+    tell(folder, shard)
+    assert [kind for kind, _ in verify_packed(LocalFolder(folder)).problems] == ["unreadable_shard"]
+
+
+@pytest.mark.parametrize("command", NULLS)
+def test_null_for_a_text_stops_what_copies_rows_unread(rewritten, tmp_path, command):
+    with pytest.raises(RowError, match="rows have null for 'license'"):
+        NULLS[command](rewritten("license", lambda value: None), tmp_path / "out")
+
+
+def test_a_page_leaves_out_rows_without_text_and_counts_them(rewritten):
+    skips = Skips(on_bad_row="skip")
+    source = open_source(rewritten("license", lambda value: None))
+    assert sample(source, ["image_editing"], rows=3, seed=0, skips=skips)["image_editing"].rows == ()
+    assert skips.counts == {"bad_text": 3}
 
 
 def test_a_shard_without_one_of_the_columns_is_not_streamed(tmp_path):

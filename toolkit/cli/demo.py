@@ -19,6 +19,7 @@ from toolkit.demo.rows import demo_rows
 from toolkit.errors import RowError, UsageError
 from toolkit.generation.runs.demo import write_spec
 from toolkit.staging.files import write_whole
+from toolkit.staging.locks import hold
 from toolkit.tasks import TASKS
 
 SHOWN_PER_TASK = 8  # in the preview
@@ -51,15 +52,14 @@ class Step:
 def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     loaded: list[dict[str, Any]] = []
     done: dict[str, dict[str, float]] = {}
-    for step in _steps(out, rows_per_task, loaded):
-        started = time.perf_counter()
-        found = step.make()
-        seconds = time.perf_counter() - started
-        done[step.name] = {**found.counts, "seconds": round(seconds, 2)}
-        if not as_json:
-            counted = ", ".join(f"{count:,} {what}" for what, count in found.counts.items())
-            say(f"{step.name:10}{counted:22}{seconds:6.1f} s  {step.what}{found.note}")
-            console.print(Text(f"{'':10}{step.command}", style="dim"), soft_wrap=True)
+    with hold(out / ".lock", busy=f"{out}: another process makes a demo there; wait for it, or choose another folder"):
+        for step in _steps(out, rows_per_task, loaded):
+            started = time.perf_counter()
+            found = step.make()
+            seconds = time.perf_counter() - started
+            done[step.name] = {**found.counts, "seconds": round(seconds, 2)}
+            if not as_json:
+                _tell(step, found, seconds)
     if as_json:
         print_json({"folder": str(out), "steps": done})
         return
@@ -71,6 +71,12 @@ def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     say("\nThree things to open:")
     for number, (what, target) in enumerate(_to_open(out), start=1):
         console.print(Text(f"  {number}. {what:42} {target}"), soft_wrap=True)
+
+
+def _tell(step: Step, found: Done, seconds: float) -> None:
+    counted = ", ".join(f"{count:,} {what}" for what, count in found.counts.items())
+    say(f"{step.name:10}{counted:22}{seconds:6.1f} s  {step.what}{found.note}")
+    console.print(Text(f"{'':10}{step.command}", style="dim"), soft_wrap=True)
 
 
 def _to_open(out: Path) -> list[tuple[str, object]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from toolkit.errors import SourceError, UsageError, shorten
+from toolkit.errors import RowError, SourceError, UsageError, shorten
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, check_sizes, read_manifest
@@ -56,6 +56,8 @@ def open_inputs(sources: Sequence[str | os.PathLike[str]], *, token: str | bool 
             )
         try:
             manifest = read_manifest(repository)
+            if not manifest.total("rows"):
+                raise SourceError(f"{repository.name}: {MANIFEST} lists no rows")
             check_sizes(manifest.shards, repository.list_files(), repository.name)
             check_schema(repository, manifest.shards[:1])
         except SourceError as error:
@@ -82,6 +84,15 @@ def check_schema(repository: Repository, shards: Sequence[Shard]) -> None:
                 f"{repository.name}: {shard.path}: columns of another version of the layout: {shorten(differing)} "
                 "differ; pack it again with this package"
             )
+
+
+def check_filled(table: pa.Table | pa.RecordBatch, where: str) -> None:
+    """
+    Raises:
+        RowError: a row has null in one of the columns.
+    """
+    if null := [name for name in table.schema.names if table[name].null_count]:
+        raise RowError(f"{where}: rows have null for {shorten(null)}; run: unifiedvisual verify", kind="bad_text")
 
 
 def _same_type(name: str, found: pa.Schema) -> bool:

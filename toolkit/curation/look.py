@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from toolkit.curation.inputs import PackedInput, check_schema, split_of
+from toolkit.curation.inputs import PackedInput, check_filled, check_schema, split_of
 from toolkit.errors import ImageError
 from toolkit.executors import Tell
 from toolkit.images import image_size
@@ -69,10 +69,16 @@ def look(pieces: Sequence[Piece], facts: Sequence[str], unit: int, folder: Path,
 
 
 def read_columns(piece: Piece, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """A few columns of a shard in batches of bounded size."""
+    """A few columns of a shard in batches of bounded size.
+
+    Raises:
+        RowError: a row has null in one of them.
+    """
     with open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet:
         paths = [parquet.metadata.schema.column(n).path for n in range(parquet.metadata.num_columns)]
-        yield from read_batches(parquet, [path for path in paths if path.partition(".")[0] in columns])
+        for batch in read_batches(parquet, [path for path in paths if path.partition(".")[0] in columns]):
+            check_filled(batch, piece.shard.path)
+            yield batch
 
 
 def placed(table: pa.Table, piece: int, row: int, split: str) -> pa.Table:

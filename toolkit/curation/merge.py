@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.curation.database import database, files
-from toolkit.curation.inputs import PackedInput, check_schema, open_inputs, split_of
+from toolkit.curation.inputs import PackedInput, check_filled, check_schema, open_inputs, split_of
 from toolkit.curation.phases import OnDone, Phases, Spread, finish, one_vocabulary, open_phases, quiet, read_finished
 from toolkit.curation.sources import STATED, counted_sources, summed_sources
 from toolkit.curation.tables import row_group_of
@@ -142,6 +142,7 @@ def _list_ids(pieces: Sequence[Piece], unit: int, folder: Path, tell: Tell) -> l
     with open_parquet(piece.source.repository, piece.shard.path) as parquet:
         groups = [parquet.read_row_group(n, columns=columns, use_threads=False) for n in range(parquet.num_row_groups)]
     table = pa.concat_tables([ARROW_SCHEMA.empty_table().select(columns), *groups])
+    check_filled(table, piece.shard.path)
     named = [piece.prefix + id for id in table["id"].to_pylist()]
     with whole_file(folder / "ids.parquet") as file:
         pq.write_table(pa.table({"id": named, "piece": pa.array([unit] * len(named), pa.int32())}), file)

@@ -97,7 +97,8 @@ def arrange(members: list[Member], order: ArchiveOrder) -> list[Member]:
 def write_archive(path: Path, members: Iterable[Member]) -> None:
     """A tar.gz of regular files, the same bytes every time."""
     with (
-        igzip.open(path, "wb", compresslevel=0) as inflated,
+        path.open("wb") as file,
+        igzip.IGzipFile("", "wb", compresslevel=0, fileobj=file, mtime=0) as inflated,
         tarfile.open(fileobj=inflated, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for name, data in members:

@@ -5,10 +5,12 @@ is done over the wire.
 """
 
 import hashlib
+import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -94,27 +96,25 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     problems: list[Problem] = []
     notes: list[Problem] = []
     ids: list[str] = []
-    rows = images = 0
-    is_all_read = True
+    counts = _Counts()
     try:
-        with _hashed_copy(repository, shard.path) as (file, sha256), parquet_file(file) as parquet:
-            if sha256 != shard.sha256:
+        with _hashed_copy(repository, shard.path) as (file, sha256):
+            if is_damaged := sha256 != shard.sha256:
                 problems.append(
                     (
                         "wrong_hash",
                         f"{shard.path}: sha256 is {sha256[:12]}...; expected {shard.sha256[:12]}...; download it again",
                     )
                 )
-            problems += _layout_problems(parquet, shard)
-            notes += _slow_reading(file.fileno(), parquet, shard)
-            for row in (row for table in read_tables(parquet) for row in rows_of(table)):
-                rows += 1
-                problems += _row_problems(row, shard, deep)
-                if isinstance(row, RowError):
-                    is_all_read = False
-                else:
-                    ids += [row.id] if isinstance(row.id, str) else []
-                    images += len(row.images)
+            counts.bytes = shard.bytes if is_damaged else os.fstat(file.fileno()).st_size  # said once
+            with parquet_file(file, verify=not is_damaged) as parquet:  # of a damaged one, read what can be
+                problems += _layout_problems(parquet, shard)
+                notes += _slow_reading(file.fileno(), parquet, shard)
+                for row in (row for table in read_tables(parquet) for row in rows_of(table)):
+                    counts.add(row)
+                    problems += _row_problems(row, shard, deep)
+                    if isinstance(row, Row) and isinstance(row.id, str):
+                        ids.append(row.id)
     except DiskFull:  # of temporary files; the shard may be fine
         raise
     except SourceError as error:
@@ -122,14 +122,37 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
     except (pa.ArrowException, OSError, KeyError, TypeError) as error:
         problems.append(("unreadable_shard", f"{shard.path}: {cause_of(error)}"))
     else:
-        if rows != shard.rows or (is_all_read and images != shard.images):
-            problems.append(
-                (
-                    "wrong_count",
-                    f"{shard.path}: {rows} rows and {images} pictures; expected {shard.rows} and {shard.images}",
-                )
-            )
-    return Found(rows={shard.task: rows}, images={shard.task: images}, problems=problems, notes=notes, ids=ids)
+        problems += counts.problems(shard)
+    rows, images = {shard.task: counts.rows}, {shard.task: counts.images}
+    return Found(rows=rows, images=images, problems=problems, notes=notes, ids=ids)
+
+
+@dataclass
+class _Counts:
+    """What a shard holds, for comparison with what the manifest says of it; not of all where a row cannot be read."""
+
+    bytes: int = 0
+    rows: int = 0
+    images: int = 0
+    image_bytes: int = 0
+    quadrants: Counter[str] = field(default_factory=Counter)
+    is_of_all: bool = True
+
+    def add(self, row: Row | RowError) -> None:
+        self.rows += 1
+        if isinstance(row, RowError):
+            self.is_of_all = False
+            return
+        self.images += len(row.images)
+        self.image_bytes += sum(len(image.bytes or b"") for image in row.images)
+        self.quadrants[str(row.quadrant)] += 1
+
+    def problems(self, shard: Shard) -> Iterator[Problem]:
+        of_rows = ("images", "image_bytes", "quadrants") if self.is_of_all else ()
+        for name in ("bytes", "rows", *of_rows):
+            if (found := getattr(self, name)) != (told := getattr(shard, name)):
+                found = dict(found) if name == "quadrants" else found
+                yield "wrong_count", f"{shard.path}: {name}: {found} are there; {MANIFEST} says {told}"
 
 
 @contextmanager

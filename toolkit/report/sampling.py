@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from toolkit.errors import ShardError, UsageError
-from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, table_to_rows
+from toolkit.errors import RowError, ShardError, UsageError
+from toolkit.rules import check_row
+from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, rows_of
 from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.parquet import open_parquet
@@ -25,6 +26,7 @@ from toolkit.sources.skips import Skips
 
 RUN = 4
 POOL, POOL_ROWS = 8, 400
+UNSHOWN = {"bad_text"}  # no text; a row that breaks another rule is shown as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,8 @@ def sample(
     if isinstance(source, PackedSource):
         groups = _row_groups(source, tasks)
         return {
-            task: _from_packed(source, groups[task], rows, random.Random(f"{seed} {task}"), on_read) for task in tasks
+            task: _from_packed(source, groups[task], rows, random.Random(f"{seed} {task}"), skips, on_read)
+            for task in tasks
         }
     return {
         task: _from_upstream(
@@ -99,10 +102,15 @@ def _from_upstream(
 
 
 def _from_packed(
-    source: PackedSource, groups: Sequence[_Group], rows: int, chance: random.Random, on_read: OnRead | None
+    source: PackedSource,
+    groups: Sequence[_Group],
+    rows: int,
+    chance: random.Random,
+    skips: Skips,
+    on_read: OnRead | None,
 ) -> Sampled:
     chosen = dict(sorted(draw(groups, rows, chance).items()))
-    found = [row for group, numbers in chosen.items() for row in _read(source, group, numbers, on_read)]
+    found = [row for group, numbers in chosen.items() for row in _read(source, group, numbers, skips, on_read)]
     return Sampled(rows=tuple(found), total=sum(group.rows for group in groups), is_uniform=True)
 
 
@@ -122,7 +130,9 @@ def draw(groups: Sequence[_Group], rows: int, chance: random.Random) -> Mapping[
     return chosen
 
 
-def _read(source: PackedSource, group: _Group, numbers: Iterable[int], on_read: OnRead | None) -> Iterator[Row]:
+def _read(
+    source: PackedSource, group: _Group, numbers: Iterable[int], skips: Skips, on_read: OnRead | None
+) -> Iterator[Row]:
     with open_parquet(source.repository, group.path) as parquet:
         if group.number >= parquet.num_row_groups or parquet.metadata.row_group(group.number).num_rows != group.rows:
             raise ShardError(
@@ -137,7 +147,16 @@ def _read(source: PackedSource, group: _Group, numbers: Iterable[int], on_read: 
         )
     if on_read:
         on_read(group.path, size)
-    yield from table_to_rows(table.select(list(COLUMNS)).cast(ARROW_SCHEMA).take(list(numbers)))
+    for row in rows_of(table.select(list(COLUMNS)).cast(ARROW_SCHEMA).take(list(numbers))):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            check_row(row)
+        except RowError as error:
+            if not isinstance(row, Row) or error.kind in UNSHOWN:
+                skips.bad(RowError(f"{group.path}: {error}", kind=error.kind))
+                continue
+        yield row
 
 
 def _row_groups(source: PackedSource, tasks: Iterable[str]) -> dict[str, list[_Group]]:

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from toolkit.errors import SHOWN, ShardError, SourceError
+from toolkit.errors import SHOWN, ShardError, SourceError, shown
 from toolkit.sources.repository import Repository
 from toolkit.sources.splits import SPLITS, split_named_in
-from toolkit.tasks import TASKS, Task, in_order
+from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
 
 MANIFEST = "MANIFEST.json"
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
@@ -137,11 +137,49 @@ def check_sizes(shards: Iterable[Shard], sizes: Mapping[str, int], where: str) -
             )
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _maps(value: Any, is_such: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(is_such, value.values()))
+
+
+def _is_drawn(value: Any) -> bool:
+    """Whether it is a list of [source, license, rows]."""
+    return isinstance(value, list) and all(
+        isinstance(each, list)
+        and len(each) == 3
+        and all(is_such(one) for is_such, one in zip((_is_text, _is_text, _is_count), each, strict=True))
+        for each in value
+    )
+
+
+# Of what is told beside the shards.
+_FORMS: dict[str, Callable[[Any], bool]] = {
+    "source": lambda value: _maps(value, _is_text),
+    "options": lambda value: isinstance(value, dict),
+    "skipped": lambda value: _maps(value, lambda counts: _maps(counts, _is_count)),
+    "drawn_from": lambda value: _maps(value, _is_drawn),
+}
+
+
 def _parse(content: Mapping[str, Any]) -> Manifest:
+    for name, is_such in _FORMS.items():
+        if name in content and not is_such(content[name]):
+            raise ValueError(f"{name} is {shown(content[name])}")
     shards = tuple(_parse_shard(number, shard) for number, shard in enumerate(content["shards"]))
     vocabulary = {name: Task(**task) for name, task in content.get("vocabulary", {}).items()}
     undefined = sorted({shard.task for shard in shards} - TASKS.keys() - vocabulary.keys())[:SHOWN]
-    misnamed = [name for name, task in vocabulary.items() if name in TASKS or name != task.name][:SHOWN]
+    misnamed = [
+        name
+        for name, task in vocabulary.items()
+        if name in TASKS or name != task.name or not isinstance(task.description, str)
+    ][:SHOWN]
     if undefined or misnamed:
         raise ValueError(f"its vocabulary lacks tasks {undefined}, or defines {misnamed} anew")
     if len({shard.path for shard in shards}) < len(shards):
@@ -159,8 +197,13 @@ def _parse_shard(number: int, content: Mapping[str, Any]) -> Shard:
         **{f"quadrants[{name!r}]": rows for name, rows in shard.quadrants.items()},
     }
     for name, value in counts.items():
-        if type(value) is not int or value < 0:
+        if not _is_count(value):
             raise ValueError(f"{where}.{name} is {value!r:.40}; expected a whole number, 0 or more")
+    if not (_is_text(shard.sha256) and type(shard.page_checksums) is bool and shard.quadrants.keys() <= {*QUADRANTS}):
+        raise ValueError(
+            f"{where}: sha256 {shown(shard.sha256)}, page_checksums {shown(shard.page_checksums)}, quadrants "
+            f"{shown(shard.quadrants)}; expected a text, true or false, and some of {', '.join(QUADRANTS)}"
+        )
     if sum(shard.row_groups) != shard.rows or shard.rows > shard.bytes:
         raise ValueError(
             f"{where}: {shard.rows} rows, of which {sum(shard.row_groups)} in row groups, in {shard.bytes} bytes"

@@ -79,10 +79,13 @@ class LocalFolder:
         return dict(sorted(found.items()))
 
     def open(self, path: str) -> BinaryIO:
+        whole = self.root / path
+        if whole.exists() and not whole.is_file():  # a pipe would wait for its writer, and a device has no end
+            raise SourceError(f"{whole}: cannot be opened: no regular file")
         try:
-            return (self.root / path).open("rb")
+            return whole.open("rb")
         except OSError as error:
-            raise SourceError(f"{self.root / path}: cannot be opened: {reason_of(error)}") from error
+            raise SourceError(f"{whole}: cannot be opened: {reason_of(error)}") from error
 
     stream = open
 

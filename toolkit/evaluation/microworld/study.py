@@ -1,13 +1,13 @@
 """All runs of a study, each kept when it is done; their table, their figure, and tests over seeds."""
 
 import json
+import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from toolkit.errors import MissingExtra
@@ -15,7 +15,8 @@ from toolkit.evaluation.microworld.measures import MEASURES
 from toolkit.evaluation.microworld.training import Run, Settings, train
 from toolkit.evaluation.statistics import Test, paired
 from toolkit.executors import Tell, run
-from toolkit.staging.files import write_whole
+from toolkit.staging.files import whole_file, write_whole
+from toolkit.staging.locks import hold
 
 Done = Callable[[str, int, float], None]  # regime, seed, seconds of CPU
 
@@ -35,13 +36,19 @@ def study(
         out: folder of the results, a file a run.
         settings: by regime.
         workers: processes; the figures do not depend on it.
+
+    Raises:
+        UsageError: another process trains there.
     """
     (out / "runs").mkdir(parents=True, exist_ok=True)
     wanted = [(regime, seed) for seed in seeds for regime in regimes]
     paths = [_path(out, regime, seed, settings[regime]) for regime, seed in wanted]
-    units = [n for n, path in enumerate(paths) if not path.exists()]
-    for unit, cpu_s in run(partial(_one, wanted, paths, settings), units, workers=workers):
-        on_done(*wanted[unit], cpu_s)
+    with hold(out / ".lock", busy=f"{out}: another process trains there; wait for it, or choose another folder"):
+        units = [n for n, path in enumerate(paths) if not path.exists()]
+        for unit, cpu_s in run(partial(_one, wanted, paths, settings), units, workers=workers):
+            on_done(*wanted[unit], cpu_s)
+        for path in paths:
+            shutil.rmtree(path.with_suffix(""), ignore_errors=True)
     return [Run.from_dict(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
 
@@ -54,8 +61,8 @@ def _one(
     wanted: Sequence[tuple[str, int]], paths: Sequence[Path], settings: Mapping[str, Settings], unit: int, tell: Tell
 ) -> float:
     regime, seed = wanted[unit]
-    with TemporaryDirectory() as folder:
-        found = train(regime, seed, Path(folder), settings[regime])
+    folder = paths[unit].with_suffix("")  # of its rows; what a killed process left is used
+    found = train(regime, seed, folder, settings[regime])
     write_whole(paths[unit], json.dumps(found.to_dict()))
     return found.cpu_s
 
@@ -153,7 +160,8 @@ def figure(runs: Sequence[Run], path: Path) -> None:
     axes[0, 0].set_ylabel("share right")
     axes[1, 0].set_ylabel("share right")
     axes[0, 0].legend(fontsize=8)
-    drawn.savefig(path, dpi=110)
+    with whole_file(path) as file:
+        drawn.savefig(file, dpi=110, format="png")
     pyplot.close(drawn)
 
 

@@ -40,11 +40,10 @@ def expand(spec: RunSpec, folder: Path, out: Path, to: int) -> int:
     Raises:
         RunStopped: the model gave nothing new.
     """
-    begun = read_tree(out if out.exists() else Path(spec.topics)) if out.exists() or spec.topics else list(TOPICS)
-    content = begun if isinstance(begun, dict) and begun.keys() <= {"topics", "scenes"} else {"topics": begun}
-    tree = _as_mapping(content["topics"], out)
     with hold(folder / FOLDER / "LOCK", busy=f"{folder}: another process grows topics there; wait for it"):
-        return asyncio.run(_expand(spec, folder / FOLDER, out, to, content, tree))
+        begun = read_tree(out if out.exists() else Path(spec.topics)) if out.exists() or spec.topics else list(TOPICS)
+        content = begun if isinstance(begun, dict) and begun.keys() <= {"topics", "scenes"} else {"topics": begun}
+        return asyncio.run(_expand(spec, folder / FOLDER, out, to, content, _as_mapping(content["topics"], out)))
 
 
 async def _expand(
