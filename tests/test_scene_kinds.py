@@ -293,7 +293,7 @@ def test_difficulty_of_the_spec_is_in_the_rows(tmp_path):
         assert {each["scene"]["difficulty"] for each in known} == {level}
         assert {each["scene"]["question"] for each in known} <= {*LEVELS[level].kinds, *LEVELS[level].charts}
         assert all(each["scene"]["read_as_drawn"] for each in known)
-    assert {each["scene"]["engine"] for each in hard} == {3}
+    assert {each["scene"]["engine"] for each in hard} == {4}
 
 
 def test_mixed_draws_a_level_for_each_sample():

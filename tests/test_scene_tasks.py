@@ -1,5 +1,6 @@
 """Questions, edits, counterfactuals, told problems and documents."""
 
+import re
 from collections import Counter
 from itertools import pairwise, permutations
 
@@ -21,6 +22,7 @@ from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES
 from toolkit.scene.told import PROBLEMS, sample_problem
 from toolkit.scene.told.chart import DAYS
+from toolkit.scene.told.choices import choices_of
 from toolkit.scene.verify.documents import find_defects
 from toolkit.scene.verify.figures import read_board, read_chart, read_clock, read_row
 from toolkit.scene.verify.locality import change
@@ -161,6 +163,43 @@ def test_planted_document_defects_are_found_and_no_others(planted):
         assert find_defects(
             document.question, [(p.text, render(p.scene) if p.scene else None) for p in document.passages]
         ) == ({planted} if planted else set())
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_choices_hold_the_answer_anywhere_and_their_drawings_show_them(kind):
+    places = Counter()
+    for index in range(24):
+        problem = sample_problem(Stream("choices", index), kind)
+        found = choices_of(problem, Stream("around", index)).by_answer
+        assert 4 <= len(found) <= 5
+        places[sorted(found, key=sortable).index(problem.answer)] += 1
+        if index < 3:
+            for answer, choice in found.items():
+                assert shows(kind, choice.drawing.draw(), problem) == answer
+                is_right = re.search(r"ends? here|the hands end|no other bar|and that is the place", choice.text)
+                assert bool(is_right) is (answer == problem.answer)
+    assert len(places) >= 4
+    assert max(places.values()) <= 14
+
+
+def sortable(answer):
+    """Times by their minutes, all else by its letters."""
+    hours, _, minutes = answer.partition(":")
+    return (int(hours) % 12 * 60 + int(minutes), "") if minutes else (0, answer)
+
+
+def shows(kind, pixels, problem):
+    """The answer that a drawing is of, read off its pixels."""
+    if kind == "chart":
+        return DAYS[read_chart(pixels)[1]]
+    if kind == "clock":
+        minutes = read_clock(pixels)
+        return f"{minutes // 60 or 12}:{minutes % 60:02d}"
+    if kind == "path":
+        start, way = read_board(pixels)
+        return problem.facts["stops"][-1] if way - {start} else start
+    (shape,) = [each for each in read_row(pixels) if each]
+    return f"the {shape}"
 
 
 def last_drawing(problem):

@@ -32,7 +32,7 @@ LEVELS = {
     "easy": Level(
         extra=-1,
         moves=(2, 2),
-        kinds=("exist", "colour", "shape", "place", "count", "inside", "larger"),
+        kinds=("exist", "colour", "shape", "place", "count", "inside", "larger", "says"),
         charts=("chart_highest", "chart_value"),
     ),
     USUAL: Level(extra=0, moves=(3, 5)),
@@ -41,7 +41,7 @@ LEVELS = {
         moves=(6, 7),
         kinds=(
             *("without", "count_all", "count_many", "difference", "chain", "long_chain", "same", "other_than"),
-            *("more", "extreme", "relation", "front", "hides"),
+            *("more", "extreme", "relation", "front", "hides", "says_which"),
         ),
         charts=("chart_difference", "chart_above"),
     ),

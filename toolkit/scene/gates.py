@@ -60,6 +60,9 @@ def _thing_flaws(scene: Scene, thing: Thing) -> Iterator[str]:
         yield from _inside_flaws(thing, holder, scene.style)
     if thing.over:
         yield from _over_flaws(thing, scene.thing(thing.over))
+    is_sign = thing.shape in CONTAINERS and (thing.size, thing.pattern) == ("large", "plain")
+    if thing.text and (not is_sign or any(thing.id in (each.inside, each.over) for each in scene.things)):
+        yield f"{thing.id} has no room for {thing.text!r}"
 
 
 def _over_flaws(thing: Thing, behind: Thing) -> Iterator[str]:

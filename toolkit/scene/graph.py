@@ -52,6 +52,7 @@ class Thing:
         place: one of `PLACES`.
         inside: id of the thing it lies in; "" = on the background.
         over: id of the thing that it hides a part of; "" = of none.
+        text: what is written on it, in capital letters or digits; "" = nothing.
         x: middle, from the left.
         y: middle, from the top.
         r: half of its longer side.
@@ -70,6 +71,7 @@ class Thing:
     r: float
     rgb: Rgb
     over: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ class Kind:
     colour: str = ""
     shape: str = ""
     place: str = ""
+    text: str = ""
 
     def fits(self, thing: Thing) -> bool:
         return (
@@ -118,6 +121,7 @@ class Kind:
             and self.size in ("", thing.size)
             and self.pattern in ("", thing.pattern)
             and self.place in ("", thing.place)
+            and self.text in ("", thing.text)
         )
 
     def named(self) -> dict[str, str]:

@@ -73,7 +73,8 @@ def noun(kind: Kind, *, many: bool = False) -> str:
     """A description without article: "small striped red star", "things"."""
     shape = kind.shape or "thing"
     size = "medium-sized" if kind.size == "medium" else kind.size
-    return " ".join(word for word in (size, kind.pattern, kind.colour, plural(shape) if many else shape) if word)
+    named = " ".join(word for word in (size, kind.pattern, kind.colour, plural(shape) if many else shape) if word)
+    return f"{named} that says {kind.text}" if kind.text else named
 
 
 def described(kind: Kind, *, many: bool = False) -> str:
@@ -143,6 +144,7 @@ def _counted(thing: Thing, count: int, stream: Stream) -> str:
 
 def _group(things: list[Thing], held: Thing | None, stream: Stream) -> str:
     text = _counted(things[0], len(things), stream)
+    text = f"{text} that says {things[0].text}" if things[0].text else text
     return text if held is None else joined(text, held, _counted(held, 1, stream))
 
 

@@ -150,6 +150,8 @@ def _query(arguments: list[str | Kind], state: State, scene: Scene) -> tuple[str
         return where(thing), (Step(text=f"I find {the(state.kind)}. It lies {where(thing)}.", ids=(thing.id,)),)
     if len(select(scene, state.kind)) > 1:
         return value, (Step(text=f"It is {value}.", ids=(thing.id,)),)
+    if attribute == "text":
+        return value, (Step(text=f"{sentence(the(state.kind))} is {where(thing)}. It says {value}.", ids=(thing.id,)),)
     text = (
         f"Looking {where(thing)}, I see {full(thing)}."
         if attribute == "shape"

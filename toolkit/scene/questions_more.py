@@ -16,6 +16,7 @@ from toolkit.scene.language import RELATION_PHRASES, noun, the, with_article
 from toolkit.scene.programs import Program
 from toolkit.scene.questions import KINDS, Question
 from toolkit.scene.questions_hidden import HIDDEN_KINDS
+from toolkit.scene.questions_written import WRITTEN_KINDS
 from toolkit.scene.sampler import Fixed, Wish
 from toolkit.scene.shapes import PLAIN_ONLY, SHAPES
 from toolkit.scene.streams import Stream
@@ -278,4 +279,5 @@ ALL_KINDS: Mapping[str, Callable[[Stream], Question]] = {
     "same": _same,
     "long_chain": _long_chain,
     **HIDDEN_KINDS,
+    **WRITTEN_KINDS,
 }

@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image
 
 from toolkit.scene.colours import Rgb, lab
+from toolkit.scene.glyphs import write
 from toolkit.scene.graph import Box, Scene, Thing, extent
 from toolkit.scene.raster import Pixels, Polygons, blank, disc, paint, polygon, stroke
 from toolkit.scene.shapes import details, outline
 from toolkit.scene.styles import Style, style_named
 
 SIDE = 512  # pixels
+LETTER = 0.46  # height of letters on a thing, as a share of half its longer side
 _DARK_BELOW = 60.0  # CIELAB lightness: darker fills get light marks
 
 
@@ -34,7 +36,7 @@ def render(scene: Scene, side: int = 0) -> Pixels:
 
 
 def draw_thing(pixels: Pixels, thing: Thing, style: Style, side: int) -> None:
-    """Fill, marks, inner lines and outline of one thing, in place."""
+    """Fill, marks, inner lines, outline and writing of one thing, in place."""
     centre, radius = np.array([thing.x, thing.y]) * side, thing.r * side
     body = polygon(outline(thing.shape) * radius + centre)
     width = min(style.line_width, 0.2 * thing.r) * side  # a wide line would drown a small thing
@@ -44,6 +46,8 @@ def draw_thing(pixels: Pixels, thing: Thing, style: Style, side: int) -> None:
     for path in details(thing.shape):
         paint(pixels, stroke(path * radius + centre, max(width * 0.6, radius * 0.06)), style.line)
     paint(pixels, stroke(body[0], width, closed=True), style.line)
+    if thing.text:
+        write(pixels, thing.text, centre[0], centre[1], LETTER * radius, mark_colour(thing.rgb, style))
 
 
 def mark_colour(fill: Rgb, style: Style) -> Rgb:

@@ -151,7 +151,17 @@ def _one(stream: Stream, sheet: _Sheet, kind: Kind, place: str, *, holds: Kind |
     r = radius(stream, size)
     x, y = _position(stream, sheet, place, shape, r)
     thing = Thing(
-        id=f"t{first}", shape=shape, colour=colour, size=size, pattern=pattern, place=place, x=x, y=y, r=r, rgb=rgb
+        id=f"t{first}",
+        shape=shape,
+        colour=colour,
+        size=size,
+        pattern=pattern,
+        place=place,
+        x=x,
+        y=y,
+        r=r,
+        rgb=rgb,
+        text=kind.text,
     )
     return [thing] if holds is None else [thing, _inset(stream, style, thing, holds)]
 

@@ -20,7 +20,7 @@ from toolkit.scene.sampler import Look
 from toolkit.scene.shapes import SHAPES
 from toolkit.scene.steps import Step
 from toolkit.scene.streams import Stream
-from toolkit.scene.verify.pixels import read_hidden, read_picture
+from toolkit.scene.verify.pixels import read_hidden, read_picture, read_signs
 
 SOURCED = {"source": SOURCE, "license": LICENSE}
 Answer = Callable[[Request], "dict[str, Any] | list[bytes]"]
@@ -56,7 +56,8 @@ def seen_as_drawn(scene: Scene) -> bool:
         return False
     pairs = ((thing, scene.thing(thing.over)) for thing in scene.things if thing.over)
     hidden = sorted((f"{front.colour} {front.shape}", f"{back.colour} {back.shape}") for front, back in pairs)
-    return not hidden or read_hidden(pixels) == hidden
+    signs = sorted((f"{thing.colour} {thing.shape}", thing.text) for thing in scene.things if thing.text)
+    return (not hidden or read_hidden(pixels) == hidden) and (not signs or read_signs(pixels) == signs)
 
 
 def scene_stream(task: str, draw: Draw) -> Stream:

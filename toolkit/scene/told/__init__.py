@@ -6,6 +6,7 @@ row      who hangs where: clues about an order
 path     walking on a squared board
 chart    amounts told by comparison, drawn as bars
 clock    times and durations, drawn as clock faces
+choices  the same as multiple choice
 """
 
 from collections.abc import Callable

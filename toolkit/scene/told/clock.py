@@ -11,7 +11,7 @@ from toolkit.scene.streams import Stream
 from toolkit.scene.styles import style_named
 from toolkit.scene.told.figure import Drawing, Problem, Thought, sheet, style_for, text_colour
 
-_HALF_DAY = 720  # minutes
+HALF_DAY = 720  # minutes
 _TALES = (
     (
         "A train leaves at {start} and takes {long}. Changing to the bus takes another {short}.",
@@ -30,18 +30,20 @@ _TALES = (
 
 
 def clock_problem(stream: Stream, level: Level) -> Problem:
-    end = 5 * stream.below(_HALF_DAY // 5)
+    end = 5 * stream.below(HALF_DAY // 5)
     long, short = 65 + 5 * stream.below(24), 10 + 5 * stream.below(10)
-    start = (end - long - short) % _HALF_DAY
-    middle = (start + long) % _HALF_DAY
+    start = (end - long - short) % HALF_DAY
+    middle = (start + long) % HALF_DAY
     style, (tale, ask) = style_for(stream), stream.pick(_TALES)
     thoughts = (
-        Thought(text=f"I put the hands at {at(start)}.", drawing=_drawing(start, style.name)),
+        Thought(text=f"I put the hands at {at(start)}.", drawing=clock_drawing(start, style.name)),
         Thought(
             text=f"{duration(long)[0].upper()}{duration(long)[1:]} later the clock shows {at(middle)}.",
-            drawing=_drawing(middle, style.name),
+            drawing=clock_drawing(middle, style.name),
         ),
-        Thought(text=f"Another {duration(short)} takes the hands to {at(end)}.", drawing=_drawing(end, style.name)),
+        Thought(
+            text=f"Another {duration(short)} takes the hands to {at(end)}.", drawing=clock_drawing(end, style.name)
+        ),
     )
     return Problem(
         kind="clock",
@@ -51,7 +53,7 @@ def clock_problem(stream: Stream, level: Level) -> Problem:
         ),
         thoughts=thoughts,
         answer=at(end),
-        num_choices=_HALF_DAY // 5,
+        num_choices=HALF_DAY // 5,
         facts={"minutes": [start, middle, end], "style": style.name},
     )
 
@@ -67,7 +69,7 @@ def duration(minutes: int) -> str:
     return " and ".join([*parts, f"{rest} minutes"] if rest else parts)
 
 
-def _drawing(minutes: int, style: str) -> Drawing:
+def clock_drawing(minutes: int, style: str) -> Drawing:
     return Drawing(caption=f"A clock face that shows {at(minutes)}.", draw=partial(draw_clock, minutes, style))
 
 
@@ -85,7 +87,7 @@ def draw_clock(minutes: int, style_name: str) -> Pixels:
         write(pixels, str(hour), x, y, 28, ink)
     paint(
         pixels,
-        stroke([_hand(minutes / _HALF_DAY + 0.5, 22), _hand(minutes / _HALF_DAY, 88)], 14),
+        stroke([_hand(minutes / HALF_DAY + 0.5, 22), _hand(minutes / HALF_DAY, 88)], 14),
         style.fills["orange"],
     )
     paint(pixels, stroke([_hand(minutes % 60 / 60 + 0.5, 26), _hand(minutes % 60 / 60, 134)], 8), style.fills["green"])

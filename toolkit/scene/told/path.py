@@ -10,7 +10,7 @@ from toolkit.scene.streams import Stream
 from toolkit.scene.styles import style_named
 from toolkit.scene.told.figure import Drawing, Problem, Thought, sheet, style_for, text_colour
 
-_CELLS = 5
+CELLS = 5
 _STEP, _LEFT, _TOP = 84, 62, 62  # pixels
 _WALKERS = ("A toy robot", "A snail", "A beetle", "A chess piece", "A remote-controlled car")
 _WAYS = {"right": (1, 0), "left": (-1, 0), "down": (0, 1), "up": (0, -1)}
@@ -22,8 +22,12 @@ def name_of(square: Square) -> str:
     return f"{'ABCDE'[square[0]]}{square[1] + 1}"
 
 
+def square_named(name: str) -> Square:
+    return "ABCDE".index(name[0]), int(name[1]) - 1
+
+
 def path_problem(stream: Stream, level: Level) -> Problem:
-    end: Square = (stream.below(_CELLS), stream.below(_CELLS))
+    end: Square = (stream.below(CELLS), stream.below(CELLS))
     moves, stops = _walk_back(end, level.moves, stream)
     style, walker = style_for(stream), stream.pick(_WALKERS)
     told = [f"{NUMBERS[count]} square{'s' if count > 1 else ''} {way}" for way, count in moves]
@@ -34,20 +38,21 @@ def path_problem(stream: Stream, level: Level) -> Problem:
     )
     thoughts = [
         Thought(
-            text=f"I draw the board and mark the start, {name_of(stops[0])}.", drawing=_drawing(stops[:1], style.name)
+            text=f"I draw the board and mark the start, {name_of(stops[0])}.",
+            drawing=path_drawing(stops[:1], style.name),
         )
     ]
     thoughts += [
         Thought(text=f"{sentence(move)}: from {name_of(a)} to {name_of(b)}.")
         for move, a, b in zip(told, stops, stops[1:], strict=False)
     ]
-    thoughts.append(Thought(text="This is the whole way.", drawing=_drawing(stops, style.name)))
+    thoughts.append(Thought(text="This is the whole way.", drawing=path_drawing(stops, style.name)))
     return Problem(
         kind="path",
         question=question,
         thoughts=tuple(thoughts),
         answer=name_of(end),
-        num_choices=_CELLS**2,
+        num_choices=CELLS**2,
         facts={"stops": [name_of(s) for s in stops], "style": style.name},
     )
 
@@ -65,7 +70,7 @@ def _walk_back(end: Square, length: tuple[int, int], stream: Stream) -> tuple[li
         for way, (dx, dy) in _WAYS.items():
             for count in (1, 2, 3):
                 back = (column - dx * count, row - dy * count)
-                if (dx == 0) != last_axis and all(0 <= value < _CELLS for value in back) and back not in stops:
+                if (dx == 0) != last_axis and all(0 <= value < CELLS for value in back) and back not in stops:
                     options.append((way, count, back))
         if not options:
             break
@@ -75,7 +80,7 @@ def _walk_back(end: Square, length: tuple[int, int], stream: Stream) -> tuple[li
     return moves, stops
 
 
-def _drawing(stops: list[Square], style: str) -> Drawing:
+def path_drawing(stops: list[Square], style: str) -> Drawing:
     way = (
         f"with a line through {listed([name_of(stop) for stop in stops])}"
         if len(stops) > 1
@@ -88,11 +93,11 @@ def draw_path(stops: tuple[Square, ...], style_name: str) -> Pixels:
     """The board, the way so far, a dot at the start and an arrow head at the end."""
     style = style_named(style_name)
     pixels, ink = sheet(style), text_colour(style)
-    size = _STEP * _CELLS
-    for column in range(_CELLS):
+    size = _STEP * CELLS
+    for column in range(CELLS):
         write(pixels, "ABCDE"[column], _LEFT + _STEP * (column + 0.5), _TOP - 26, 22, ink)
         write(pixels, str(column + 1), _LEFT - 26, _TOP + _STEP * (column + 0.5), 22, ink)
-        for row in range(_CELLS):
+        for row in range(CELLS):
             if (column + row) % 2:
                 x, y = _LEFT + column * _STEP, _TOP + row * _STEP
                 paint(pixels, [rectangle(x, y, x + _STEP, y + _STEP)], style.tint)

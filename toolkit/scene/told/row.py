@@ -17,7 +17,7 @@ from toolkit.scene.streams import Stream
 from toolkit.scene.styles import STYLES, style_named
 from toolkit.scene.told.figure import Drawing, Problem, Thought, sheet, text_colour
 
-_SEATS = ("first from the left", "second from the left", "third from the left", "last on the right")
+SEATS = ("first from the left", "second from the left", "third from the left", "last on the right")
 _SETTINGS = (
     "Four magnets hang in a row on a fridge",
     "Four badges are pinned in a row on a bag",
@@ -40,9 +40,9 @@ def row_problem(stream: Stream, level: Level) -> Problem:
     order = tuple(stream.shuffled(range(_NUMBER)))
     clues = _clues(order, shapes, stream)
     seat = stream.below(_NUMBER)
-    things = tuple(_hung(shape, colour, style.fills[colour]) for shape, colour in zip(shapes, colours, strict=True))
+    things = tuple(hung(shape, colour, style.fills[colour]) for shape, colour in zip(shapes, colours, strict=True))
     told = " ".join(clue.text for clue in clues)
-    ask = stream.pick(("Which of them is {}?", "Which one hangs {}?")).format(_SEATS[seat])
+    ask = stream.pick(("Which of them is {}?", "Which one hangs {}?")).format(SEATS[seat])
     question = f"{stream.pick(_SETTINGS)}: {listed([with_article(name) for name in names])}. {told} {ask}"
     return Problem(
         kind="row",
@@ -133,7 +133,7 @@ def _thoughts(
             f"{NUMBERS[len(left)] if len(left) < len(NUMBERS) else len(left)} "
             f"order{'s are' if len(left) > 1 else ' is'} left."
         )
-        drawing = _drawing(sure, shapes, things, style) if sure != shown else None
+        drawing = row_drawing(sure, shapes, things, style) if sure != shown else None
         thoughts.append(Thought(text=f"{clue.text} {count[0].upper()}{count[1:]}", drawing=drawing))
         shown = sure
     thoughts.append(
@@ -142,7 +142,7 @@ def _thoughts(
     return tuple(thoughts)
 
 
-def _drawing(seats: tuple[int | None, ...], shapes: list[str], things: tuple[Thing, ...], style: str) -> Drawing:
+def row_drawing(seats: tuple[int | None, ...], shapes: list[str], things: tuple[Thing, ...], style: str) -> Drawing:
     words = ["an empty place" if seat is None else with_article(shapes[seat]) for seat in seats]
     return Drawing(
         caption=f"A row of four places, from left to right: {listed(words)}.",
@@ -150,7 +150,7 @@ def _drawing(seats: tuple[int | None, ...], shapes: list[str], things: tuple[Thi
     )
 
 
-def _hung(shape: str, colour: str, rgb: Rgb) -> Thing:
+def hung(shape: str, colour: str, rgb: Rgb) -> Thing:
     return Thing(
         id="t1",
         shape=shape,

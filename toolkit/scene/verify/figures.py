@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from toolkit.scene.verify.pixels import COLOURS, colour_labels
+from toolkit.scene.verify.colours import COLOURS, colour_labels
 from toolkit.scene.verify.regions import eroded, filled, pieces
 from toolkit.scene.verify.silhouettes import shape_of
 

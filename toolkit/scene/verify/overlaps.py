@@ -16,7 +16,8 @@ from toolkit.scene.verify.silhouettes import ASPECT_WEIGHT, ASPECTS, CELLS, draw
 
 Box: TypeAlias = tuple[int, int, int, int]  # x0 y0 x1 y1, pixels of a region
 
-_LEAST = 0.08  # share of a region that an area of colour has at least
+_LEAST = 0.03  # share of a region that an area of colour has at least, away from its outline
+_TRACE = 0.005  # the same, from which on a region may be two things
 _CORE = 2  # pixels: blends of two colours are narrower
 _LINE = 4 / 512  # half of an outline and a little, as a fraction of the side
 _RIM = 24 / 512  # an area nearer than this to the rim reaches it
@@ -69,7 +70,7 @@ def parted(piece: Piece, labels: npt.NDArray[Any], side: int) -> Overlap | None:
         side: shorter side of the picture, pixels.
     """
     areas = _areas(piece, labels, side)
-    if len(areas) != 2 or any(_holds(one, other, side) for one, other in permutations(areas.values())):
+    if len(areas) != 2 or any(_holds(one, other, side) for one, other in permutations(areas.values(), 2)):
         return None
     readings = [(one, other, *_read(piece.mask, areas[one], side)) for one, other in (tuple(areas), tuple(areas)[::-1])]
     (first, second) = sorted(readings, key=lambda each: each[2].cost + each[3].cost)
@@ -82,6 +83,12 @@ def parted(piece: Piece, labels: npt.NDArray[Any], side: int) -> Overlap | None:
     )
 
 
+def may_be_two(piece: Piece, labels: npt.NDArray[Any], side: int) -> bool:
+    """Whether a region that is not told apart may still be several things: another colour reaches its rim."""
+    areas = _areas(piece, labels, side, _TRACE)
+    return len(areas) > 1 and not any(_holds(one, other, side) for one, other in permutations(areas.values(), 2))
+
+
 def _holds(one: Mask, other: Mask, side: int) -> bool:
     """Whether one area lies inside the other, as a thing does that hides nothing but what is behind it."""
     around = filled(_widened(one, max(round(_LINE * side), 1)))
@@ -92,14 +99,14 @@ def _is_sure(fit: _Fit) -> bool:
     return fit.lead > _SURE and fit.cost < _FITS
 
 
-def _areas(piece: Piece, labels: npt.NDArray[Any], side: int) -> dict[int, Mask]:
+def _areas(piece: Piece, labels: npt.NDArray[Any], side: int, least: float = _LEAST) -> dict[int, Mask]:
     """Colour -> where it is, of those that are wide and reach the rim."""
     rim = ~eroded(piece.mask, max(round(_RIM * side), 1))
     found: dict[int, Mask] = {}
     for label in np.unique(labels[piece.mask]):
         own = piece.mask & (labels == label)
         core = eroded(own, _CORE)
-        if label and core.sum() >= _LEAST * piece.area and (core & rim).any():
+        if label and core.sum() >= least * piece.area and (core & rim).any():
             wide = np.zeros_like(own)
             for part in pieces(own, max(int(0.01 * piece.area), 1)):
                 if eroded(part.mask, _CORE).any():

@@ -1,26 +1,23 @@
-"""Picture -> things, from pixels alone: hue bands name colours, connected regions find things, hand-drawn silhouettes
-name shapes.
-"""
+"""Picture -> things, from pixels alone: connected regions find things, hand-drawn silhouettes name shapes."""
 
-from itertools import product
-from typing import Any, NamedTuple, TypeAlias
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from toolkit.scene.verify.colours import COLOURS, Labels, colour_labels, is_clear_colour
 from toolkit.scene.verify.ground import RING as _RING
 from toolkit.scene.verify.ground import foreground, normalised
-from toolkit.scene.verify.overlaps import Overlap, Part, parted
+from toolkit.scene.verify.overlaps import Overlap, Part, may_be_two, parted
 from toolkit.scene.verify.patterns import pattern_of
 from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, pieces
 from toolkit.scene.verify.silhouettes import shape_of
 from toolkit.scene.verify.text import ReadScene, ReadThing
+from toolkit.scene.verify.writing import Word, read_marks
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
-Labels: TypeAlias = npt.NDArray[np.int64]
-Tone: TypeAlias = npt.NDArray[np.float64]
 
-COLOURS = ("", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 # Typical ground of each style, 8-bit sRGB: read off pictures.
 GROUNDS = {
     "storybook": (250, 242, 222),
@@ -37,8 +34,10 @@ _SMALL, _MEDIUM = 0.137, 0.215  # longer side, outline included: up to which a t
 _NEVER_MARKED = ("house", "crown", "flower", "boat", "tree", "moon")  # inner lines or thin parts, but no pattern
 # How near to the border between two names a value is too near to be sure of either.
 _SIZE_ROOM, _PLACE_ROOM = 0.008, 0.012  # fractions of the side
-_HUE_ROOM, _TONE_ROOM = 2.5, 0.03  # degrees; saturation and value
 _SHAPE_ROOM = 0.012  # by how much the best silhouette beats the next
+_WRITTEN_ON = ("square", "circle")
+_BAND = (0.3, 0.7)  # of a thing's height: marks that keep between are no pattern
+_MARKED, _STROKE = 40, 30 / 512**2  # levels by which writing differs from what it is on; its least stroke
 
 
 class Found(NamedTuple):
@@ -48,38 +47,49 @@ class Found(NamedTuple):
         thing: in the words of captions.
         box: x0 y0 x1 y1, fractions of width and height.
         unsure: attributes of `thing` that are near another name: "size", "pattern", "colour", "shape", "place";
-            "hidden", if it is not clear which of two things is in front.
+            "hidden", if it is not clear which of two things is in front, or whether it is two; "text".
         hidden_by: colour and shape of what hides a part of it, "" if nothing.
+        text: what is written on it, "" if nothing.
     """
 
     thing: ReadThing
     box: tuple[float, float, float, float]
     unsure: frozenset[str] = frozenset()
     hidden_by: str = ""
+    text: str = ""
 
 
 def read_picture(pixels: Pixels) -> ReadScene:
     """What a scene picture shows, in the words of captions."""
-    things = sorted(found.thing for found in find_things(pixels, overlapping=True))
+    things = sorted(found.thing for found in find_things(pixels, overlapping=True, written=True))
     return ReadScene(tuple(things), read_background(pixels), read_style(pixels))
 
 
 def read_hidden(pixels: Pixels) -> list[tuple[str, str]]:
     """What hides a part of what, as in `text.read_hidden`; pairs of which it is not clear are left out."""
-    found = find_things(pixels, overlapping=True)
     return sorted(
-        (each.hidden_by, f"{each.thing.colour} {each.thing.shape}")
-        for each in found
-        if each.hidden_by and "hidden" not in each.unsure
+        (back.hidden_by, f"{back.thing.colour} {back.thing.shape}")
+        for front, back in pairwise(find_things(pixels, overlapping=True))
+        if back.hidden_by and not {"hidden", "shape"} & (front.unsure | back.unsure)
     )
 
 
-def find_things(pixels: Pixels, *, overlapping: bool = False) -> list[Found]:
+def read_signs(pixels: Pixels) -> list[tuple[str, str]]:
+    """What is written on what, as in `text.read_signs`; what is unclear is left out."""
+    return sorted(
+        (f"{each.thing.colour} {each.thing.shape}", each.text)
+        for each in find_things(pixels, written=True)
+        if each.text and not {"text", "shape", "colour"} & each.unsure
+    )
+
+
+def find_things(pixels: Pixels, *, overlapping: bool = False, written: bool = False) -> list[Found]:
     """Every thing in the picture; what lies inside another follows it.
 
     Args:
         pixels: uint8 (height, width, 3), at least 64 pixels wide and high.
         overlapping: two things that touch are told apart by their colours; the one behind follows the one in front.
+        written: what is written on a thing is read, and is no pattern.
     """
     pixels = normalised(pixels)
     found: list[Found] = []
@@ -92,6 +102,10 @@ def find_things(pixels: Pixels, *, overlapping: bool = False) -> list[Found]:
         body = _main_colour(labels, piece.mask)
         inside = [_moved(inner, piece) for inner in _inner(piece, labels * piece.mask, body, side)]
         outer = _thing(pixels, piece, body, "", holds=bool(inside))
+        if written and not inside:
+            outer = _with_text(pixels, piece, body, outer)
+        if overlapping and may_be_two(piece, labels, side):
+            outer = outer._replace(unsure=outer.unsure | {"hidden"})
         found.append(outer)
         for inner in inside:
             inner_labels = colour_labels(pixels[inner.y0 : inner.y1, inner.x0 : inner.x1])
@@ -147,58 +161,6 @@ def _main_colour(labels: Labels, mask: Mask) -> int:
     return int(np.argmax(areas)) + 1
 
 
-def colour_labels(pixels: npt.NDArray[Any]) -> Labels:
-    """Number of the colour name (index of `COLOURS`) of each pixel; 0 = white, grey or dark."""
-    return _named(*_tone(pixels))
-
-
-def _tone(pixels: npt.NDArray[Any]) -> tuple[Tone, Tone, Tone]:
-    """Hue from -15 to 345 degrees, saturation and value of each pixel."""
-    rgb = pixels.astype(np.float64)
-    high, low = rgb.max(axis=-1), rgb.min(axis=-1)
-    spread = np.maximum(high - low, 1e-9)
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    hue = (
-        np.where(
-            high == red,
-            (green - blue) / spread % 6,
-            np.where(high == green, (blue - red) / spread + 2, (red - green) / spread + 4),
-        )
-        * 60
-    )
-    return np.where(hue >= 345, hue - 360, hue), (high - low) / np.maximum(high, 1), high / 255
-
-
-def _named(hue: Tone, saturation: Tone, value: Tone) -> Labels:
-    """Bands of hue, saturation and value."""
-    names = np.select(
-        [
-            (hue < 16) & (value > 0.62),
-            (hue < 66) & (value < 0.68),
-            hue < 38.6,
-            hue < 80,
-            hue < 170,
-            hue < 240,
-            hue < 300,
-        ],
-        [1, 8, 2, 3, 4, 5, 6],
-        7,
-    )
-    names = np.where((names == 1) & (saturation < 0.5), 7, names)
-    return np.where((saturation < 0.22) | (value < 0.36), 0, names)
-
-
-def _is_clear(colour: npt.NDArray[np.float64]) -> bool:
-    """Whether a little more or less of hue, saturation or value leaves a colour its name."""
-    hue, saturation, value = (float(each) for each in _tone(colour))
-    near = np.array(
-        list(product((-_HUE_ROOM, 0, _HUE_ROOM), (-_TONE_ROOM, 0, _TONE_ROOM), (-_TONE_ROOM, 0, _TONE_ROOM)))
-    )
-    hues = hue + near[:, 0]
-    hues = np.where(hues >= 345, hues - 360, np.where(hues < -15, hues + 360, hues))
-    return len(set(_named(hues, saturation + near[:, 1], value + near[:, 2]).tolist())) == 1
-
-
 def _inner(piece: Piece, labels: Labels, body: int, side: int) -> list[Piece]:
     """Regions of another colour that the body's colour surrounds."""
     other = piece.mask & (labels != body)
@@ -239,7 +201,7 @@ def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool 
     clear = {
         "size": _is_clear_size(longer),
         "pattern": is_pattern_clear,
-        "colour": _is_clear(colour),
+        "colour": is_clear_colour(colour),
         "shape": lead > _SHAPE_ROOM,
         "place": _is_clear_place(x, y),
     }
@@ -248,6 +210,32 @@ def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool 
         (piece.x0 / width, piece.y0 / height, piece.x1 / width, piece.y1 / height),
         frozenset(name for name, is_clear in clear.items() if not is_clear),
     )
+
+
+def _with_text(pixels: Pixels, piece: Piece, body: int, found: Found) -> Found:
+    """The thing with what is written on it: marks that keep to a band across its middle."""
+    if found.thing.size != "large" or found.thing.shape not in _WRITTEN_ON:
+        return found
+    word = _written(pixels, piece, body)
+    if not word.text:
+        return found
+    unsure = (found.unsure - {"pattern"}) | ({"text"} if word.unsure else set())
+    return found._replace(thing=found.thing._replace(pattern="plain"), text=word.text, unsure=frozenset(unsure))
+
+
+def _written(pixels: Pixels, piece: Piece, body: int) -> Word:
+    side = min(pixels.shape[:2])
+    box = pixels[piece.y0 : piece.y1, piece.x0 : piece.x1].astype(np.float64)
+    core = eroded(filled(piece.mask), round(_LINE * side))
+    own = core & (colour_labels(box) == body)
+    if not own.any():
+        return Word("", False)
+    colour = np.median(box[own], axis=0)
+    marks = core & (np.abs(box - colour).max(axis=2) > _MARKED)
+    rows = np.flatnonzero(marks.any(axis=1)) / len(marks)
+    if not len(rows) or rows[0] < _BAND[0] or rows[-1] > _BAND[1]:
+        return Word("", False)
+    return read_marks(marks, max(int(_STROKE * side**2), 1))
 
 
 def place_at(x: float, y: float) -> str:

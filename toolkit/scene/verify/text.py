@@ -79,6 +79,7 @@ _TOKEN = re.compile(
 )
 _NAMED = rf"({COLOUR_WORDS}) ({'|'.join(SHAPE_WORDS)})"
 _HIDDEN = re.compile(rf"{_NAMED} partly hidden by an? (?:(?:small|little|medium-sized|large|big) )?{_NAMED}\b")
+_SIGN = re.compile(rf"{_NAMED} that says (\w+)\b")
 _PHRASE = re.compile(
     r"the (?:(?P<size>small|medium-sized|large) )?(?:(?P<pattern>striped|spotted) )?"
     rf"(?:(?P<colour>{COLOUR_WORDS}) "
@@ -154,6 +155,11 @@ def read_hidden(text: str) -> list[tuple[str, str]]:
         (f"{colour} {SHAPE_WORDS[shape]}", f"{hidden_colour} {SHAPE_WORDS[hidden_shape]}")
         for hidden_colour, hidden_shape, colour, shape in _HIDDEN.findall(text.lower())
     )
+
+
+def read_signs(text: str) -> list[tuple[str, str]]:
+    """What is written on what: ("red square", "EXIT") of "a large red square that says EXIT"; sorted."""
+    return sorted((f"{colour} {SHAPE_WORDS[shape]}", said) for colour, shape, said in _SIGN.findall(text))
 
 
 def read_phrase(text: str) -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""A word in capital letters -> the word. Letters as they are commonly drawn, by hand on 5 x 7 cells; not the engine's
-strokes.
+"""A word in capital letters, or a number -> what it says. Letters and digits as they are commonly drawn, by hand on 5 x
+7 cells; not the engine's strokes.
 """
 
 from functools import lru_cache
@@ -15,6 +15,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 
 _LEAST = 100 / 512**2  # smaller regions are dust
 _ROOM = 0.015  # by how much the best letter beats the next
+_APART = 0.005  # by how much a line is nearer to letters than to digits, or the other way round, as a mean of its signs
 _LETTERS = """
 A      B      C      D      E      F      G      H      I      J      K      L      M
 ..#..  ####.  .###.  ####.  #####  #####  .###.  #...#  .###.  ....#  #...#  #....  #...#
@@ -34,6 +35,16 @@ N      O      P      Q      R      S      T      U      V      W      X      Y  
 #..##  #...#  #....  #..##  #..#.  #...#  ..#..  #...#  ..#..  .#.#.  #...#  ..#..  #....
 #...#  .###.  #....  .####  #...#  .###.  ..#..  .###.  ..#..  .#.#.  #...#  ..#..  #####
 """
+_DIGITS = """
+0      1      2      3      4      5      6      7      8      9
+.###.  ..#..  .###.  .###.  ...#.  #####  ..##.  #####  .###.  .###.
+#...#  .##..  #...#  #...#  ..##.  #....  .#...  ....#  #...#  #...#
+#..##  ..#..  ....#  ....#  .#.#.  ####.  #....  ...#.  #...#  #...#
+#.#.#  ..#..  ...#.  ..##.  #..#.  ....#  ####.  ..#..  .###.  .####
+##..#  ..#..  ..#..  ....#  #####  ....#  #...#  ..#..  #...#  ....#
+#...#  ..#..  .#...  #...#  ...#.  #...#  #...#  .#...  #...#  ...#.
+.###.  .###.  #####  .###.  ...#.  .###.  .###.  .#...  .###.  .##..
+"""
 
 
 class Word(NamedTuple):
@@ -43,10 +54,18 @@ class Word(NamedTuple):
     unsure: bool
 
 
-@lru_cache(maxsize=1)
-def _drawings() -> dict[str, npt.NDArray[np.float64]]:
+class _Line(NamedTuple):
+    """A line as read in one alphabet: how far its signs are from those drawn, on average, and the least lead of one."""
+
+    text: str
+    cost: float
+    lead: float
+
+
+@lru_cache(maxsize=2)
+def _drawings(alphabet: str) -> dict[str, npt.NDArray[np.float64]]:
     drawn: dict[str, npt.NDArray[np.float64]] = {}
-    for band in _LETTERS.strip().split("\n\n"):
+    for band in alphabet.strip().split("\n\n"):
         names, *lines = [line.split() for line in band.splitlines()]
         for column, name in enumerate(names):
             cells = np.array([[float(mark == "#") for mark in line[column]] for line in lines])
@@ -78,8 +97,19 @@ def read_word(pixels: Pixels) -> Word:
     """The one line of capital letters that a picture shows, from left to right; "" if there is none."""
     pixels = normalised(pixels)
     letters = _merged(pieces(stands_out(pixels), int(_LEAST * min(pixels.shape[:2]) ** 2)))
-    read = [_letter(mask) for mask in letters]
-    return Word("".join(name for name, _ in read), any(lead < _ROOM for _, lead in read))
+    line = _line(letters, _LETTERS)
+    return Word(line.text, line.lead < _ROOM)
+
+
+def read_marks(marks: Mask, least: int) -> Word:
+    """The one word or number that a mask shows; "" if there is none.
+
+    Args:
+        least: pixels of a stroke that stands alone.
+    """
+    signs = _merged(pieces(marks, least))
+    best, other = sorted((_line(signs, each) for each in (_LETTERS, _DIGITS)), key=lambda line: line.cost)
+    return Word(best.text, best.lead < _ROOM or other.cost - best.cost < _APART)
 
 
 def _merged(found: list[Piece]) -> list[Mask]:
@@ -100,7 +130,13 @@ def _merged(found: list[Piece]) -> list[Mask]:
     return masks
 
 
-def _letter(mask: Mask) -> tuple[str, float]:
+def _line(signs: list[Mask], alphabet: str) -> _Line:
+    read = [_sign(mask, alphabet) for mask in signs]
+    cost = sum(each.cost for each in read) / max(len(read), 1)
+    return _Line("".join(each.text for each in read), cost, min((each.lead for each in read), default=1.0))
+
+
+def _sign(mask: Mask, alphabet: str) -> _Line:
     cells = _spread(mask)
-    scores = sorted((float(np.abs(cells - drawn).mean()), name) for name, drawn in _drawings().items())
-    return scores[0][1], scores[1][0] - scores[0][0]
+    scores = sorted((float(np.abs(cells - drawn).mean()), name) for name, drawn in _drawings(alphabet).items())
+    return _Line(scores[0][1], scores[0][0], scores[1][0] - scores[0][0])

@@ -26,12 +26,13 @@ from toolkit.scene.heldout import drawn_without
 from toolkit.scene.programs import Outcome, written
 from toolkit.scene.questions_hidden import HIDDEN_KINDS
 from toolkit.scene.questions_more import ALL_KINDS
+from toolkit.scene.questions_written import WRITTEN_KINDS
 from toolkit.scene.render import encode
 from toolkit.scene.verify.figures import read_chart
 from toolkit.scene.wording import reworded
 
 TASK = "mm_reasoning_o"
-_TRIES = 8  # drawings of things that hide others, until the verifier is sure of one
+_TRIES = 8  # drawings of things that hide others, or say something, until the verifier is sure of one
 _THIRDS: tuple[Box, ...] = ((0, 0, 1, 0.34375), (0, 0.328125, 1, 0.671875), (0, 0.65625, 1, 1))
 
 
@@ -64,7 +65,7 @@ def _sampled(draw: Draw) -> Asked:
             lambda stream: questions.ask(stream, kind, ALL_KINDS, look(TASK, draw)),
             stream.child("try", attempt) if attempt else stream,
         )
-        if kind not in HIDDEN_KINDS or seen_as_drawn(scene):
+        if kind not in (*HIDDEN_KINDS, *WRITTEN_KINDS) or seen_as_drawn(scene):
             break
     return _about_scene(scene, question, outcome, draw)
 

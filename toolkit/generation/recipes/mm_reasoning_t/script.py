@@ -8,8 +8,8 @@ from toolkit.generation.procedural.script import Script, scene_stream, wording_o
 from toolkit.scene import told
 from toolkit.scene.heldout import drawn_without
 from toolkit.scene.render import encode
-from toolkit.scene.told.chart import DAYS, chart_drawing
-from toolkit.scene.told.figure import Drawing, Problem
+from toolkit.scene.told.choices import Choices, choices_of
+from toolkit.scene.told.figure import Problem
 from toolkit.scene.wording import reworded
 
 TASK = "mm_reasoning_t"
@@ -34,10 +34,14 @@ def _solved(request: Request) -> dict[str, Any]:
     return {"steps": steps, "answer": problem.answer, "closing": f"The answer is {problem.answer}."}
 
 
+@lru_cache(64)
+def _choices(draw: Draw) -> Choices:
+    return choices_of(_sampled(draw), wording_of(TASK, draw).child("choices"))
+
+
 def _drawing(request: Request) -> list[bytes]:
-    problem = _problem(request)
-    drawings = [thought.drawing for thought in problem.thoughts if thought.drawing]
-    drawings += _bars(problem).values() if problem.kind == "chart" else ()
+    drawings = [thought.drawing for thought in _problem(request).thoughts if thought.drawing]
+    drawings += [choice.drawing for choice in _choices(request.origin.draw).by_answer.values()]
     found = {drawing.caption: drawing for drawing in drawings}
     return [encode(found[request.origin.values["caption"]].draw())]
 
@@ -55,37 +59,19 @@ def _question(request: Request) -> dict[str, Any]:
     asks_for_options = request.origin.values.get("form") == "multiple choice"
     return {
         "question": reworded(_problem(request).question, wording),
-        "options": list(DAYS) if asks_for_options and _problem(request).kind == "chart" else [],
+        "options": list(_choices(request.origin.draw).by_answer) if asks_for_options else [],
         "needs_picture": True,
     }
 
 
 def _chosen(request: Request) -> dict[str, Any]:
-    """A bar chart for each day, in which its bar stands out."""
-    problem = _problem(request)
     options = dict(re.findall(r"^([A-E])\. (.*)$", request.origin.values["question"], re.MULTILINE))
-    bars, best = _bars(problem), DAYS.index(problem.answer)
-    discussed = []
-    for day in options.values():
-        amount, gap = _amounts(problem)[DAYS.index(day)], _amounts(problem)[best] - _amounts(problem)[DAYS.index(day)]
-        than = f"{abs(gap)} {'fewer' if gap > 0 else 'more'} than on {problem.answer}"
-        said = "and no other bar comes up to it" if gap == 0 else f"{than}, so this is not the day"
-        discussed.append({"picture": bars[day].caption, "text": f"its bar stands for {amount}, {said}."})
-    letter = next(letter for letter, day in options.items() if day == problem.answer)
-    return {"opening": "I draw the five days as bars and look at each of them.", "options": discussed, "answer": letter}
-
-
-def _amounts(problem: Problem) -> tuple[int, ...]:
-    amounts = problem.facts["amounts"]
-    assert isinstance(amounts, list)
-    return tuple(amounts)
-
-
-def _bars(problem: Problem) -> dict[str, Drawing]:
-    """Day -> the bar chart in which it stands out."""
-    return {
-        day: chart_drawing(_amounts(problem), number, str(problem.facts["style"])) for number, day in enumerate(DAYS)
-    }
+    opening, choices = _choices(request.origin.draw)
+    discussed = [
+        {"picture": choices[answer].drawing.caption, "text": choices[answer].text} for answer in options.values()
+    ]
+    letter = next(letter for letter, answer in options.items() if answer == _problem(request).answer)
+    return {"opening": opening, "options": discussed, "answer": letter}
 
 
 def _topic(draw: Draw) -> dict[str, str]:
