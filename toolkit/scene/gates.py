@@ -16,7 +16,7 @@ GAP = 0.012  # between things that lie beside each other, fraction of the shorte
 EDGE = 0.03  # between a thing and the picture's edge
 SIZE_JITTER = 0.05  # a radius stays within this share of its name's radius
 HIDDEN = (0.1, 0.35)  # share of a thing that may be hidden by another
-HIDING = 0.6  # share of that other that lies over it, at most
+HIDING = (0.3, 0.6)  # share of that other that lies over it; a small one need not hide so much
 _GRID = 128
 OFF_CENTRE = 0.12  # how far, along each axis, a thing may lie from the middle of its place
 
@@ -72,7 +72,9 @@ def _over_flaws(thing: Thing, behind: Thing) -> Iterator[str]:
         yield f"{thing.id} does not stand out from {behind.id}"
     front, back = (coverage([_drawn(each, behind)], _GRID, _GRID) > 0 for each in (thing, behind))
     shared = (front & back).sum()
-    if not (HIDDEN[0] <= shared / back.sum() <= HIDDEN[1] and shared / front.sum() <= HIDING):
+    hidden, hiding = shared / back.sum(), shared / front.sum()
+    is_enough = hidden >= HIDDEN[0] or hiding >= HIDING[0]
+    if not is_enough or hidden > HIDDEN[1] or hiding > HIDING[1]:
         yield f"{thing.id} hides too little or too much of {behind.id}"
 
 

@@ -4,7 +4,7 @@ Wrong answers are of the kind of the right one, and drawn around it so that nobo
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from toolkit.scene.language import listed
 from toolkit.scene.streams import Stream
@@ -40,7 +40,8 @@ def choices_of(problem: Problem, stream: Stream) -> Choices:
 
 def _chart(problem: Problem, stream: Stream) -> Choices:
     """A bar chart for each day, in which its bar stands out."""
-    amounts, style = tuple(problem.facts["amounts"]), str(problem.facts["style"])  # type: ignore[call-overload]
+    facts: dict[str, Any] = problem.facts
+    amounts, style = tuple(facts["amounts"]), facts["style"]
     best = amounts[DAYS.index(problem.answer)]
     found = {}
     for number, (day, amount) in enumerate(zip(DAYS, amounts, strict=True)):
@@ -53,8 +54,9 @@ def _chart(problem: Problem, stream: Stream) -> Choices:
 
 def _clock(problem: Problem, stream: Stream) -> Choices:
     """Four times at equal steps; the right one is any of them."""
-    start, middle, end = problem.facts["minutes"]  # type: ignore[misc]
-    step, first, style = stream.pick((5, 10, 15, 30, 60)), -stream.below(4), str(problem.facts["style"])
+    facts: dict[str, Any] = problem.facts
+    start, middle, end = facts["minutes"]
+    step, first, style = stream.pick((5, 10, 15, 30, 60)), -stream.below(4), facts["style"]
     found = {}
     for away in (step * number for number in range(first, first + 4)):
         wrong = f"the hands stand {duration(abs(away))} too {'early' if away < 0 else 'late'}."
@@ -68,8 +70,9 @@ def _clock(problem: Problem, stream: Stream) -> Choices:
 
 def _path(problem: Problem, stream: Stream) -> Choices:
     """Four squares at the corners of a rectangle; the right one is any of them."""
-    stops = [square_named(str(name)) for name in problem.facts["stops"]]  # type: ignore[attr-defined]
-    style, (column, row) = str(problem.facts["style"]), stops[-1]
+    facts: dict[str, Any] = problem.facts
+    stops = [square_named(name) for name in facts["stops"]]
+    style, (column, row) = facts["style"], stops[-1]
     columns, rows = ([own, stream.pick([k for k in range(CELLS) if k != own])] for own in (column, row))
     found = {}
     for square in ((each, other) for each in columns for other in rows):
@@ -84,8 +87,9 @@ def _path(problem: Problem, stream: Stream) -> Choices:
 
 def _row(problem: Problem, stream: Stream) -> Choices:
     """The four things, each drawn where it hangs."""
-    shapes, colours = (list(map(str, problem.facts[name])) for name in ("order", "colours"))  # type: ignore[call-overload]
-    style = style_named(str(problem.facts["style"]))
+    facts: dict[str, Any] = problem.facts
+    shapes, colours = facts["order"], facts["colours"]
+    style = style_named(facts["style"])
     things = tuple(hung(shape, colour, style.fills[colour]) for shape, colour in zip(shapes, colours, strict=True))
     found = {}
     for number, (shape, seat) in enumerate(zip(shapes, SEATS, strict=True)):

@@ -1,7 +1,8 @@
 """Two things of which one hides a part of the other: which is in front, and what the other is as a whole.
 
-Of two areas of colour that both reach the rim of a region, the front one has a whole silhouette. The other is taken to
-go on behind it: every shape is tried in every box that its visible part allows, compared only where it can be seen.
+Of two areas of colour that both reach the rim of a region, the front one has a whole silhouette, into which nothing of
+the other's colour reaches. The other is taken to go on behind it: every shape is tried in every box that its visible
+part allows, compared only where it can be seen.
 """
 
 import math
@@ -25,7 +26,10 @@ _STEPS = 5  # boxes tried for each side that may be hidden
 _WIDEST = 9 / 512  # no outline is wider
 _POKING = 0.25  # share of the rim along which an outline, grown too wide, sticks out of the region
 _SURE = 0.02  # by how much the best shape beats the next
-_IN_FRONT = 0.06  # by how much one order of the two beats the other
+_WITHIN = 3  # pixels: nearer to its edge, a drawing of 12 x 12 cells does not tell inside from outside
+# Colour of the other inside the silhouette of the one in front, as a fraction of a picture: so little is stray, and so
+# much shows that it is not in front.
+_STRAY, _INTO = 5 / 512**2, 40 / 512**2
 _FITS = 0.14  # cost up to which a shape may be believed
 
 
@@ -59,6 +63,16 @@ class _Fit(NamedTuple):
     lead: float
 
 
+class _Reading(NamedTuple):
+    """One of the two orders; `into`: pixels of the back one's colour inside the front one's silhouette."""
+
+    label: int
+    other: int
+    front: _Fit
+    back: _Fit
+    into: int
+
+
 _NONE = _Fit(1.0, "", (0, 0, 1, 1), 0.0)
 
 
@@ -72,15 +86,37 @@ def parted(piece: Piece, labels: npt.NDArray[Any], side: int) -> Overlap | None:
     areas = _areas(piece, labels, side)
     if len(areas) != 2 or any(_holds(one, other, side) for one, other in permutations(areas.values(), 2)):
         return None
-    readings = [(one, other, *_read(piece.mask, areas[one], side)) for one, other in (tuple(areas), tuple(areas)[::-1])]
-    (first, second) = sorted(readings, key=lambda each: each[2].cost + each[3].cost)
-    front, back = first[2], first[3]
-    lead = second[2].cost + second[3].cost - front.cost - back.cost
-    return Overlap(
-        Part(first[0], front.shape, front.box, _is_sure(front)),
-        Part(first[1], back.shape, back.box, _is_sure(back)),
-        lead > _IN_FRONT and max(front.cost, back.cost) < _FITS,
+    one, other = areas
+    likely, less = sorted(
+        (_ordered(piece.mask, areas, *each, side) for each in ((one, other), (other, one))), key=_order
     )
+    fits = max(likely.front.cost, likely.back.cost) < _FITS
+    is_sure = fits and likely.into <= _STRAY * side**2 and less.into >= _INTO * side**2
+    front, back = (
+        Part(label, fit.shape, fit.box, _is_sure(fit))
+        for label, fit in ((likely.label, likely.front), (likely.other, likely.back))
+    )
+    return Overlap(front, back, is_sure)
+
+
+def _order(reading: _Reading) -> tuple[int, float]:
+    return reading.into, reading.front.cost + reading.back.cost
+
+
+def _ordered(whole: Mask, areas: dict[int, Mask], label: int, other: int, side: int) -> _Reading:
+    """Both things, if the one of that colour is in front."""
+    front, back = _read(whole, areas[label], side)
+    return _Reading(label, other, front, back, int((_solid(front, whole) & areas[other]).sum()))
+
+
+def _solid(fit: _Fit, whole: Mask) -> Mask:
+    """What surely lies inside a silhouette."""
+    x0, y0, x1, y1 = fit.box
+    rows, columns = np.arange(y1 - y0) * CELLS // (y1 - y0), np.arange(x1 - x0) * CELLS // (x1 - x0)
+    solid = np.zeros_like(whole)
+    if fit.shape:
+        solid[y0:y1, x0:x1] = (drawings()[fit.shape] == 1)[rows][:, columns]
+    return eroded(solid, _WITHIN)
 
 
 def may_be_two(piece: Piece, labels: npt.NDArray[Any], side: int) -> bool:
