@@ -149,7 +149,7 @@ def test_sizes_and_places_between_two_names_are_unsure():
     def read(rows, columns):
         pixels = np.full((512, 512, 3), 255, np.uint8)
         pixels[slice(*rows), slice(*columns)] = (228, 34, 38)
-        ((thing, _, unsure, _),) = find_things(pixels)
+        ((thing, _, unsure, *_),) = find_things(pixels)
         return thing.size, thing.place, unsure
 
     assert read((50, 150), (60, 160)) == ("medium", "top left", frozenset())  # 100 pixels: 0.195 of the side
