@@ -16,6 +16,9 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 CONSUMERS := llamafactory==0.9.5 ms-swift==4.6.0 modelscope modelscope_hub json_repair cryptography peft
 CONSUMED  ?= $(VENV)/consumers
 
+# Tests start many interpreters: modules are compiled once, also where the environment says not to.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-fast check consumers docs clean
 
 $(VENV)/core: setup.cfg pyproject.toml constraints.txt
@@ -41,7 +44,7 @@ demo: $(VENV)/core
 	@echo 'source $(BIN)/activate puts unifiedvisual on the path'
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docs: $(VENV)/docs
 	$(BIN)/python -m tests.notebooks --check
@@ -55,7 +58,7 @@ consumers: $(CONSUMED)
 	PYTHONPATH="$$(cd '$(CONSUMED)' && pwd)" $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
 
 test-fast: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -58,14 +58,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", loopback_only)
 
 
-@pytest.fixture(scope="module")
-def no_sync() -> Iterator[None]:
-    """What is written is not brought to the disk, which takes as long as others on the machine write. For tests of what
-    files hold; that they survive a kill is looked at elsewhere.
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_synced() -> Iterator[None]:
+    """What is written is not brought to the disk, which takes as long as others on the machine write: what is killed
+    here are processes, which leave what they wrote to the system. tests/test_staging_files.py looks at what is synced.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         patch.setattr(os, "sync", lambda: None)
+        patch.setattr("toolkit.generation.journal.files.SYNCHRONOUS", "OFF")
         yield
 
 
@@ -129,16 +130,17 @@ def nothing_is_left_for_workers() -> Iterator[None]:
 
 # Files that take seconds, or import torch, which does too. `make test-fast` does not even import them.
 _SLOW = """
-benchmarks browse_browser browse_server card cli_spread cli_tokenize collate_chameleon collate_common collate_contract
-collate_decoding collate_emu3 collate_families collate_janus collate_lengths collate_packing collate_registry
-collate_template collate_thoughts collate_tokens collate_training collate_understanding conversion_energon
-conversion_resume conversion_stored conversion_trainers conversion_trl croissant deduplicate docs evaluation
-evaluation_ask examples executors fuzzing generate_batch generate_clip generate_diffusers generate_duplicates
-generate_engine generate_executors generate_full_disk generate_http generate_interrupts generate_kill generate_plan
-generate_safety generate_serve judges layouts layouts_random load manifest merge microworld pack packed_lies
-plain_datasets plots preview preview_browser sampling scene scene_tasks scene_verify select streaming_checksums
-streaming_dataset streaming_decode streaming_end_to_end streaming_features streaming_guidance streaming_loaders
-streaming_selection streaming_tokens training training_freezing training_ranks training_trainer typing verify_push
+align benchmarks browse_browser browse_server card cli_spread cli_tokenize collate_chameleon collate_common
+collate_contract collate_decoding collate_emu3 collate_families collate_janus collate_lengths collate_packing
+collate_registry collate_template collate_thoughts collate_tokens collate_training collate_understanding
+conversion_energon conversion_resume conversion_stored conversion_trainers conversion_trl croissant deduplicate docs
+evaluation evaluation_ask examples executors fuzzing generate_batch generate_clip generate_diffusers
+generate_duplicates generate_engine generate_executors generate_full_disk generate_http generate_interrupts
+generate_kill generate_plan generate_safety generate_serve guest judges layouts layouts_random load lying_data
+manifest merge microworld pack packed_lies plain_datasets plots preview preview_browser sampling scene scene_diversity
+scene_kinds scene_tasks scene_verify select streaming_checksums streaming_dataset streaming_decode
+streaming_end_to_end streaming_features streaming_guidance streaming_loaders streaming_selection streaming_tokens
+training training_freezing training_ranks training_trainer typing verify_push
 """
 SLOW = frozenset(_SLOW.split())
 
@@ -148,9 +150,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is slow comes first: of two workers, neither waits long for the other at the end."""
     for item in items:
         if _is_slow(item.path):
             item.add_marker("slow")
+    items.sort(key=lambda item: not _is_slow(item.path))
 
 
 def _is_slow(path: Path) -> bool:

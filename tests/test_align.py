@@ -22,8 +22,6 @@ from toolkit.scene.streams import Stream
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
 from unifiedvisual import align, pack_rows, select
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def edit_row(index, *, done=True):
     """A procedural edit; not done: the result is the picture as it was."""

@@ -29,8 +29,6 @@ from tests.conversion_rows import (
 )
 from toolkit.schema import EncodedImage
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 # -- BAGEL: ByteDance-Seed/Bagel@056b5fd data/t2i_dataset.py#L69, data/interleave_datasets/edit_dataset.py#L20,
 # data/vlm_dataset.py#L67
 

@@ -55,8 +55,6 @@ SYSTEM = make(
     roles="im",
 )
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def thinkmorph_rows(folder):
     return pq.read_table(folder / "thinkmorph-00000.parquet").to_pylist()

@@ -17,8 +17,6 @@ from toolkit.errors import RowError
 from toolkit.registry import make_options
 from toolkit.schema import COLUMNS
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 ENTRIES = {(entry["format"], entry["profile"]): entry for entry in describe()}
 
 EMPTY = ("", "{}", ())

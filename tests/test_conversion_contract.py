@@ -22,8 +22,6 @@ from toolkit.errors import PartDone, RowError, SourceError, TooManyBadRows, Unkn
 from toolkit.schema import COLUMNS, EncodedImage, Message, Part
 from toolkit.sources.dialects.source import open_foreign
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 PROFILES = [(name, profile) for name in FORMATS for profile in get_format(name).profiles]
 LOSSLESS = [(name, profile) for name, profile in PROFILES if get_format(name).profiles[profile].lossless]
 
@@ -216,6 +214,7 @@ def test_an_empty_text_comes_back_or_is_counted(name, profile, tmp_path):
             pictures="red red",
             roles="im",
         ),
+        make("cc-00000004", "cot_collection", ("user", "|Two and two?"), ("assistant", "Four.")),
     ]
     report = convert_shards([RowShard(*empty)], tmp_path, to=name, options={"profile": profile}, on_unfit="drop")
     assert report.rows_out

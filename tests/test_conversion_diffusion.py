@@ -4,8 +4,6 @@ import io
 import os
 from dataclasses import replace
 
-import pytest
-
 from tests.conversion_rows import (
     EDIT,
     GENERATE,
@@ -17,8 +15,6 @@ from tests.conversion_rows import (
     refusal,
 )
 from toolkit.schema import EncodedImage
-
-pytestmark = pytest.mark.usefixtures("no_sync")
 
 # -- diffusers, through datasets' own imagefolder
 

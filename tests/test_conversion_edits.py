@@ -61,8 +61,6 @@ FIVE = make(
     "ie-5", "image_editing", ("user", "*|*|*|*|*|In one."), ("assistant", "*"), pictures="red " * 6, roles="iiiiio"
 )
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def color(path):
     return color_of(Path(path).read_bytes())

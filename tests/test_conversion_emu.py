@@ -20,8 +20,6 @@ from tests.conversion_rows import (
 )
 from toolkit.errors import UsageError
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 # -- Emu3: baaivision/Emu3@f6ea9aa emu3/train/prepare_data.py#L51, emu3/train/datasets.py#L15
 
 

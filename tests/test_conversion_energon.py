@@ -19,7 +19,6 @@ from tests.conversion_rows import EDIT, ROWS, RowShard, color_of
 from tests.test_conversion_webdataset import PICTURED
 
 pytestmark = [
-    pytest.mark.usefixtures("no_sync"),
     pytest.mark.skipif(
         importlib.util.find_spec("megatron") is None,
         reason="megatron-energon is not installed: pip install megatron-energon",

@@ -35,8 +35,6 @@ INSIDE = make(
     "lc-9", "llava_cot", ("user", "*|Is|*|this?"), ("assistant", "Yes."), pictures="red blue", roles="ii", source="a/b"
 )
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def load(folder, cache):
     """get_dataloaders of train.py, with train_dataset_path and train_dataset_name as the guide gives them."""

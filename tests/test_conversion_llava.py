@@ -33,8 +33,6 @@ from tests.conversion_rows import (
 )
 from toolkit.errors import RowError, SourceError
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 LATE = make("lc-00000009", "llava_cot", ("user", "What is|*|this?"), ("assistant", "Red."), pictures="red", roles="i")
 
 

@@ -41,7 +41,6 @@ FOREIGN_TAGS = make(
     roles="i",
 )
 
-pytestmark = pytest.mark.usefixtures("no_sync")
 PICTURED = (UNDERSTAND, TEXT, GENERATE, EDIT, WEB, EIGHT, REUSED, LITERAL, TURNS, UNICODE, FOREIGN_TAGS)
 
 

@@ -10,8 +10,6 @@ from tests.conversion_rows import EDIT, GENERATE, TWO_DRAWINGS, TWO_EDITS, conve
 from tests.test_conversion_webdataset import members
 from toolkit.errors import RowError
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 CAT, BOTH = "Draw a cat.", "Draw a cat.\n\nNow draw a dog."
 
 

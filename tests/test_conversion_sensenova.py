@@ -70,7 +70,6 @@ ROWS = (
     SYSTEM,
 )
 
-pytestmark = pytest.mark.usefixtures("no_sync")
 TOKENS = ("<IMG_CONTEXT>", "<img>", "</img>")
 
 

@@ -10,8 +10,6 @@ from conversion.emu3 import FIRST_CODE, Options
 from tests.conversion_rows import EDIT, GENERATE, WEB, convert_rows, picture
 from toolkit.errors import RowError, SourceError, UsageError
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 torch = pytest.importorskip("torch", reason="ids are kept by torch code: pip install torch")
 tiny_models = pytest.importorskip("toolkit.demo.tiny_models", reason="pip install transformers")
 

@@ -18,8 +18,6 @@ from tests.test_conversion_emu import ANOLE, emu3_sequence
 from tests.test_conversion_llava import llava_15_sees, llava_next_sees
 from tests.test_conversion_sensenova import FUSE
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 ENTRIES = {(entry["format"], entry["profile"]): entry for entry in describe()}
 PICTURE_ONLY, EDITED_ONE, EDITED = (
     "the picture; not its text",

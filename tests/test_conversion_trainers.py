@@ -14,8 +14,6 @@ import pytest
 from tests.conversion_rows import EDIT, GENERATE, SPECIAL, UNDERSTAND, color_of
 from tests.test_conversion_messages import PICTURED, lines, run
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 NEEDS_LLAMA_FACTORY = pytest.mark.skipif(
     importlib.util.find_spec("llamafactory") is None, reason="LLaMA-Factory is not installed: make consumers"
 )

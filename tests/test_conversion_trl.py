@@ -8,8 +8,6 @@ from conversion import import_rows
 from tests.conversion_rows import EDIT, LITERAL, SPECIAL, TEXT, UNDERSTAND, color_of, convert_rows
 from tests.test_conversion_messages import FOREIGN_TAGS, PICTURED, run
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 # -- TRL
 
 TEMPLATE = (

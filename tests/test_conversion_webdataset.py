@@ -30,8 +30,6 @@ from tests.conversion_rows import (
 from toolkit.errors import ArchiveError, RowError, SourceError
 from toolkit.schema import EncodedImage
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 @pytest.fixture
 def out(tmp_path):

@@ -22,8 +22,6 @@ from unifiedvisual import deduplicate, merge, pack_rows
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst"]
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 def sentence(seed, count=30):
     return " ".join(random.Random(seed).choices(WORDS, k=count))

@@ -1,8 +1,5 @@
 """A disk that is really full: a small file system of its own, mounted for the test."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from tests.generation_runs import KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
 from tests.processes import Command
+from tests.small_disk import MIB, SmallDisk
 from toolkit.errors import RunStopped
 from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.spec_file import read_spec
@@ -20,31 +18,10 @@ from toolkit.generation.runs.finalize import finalize
 
 RECIPES = {"image_generation_topic": 40}
 CONCURRENCY = 4
-MIB = 2**20
-
-
-class SmallDisk:
-    def __init__(self, path, size):
-        self.path = path
-        self._mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
-
-    def grow(self, size):
-        self._mount("-o", f"remount,size={size}", str(self.path))
-
-    def close(self):
-        subprocess.run(["umount", str(self.path)], check=True)
-
-    def _mount(self, *arguments):
-        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
 
 
 @pytest.fixture
 def disk(tmp_path):
-    if os.name != "posix" or os.geteuid() != 0 or not sys.platform.startswith("linux"):
-        pytest.skip("only root can mount a small file system, and only Linux has tmpfs")
-    (tmp_path / "disk").mkdir()
     disk = SmallDisk(tmp_path / "disk", 1 * MIB)
     yield disk
     disk.close()

@@ -23,7 +23,6 @@ from toolkit.sources.repository import LocalFolder
 from toolkit.tasks import Task
 from unifiedvisual import StreamingDataset, load_dataset
 
-pytestmark = pytest.mark.usefixtures("no_sync")
 BOTH = {**SETS["sharegpt-4o-image"].files, **SETS["sharegpt-4o-image edits"].files}
 
 

@@ -50,11 +50,16 @@ def test_downloaded_rows_equal_the_truth(replicas, shape, config):
     assert_is_truth(load(replicas(shape), config), config)
 
 
+@pytest.fixture(scope="module")
+def turns():
+    """Task -> two rows of three turns each."""
+    return {task: list(demo_rows(task, 2, turns=3)) for task in TASKS}
+
+
 @pytest.mark.parametrize("shape", [shape for shape in REPLICA_SHAPES if shape != "columns"])
-def test_rows_of_several_turns_equal_the_truth_and_pack(tmp_path, shape):
-    rows = {task: list(demo_rows(task, 2, turns=3)) for task in TASKS}
-    write_replica(tmp_path / "source", rows, shape=shape)
-    expected = {row.id: essence(row) for task in TASKS for row in rows[task]}
+def test_rows_of_several_turns_equal_the_truth_and_pack(turns, tmp_path, shape):
+    write_replica(tmp_path / "source", turns, shape=shape)
+    expected = {row.id: essence(row) for task in TASKS for row in turns[task]}
     assert all(len(row["messages"]) == 6 for row in expected.values())
     assert {row["id"]: essence(row) for row in load(tmp_path / "source", "all", streaming=True)} == expected
     pack(open_source(tmp_path / "source"), tmp_path / "packed", TASKS)

@@ -23,8 +23,6 @@ from unifiedvisual import merge, pack_rows
 EDITING, REASONING = truth()["image_editing"], truth()["cot_collection"]
 NEW = [replace(row, id=f"new-{number}") for number, row in enumerate(EDITING)]
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 @pytest.fixture
 def two(tmp_path):

@@ -121,7 +121,7 @@ def few(monkeypatch):
 
 
 def test_a_short_training_lowers_the_loss_gives_the_same_figures_twice_and_is_kept(tmp_path, few):
-    settings = {"coupled": Settings(tokens=24_000, every=8_000, items=200)}
+    settings = {"coupled": Settings(tokens=16_000, every=8_000, items=200)}
     done = []
     runs = [
         study(tmp_path / name, ["coupled"], [0], settings, on_done=lambda *each: done.append(each[:2]))[0]

@@ -24,8 +24,6 @@ from unifiedvisual import RowDataset, StreamingDataset, load_dataset, merge, pac
 EDITING, REASONING, LLAVA = (truth()[task] for task in ("image_editing", "cot_collection", "llava_cot"))
 SIZES = {"shard_bytes": SMALL.shard_bytes, "row_group_bytes": SMALL.row_group_bytes}
 
-pytestmark = pytest.mark.usefixtures("no_sync")
-
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):

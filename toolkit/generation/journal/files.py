@@ -37,6 +37,7 @@ SHARED = {
     *("pvfs2", "panfs", "wekafs", "9p", "virtiofs", "vboxsf", "ocfs2", "gfs2"),
 }
 _FUSE = "fuse."  # and whatever has one behind it: sshfs, s3fs, gcsfuse, ...
+SYNCHRONOUS = "FULL"  # each transaction is on the disk before its call is sent
 WRITER_WAIT_S, READER_WAIT_S = 600, 60  # for the other to be done, in rollback mode
 
 
@@ -67,7 +68,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA busy_timeout={WRITER_WAIT_S * 1000}")
         if is_shared(path.parent) or not _set_wal(db):
             db = _roll_back(path, db)
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, FORMAT):
             raise SourceError(f"{path}: a journal of format {found}; expected {FORMAT}")
