@@ -13,7 +13,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 RUNS = {
     "compression": ("--rows 1 --repeats 1", "zstd 9"),
     "checksums": ("--rows 4 --repeats 1", "decoded, 256 pixels"),
-    "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory at 4x"),
+    "convert": ("--rows 8 --repeats 1 --folder {}/data", "peak memory of 8 rows"),
     "kills": ("--kills 1 --rows 2 --workers 1 --commands import", "same"),
     "encode": ("--rows 2 --repeats 1 --folder {}", "of the encoder"),
     "generate_diversity": ("--samples 12 --drawings 12", "of 12 different drawings"),

@@ -223,6 +223,28 @@ def test_splits_as_they_are_typed():
 
 
 def test_components_are_told_by_their_least_number():
-    nodes, roots = components(np.array([[9, 4], [4, 7], [20, 30], [7, 9]]))
-    assert dict(zip(nodes.tolist(), roots.tolist(), strict=True)) == {4: 4, 7: 4, 9: 4, 20: 20, 30: 20}
-    assert [len(each) for each in components(np.empty((0, 2), np.int64))] == [0, 0]
+    nodes = np.array([4, 7, 9, 20, 30, 31])
+    batches = [np.array([[30, 31]]), np.array([[9, 4], [20, 30]]), np.array([[7, 9], [31, 30]])]
+    assert components(nodes, batches).tolist() == [4, 4, 4, 20, 20, 20]
+    assert components(nodes, []).tolist() == nodes.tolist()
+    assert components(np.empty(0, np.int64), [np.empty((0, 2), np.int64)]).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_components_are_those_of_a_walk_over_the_pairs(seed):
+    dice = np.random.default_rng(seed)
+    nodes = np.unique(dice.integers(0, 10**12, 300))
+    pairs = nodes[dice.integers(0, len(nodes), (200, 2))]
+    beside = {node: {node} for node in nodes.tolist()}
+    for one, other in pairs.tolist():
+        beside[one].add(other)
+        beside[other].add(one)
+    reached = {}
+    for node in nodes.tolist():
+        waiting, found = [node], set()
+        while waiting:
+            found.add(each := waiting.pop())
+            waiting += beside[each] - found
+        reached[node] = min(found)
+    batches = [pairs[start : start + 7] for start in range(0, len(pairs), 7)]
+    assert components(nodes, batches).tolist() == list(reached.values())

@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
-from toolkit.curation.components import components
+from toolkit.curation.components import connected
 from toolkit.curation.database import database, files, literal, write
 from toolkit.curation.look import ROWS
 from toolkit.curation.sources import summed_sources
@@ -126,7 +125,7 @@ def _judge(db: "duckdb.DuckDBPyConnection", choice: Choice) -> None:
         tests.append(("picture_too_large", f"coalesce(list_max(image_bytes), 0) <= {choice.max_image_bytes}"))
     reasons = " ".join(f"WHEN ({test}) IS NOT TRUE THEN {literal(reason)}" for reason, test in tests)
     reason = f"CASE {reasons} END" if tests else "NULL::VARCHAR"
-    kept = "id, task, source, license, piece, row, split" + (", image_sha256" if choice.split else "")
+    kept = "id, task, source, license, piece, row, split"
     _ask(db, f"CREATE TABLE judged AS SELECT {kept}, {reason} AS reason FROM scored", choice.where)
     chance = f"md5({literal(f'{choice.seed} sample ')} || id)"
     if choice.sample is not None and choice.sample < 1:
@@ -163,19 +162,21 @@ def _hex(share: float) -> str:
 
 def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: int) -> None:
     """Splits by hash of the id; rows that share a picture go by the id of one of them, so that they stay together."""
+    place = "piece::BIGINT << 32 | row AS place"
     db.execute(
-        "CREATE TABLE shown AS SELECT unnest(image_sha256) AS sha, piece::BIGINT << 32 | row AS place FROM judged "
-        "WHERE reason IS NULL"
+        "CREATE TABLE shown AS SELECT place, md5_number(unnest(image_sha256)) AS picture FROM (SELECT image_sha256, "
+        f"{place} FROM rows) SEMI JOIN (SELECT {place} FROM judged WHERE reason IS NULL) USING (place)"
     )
-    pairs = db.execute(
-        "SELECT place, first FROM (SELECT place, min(place) OVER (PARTITION BY sha) AS first FROM shown) "
-        "WHERE place <> first"
-    ).fetchnumpy()
-    nodes, roots = components(np.stack([pairs["place"], pairs["first"]], axis=1).astype(np.int64))
+    db.execute(
+        "CREATE TABLE sharing AS SELECT DISTINCT place AS one, first AS other FROM shown JOIN (SELECT picture, "
+        "min(place) AS first FROM shown GROUP BY picture HAVING count(*) > 1) USING (picture) WHERE place <> first"
+    )
+    db.execute("DROP TABLE shown")
+    nodes, roots = connected(db, "sharing")
     db.register("groups", pa.table({"place": nodes, "root": roots}))
     db.execute(
         "CREATE TABLE named AS SELECT place, first_value(id) OVER (PARTITION BY root ORDER BY md5('group ' || id)) AS "
-        "name FROM (SELECT id, piece::BIGINT << 32 | row AS place FROM judged) JOIN groups USING (place)"
+        f"name FROM (SELECT id, {place} FROM judged) JOIN groups USING (place)"
     )
     end, cases = 0.0, ""
     for name, share in list(split.items())[:-1]:
@@ -183,15 +184,14 @@ def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: i
         cases += f" WHEN chance < {literal(_hex(end))} THEN {literal(name)}"
     last = literal(list(split)[-1])
     chance = f"left(md5({literal(f'{seed} split ')} || coalesce(name, id)), {HEX})"
+    db.execute("ALTER TABLE judged RENAME TO unassigned")
     db.execute(
-        f"CREATE TABLE assigned AS SELECT judged.* REPLACE (CASE{cases} ELSE {last} END AS split) FROM (SELECT *, "
-        f"{chance} AS chance FROM (SELECT *, piece::BIGINT << 32 | row AS place FROM judged) LEFT JOIN named USING "
-        "(place)) AS judged"
+        f"CREATE VIEW judged AS SELECT id, task, source, license, piece, row, CASE {cases} ELSE {last} END AS split, "
+        f"reason FROM (SELECT *, {chance} AS chance FROM (SELECT *, {place} FROM unassigned) LEFT JOIN named USING "
+        "(place))"
         if cases
-        else f"CREATE TABLE assigned AS SELECT * REPLACE ({last} AS split) FROM judged"
+        else f"CREATE VIEW judged AS SELECT * REPLACE ({last} AS split) FROM unassigned"
     )
-    db.execute("DROP TABLE judged")
-    db.execute("ALTER TABLE assigned RENAME TO judged")
 
 
 def write_chosen(db: "duckdb.DuckDBPyConnection", folder: Path, pieces: int) -> Chosen:

@@ -1,36 +1,70 @@
 """What belongs together: connected components of pairs."""
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import MissingExtra
 
+if TYPE_CHECKING:
+    import duckdb
+
 Numbers = NDArray[np.int64]
+BATCH_PAIRS = 100_000
 
 
-def components(pairs: Numbers) -> tuple[Numbers, Numbers]:
+def connected(db: "duckdb.DuckDBPyConnection", pairs: str) -> tuple[Numbers, Numbers]:
     """
     Args:
-        pairs: int64 (P, 2), any numbers.
+        pairs: a table of a database with the numbers `one` and `other`.
 
     Returns:
         The N numbers that occur, ascending, and the least number that each is connected to: both int64 (N,). Memory is
-        in proportion to P.
+        32 bytes for each of them, however many pairs there are.
 
     Raises:
         MissingExtra: scipy is not installed.
     """
+    ordered = f"SELECT one FROM {pairs} UNION SELECT other FROM {pairs} ORDER BY one"
+    found = [batch["one"].to_numpy() for batch in db.sql(ordered).to_arrow_reader(BATCH_PAIRS)]
+    nodes = np.concatenate([np.empty(0, np.int64), *found])
+    batches = db.sql(f"SELECT one, other FROM {pairs}").to_arrow_reader(BATCH_PAIRS)
+    return nodes, components(nodes, (np.stack([batch[0].to_numpy(), batch[1].to_numpy()], axis=1) for batch in batches))
+
+
+def components(nodes: Numbers, pairs: Iterable[Numbers]) -> Numbers:
+    """
+    Args:
+        nodes: int64 (N,), ascending.
+        pairs: of some of them, int64 (P, 2), a batch at a time.
+
+    Returns:
+        The least node that each is connected to, int64 (N,).
+    """
+    parents = np.arange(len(nodes))  # of each place among the nodes a lower one, or itself
+    for batch in pairs:
+        _join(parents, np.searchsorted(nodes, batch))
+    while np.any((further := parents[parents]) != parents):
+        parents = further
+    return nodes[parents]
+
+
+def _join(parents: Numbers, pairs: Numbers) -> None:
     try:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
     except ImportError:
         raise MissingExtra("scipy", "curate") from None
-    nodes, places = np.unique(pairs, return_inverse=True)
-    if not len(nodes):
-        return nodes, nodes
+    roots = pairs
+    while np.any((further := parents[roots]) != roots):
+        roots = further
+    seen, places = np.unique(roots, return_inverse=True)
     one, other = places.reshape(-1, 2).T
-    graph = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(len(nodes), len(nodes)))
+    graph = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(len(seen), len(seen)))
     _, labels = connected_components(graph, directed=False)
-    least = np.full(labels.max() + 1, np.iinfo(np.int64).max)
-    np.minimum.at(least, labels, nodes)
-    return nodes, least[labels]
+    least = np.full(labels.max(initial=-1) + 1, len(parents))
+    np.minimum.at(least, labels, seen)
+    parents[seen] = least[labels]
+    parents[pairs] = parents[roots]

@@ -12,8 +12,8 @@ from toolkit.staging.files import sync_folder
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY_MB = 1000
-GROUP_ROWS, LEAST_GROUP_ROWS = 120_000, 2_048
+MEMORY_MB = 192
+GROUP_ROWS, LEAST_GROUP_ROWS = 20_000, 2_048
 
 
 @contextmanager

@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pyarrow as pa
 
 from toolkit.curation.benchmarks import Benchmark, open_benchmark
 from toolkit.curation.choosing import write_chosen
-from toolkit.curation.components import components
-from toolkit.curation.database import database, files, literal, write
+from toolkit.curation.components import connected
+from toolkit.curation.database import database, files, write
 from toolkit.curation.features import ITEMS, Compared, Items, describe, items_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, pieces_of
@@ -29,12 +28,14 @@ from toolkit.curation.matching import (
     GROUPS,
     PAIRS,
     PLACE,
+    SAME_FILE,
     By,
     confirm_pairs,
     gather_texts,
     group_pictures,
     group_rows,
     match_benchmark,
+    name_looks,
     pair_rows,
     parts_of,
     write_buckets,
@@ -55,29 +56,23 @@ NEAR_TEXT = 0.8
 # A row that goes with the pair that is shown: with a row before it, of the strictest kind, the nearest.
 TWICE = """
 CREATE TABLE twice AS
-SELECT place, arg_min(other, rank) AS other, arg_min(kind, rank) AS kind, arg_min(score, rank) AS score
-FROM (
-    SELECT place, other, kind, score, (other > place, kind, -score, other) AS rank
-    FROM (SELECT place, other, kind, score FROM pairs UNION ALL SELECT other, place, kind, score FROM pairs)
-    SEMI JOIN gone USING (place)
-)
-GROUP BY place
+SELECT place, other, kind, score
+FROM (SELECT place, other, kind, score FROM pairs UNION ALL SELECT other, place, kind, score FROM pairs)
+SEMI JOIN gone USING (place)
+QUALIFY row_number() OVER (PARTITION BY place ORDER BY other > place, kind, -score, other) = 1
 """
 CONTAMINATED = """
 CREATE TABLE contaminated AS
-SELECT place, arg_min(item, rank) AS item, arg_min(kind, rank) AS kind, arg_min(score, rank) AS score
+SELECT place, item, kind, score
 FROM (
-    SELECT *, (kind, -score, item) AS rank
-    FROM (
-        SELECT o.place, t.place AS item, 'benchmark_image' AS kind, 1.0::FLOAT AS score
-        FROM {looks} AS o
-        JOIN (SELECT look, min(place) AS place FROM {looks} WHERE place >= {start} GROUP BY look) AS t USING (look)
-        WHERE o.place < {start}
-        UNION ALL
-        SELECT rows.place, item, 'benchmark_text', score FROM rows JOIN read_parquet({found}) USING (asked_sha256)
-    )
+    SELECT o.place, t.place AS item, 'benchmark_image' AS kind, 1.0::FLOAT AS score
+    FROM {looks} AS o
+    JOIN (SELECT look, min(place) AS place FROM {looks} WHERE place >= {start} GROUP BY look) AS t USING (look)
+    WHERE o.place < {start}
+    UNION ALL
+    SELECT rows.place, item, 'benchmark_text', score FROM rows JOIN read_parquet({found}) USING (asked_sha256)
 )
-GROUP BY place
+QUALIFY row_number() OVER (PARTITION BY place ORDER BY kind, -score, item) = 1
 """
 JUDGED = """
 CREATE TABLE judged AS
@@ -215,13 +210,15 @@ def find_duplicates(
     numbered = pictures / NUMBERED
     near = phases.run("near images", partial(find_near, numbered, count), units_of(count))
     grouping = partial(group_pictures, places, [folder for folder, _ in near], numbered)
-    [(alike, _)] = phases.run("images that look alike", grouping, 1)
-    pairs = _find_pairs(phases, ours, alike / ALIKE, rule, sum(piece.shard.rows for piece in pieces))
+    [(grouped, _)] = phases.run("images that look alike", grouping, 1)
+    naming = phases.run("what rows show", partial(name_looks, places, grouped / SAME_FILE), len(places))
+    alike = [folder for folder, _ in naming]
+    pairs = _find_pairs(phases, ours, alike, rule, sum(piece.shard.rows for piece in pieces))
     found: list[Path] = []
     if theirs:
         against = partial(match_benchmark, ours, items, rule.near_text)
         found = [folder / FOUND for folder, _ in phases.run("benchmarks", against, len(ours))]
-    judging = partial(judge, ours, items, alike / ALIKE, pairs, found)
+    judging = partial(judge, ours, items, alike, pairs, found)
     [(folder, chosen)] = phases.run("duplicates", judging, 1)
     notes = {
         "undecodable images": sum(each["undecodable"] for _, each in described),
@@ -230,7 +227,7 @@ def find_duplicates(
     return folder, {**chosen, "notes": notes}
 
 
-def _find_pairs(phases: Phases, ours: Sequence[Path], alike: Path, rule: Rule, rows: int) -> list[Path]:
+def _find_pairs(phases: Phases, ours: Sequence[Path], alike: Sequence[Path], rule: Rule, rows: int) -> list[Path]:
     """Files of pairs of rows that are alike."""
     parts = parts_of(rows)
     sorting = phases.run("buckets", partial(write_buckets, ours, alike, rule.by, parts), len(ours))
@@ -246,7 +243,7 @@ def _find_pairs(phases: Phases, ours: Sequence[Path], alike: Path, rule: Rule, r
 def judge(
     ours: Sequence[Path],
     items: Sequence[Path],
-    alike: Path,
+    alike: Sequence[Path],
     pairs: Sequence[Path],
     found: Sequence[Path],
     unit: int,
@@ -258,8 +255,8 @@ def judge(
         listed = files([each / ITEMS for each in ours])
         db.execute(f"CREATE VIEW rows AS SELECT *, {PLACE} AS place FROM read_parquet({listed})")
         db.execute(f"CREATE VIEW pairs AS SELECT * FROM read_parquet({files(pairs)})")
-        linked = db.sql("SELECT DISTINCT place, other FROM pairs").fetchnumpy()
-        nodes, roots = components(np.stack([linked["place"], linked["other"]], axis=1).astype(np.int64))
+        db.execute("CREATE TABLE linked AS SELECT DISTINCT place AS one, other FROM pairs")
+        nodes, roots = connected(db, "linked")
         db.register("gone", pa.table({"place": nodes[nodes != roots]}))
         db.execute(TWICE)
         _find_contaminated(db, alike, items, found)
@@ -271,12 +268,12 @@ def judge(
         return asdict(write_chosen(db, folder, len(ours)))
 
 
-def _find_contaminated(db: Any, alike: Path, items: Sequence[Path], found: Sequence[Path]) -> None:
+def _find_contaminated(db: Any, alike: Sequence[Path], items: Sequence[Path], found: Sequence[Path]) -> None:
     """The table `contaminated`: rows that a benchmark has, by an image or by their instruction."""
     if not items:
         db.execute("CREATE TABLE contaminated (place BIGINT, item BIGINT, kind VARCHAR, score FLOAT)")
         return
     first = f"SELECT min({PLACE}) AS place FROM read_parquet({files([each / ITEMS for each in items])})"
     [(start,)] = db.execute(first).fetchall()
-    looks = f"(SELECT place, unnest(looks) AS look FROM read_parquet({literal(str(alike))}))"
+    looks = f"(SELECT place, unnest(looks) AS look FROM read_parquet({files([each / ALIKE for each in alike])}))"
     db.execute(CONTAMINATED.format(looks=looks, start=start, found=files(found)))

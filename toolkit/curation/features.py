@@ -43,6 +43,7 @@ ITEM_SCHEMA = pa.schema(
 )
 PICTURE_SCHEMA = pa.schema(
     [
+        ("piece", pa.int32()),
         ("sha256", pa.string()),
         ("phash", pa.uint64()),  # null: it cannot be decoded
         ("tint", pa.int32()),  # mean of the thumbnail, RGB: what is sorted by where many hashes are the same
@@ -131,7 +132,7 @@ def describe(pieces: Sequence[Items], how: Compared, unit: int, folder: Path, te
                 for sha256, image in zip(listed, item.images, strict=True):
                     if sha256 not in seen:
                         seen.add(sha256)
-                        new.append(_picture_line(sha256, image, how))
+                        new.append({"piece": unit, **_picture_line(sha256, image, how)})
             counts["items"] += len(lines)
             counts["undecodable"] += sum(line["phash"] is None for line in new) if how.pictures else 0
             items.write(pa.Table.from_pylist(lines, schema=ITEM_SCHEMA))

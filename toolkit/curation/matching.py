@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from toolkit.curation.components import components
+from toolkit.curation.components import connected
 from toolkit.curation.database import GROUP_ROWS, database, files, literal, write
-from toolkit.curation.features import ITEMS
+from toolkit.curation.features import ITEMS, PICTURES
 from toolkit.curation.look import TableWriter
-from toolkit.curation.pictures import confirmed
+from toolkit.curation.pictures import confirm_near
 from toolkit.curation.texts import jaccard, runs
 from toolkit.executors import Tell
 from toolkit.staging.files import whole_file
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 By = Literal["row", "text", "image"]
 ALIKE, PAIRS, FOUND = "alike.parquet", "pairs.parquet", "found.parquet"
+CONFIRMED, SAME_FILE = "confirmed.parquet", "same.parquet"
 BUCKET_FILE, CANDIDATES, GROUPS, WANTED = "buckets.parquet", "candidates.parquet", "groups.parquet", "wanted.parquet"
 UNIT_ROWS = 500_000  # that a part is meant for
 LEAST_WORDS = 8  # of a benchmark's question, for its text alone to say anything
@@ -38,28 +41,14 @@ PLACE = "piece::BIGINT << 32 | row"
 KEYS = "list_append(bands, hash(text_sha256))"
 # Pictures that look like another, each with the first of those that do.
 SAME = """
-CREATE TABLE same AS
-SELECT mine.sha256, first.sha256 AS look
-FROM grouped
-JOIN (SELECT number, sha256 FROM {pictures}) AS mine USING (number)
-JOIN (SELECT number, sha256 FROM {pictures}) AS first ON root = first.number
-"""
-LOOKS = """
-SELECT place, looks, md5(array_to_string(looks, ' ')) AS shown
-FROM (
-    SELECT place, list(coalesce(look, sha256) ORDER BY nth) AS looks
-    FROM (
-        SELECT {place} AS place, unnest(images) AS sha256, generate_subscripts(images, 1) AS nth FROM {items}
-    ) LEFT JOIN same USING (sha256)
-    GROUP BY place
-)
-ORDER BY place
+SELECT mine.sha256 AS sha256, first.sha256 AS look
+FROM grouped JOIN numbered AS mine USING (number) JOIN numbered AS first ON root = first.number ORDER BY 1
 """
 BUCKETS = {
     "image": "SELECT place, hash(unnest(looks)) AS key FROM alike",
     "text": f"SELECT place, unnest({KEYS}) AS key FROM items WHERE text <> ''",
-    "row": f"SELECT place, hash(key, coalesce(shown, '')) AS key FROM (SELECT place, unnest({KEYS}) AS key FROM items) "
-    "LEFT JOIN alike USING (place)",
+    "row": "SELECT place, hash(key, coalesce(array_to_string(looks, ' '), '')) AS key FROM (SELECT place, "
+    f"unnest({KEYS}) AS key FROM items) LEFT JOIN alike USING (place)",
 }
 PAIRED = """
 SELECT DISTINCT place, other
@@ -74,27 +63,56 @@ WHERE place <> other ORDER BY other, place
 TEXTS = """
 SELECT p.place, p.other, a.text AS text, b.text AS other_text, a.text_sha256 = b.text_sha256 AS same_text,
     a.images = b.images AS same_pictures
-FROM (SELECT DISTINCT place, other FROM read_parquet({pairs})) AS p
+FROM (
+    SELECT DISTINCT place, other FROM read_parquet({pairs}) WHERE place IN (SELECT place FROM wanted)
+) AS p
 JOIN wanted AS a ON p.place = a.place JOIN wanted AS b ON p.other = b.place
 ORDER BY p.other, p.place
 """
 PAIR_SCHEMA = pa.schema([("place", pa.int64()), ("other", pa.int64()), ("kind", pa.string()), ("score", pa.float32())])
+ALIKE_SCHEMA = pa.schema([("place", pa.int64()), ("looks", pa.list_(pa.string()))])
 HIT_SCHEMA = pa.schema([("asked_sha256", pa.string()), ("item", pa.int64()), ("score", pa.float32())])
 
 
 def group_pictures(
     described: Sequence[Path], near: Sequence[Path], numbered: Path, unit: int, folder: Path, tell: Tell
 ) -> int:
-    """Write `alike.parquet`: what each row shows (`place`; `looks`, a list with the same text for pictures that look
-    alike; `shown`, a hash of that). Returns how many pictures look like another.
+    """Write `same.parquet`: each picture that looks like another (`sha256`), with one for all of them (`look`); returns
+    how many look like an earlier one.
     """
     with database(folder) as db:
-        nodes, roots = components(confirmed(db, near, numbered))
+        db.execute(f"CREATE VIEW numbered AS SELECT * FROM read_parquet({literal(str(numbered))})")
+        confirm_near(db, described, near, folder / CONFIRMED)
+        db.execute(f"CREATE VIEW confirmed AS SELECT * FROM read_parquet({literal(str(folder / CONFIRMED))})")
+        nodes, roots = connected(db, "confirmed")
         db.register("grouped", pa.table({"number": nodes, "root": roots}))
-        db.execute(SAME.format(pictures=f"read_parquet({literal(str(numbered))})"))
-        items = f"read_parquet({files([each / ITEMS for each in described])})"
-        write(db, LOOKS.format(items=items, place=PLACE), folder / ALIKE)
+        write(db, SAME, folder / SAME_FILE)
     return int(np.count_nonzero(nodes != roots))
+
+
+def name_looks(described: Sequence[Path], same: Path, unit: int, folder: Path, tell: Tell) -> None:
+    """Write `alike.parquet` of a piece: what each row that has pictures shows (`place`; `looks`, a list with the same
+    text for pictures that look alike).
+    """
+    with database(folder) as db:
+        own = f"(SELECT sha256 FROM read_parquet({literal(str(described[unit] / PICTURES))}))"
+        theirs = db.sql(
+            f"SELECT sha256, look FROM read_parquet({literal(str(same))}) WHERE sha256 IN {own}"
+        ).to_arrow_table()
+    with (
+        pq.ParquetFile(described[unit] / ITEMS, pre_buffer=False) as items,
+        whole_file(folder / ALIKE) as file,
+        TableWriter(file) as writer,
+    ):
+        writer.write(ALIKE_SCHEMA.empty_table())
+        for batch in items.iter_batches(columns=["piece", "row", "images"], use_threads=False):
+            batch = batch.filter(pc.greater(pc.list_value_length(batch["images"]), 0))
+            place = pc.bit_wise_or(pc.shift_left(batch["piece"].cast(pa.int64()), 32), batch["row"].cast(pa.int64()))
+            images = batch["images"].flatten()
+            found = theirs["look"].combine_chunks().take(pc.index_in(images, value_set=theirs["sha256"]))
+            ends = np.cumsum([0, *pc.list_value_length(batch["images"]).to_pylist()], dtype=np.int32)
+            looks = pa.ListArray.from_arrays(pa.array(ends), pc.coalesce(found, images))
+            writer.write(pa.table([place, looks], schema=ALIKE_SCHEMA))
 
 
 def parts_of(rows: int) -> int:
@@ -103,14 +121,12 @@ def parts_of(rows: int) -> int:
 
 
 def write_buckets(
-    described: Sequence[Path], alike: Path, by: By, parts: int, unit: int, folder: Path, tell: Tell
+    described: Sequence[Path], alike: Sequence[Path], by: By, parts: int, unit: int, folder: Path, tell: Tell
 ) -> None:
     """Write `buckets.parquet` of a shard: `part`, `key` and `place` of every bucket that its rows are in."""
     with database(folder) as db:
         _view(db, "items", described[unit])
-        [(first, last)] = db.execute("SELECT min(place), max(place) FROM items").fetchall()
-        mine = f"place BETWEEN {first or 0} AND {last or 0}"
-        db.execute(f"CREATE VIEW alike AS SELECT * FROM read_parquet({literal(str(alike))}) WHERE {mine}")
+        db.execute(f"CREATE VIEW alike AS SELECT * FROM read_parquet({literal(str(alike[unit] / ALIKE))})")
         question = f"SELECT (key % {parts})::INTEGER AS part, key, place FROM ({BUCKETS[by]}) ORDER BY part"
         write(db, question, folder / BUCKET_FILE, group_rows=GROUP_ROWS // parts)
 
@@ -131,8 +147,8 @@ def group_rows(candidates: Sequence[Path], unit: int, folder: Path, tell: Tell) 
     """Write `groups.parquet`: the part of each row that is in a pair (`place`, `part`); returns how many parts."""
     with database(folder) as db:
         listed = files([each / CANDIDATES for each in candidates])
-        pairs = db.sql(f"SELECT DISTINCT place, other FROM read_parquet({listed})").fetchnumpy()
-        nodes, roots = components(np.stack([pairs["place"], pairs["other"]], axis=1).astype(np.int64))
+        db.execute(f"CREATE TABLE pairs AS SELECT DISTINCT place AS one, other FROM read_parquet({listed})")
+        nodes, roots = connected(db, "pairs")
         parts = parts_of(len(nodes))
         db.register("grouped", pa.table({"place": nodes, "root": roots}))
         question = f"SELECT place, (hash(root) % {parts})::INTEGER AS part FROM grouped ORDER BY place"
@@ -192,12 +208,10 @@ def match_benchmark(
     with database(folder) as db:
         for name, places in (("ours", [described[unit]]), ("theirs", items)):
             listed = files([each / ITEMS for each in places])
-            values = f"any_value(asked) AS asked, any_value(asked_bands) AS bands, min({PLACE}) AS place"
-            db.execute(
-                f"CREATE VIEW {name} AS SELECT asked_sha256, {values} FROM read_parquet({listed}) WHERE asked_words >= "
-                f"{LEAST_WORDS} GROUP BY asked_sha256"
-            )
-        key = "unnest(list_append(bands, hash(asked_sha256))) AS key"
+            all_of = f"(SELECT *, {PLACE} AS place FROM read_parquet({listed}))"
+            first = f"SELECT min(place) AS place FROM {all_of} WHERE asked_words >= {LEAST_WORDS} GROUP BY asked_sha256"
+            db.execute(f"CREATE VIEW {name} AS SELECT * FROM {all_of} SEMI JOIN ({first}) USING (place)")
+        key = "unnest(list_append(asked_bands, hash(asked_sha256))) AS key"
         db.execute(
             "CREATE TABLE pairs AS SELECT DISTINCT o.asked_sha256 AS ours, t.asked_sha256 AS theirs FROM "
             f"(SELECT asked_sha256, {key} FROM ours) AS o JOIN "

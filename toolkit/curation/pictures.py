@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from toolkit.curation.database import database, files, literal, write
 from toolkit.curation.features import PICTURES
+from toolkit.curation.look import TableWriter
 from toolkit.executors import Tell
 from toolkit.images.hash import differences
 from toolkit.staging.files import whole_file
@@ -37,8 +38,10 @@ def number_pictures(described: Sequence[Path], unit: int, folder: Path, tell: Te
     """Write `numbered.parquet`: each picture once, by its number; returns how many there are."""
     with database(folder) as db:
         listed = files([each / PICTURES for each in described])
-        values = ", ".join(f"any_value({name}) AS {name}" for name in ("phash", "tint", "thumbnail"))
-        once = f"SELECT sha256, {values} FROM read_parquet({listed}) GROUP BY sha256"
+        once = (
+            "SELECT sha256, min(piece) AS piece, any_value(phash) AS phash, any_value(tint) AS tint FROM "
+            f"read_parquet({listed}) GROUP BY sha256"
+        )
         numbered = f"SELECT row_number() OVER (ORDER BY sha256) - 1 AS number, * FROM ({once}) ORDER BY number"
         write(db, numbered, folder / NUMBERED)
         [(count,)] = db.execute(f"SELECT count(*) FROM read_parquet({literal(str(folder / NUMBERED))})").fetchall()
@@ -112,20 +115,35 @@ def _neighbours(numbers: NDArray[np.int64], hashes: Hashes, keys: Hashes) -> Ite
         yield pa.table([pa.array(column) for column in columns], schema=NEAR_SCHEMA)
 
 
-def confirmed(db: "duckdb.DuckDBPyConnection", near: Sequence[Path], numbered: Path) -> NDArray[np.int64]:
-    """Pairs of numbers of pictures that look alike and whose thumbnails do too: int64 (P, 2)."""
-    shown = f"read_parquet({literal(str(numbered))})"
-    found = db.sql(
-        "SELECT one, other, a.thumbnail AS before, b.thumbnail AS after FROM (SELECT DISTINCT one, other FROM "
-        f"read_parquet({files([each / NEAR for each in near])})) JOIN {shown} AS a ON one = a.number JOIN {shown} AS b "
-        "ON other = b.number"
+def confirm_near(db: "duckdb.DuckDBPyConnection", described: Sequence[Path], found: Sequence[Path], path: Path) -> None:
+    """Write pairs of numbers (`one`, `other`) of pictures that look alike and whose thumbnails do too.
+
+    Args:
+        db: has a table `numbered`, see `number_pictures`.
+        found: see `find_near`.
+    """
+    db.execute(
+        f"CREATE TABLE near AS SELECT DISTINCT one, other FROM read_parquet({files([each / NEAR for each in found])})"
     )
-    kept = [np.empty((0, 2), np.int64)]
-    for batch in found.to_arrow_reader(10_000):
-        mean, largest = differences(_pixels(batch["before"]), _pixels(batch["after"]))
-        pairs = np.stack([batch["one"].to_numpy(), batch["other"].to_numpy()], axis=1)
-        kept.append(pairs[(mean <= MAX_MEAN) & (largest <= MAX_CELL)])
-    return np.concatenate(kept)
+    db.execute(
+        "CREATE TABLE shown AS SELECT number, thumbnail FROM numbered JOIN (SELECT piece, sha256, thumbnail FROM "
+        f"read_parquet({files([each / PICTURES for each in described])})) USING (piece, sha256) WHERE number IN "
+        "(SELECT one FROM near UNION SELECT other FROM near)"
+    )
+    compared = db.sql(
+        "SELECT one, other, a.thumbnail AS before, b.thumbnail AS after FROM near JOIN shown AS a ON one = a.number "
+        "JOIN shown AS b ON other = b.number"
+    )
+    with whole_file(path) as file, TableWriter(file) as writer:
+        writer.write(CONFIRMED_SCHEMA.empty_table())
+        for batch in compared.to_arrow_reader(10_000):
+            mean, largest = differences(_pixels(batch["before"]), _pixels(batch["after"]))
+            is_like = pa.array((mean <= MAX_MEAN) & (largest <= MAX_CELL))
+            writer.write(pa.Table.from_batches([batch.select(["one", "other"]).filter(is_like)], CONFIRMED_SCHEMA))
+    db.execute("DROP TABLE shown")
+
+
+CONFIRMED_SCHEMA = pa.schema([("one", pa.int64()), ("other", pa.int64())])
 
 
 def _pixels(thumbnails: Any) -> NDArray[np.uint8]:

@@ -39,6 +39,7 @@ def jaccard(one: set[str], other: set[str]) -> float:
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
+@cache
 def band_rows(threshold: float) -> int:
     """Hashes in a band."""
     fitting = [rows for rows in range(1, NUM_HASHES) if 1 - (1 - threshold**rows) ** (NUM_HASHES // rows) >= RECALL]
