@@ -71,6 +71,15 @@ def test_edits_change_only_what_their_mask_covers(kind):
         assert edit.simple.rstrip(".").lower() not in edit.nuanced.lower()
 
 
+def test_no_rationale_of_an_edit_says_that_what_is_somewhere_is_there():
+    told = [
+        step.text
+        for index in range(60)
+        for step in sample_edit(Stream("said", index), tuple(EDITS)[index % len(EDITS)]).steps
+    ]
+    assert not [text for text in told if re.search(r"((?:in|at|on) the [a-z ]+) is \1", text)]
+
+
 def test_locality_counts_pixels_on_either_side():
     before, after = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
     after[0, 0], after[1, 1, 2] = 9, 1

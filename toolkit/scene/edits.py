@@ -17,7 +17,7 @@ from toolkit.scene.hints import COLOUR_HINTS
 from toolkit.scene.language import RELATION_PHRASES, refer, referring, sentence, spot
 from toolkit.scene.render import footprint
 from toolkit.scene.sampler import PLAIN, TRIES, Look, Wish, draw_colour, sample_scene
-from toolkit.scene.steps import Step, full, where
+from toolkit.scene.steps import Step, full, located, where
 from toolkit.scene.streams import Stream
 from toolkit.scene.styles import style_named
 
@@ -95,10 +95,6 @@ def empty_places(scene: Scene) -> list[str]:
     return [place for place in PLACES if not select(scene, Kind(place=place))]
 
 
-def _seen(scene: Scene, *things: Thing) -> tuple[Step, ...]:
-    return tuple(Step(text=f"{sentence(refer(scene, thing))} is {where(thing)}.", ids=(thing.id,)) for thing in things)
-
-
 def _pair(scene: Scene, stream: Stream) -> tuple[Thing, Thing] | None:
     """Two things that phrases can point out, each alone in its place."""
     found = stream.sample(loners(scene), 2)
@@ -116,7 +112,7 @@ def _recolour(scene: Scene, stream: Stream) -> Edit | None:
         refer(scene, model, without=("colour",) if referring(scene, model, without=("colour",)) else ()),
     )
     hinted = stream.chance(0.4)
-    steps = _seen(scene, thing) if hinted else _seen(scene, thing, model)
+    steps = located(scene, thing) if hinted else located(scene, thing, model)
     reason = f"{sentence(COLOUR_HINTS[model.colour] if hinted else other)} is {model.colour}"
     nuanced = (
         f"Paint {one} in {COLOUR_HINTS[model.colour]}." if hinted else f"I would like {one} to match {other} in colour."
@@ -147,7 +143,7 @@ def _repattern(scene: Scene, stream: Stream) -> Edit | None:
         if model.pattern != "plain"
         else f"Make {one} as undecorated as {other}.",
         steps=(
-            *_seen(scene, thing, model),
+            *located(scene, thing, model),
             Step(
                 text=f"{sentence(other)} has {words[model.pattern]}, so {one} gets {words[model.pattern]} too.",
                 ids=(thing.id,),
@@ -155,7 +151,7 @@ def _repattern(scene: Scene, stream: Stream) -> Edit | None:
         )
         if model.pattern != "plain"
         else (
-            *_seen(scene, thing, model),
+            *located(scene, thing, model),
             Step(text=f"{sentence(other)} has no pattern, so {one} loses its {words[thing.pattern]}.", ids=(thing.id,)),
         ),
     )
@@ -177,7 +173,7 @@ def _resize(scene: Scene, stream: Stream) -> Edit | None:
         simple=f"Make {one} {word}.",
         nuanced=f"{sentence(one)} should be about as big as {other}.",
         steps=(
-            *_seen(scene, thing, model),
+            *located(scene, thing, model),
             Step(text=f"{sentence(other)} is {word}, so {one} {way} to that size.", ids=(thing.id,)),
         ),
     )
@@ -199,7 +195,7 @@ def _remove(scene: Scene, stream: Stream) -> Edit | None:
         simple=f"Remove {one}.",
         nuanced=f"Please clear away whatever is directly {relation} {other}.",
         steps=(
-            *_seen(scene, near),
+            *located(scene, near),
             Step(
                 text=f"Directly {relation} it there is {full(thing)}. It has to go; its place becomes background.",
                 ids=(thing.id,),
@@ -223,8 +219,8 @@ def _add(scene: Scene, stream: Stream) -> Edit | None:
         simple=f"Add {full(model)} {spot(place)}.",
         nuanced=f"It looks empty {spot(place)}. Could {other} have a twin there?",
         steps=(
-            *_seen(scene, model),
-            Step(text=f"It is {full(model)}; nothing lies {spot(place)} yet, so a second one fits there."),
+            *located(scene, model),
+            Step(text=f"I repeat it, {full(model)}: nothing lies {spot(place)} yet, so a second one fits there."),
         ),
     )
 
@@ -247,7 +243,7 @@ def _move(scene: Scene, stream: Stream) -> Edit | None:
         simple=f"Move {one} so that it is {spot(place)}.",
         nuanced=f"{sentence(one)} belongs directly {relation} {other}.",
         steps=(
-            *_seen(scene, thing, anchor),
+            *located(scene, thing, anchor),
             Step(text=f"Directly {relation} {other} means {spot(place)}, which is free.", ids=(thing.id,)),
         ),
     )
@@ -266,7 +262,7 @@ def _swap(scene: Scene, stream: Stream) -> Edit | None:
         simple=f"Swap {one} and {two}.",
         nuanced=f"Put {one} where {two} is now, and the other way round.",
         steps=(
-            *_seen(scene, thing, other),
+            *located(scene, thing, other),
             Step(text=f"So {one} goes {where(other)} and {two} goes {where(thing)}.", ids=(thing.id, other.id)),
         ),
     )

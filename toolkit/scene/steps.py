@@ -3,7 +3,19 @@
 from dataclasses import dataclass
 
 from toolkit.scene.graph import PLACES, Kind, Scene, Thing, select
-from toolkit.scene.language import PLACE_PHRASES, kind_of, listed, noun, number_word, sentence, the, with_article
+from toolkit.scene.language import (
+    PLACE_PHRASES,
+    kind_of,
+    listed,
+    noun,
+    number_word,
+    refer,
+    referring,
+    sentence,
+    spot,
+    the,
+    with_article,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,21 @@ def plain_noun(thing: Thing, *, many: bool = False) -> str:
 
 def where(thing: Thing) -> str:
     return PLACE_PHRASES[thing.place][0]
+
+
+def located(scene: Scene, *things: Thing) -> tuple[Step, ...]:
+    """One step per thing: where it is, or what it is where nothing but its place tells it from the others."""
+    return tuple(Step(text=sentence(_located(scene, thing)), ids=(thing.id,)) for thing in things)
+
+
+def _located(scene: Scene, thing: Thing) -> str:
+    kind = referring(scene, thing)
+    is_told_by_place = kind is not None and kind.place
+    return (
+        f"{spot(thing.place)} there is {full(thing)}."
+        if is_told_by_place
+        else f"{refer(scene, thing)} is {where(thing)}."
+    )
 
 
 def sightings(things: tuple[Thing, ...]) -> tuple[Step, ...]:

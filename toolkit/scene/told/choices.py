@@ -49,7 +49,8 @@ def _chart(problem: Problem, stream: Stream) -> Choices:
         only = f"and no other bar is as {'high' if best == max(amounts) else 'low'}"
         said = only if day == problem.answer else f"{than}, so this is not the day"
         found[day] = Choice(chart_drawing(amounts, number, style), f"its bar stands for {amount}, {said}.")
-    return Choices("I draw the five days as bars and look at each of them.", found)
+    reasons = " ".join(thought.text for thought in problem.thoughts if not thought.drawing)
+    return Choices(f"{reasons} I draw the five days as bars and look at each of them.", found)
 
 
 def _clock(problem: Problem, stream: Stream) -> Choices:
