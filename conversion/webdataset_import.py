@@ -3,7 +3,6 @@ sets hold.
 """
 
 import re
-import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 
 from conversion.formats import Shard
 from conversion.importing import ReadOptions, checked, foreign_row
-from toolkit.errors import ArchiveError, ImageError, RowError, SourceError
+from toolkit.errors import ArchiveError, ImageError, RowError, SourceError, shown
 from toolkit.parsing import load_json
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row
+from toolkit.sources.published.members import Watch
+from toolkit.sources.published.tars import read_tar
 
 # Key: up to the first dot of the file name. Source: webdataset src/webdataset/tariterators.py#L25
 MEMBER = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
@@ -45,28 +46,27 @@ def samples(tar: Path) -> Iterator[tuple[str, Sample]]:
     """(key, suffix -> content) of members that lie side by side; one sample is held at a time.
 
     Raises:
-        ArchiveError: the tar is cut off or not a tar, or a sample has a member twice.
+        ArchiveError: the tar is cut off or not a tar, holds a device or a member that is too large, or a sample has a
+            member twice.
     """
     key, sample = "", Sample()
-    try:
-        with tarfile.open(tar, "r|") as members:
-            for member in members:
-                found = MEMBER.match(member.name)
-                content = members.extractfile(member) if found and member.isfile() else None
-                if not found or not content:
-                    continue
-                if found[1] != key and sample:
-                    yield key, sample
-                    sample = {}
-                key = found[1]
-                if found[2] in sample:
-                    raise ArchiveError(f"{tar}: sample {key!r} has two members {found[2]!r}; is a key used twice?")
-                sample[found[2]] = content.read()
-                members.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it saw
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise ArchiveError(f"{tar} cannot be read as a tar: {error}; it is cut off or damaged") from error
+    with tar.open("rb") as file:
+        for member in read_tar(file, str(tar), Watch(on_refused=partial(_refuse, tar))):
+            if not (found := MEMBER.match(member.name)):
+                continue
+            if found[1] != key and sample:
+                yield key, sample
+                sample = {}
+            key = found[1]
+            if found[2] in sample:
+                raise ArchiveError(f"{tar}: sample {key!r} has two members {found[2]!r}; is a key used twice?")
+            sample[found[2]] = member.data
     if sample:
         yield key, sample
+
+
+def _refuse(tar: Path, kind: str, name: str) -> None:
+    raise ArchiveError(f"{tar}: member {shown(name)}: {kind}; no tar of samples holds one")
 
 
 def sample_to_row(sample: Sample, key: str, options: ReadOptions) -> Row:

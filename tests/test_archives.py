@@ -122,6 +122,12 @@ def test_a_huge_extended_header_is_refused_before_it_is_read(kind):
         read(gzip.compress(make_tar(header, ("good.png", b"good"))))
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_extended_headers_one_after_another_without_end_are_refused(kind):
+    with pytest.raises(ArchiveError, match="more than 16 headers for one member"):
+        read(gzip.compress(make_tar(*[special("x", kind)] * 2_000, ("good.png", b"good"))))
+
+
 def test_zeros_without_end_after_the_tar_are_refused(monkeypatch):
     monkeypatch.setattr(tars, "MAX_TRAILING_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="follow the end of the tar"):

@@ -18,11 +18,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from toolkit.errors import SHOWN, SourceError, UsageError
+from toolkit.errors import SHOWN, SourceError, UnifiedVisualError, UsageError
 from toolkit.generation.core.spec import SourceSpec
 from toolkit.images.files import PATH_SUFFIXES
 from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
+from toolkit.sources.published.zips import ZIP_ERRORS
 
 Rows: TypeAlias = Iterator[dict[str, Any]]
 LISTS = ("metadata.jsonl", "train.jsonl")  # of a folder of pictures: imagefolder's, LLaVA-CoT-100k's
@@ -65,7 +66,9 @@ def _file_rows(path: Path) -> Rows:
                 yield from csv.DictReader(file)
         else:
             raise UsageError(f"{path}: is of no kind that is read; {_KINDS}")
-    except (OSError, UnicodeError, csv.Error, EOFError, zipfile.BadZipFile) as error:
+    except UnifiedVisualError:
+        raise
+    except (csv.Error, *ZIP_ERRORS) as error:
         raise SourceError(f"{path}: cannot be read: {error}") from error
 
 
@@ -248,7 +251,7 @@ def archives(folder: Path) -> list[zipfile.ZipFile]:
     for name, paths in sorted(parts.items()):
         try:
             opened.append(zipfile.ZipFile(io.BufferedReader(SplitFile(paths))))
-        except (OSError, zipfile.BadZipFile) as error:
+        except ZIP_ERRORS as error:
             found = ", ".join(path.name for path in paths[:SHOWN])
             raise SourceError(f"{folder / name}: cannot be read from {found}: {error}") from error
     return opened

@@ -14,7 +14,6 @@ import re
 import tarfile
 import weakref
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import lru_cache, partial
@@ -32,6 +31,7 @@ from toolkit.sources.published.shapes.pictures import Reference, is_picture_name
 from toolkit.sources.published.shapes.words import squash
 from toolkit.sources.published.spool import Spool
 from toolkit.sources.published.tars import StrictTarInfo
+from toolkit.sources.published.zips import ZIP_ERRORS
 from toolkit.sources.repository import Repository, downloaded
 
 SPOOL_BYTES = 64 << 20
@@ -244,7 +244,7 @@ def _slice(file: BinaryIO, start: int, size: int) -> Callable[[], bytes]:
 def _zipped(file: BinaryIO, archive: str) -> Iterator[Member]:
     try:
         whole = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except ZIP_ERRORS as error:
         raise ArchiveError(f"{archive}: damaged or cut off ({error}); download it again") from error
     for info in whole.infolist():
         name = normalise_name(info.filename)
@@ -261,7 +261,7 @@ def _unzip(whole: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]
     def read() -> bytes:
         try:
             return whole.read(info)
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except ZIP_ERRORS as error:
             raise ImageError(f"image {info.filename!r} cannot be unpacked: {error}", kind="cut_off") from error
 
     return read

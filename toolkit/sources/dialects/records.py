@@ -29,6 +29,7 @@ from toolkit.sources.parquet import open_parquet, read_batches
 from toolkit.sources.published.archives import read_archive
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.members import Watch
+from toolkit.sources.published.zips import ZIP_ERRORS
 from toolkit.sources.repository import OnRead, Repository
 
 FOLDER = "."  # in place of a path: all loose pictures
@@ -131,8 +132,8 @@ def _only_member(raw: BinaryIO, path: str) -> BinaryIO:
         if len(names) != 1:
             raise ArchiveError(f"{path}: holds {len(names)} files; expected one file of records")
         return cast(BinaryIO, whole.open(names[0]))
-    except (OSError, ValueError) as error:  # places before the beginning
-        raise ArchiveError(f"{path}: not a whole zip ({error})") from error
+    except ZIP_ERRORS as error:
+        raise ArchiveError(f"{path}: not a whole zip, or not of a kind that is read ({error})") from error
 
 
 def _texts(file: BinaryIO, kind: str) -> Iterator[Any | RowError]:

@@ -1,7 +1,7 @@
 """tar, plain or compressed, also several put together -> members, one sequential pass.
 
-Extended headers over `MAX_HEADER_BYTES` stop the archive. It must end as tar and its compression say; a cut or damaged
-one raises, however much could be read.
+Extended headers over `MAX_HEADER_BYTES`, or headers over `MAX_HEADERS` for one member, stop the archive. It must end
+as tar and its compression say; a cut or damaged one raises, however much could be read.
 """
 
 import bz2
@@ -22,6 +22,7 @@ from toolkit.sources.published import members
 from toolkit.sources.published.members import NAME_ONLY, Member, Watch, normalise_name, refuse_impostors, tell_link
 
 MAX_HEADER_BYTES = 1 << 20
+MAX_HEADERS = 16  # usual are up to 5: pax headers of all and of this member, long name, long link, its own
 MAX_TRAILING_BYTES = 64 << 20  # tar pads with zeros after its end mark; more than this is not padding
 BLOCK = 512
 
@@ -125,16 +126,23 @@ class _OneWay(io.RawIOBase):
 
 
 class StrictTarInfo(tarfile.TarInfo):
-    """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size; not here."""
+    """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size and number; not
+    here.
+    """
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> "StrictTarInfo":
+        tar.depth = getattr(tar, "depth", 0) + 1  # type: ignore[attr-defined]  # each is read within the one before
+        if tar.depth > MAX_HEADERS:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"more than {MAX_HEADERS} headers for one member")
         try:
             return super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error} at byte {tar.offset}") from error
+        finally:
+            tar.depth -= 1  # type: ignore[attr-defined]
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "StrictTarInfo":

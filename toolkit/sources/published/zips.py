@@ -1,6 +1,8 @@
 """zip -> members."""
 
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -18,6 +20,17 @@ from toolkit.sources.published.members import (
 )
 
 HEAD_BYTES = 512
+# What zipfile raises on bytes that are no whole zip, or one of a kind that it does not read.
+ZIP_ERRORS = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_zip(file: BinaryIO, archive: str, watch: Watch = Watch()) -> Iterator[Member]:  # noqa: B008  # immutable
@@ -35,7 +48,7 @@ def read_zip(file: BinaryIO, archive: str, watch: Watch = Watch()) -> Iterator[M
         raise
     except (NotImplementedError, RuntimeError) as error:
         raise ArchiveError(f"{archive}: cannot be read ({error}); unpack it into a folder of the same name") from error
-    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, ValueError) as error:
+    except ZIP_ERRORS as error:
         raise ArchiveError(
             f"{archive}: damaged or cut off ({type(error).__name__}: {error}); download it again"
         ) from error
