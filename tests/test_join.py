@@ -9,6 +9,7 @@ from isal import igzip
 
 from toolkit.errors import ArchiveError, LayoutError, RowError, TooManyBadRows
 from toolkit.sources.ahead import read_ahead
+from toolkit.sources.published import matching
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.join import join
 from toolkit.sources.published.matching import EXACT, NEAR, RULE, WRAPPED, Names
@@ -208,9 +209,40 @@ def test_a_cut_archive_raises_whatever_the_policy():
         ("a/b.png", "b.png/a", 0),
     ],
 )
-def test_a_member_is_what_a_path_means(path, member, how):
+@pytest.mark.parametrize("few", [0, 8])
+def test_a_member_is_what_a_path_means(path, member, how, few, monkeypatch):
+    monkeypatch.setattr(matching, "FEW", few)  # 0: they are looked up by their ends
     found = Names(ARCHIVE, "image_editing", [(7, path)]).find(member)[1]
     assert [(each.picture, each.how) for each in found] == ([(7, how)] if how else [])
+
+
+def test_members_of_one_file_name_are_not_compared_with_every_picture(monkeypatch):
+    """As where each row has a folder of its own: 000042/input.png."""
+    compared = []
+    compare = matching._compare
+    monkeypatch.setattr(matching, "_compare", lambda *pieces: compared.append(1) or compare(*pieces))
+    paths = [f"Image_Editing/{number:06d}/input.png" for number in range(1000)]
+    names = Names(ARCHIVE, "image_editing", enumerate(paths))
+    for number, path in enumerate(paths):
+        for member, how in ((path, EXACT), (path.removeprefix("Image_Editing/"), NEAR), (f"x/{path[14:]}", RULE)):
+            assert [found[:2] for found in names.find(member)[1]] == [(number, how)]
+    assert len(compared) == 3000
+    assert [found[:2] for found in names.find("input.png")[1]] == [(number, RULE) for number in range(1000)]
+
+
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        ("images/Image_Editing/s/1.png", EXACT),
+        ("Image_Editing/s/1.png", EXACT),
+        ("s/1.png", EXACT),
+        ("images/s/1.png", WRAPPED),
+        ("1.png", RULE),
+    ],
+)
+def test_files_of_a_folder_are_named_from_it_or_from_the_one_it_lies_in(path, how):
+    names = Names("images/Image_Editing", "image_editing", [(7, path)], is_folder=True)
+    assert [found[:2] for found in names.find("images/Image_Editing/s/1.png")[1]] == [(7, how)]
 
 
 @pytest.mark.parametrize("members", [["mask/1.png", "s/1.png", "t/1.png"], ["t/1.png", "mask/1.png", "s/1.png"]])

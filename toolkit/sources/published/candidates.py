@@ -1,5 +1,6 @@
 """Pictures that no member is named like, and the members that a rule may give them."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ Scope = tuple[int, ...]  # numbers of archives, in the order in which they are r
 
 @dataclass(slots=True)
 class Picture:
-    """One that rows wait for, while it is looked for."""
+    """One that rows wait for, while it is looked for. There may be many: what it holds is for as little as possible of
+    it an object that the garbage collector looks at.
+    """
 
     name: str
     scope: Scope
     is_told: bool  # of rows whose task the archives tell
-    rows: list[int] = field(default_factory=list)  # that use it
+    rows: "array[int]" = field(default_factory=lambda: array("Q"))  # that use it
     uses: int = 0  # by rows not yet out
     held: Held | None = None
     how: int = 0  # EXACT, NEAR, WRAPPED or RULE; 0 = it has not come
@@ -27,7 +30,14 @@ class Picture:
     is_out: bool = False  # in a row that is
     rivals: tuple[str, ...] = ()  # members that may be meant
     hint: str = ""  # why none was taken
-    candidates: list[tuple[int, Held]] = field(default_factory=list)  # by a rule: what is common, member
+    candidates: Sequence[tuple[int, Held]] = ()  # by a rule: what is common, member
+
+    def add_candidate(self, common: int, held: Held) -> None:
+        held.uses += 1
+        if isinstance(self.candidates, list):
+            self.candidates.append((common, held))
+        else:
+            self.candidates = [(common, held)]
 
 
 def choose(pictures: Sequence[Picture], known: Iterable[Picture], archives: Sequence[Archive]) -> None:
@@ -68,7 +78,7 @@ def choose(pictures: Sequence[Picture], known: Iterable[Picture], archives: Sequ
         for _, held in picture.candidates:
             claims[held.archive, held.name].add(_short(picture.name, archives, held.archive))
             held.let_go()
-        picture.candidates = []
+        picture.candidates = ()
     for picture in pictures:
         if picture.held and len(callers := claims[picture.held.archive, picture.held.name]) > 1:
             picture.rivals = tuple(f"the one that rows call {name!r}" for name in sorted(callers))

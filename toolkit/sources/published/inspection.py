@@ -212,7 +212,7 @@ def _look_at_front(source: UpstreamSource, shard: str, skips: Skips, found: Insp
         finding.named += len(wanted)
         if not wanted or finding.members:
             continue
-        search = Names(archive.name, archive.task, enumerate(wanted))
+        search = Names(archive.name, archive.task, enumerate(wanted), is_folder=archive.kind == "folder")
         members = read_archive(source.repository, archive, Watch(names_only=True))
         with closing(members):  # type: ignore[type-var]  # an Iterator that is a generator
             first = [member.name for member in islice(members, FRONT_MEMBERS + 1)]

@@ -69,7 +69,7 @@ def join(
             yield from waiting.release_task(task)
         for number, archive in enumerate(archives):
             if wanted := waiting.wanted(number):
-                names = Names(archive.name, archive.task, wanted)
+                names = Names(archive.name, archive.task, wanted, is_folder=archive.kind == "folder")
                 yield from _Pass(number, archive, read, names, waiting, spool, skips).run()
             yield from waiting.after(number)
         yield from waiting.finish(is_all=is_all, keep_incomplete=keep_incomplete)

@@ -42,8 +42,9 @@ def normalise_name(name: str) -> str:
         name = name.replace("\\", "/")
     elif is_utf8(name):  # in others a byte that looks like "\\" may be half a letter
         name = unicodedata.normalize("NFC", name).replace("\\", "/")
-    pieces = name.split("/")
-    return "/".join(piece for piece in pieces if piece not in ("", "."))
+    if not ("//" in name or "." in (name[:1], name[-1:]) or "/" in (name[:1], name[-1:]) or "/." in name):
+        return name  # nearly every one
+    return "/".join([piece for piece in name.split("/") if piece not in ("", ".")])
 
 
 def decodings(name: str) -> list[str]:

@@ -112,12 +112,10 @@ def _record(row: dict[str, Any], names: Iterable[str], kept: Container[str]) -> 
         values = {name: row[name] if name in row else _dig(row, name, opened) for name in names}
     except RowError as error:
         return error
-    return {name: None if _is_nan(value) and name not in kept else value for name, value in values.items()}
-
-
-def _is_nan(value: Any) -> bool:
-    """NaN is how pandas writes a missing value."""
-    return isinstance(value, float) and math.isnan(value)
+    for name, value in values.items():
+        if isinstance(value, float) and math.isnan(value) and name not in kept:
+            values[name] = None  # NaN is how pandas writes a missing value
+    return values
 
 
 def _rows_of(batch: pa.RecordBatch) -> list[dict[str, Any] | RowError]:

@@ -20,6 +20,7 @@ from toolkit.sources.skips import Skips
 from toolkit.tasks import Task, find_task
 
 MAX_ID = 64
+SAFE_ID = re.compile(rf"[a-z0-9_](?:[a-z0-9_-]{{0,{MAX_ID - 2}}}[a-z0-9_])?")
 # Source: Xkev/LLaVA-CoT-100k, whose answers are these four sections.
 COT_SECTIONS = re.compile(
     r"\s*<SUMMARY>(.*?)</SUMMARY>\s*<CAPTION>(.*?)</CAPTION>\s*<REASONING>(.*?)</REASONING>\s*<CONCLUSION>(.*?)</CONCLUSION>\s*",
@@ -193,7 +194,7 @@ class RowBuilder:
             return sketch
         task = find_task(sketch.task)
         own = sketch.own_id
-        slug = re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
+        slug = own if SAFE_ID.fullmatch(own) else re.sub(r"[^a-z0-9_-]+", "-", own.lower()).strip("-")[:MAX_ID]
         if slug and slug == own:
             found = f"{task.prefix}-{slug}"
         else:

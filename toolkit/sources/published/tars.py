@@ -174,7 +174,7 @@ def _read_tar(file: BinaryIO, watch: Watch) -> Iterator[Member]:
 
 
 def _refusal(info: tarfile.TarInfo, name: str) -> str:
-    if ".." in name.split("/"):
+    if ".." in name and ".." in name.split("/"):
         return "unsafe_name"
     if not (info.isreg() or info.isdir() or info.issym() or info.islnk()):
         return "device"

@@ -109,8 +109,9 @@ def _refuse_lost_pictures(draft: Draft, placeholders: Placeholders) -> None:
 
 def _names(draft: Draft, pools: Pools, placeholders: Placeholders, plan: FilePlan) -> dict[str, str]:
     """The names of all pictures that a row may need, before it is known where they go."""
-    given = [*draft.references(), *(each for turn in draft.turns for each in turn.pictures)]
-    given += [each for pool in pools for each in pool]
+    given = [*draft.references(), *pools.prompt, *pools.answer, *pools.row]
+    for turn in draft.turns:
+        given += turn.pictures
     if not given:
         texts = [piece for turn in draft.turns for piece in turn.content if isinstance(piece, str)]
         given += [Reference(tag.path) for text in texts for tag in placeholders.find(text) if tag.path]
@@ -121,6 +122,6 @@ def _name(path: str, plan: FilePlan) -> str:
     name = normalise_name(path)
     if plan.strip or plan.add:
         name = normalise_name(plan.add + name.removeprefix(normalise_name(plan.strip)).lstrip("/"))
-    if ".." in name.split("/"):
+    if ".." in name and ".." in name.split("/"):
         raise RowError(f"picture path {path!r} leads upwards; expected a path inside an archive", kind="unsafe_path")
     return name

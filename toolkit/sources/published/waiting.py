@@ -84,15 +84,14 @@ class WaitingRows:
             self._contest(picture, held)
         elif self._is_candidate(archive, picture, found, held.name):
             if not picture.how:
-                held.uses += 1
-                picture.candidates.append((found.common, held))
+                picture.add_candidate(found.common, held)
         elif found.how > picture.how and not picture.is_out:
             for _, candidate in picture.candidates:
                 candidate.let_go()
             if picture.held:
                 picture.held.let_go()
             held.uses += 1
-            picture.held, picture.how, picture.common, picture.candidates = held, found.how, found.common, []
+            picture.held, picture.how, picture.common, picture.candidates = held, found.how, found.common, ()
             if found.how == EXACT:
                 self._goes_on_as_before(archive, picture.name, held.name)
             if self._is_final(picture, archive):
@@ -114,10 +113,10 @@ class WaitingRows:
 
     def _is_final(self, picture: Picture, archive: int) -> bool:
         """Whether no archive still to be read may hold it too; numbered pieces of one set hold each picture once."""
+        if picture.is_told or archive == picture.scope[-1]:
+            return True
         later = picture.scope[picture.scope.index(archive) + 1 :]
-        return picture.is_told or all(
-            self._archives[number].series == self._archives[archive].series for number in later
-        )
+        return all(self._archives[number].series == self._archives[archive].series for number in later)
 
     def _contest(self, picture: Picture, held: Held) -> None:
         """Another member of the same standing: which is meant cannot be told."""

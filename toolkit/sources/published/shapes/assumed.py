@@ -2,7 +2,7 @@
 and `verify` say each kind, and what in a mapping settles it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from toolkit.sources.published.shapes.pictures import Reference
 
@@ -26,7 +26,7 @@ def assumed_of(
     in_order: Sequence[Reference | None],
     added: Sequence[tuple[int, bool, Reference]],
     row: Sequence[Reference],
-) -> Iterator[str]:
+) -> list[str]:
     """Kinds of what was taken for granted in one row.
 
     Args:
@@ -35,13 +35,12 @@ def assumed_of(
         added: those that no placeholder places, and whether at a start.
         row: the list of pictures that is of no side.
     """
-    if any(len(each) > 1 and any(reference in in_order for reference in each) for each in lists):
-        yield LIST
+    several = [reference for each in lists if len(each) > 1 for reference in each]
+    found = [LIST] if several and any(reference in in_order for reference in several) else []
     starts = {at_start for _, at_start, _ in added}
-    if {at_start for _, at_start, reference in added if reference in row} == {True, False}:
-        yield SIDES
-    else:
-        yield from (kind for kind, at_start in ((START, True), (END, False)) if at_start in starts)
+    if starts == {True, False} and {at_start for _, at_start, reference in added if reference in row} == starts:
+        return [*found, SIDES]
+    return found + [kind for kind, at_start in ((START, True), (END, False)) if at_start in starts]
 
 
 def lines_of(counts: Mapping[str, int]) -> list[str]:

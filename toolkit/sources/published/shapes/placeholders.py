@@ -45,7 +45,6 @@ LIKELY = re.compile(
     re.IGNORECASE,
 )
 COMMON = "<image>"
-_COMMON = re.compile(COMMON)
 OPENER = re.compile(r"[<\[{]|!\[")
 
 
@@ -75,9 +74,9 @@ class Placeholders:
 
     def find(self, text: str) -> list[Tag]:
         """Tags in the order of the text."""
-        if not self._own and not ("<" in text or "[" in text or "{" in text):
-            return []
-        tags = [tag for tag in find_known(text) if self.kinds is None or tag.kind in self.kinds]
+        tags = find_known(text)
+        if self.kinds is not None:
+            tags = [tag for tag in tags if tag.kind in self.kinds]
         for kind, pattern in self._own:
             tags += [_own_tag(kind, match) for match in pattern.finditer(text) if match[0]]
         if self._own:
@@ -103,7 +102,7 @@ def is_known(kind: str) -> bool:
 
 def kind_of(tag: str) -> str:
     """ "<image_2>" -> "<image_1>": the kind of a whole tag; "" if it is of no known kind."""
-    tags = list(find_known(tag))
+    tags = find_known(tag)
     return tags[0].kind if len(tags) == 1 and (tags[0].start, tags[0].end) == (0, len(tag)) else ""
 
 
@@ -119,11 +118,18 @@ def _own_tag(kind: str, match: re.Match[str]) -> Tag:
     )
 
 
-def find_known(text: str) -> Iterator[Tag]:
+def find_known(text: str) -> list[Tag]:
     """Tags of known kinds, in the order of the text."""
     if text.count(COMMON) == text.count("<") and "[" not in text and "{" not in text:  # nearly every text
-        yield from (Tag(COMMON, *match.span()) for match in _COMMON.finditer(text))
-        return
+        found, end = [], 0
+        while (start := text.find(COMMON, end)) >= 0:
+            end = start + len(COMMON)
+            found.append(Tag(COMMON, start, end))
+        return found
+    return list(_find_all(text))
+
+
+def _find_all(text: str) -> Iterator[Tag]:
     for match in _matches(text):
         groups = match.groupdict()
         if groups["group"]:

@@ -78,23 +78,25 @@ def place(
     Raises:
         RowError: "placeholder_mismatch", "unknown_placeholder", "picture_conflict" or "sides_mismatch".
     """
+    beside = [number for number, turn in enumerate(turns) if turn.pictures]
     placed = [piece for turn in turns for piece in turn.content if isinstance(piece, Reference)]
-    placed += [picture for turn in turns for picture in turn.pictures]
-    pools = Pools(*(not_among(pool, placed) for pool in pools))
-    has_gaps = any(isinstance(piece, Gap) for turn in turns for piece in turn.content)
+    placed += [picture for number in beside for picture in turns[number].pictures]
+    if placed:
+        pools = Pools(*(not_among(pool, placed) for pool in pools))
+    has_gaps = Gap in [type(piece) for turn in turns for piece in turn.content]
     is_text = has_gaps or (not any(pools) and (quadrant == "text-text" or bool(placed)))
-    is_text = is_text and not any(turn.pictures for turn in turns)
-    slots = [
-        slot for number, turn in enumerate(turns) for slot in _slots(number, turn, None if is_text else placeholders)
-    ]
-    holes = [slot for slot in slots if slot.is_open]
-    added: list[Added] = []
+    slots: list[_Slot] = []
     for number, turn in enumerate(turns):
-        if turn.pictures and not _fill([slot for slot in holes if slot.turn == number], list(turn.pictures)):
+        slots += _slots(number, turn, None if is_text and not beside else placeholders)
+    holes = [slot for slot in slots if slot.tag is not None or isinstance(slot.piece, Gap)]
+    added: list[Added] = []
+    for number in beside:
+        turn = turns[number]
+        if not _fill([slot for slot in holes if slot.turn == number], list(turn.pictures)):
             added += [(number, turn.role not in ANSWER_ROLES, picture) for picture in turn.pictures]
     pools = _sided(holes, _place_named(holes, pools), sides)
     unplaced = "" if quadrant == "text-text" or (is_interleaved and quadrant != "mm-text") else quadrant
-    added += _place_pools(turns, slots, pools, placeholders, quadrant, unplaced)
+    added += _place_pools(turns, slots, holes, pools, placeholders, quadrant, unplaced)
     if left := [slot for slot in holes if slot.is_open]:
         first = left[0].tag.kind if left[0].tag else "image part"
         raise RowError(
@@ -102,14 +104,17 @@ def place(
             kind="placeholder_mismatch",
         )
     in_order = [slot.filled for slot in holes if not (slot.tag and (slot.tag.path or slot.tag.number >= 0))]
-    lists = (*pools, *(turn.pictures for turn in turns))
+    lists = (*pools, *(turns[number].pictures for number in beside))
     return _settle(turns, slots, added), tuple(assumed_of(lists, in_order, added, pools.row))
 
 
 def _sided(holes: list[_Slot], pools: Pools, sides: Sequence[str]) -> Pools:
     """Numbers of placeholders count the pictures of all pools; otherwise a mapping may say which side each is of."""
+    is_one = not (pools.prompt and pools.answer) and not ((pools.prompt or pools.answer) and pools.row)
+    if is_one and not sides:
+        return pools
     numbered = any(slot.tag and slot.tag.number >= 0 for slot in holes if slot.is_open)
-    if numbered and sum(map(bool, pools)) > 1:
+    if numbered and not is_one:
         return Pools([], [], [reference for pool in pools for reference in pool])
     if numbered or not sides or not pools.row:
         return pools
@@ -175,6 +180,7 @@ def _place_named(holes: list[_Slot], pools: Pools) -> Pools:
 def _place_pools(
     turns: Sequence[Turn],
     slots: list[_Slot],
+    holes: list[_Slot],
     pools: Pools,
     placeholders: Placeholders,
     quadrant: str,
@@ -182,17 +188,12 @@ def _place_pools(
 ) -> list[Added]:
     """Fill open slots from the pools; pictures of the row that have none go as quadrant `unplaced` says."""
     added: list[Added] = []
-    holes = [slot for slot in slots if slot.is_open]
-    prompt, answer = (
-        "" if side != "text" else f"of a task whose {name}s are text"
-        for name, side in zip(("prompt", "answer"), quadrant.partition("-")[::2], strict=True)
-    )
-    sides = (
-        (PROMPT_ROLES, "mm-text", prompt),
-        (ANSWER_ROLES, "text-mm", answer),
-        (PROMPT_ROLES + ANSWER_ROLES, unplaced, ""),
-    )
-    for pool, (roles, where, contradiction) in zip(pools, sides, strict=True):
+    is_prompt_text, is_answer_text = quadrant.startswith("text-"), quadrant.endswith("-text")
+    for pool, roles, where, is_text in (
+        (pools.prompt, PROMPT_ROLES, "mm-text", is_prompt_text and "prompts"),
+        (pools.answer, ANSWER_ROLES, "text-mm", is_answer_text and "answers"),
+        (pools.row, PROMPT_ROLES + ANSWER_ROLES, unplaced, ""),
+    ):
         if not pool or _fill([slot for slot in holes if slot.is_open and slot.role in roles], pool):
             continue
         for slot in slots:
@@ -202,10 +203,10 @@ def _place_pools(
                     "it to placeholder: in a mapping, or list there those that count",
                     kind="unknown_placeholder",
                 )
-        if contradiction:
+        if is_text:
             raise RowError(
-                f"{len(pool)} pictures and no placeholder for them, {contradiction}; expected placeholders, or ignore: "
-                "with the column in a mapping",
+                f"{len(pool)} pictures and no placeholder for them, of a task whose {is_text} are text; expected "
+                "placeholders, or ignore: with the column in a mapping",
                 kind="placeholder_mismatch",
             )
         added += _attach(turns, pool, where)
