@@ -33,16 +33,18 @@ class Finder:
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
 sys.meta_path.insert(0, Finder())
+for name in ("StreamingDataset", "RowDataset"):
+    try:
+        getattr(unifiedvisual, name)
+    except Exception as error:
+        print(type(error).__name__, error)
 """
 
 
-@pytest.mark.parametrize("name", ["StreamingDataset", "RowDataset"])
-def test_datasets_name_the_extra_when_torch_is_missing(name):
-    code = f"{WITHOUT_TORCH}\nfrom unifiedvisual import {name}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.endswith(
-        "MissingExtra: torch is not installed; run in the clone: pip install -c constraints.txt -e '.[train]'\n"
-    )
+def test_datasets_name_the_extra_when_torch_is_missing():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    told = "MissingExtra torch is not installed; run in the clone: pip install -c constraints.txt -e '.[train]'"
+    assert done.stdout.splitlines() == [told] * 2
 
 
 def test_importing_the_room_loads_no_torch():
