@@ -15,6 +15,7 @@ from toolkit.sources.layout import open_source
 from toolkit.sources.published import survey as survey_room
 from toolkit.sources.published.inspection import inspect_upstream
 from toolkit.sources.published.mapping import read_mapping
+from toolkit.sources.published.shapes import COLUMN_SHAPES
 from toolkit.sources.published.shapes.words import names_pictures, side_of, task_named_in
 from toolkit.sources.published.survey import survey_files
 from toolkit.sources.repository import LocalFolder
@@ -485,7 +486,10 @@ def test_a_mapping_overrides_every_choice(tmp_path):
             {"files": {"*": {"task": {"column": "x", "values": {1: "edit"}}}}},
             r"task\.values\[1\]: found 'edit'; expected",
         ),
-        ({"files": {"*": {"shape": "rows"}}}, "shape: unknown column shape 'rows'; known: columns, pairs, turns"),
+        (
+            {"files": {"*": {"shape": "rows"}}},
+            f"shape: unknown column shape 'rows'; known: {', '.join(sorted(COLUMN_SHAPES.own))}",
+        ),
         ({"files": {"*": {"shape": None}}}, "shape: found None; expected text"),
         ({"files": {"*": {"split": "exam"}}}, "split: found 'exam'; expected one of test, train, validation"),
         ({"files": {"*": {"placeholder": {"pattern": "("}}}}, "pattern '\\(' is no regular expression"),
