@@ -331,7 +331,7 @@ class _Asked:
     """What answers are made from."""
 
     def __init__(self, content: dict[str, Any], wrong_pictures: set[str]) -> None:
-        parts = content["messages"][1]["content"]
+        parts = next(message["content"] for message in content["messages"] if message["role"] == "user")
         self.user = parts if isinstance(parts, str) else parts[-1]["text"]
         self.hash = hashlib.sha256(self.user.encode()).hexdigest()[:8]
         images = (

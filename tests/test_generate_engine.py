@@ -15,6 +15,7 @@ from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.journal import finished
+from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.import_llava_cot.recipe import parse_tags
 from toolkit.generation.recipes.mm_reasoning_o import recipe as mm_reasoning_o
 from toolkit.generation.recipes.recipe import Rejected, reject
@@ -29,6 +30,7 @@ from toolkit.images import decode_image
 from toolkit.rules import check_row
 from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
+from toolkit.tasks import TASKS
 
 
 def procedural(folder, recipes, **rest):
@@ -65,17 +67,10 @@ def test_every_recipe_makes_rows_without_key_or_network(clean):
 def test_rows_are_procedural_and_of_the_quadrant_their_task_has(clean):
     _, run, _ = clean
     rows = packed_rows(run)
-    assert len(rows) == len({row.id for row in rows}) == 31
+    assert len(rows) == len({row.id for row in rows}) == 4 * len(GENERATING) - 1  # see above
     assert {row.origin for row in rows} == {"procedural"}
-    assert {(row.task, row.quadrant) for row in rows} == {
-        ("image_generation", "text-mm"),
-        ("image_editing", "mm-mm"),
-        ("image_correction", "mm-mm"),
-        ("mm_reasoning_o", "mm-mm"),
-        ("mm_reasoning_mm", "mm-mm"),
-        ("mm_reasoning_t", "text-mm"),
-        ("mm_internet", "text-mm"),
-    }
+    assert {row.task for row in rows} == {get_recipe(name).task for name in GENERATING}
+    assert [row.id for row in rows if row.quadrant != TASKS[row.task].quadrant] == []
     assert all(row.source and row.license for row in rows)
 
 
