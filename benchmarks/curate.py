@@ -233,7 +233,7 @@ def main() -> None:
 
     with LoopbackHub() as hub:
         os.environ.update(HF_ENDPOINT=hub.url, HF_HUB_DISABLE_XET="1", HF_HOME=str(folder / "home"))
-        os.environ.update(HF_TOKEN=hub.token, HF_HUB_DISABLE_PROGRESS_BARS="1")
+        os.environ.update(HF_TOKEN=hub.token, HF_HUB_DISABLE_PROGRESS_BARS="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
         for step in given.steps:
             load = [sys.executable, "-c", LOAD, "me/curated"]
             arguments = load if step == "load" else command(step, datasets, given.workers)

@@ -8,8 +8,11 @@ import sys
 from contextlib import suppress
 from dataclasses import fields, replace
 from functools import cache
+from pathlib import Path
 
 import pytest
+import tomllib
+import yaml
 
 from conversion import FORMATS, convert_shards, describe, import_rows, verify
 from conversion.formats import get_format, is_for
@@ -175,6 +178,44 @@ def test_a_folder_says_how_to_use_it_as_the_documentation_does(name, profile, co
     for pattern in (place.replace("ID", "*") for place in named):
         assert list(out.glob(pattern)), f"{pattern} is not in {sorted(tree(out))}"
     assert named or "OUT" in entry["use"] or profile == "pairs"
+
+
+ABSOLUTE = {"bagel", "bagel-interleaved", "sensenova"}  # as the documentation says
+
+
+def places_in(folder):
+    """Strings of the files that a trainer reads which name a file or folder of the output."""
+    waiting = []
+    for path in folder.rglob("*"):
+        if path.name in ("conversion_report.json", "README.md") or path.is_dir():
+            continue
+        if path.suffix == ".json":
+            waiting.append(json.loads(path.read_text(encoding="utf-8")))
+        elif path.suffix in (".yaml", ".yml"):
+            waiting.append(yaml.safe_load(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".jsonl":
+            waiting += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        elif path.suffix == ".toml":
+            waiting.append(tomllib.loads(path.read_text(encoding="utf-8")))
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and re.fullmatch(r"[\w./-]{1,999}", value) and "/" in value:
+            yield from [value] if (folder / value).exists() else []
+
+
+@pytest.mark.parametrize(("name", "profile"), PROFILES)
+def test_paths_are_relative_to_the_folder_or_absolute_as_the_documentation_says(name, profile, converted, tmp_path):
+    out, _ = converted(name, profile)
+    assert any(Path(place).is_absolute() for place in places_in(out)) == (name in ABSOLUTE)
+    if "root" in {option.name for option in fields(get_format(name).options)}:
+        options = {**options_for(name, profile), "root": "/where/it/is"}
+        with suppress(UsageError):  # of a profile that does not look at it
+            convert_shards([RowShard(*ROWS)], tmp_path / "out", to=name, options=options, on_unfit="drop")
+            assert not any(Path(place).is_absolute() for place in places_in(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(("name", "profile"), PROFILES)
