@@ -18,7 +18,7 @@ class Stream:
 
     def __init__(self, *purpose: int | str) -> None:
         self._purpose = purpose
-        self._key = hashlib.blake2b(json.dumps(purpose).encode(), digest_size=32).digest()
+        self._key = b""  # made with the first number: many streams are only asked for children
         self._drawn = 0
 
     def child(self, *purpose: int | str) -> "Stream":
@@ -27,6 +27,8 @@ class Stream:
 
     def bits(self) -> int:
         """64 random bits."""
+        if not self._drawn:
+            self._key = hashlib.blake2b(json.dumps(self._purpose).encode(), digest_size=32).digest()
         self._drawn += 1
         digest = hashlib.blake2b(self._drawn.to_bytes(8, "little"), key=self._key, digest_size=8).digest()
         return int.from_bytes(digest, "little")

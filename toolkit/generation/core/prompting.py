@@ -37,9 +37,9 @@ class Prompt:
         return self.name.partition("@")[0]
 
     @property
-    def names(self) -> set[str]:
+    def names(self) -> frozenset[str]:
         """Of the values that are filled in."""
-        return {name for _, name, _, _ in string.Formatter().parse(self.user) if name}
+        return _names_in(self.user)
 
     def fill(self, values: Mapping[str, Any]) -> str:
         """The user's text; values are put in as they are, braces in them mean nothing.
@@ -51,6 +51,11 @@ class Prompt:
         if missing:
             raise UsageError(f"prompt {self.name}: no value for {sorted(missing)}; given: {sorted(values)}")
         return self.user.format(**values).strip()
+
+
+@cache
+def _names_in(template: str) -> frozenset[str]:
+    return frozenset(name for _, name, _, _ in string.Formatter().parse(template) if name)
 
 
 def find_prompts(names: Iterable[str], folders: Iterable[Path]) -> dict[str, Prompt]:

@@ -67,7 +67,7 @@ async def make_row(
 
 
 def _drawn(spec: RunSpec, planned: Planned, index: int, seed: int) -> Drawn:
-    named = columns_named(spec, planned.prompts.values())
+    named = columns_named(spec, planned.prompts.values()) if spec.columns else set()
     columns = {name: each for name, each in spec.columns.items() if name in named}
     drawn = draw_columns(columns, Stream("columns", planned.recipe.name, seed, index))
     topic = planned.topics.pair(index, seed)
