@@ -43,44 +43,57 @@ def filled(mask: Mask) -> Mask:
 
 def eroded(mask: Mask, by: int) -> Mask:
     """Pixels whose whole (2 by + 1)-square lies in the mask."""
-    width = 2 * by + 1
-    sums = np.pad(np.pad(mask, by).astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside: Mask = (
-        sums[width:, width:] - sums[:-width, width:] - sums[width:, :-width] + sums[:-width, :-width] == width * width
-    )
+    inside = np.zeros_like(mask)
+    height, width = (side - 2 * by for side in mask.shape)
+    if height > 0 and width > 0:
+        rows = _all_of(mask, 2 * by + 1)
+        inside[by : by + height, by : by + width] = _all_of(rows.T, 2 * by + 1).T
     return inside
+
+
+def _all_of(mask: Mask, count: int) -> Mask:
+    """Whether each row and those after it, so many in all, are True: each step doubles how many are looked at."""
+    seen = 1
+    while seen < count:
+        step = min(seen, count - seen)
+        mask = mask[:-step] & mask[step:]
+        seen += step
+    return mask
 
 
 def _runs(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Row, first column and column after the last of each run of True, in reading order."""
-    change = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    rows, starts = np.nonzero(change == 1)
-    return rows, starts, np.nonzero(change == -1)[1]
+    width = mask.shape[1] + 1  # a column of False ends each row
+    edges = np.flatnonzero(np.diff(np.pad(mask, ((0, 0), (0, 1))).ravel(), prepend=False))
+    rows = edges[::2] // width
+    return rows, edges[::2] - rows * width, edges[1::2] - rows * width
 
 
 def _joined(
     rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """For each run, the number of the first run it is connected to."""
-    parent = list(range(len(rows)))
+    parent = np.arange(len(rows))
+    above, run = _neighbours(rows, starts, ends)
+    while len(run):
+        np.minimum.at(parent, np.maximum(parent[above], parent[run]), np.minimum(parent[above], parent[run]))
+        while (parent != parent[parent]).any():
+            parent = parent[parent]
+        apart = parent[above] != parent[run]
+        above, run = above[apart], run[apart]
+    return parent
 
-    def root(run: int) -> int:
-        while parent[run] != run:
-            parent[run] = parent[parent[run]]
-            run = parent[run]
-        return run
 
-    row, start, end = rows.tolist(), starts.tolist(), ends.tolist()
-    above = 0
-    for run in range(len(row)):
-        while above < run and (row[above] < row[run] - 1 or (row[above] == row[run] - 1 and end[above] <= start[run])):
-            above += 1
-        other = above
-        while other < run and row[other] == row[run] - 1 and start[other] < end[run]:
-            one, two = root(other), root(run)
-            parent[max(one, two)] = min(one, two)
-            other += 1
-    return np.array([root(run) for run in range(len(row))], dtype=np.int64)
+def _neighbours(
+    rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of runs that share a side: of the upper and of the lower."""
+    width = int(ends.max(initial=0)) + 1
+    before = (rows - 1) * width
+    first = np.searchsorted(rows * width + ends, before + starts, side="right")  # that ends behind the start of each
+    counts = np.maximum(np.searchsorted(rows * width + starts, before + ends) - first, 0)
+    lower = np.repeat(np.arange(len(rows)), counts)
+    return np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(len(lower)), lower
 
 
 def _piece(rows: npt.NDArray[np.int64], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], area: int) -> Piece:
