@@ -76,21 +76,22 @@ def _drawings(alphabet: str) -> dict[str, npt.NDArray[np.float64]]:
 
 def _spread(mask: Mask) -> npt.NDArray[np.float64]:
     """A mask stretched to 14 x 10 cells: the share of each that lies near something drawn."""
-    rows = np.linspace(0, mask.shape[0], 15)
-    columns = np.linspace(0, mask.shape[1], 11)
-    cells = np.zeros((14, 10))
-    for row in range(14):
-        for column in range(10):
-            part = mask[
-                int(rows[row]) : max(int(np.ceil(rows[row + 1])), int(rows[row]) + 1),
-                int(columns[column]) : max(int(np.ceil(columns[column + 1])), int(columns[column]) + 1),
-            ]
-            cells[row, column] = part.mean()
+    (tops, bottoms), (lefts, rights) = _bands(mask.shape[0], 14), _bands(mask.shape[1], 10)
+    counts = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    rows = counts[bottoms] - counts[tops]
+    cells = (rows[:, rights] - rows[:, lefts]) / np.outer(bottoms - tops, rights - lefts)
     padded = np.pad(cells, 1, mode="edge")
     soft = cells * 0.5
     for i, j in ((0, 1), (2, 1), (1, 0), (1, 2)):
         soft += padded[i : i + 14, j : j + 10] / 8
     return soft
+
+
+def _bands(length: int, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and last + 1 of the pixels that each of so many equal bands touches, at least one."""
+    edges = np.linspace(0, length, count + 1)
+    first = edges[:-1].astype(np.int64)
+    return first, np.maximum(np.ceil(edges[1:]).astype(np.int64), first + 1)
 
 
 def read_word(pixels: Pixels) -> Word:
