@@ -79,7 +79,7 @@ def _spread(mask: Mask) -> npt.NDArray[np.float64]:
     (tops, bottoms), (lefts, rights) = _bands(mask.shape[0], 14), _bands(mask.shape[1], 10)
     counts = np.pad(mask.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     rows = counts[bottoms] - counts[tops]
-    cells = (rows[:, rights] - rows[:, lefts]) / np.outer(bottoms - tops, rights - lefts)
+    cells: npt.NDArray[np.float64] = (rows[:, rights] - rows[:, lefts]) / np.outer(bottoms - tops, rights - lefts)
     padded = np.pad(cells, 1, mode="edge")
     soft = cells * 0.5
     for i, j in ((0, 1), (2, 1), (1, 0), (1, 2)):
