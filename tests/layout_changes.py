@@ -37,7 +37,7 @@ COLUMNS = (
 )
 LABELS = ("id", "uid", "key", "category", "source", "alpha", "task", "image", "model")
 
-ANSWER_PICTURES = {"output_image", "target_images", "edited_image"}
+ANSWERS = ("answer", "response", "output")  # names under which a column may be the answer
 
 Change = Callable[[Layout, random.Random], None]
 
@@ -69,19 +69,17 @@ def drop_column(made: Layout, chance: random.Random) -> None:
 
 def put_nulls(made: Layout, chance: random.Random) -> None:
     for record in records_of(made, chance):
-        put_null(record, chance)
+        put_null(record, chance, kept=ANSWERS if made.tells_sides else ())
 
 
-def put_null(value: Any, chance: random.Random) -> None:
+def put_null(value: Any, chance: random.Random, kept: tuple[str, ...] = ()) -> None:
     """At a random depth; but not an answer that pictures of its own stand for, which may be without words."""
-    keys = list(value) if isinstance(value, dict) else range(len(value))
-    if isinstance(value, dict) and ANSWER_PICTURES & value.keys():
-        keys = [key for key in value if key != "answer"]
+    keys = [key for key in value if key not in kept] if isinstance(value, dict) else range(len(value))
     if not keys:
         return
     key = chance.choice(list(keys))
     if isinstance(value[key], (dict, list)) and chance.random() < 0.7:
-        put_null(value[key], chance)
+        put_null(value[key], chance, kept)
     else:
         value[key] = None
 

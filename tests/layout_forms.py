@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from tests.layout_changes import Change, change_strings, records_of
+from tests.layout_changes import ANSWERS, Change, change_strings, records_of
 from tests.layout_writers import WRITERS
 from tests.layouts import Layout, samples
 
@@ -67,7 +67,11 @@ def name_pictures_twice(made: Layout, chance: random.Random) -> None:
 
 
 def tell_sides(made: Layout, chance: random.Random) -> None:
-    """Pictures of the prompt and of the answer in columns of their own."""
+    """Pictures of the prompt and of the answer in columns of their own; not where they would stand for null answers."""
+    records = [record for records in made.tables.values() for record in records]
+    if any(record.get(name, "") is None for record in records for name in ANSWERS):
+        return
+    made.tells_sides = True
     names = chance.choice(
         [("input_image", "output_image"), ("source_images", "target_images"), ("image", "edited_image")]
     )
@@ -78,7 +82,7 @@ def tell_sides(made: Layout, chance: random.Random) -> None:
         for piece in (each.prompt, each.answer)[side]
         if isinstance(piece, tuple)
     }
-    for record in (record for records in made.tables.values() for record in records):
+    for record in records:
         key = next((key for key in ("image", "images") if isinstance(record.get(key), list)), None)
         if key and all(isinstance(path, str) and path.rpartition("/")[2] in held for path in record[key]):
             paths = record.pop(key)

@@ -174,12 +174,14 @@ class Layout:
         tables: path -> records.
         archives: path -> members; a path that ends with "/" is that of a folder.
         writer: a key of WRITERS.
+        tells_sides: pictures of answers have a column of their own.
         pieces, suffix: path of an archive -> into how many it is cut, and how each is called: its number or letter.
     """
 
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     archives: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     writer: str = "arrow"
+    tells_sides: bool = False
     pieces: dict[str, int] = field(default_factory=dict)
     suffix: str = ".part-a{1}"
 
