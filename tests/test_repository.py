@@ -54,6 +54,18 @@ def test_only_regular_files_that_are_not_hidden_are_listed(tmp_path):
     assert LocalFolder(tmp_path).list_files() == {"a": 1}
 
 
+def test_names_of_files_need_not_be_utf_8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"f\xe9")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xe9.png")).write_bytes(b"abc")
+    repository = open_repository(os.fsencode(folder))
+    [(name, size)] = repository.list_files().items()
+    assert (os.fsencode(name), size) == (b"\xe9.png", 3)
+    first = repository.fingerprint([name])
+    (repository.root / name).write_bytes(b"abcd")
+    assert repository.fingerprint([name]) != first
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
 def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o000)

@@ -90,10 +90,10 @@ class LocalFolder:
     stream = open
 
     def fingerprint(self, paths: Iterable[str]) -> str:
-        digest = hashlib.sha256(str(self.root.resolve()).encode())
+        digest = hashlib.sha256(os.fsencode(self.root.resolve()))
         for path in sorted(paths):
             stat = (self.root / path).stat()
-            digest.update(f"\n{path}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+            digest.update(b"\n%s\t%d\t%d" % (os.fsencode(path), stat.st_size, stat.st_mtime_ns))
         return digest.hexdigest()
 
 
