@@ -155,7 +155,7 @@ def reserve_of(price: Price | None, request: Request, asked: Asked) -> float | N
     """The most that a call can cost; None = unknown."""
     if price is None:
         return None
-    of_images = _most_image_tokens(price, request) * price.image_rate
+    of_images = _most_image_tokens(price, request) * price.image_rate if price.image_rate else 0.0
     cost = (text_tokens(request) * price.input_per_mtok + of_images) / 1e6
     return cost + output_reserve(price, request.kind, asked, request.max_output_tokens)
 

@@ -156,6 +156,7 @@ class Context:
         self.record, self._drawn = record, drawn
         self.options: Any = options  # of the class that the recipe declares
         self._prompts, self._calls, self._seats, self._blobs = prompts, calls, seats, blobs
+        self._held: dict[Blob, bytes] = {}  # pictures of this sample, as long as it is under way
         self._asked: Counter[str] = Counter()
         self.trail: list[dict[str, Any]] = []  # for provenance: step, prompt, model, key
         self.verdicts: list[dict[str, Any]] = []  # and what judges said
@@ -195,10 +196,14 @@ class Context:
 
     async def keep(self, content: bytes) -> Blob:
         """A picture that no model made, written down."""
-        return await asyncio.to_thread(self._blobs.put, content)
+        blob = await asyncio.to_thread(self._blobs.put, content)
+        self._held[blob] = content
+        return blob
 
     def bytes_of(self, blob: Blob) -> bytes:
-        return self._blobs.read(blob)
+        if blob not in self._held:
+            self._held[blob] = self._blobs.read(blob)
+        return self._held[blob]
 
     def model_of(self, name: str) -> str | None:
         """Who answers a prompt; None = nobody."""
@@ -240,7 +245,7 @@ class Context:
             step=asked.step,
             system=asked.system,
             user=user,
-            images=tuple(self._blobs.read(image) for image in images),
+            images=tuple(map(self.bytes_of, images)),
             images_sha256=tuple(image.sha256 for image in images),
             schema=asked.schema,
             seed=number_of(digest([recipe.name, self.seed, self.index, asked.name, ordinal]), 2**31),
