@@ -20,10 +20,20 @@ from toolkit.tasks import CONFIGS, TASKS
 UNDECODED = {"features": unifiedvisual.row_features() | {"images": datasets.List(datasets.Image(decode=False))}}
 
 
-@pytest.fixture(scope="session")
-def replicas(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("replicas")
-    return lambda shape: replica(folder / shape, shape)
+@pytest.fixture(scope="module")
+def replicas_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("replicas")
+
+
+@pytest.fixture(scope="module")
+def replicas(replicas_folder):
+    return lambda shape: replica(replicas_folder / shape, shape)
+
+
+@pytest.fixture(autouse=True)
+def surveys_are_kept(monkeypatch, replicas_folder):
+    """The first test of a replica surveys it; the others find that, as a user's second call does."""
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(replicas_folder / "cache"))
 
 
 def load(source, config, **options):
