@@ -119,7 +119,7 @@ VIEWER_BYTES = 300_000_000  # read for a page of rows; source: the viewer's own 
 
 def _viewer_line(manifest: Manifest) -> str:
     """How large the largest row group is, by the average row of its shard, beside what the Hub's viewer reads."""
-    largest = max(max(shard.row_groups) * shard.bytes // max(1, shard.rows) for shard in manifest.shards)
+    largest = max(max(shard.row_groups, default=0) * shard.bytes // max(1, shard.rows) for shard in manifest.shards)
     return (
         f"The dataset viewer of the Hub reads at most {_bytes(VIEWER_BYTES)} for a page of rows. The largest row group "
         f"here has about {_bytes(largest)}, and the files have a page index, so images are shown."

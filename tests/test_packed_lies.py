@@ -103,7 +103,7 @@ NULLS = {
 def rewritten(tmp_path):
     """Writes three rows, a column of which is changed; the manifest is true but for what a test changes."""
 
-    def write(column="answer", change=lambda value: value, **told):
+    def write(column="answer", change=lambda value: value, *, has_checksums=True, **told):
         folder = tmp_path / "packed"
         pack_rows(demo_rows("image_editing", 3), folder)
         shard = min(folder.rglob("*.parquet"))
@@ -111,7 +111,7 @@ def rewritten(tmp_path):
         place = table.column_names.index(column)
         values = pa.array(map(change, table[column].to_pylist()), table.schema.field(place).type)
         table = table.set_column(place, table.schema.field(place), values)
-        pq.write_table(table, shard, compression="none", use_dictionary=False, write_page_checksum=True)
+        pq.write_table(table, shard, compression="none", use_dictionary=False, write_page_checksum=has_checksums)
         tell(folder, shard, **told)
         return folder
 
@@ -139,6 +139,11 @@ def test_verify_reads_as_strictly_as_others_a_page_whose_bytes_are_not_those_of_
     shard.write_bytes(data)
     tell(folder, shard)
     assert [kind for kind, _ in verify_packed(LocalFolder(folder)).problems] == ["unreadable_shard"]
+
+
+def test_verify_says_where_pages_lack_the_checksums_that_the_manifest_promises(rewritten):
+    folder = rewritten(has_checksums=False, page_checksums=True)
+    assert [kind for kind, _ in verify_packed(LocalFolder(folder)).problems] == ["no_checksum"]
 
 
 @pytest.mark.parametrize("command", NULLS)

@@ -26,9 +26,10 @@ from toolkit.sources.checks import Check, Found, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
-from toolkit.sources.parquet import Parquet, cause_of, parquet_file, read_tables
+from toolkit.sources.parquet import cause_of, parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
 from toolkit.staging.files import disk_errors, size_text
+from toolkit.streaming.pages import PlainPage
 from toolkit.streaming.slices import image_chunk, image_pages
 
 
@@ -109,7 +110,10 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
             counts.bytes = shard.bytes if is_damaged else os.fstat(file.fileno()).st_size  # said once
             with parquet_file(file, verify=not is_damaged) as parquet:  # of a damaged one, read what can be
                 problems += _layout_problems(parquet, shard)
-                notes += _slow_reading(file.fileno(), parquet, shard)
+                groups = parquet.chunks if shard.images else []
+                pages = [image_pages(file.fileno(), image_chunk(group)) for group in groups]
+                problems += _bare_pages(pages, shard)
+                notes += _slow_reading(pages, shard)
                 for row in (row for table in read_tables(parquet) for row in rows_of(table)):
                     counts.add(row)
                     problems += _row_problems(row, shard, deep)
@@ -188,10 +192,14 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
         )
 
 
-def _slow_reading(file: int, parquet: Parquet, shard: Shard) -> Iterator[Problem]:
+def _bare_pages(groups: Sequence[list[PlainPage] | None], shard: Shard) -> Iterator[Problem]:
+    if shard.page_checksums and (bare := sum(page.crc is None for group in groups for page in group or ())):
+        yield "no_checksum", f"{shard.path}: {bare} pages of images have no checksum; {MANIFEST} says that all have"
+
+
+def _slow_reading(groups: Sequence[list[PlainPage] | None], shard: Shard) -> Iterator[Problem]:
     """Whether StreamingDataset cannot leave the pictures of a local shard in its file until their rows are due."""
-    groups = parquet.chunks if shard.images else []
-    if slow := sum(image_pages(file, image_chunk(group)) is None for group in groups):
+    if slow := groups.count(None):
         yield (
             "slow_reading",
             f"{shard.path}: {slow} of {len(groups)} row groups store images compressed, in a dictionary or in pages of "
