@@ -18,7 +18,11 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("[" * 3_000, "levels|depth"),
         ("a: 1\nb: 2\na: 3", "'a' stands twice"),
         ("when: 2026-13-45", "month must be"),
-        ("n: " + "9" * 5_000, "digits"),
+        ("n: " + "9" * 5_000, "a number of 5,000 letters"),
+        ("n: " + "1:" * 200_000 + "1", "a number of 400,001 letters"),
+        ("n: 1" + "0" * 2_000 + ".5", "a number of"),
+        ("a: &a [*a]", "lies within what it names"),
+        ("a: &a {b: {c: *a}}", "lies within what it names"),
         ("\xff\xfe\xfd", "utf-8"),
     ],
 )

@@ -10,6 +10,7 @@ from toolkit.errors import SourceError
 
 MAX_DEPTH = 100  # of YAML that people write
 MAX_VALUES = 200_000  # of YAML, aliases followed
+MAX_DIGITS = 1_000  # of a number in YAML; 1:1:1:... takes time that grows with the square
 
 
 def load_json(text: str | bytes) -> Any:
@@ -66,6 +67,16 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         return found
 
 
+def _number(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    if len(node.value) > MAX_DIGITS:
+        raise yaml.constructor.ConstructorError(None, None, f"a number of {len(node.value):,} letters", node.start_mark)
+    return yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _number)
+
+
 def _check_size(text: str) -> None:
     """Counts what would be built, without building it."""
     sizes: dict[str, int] = {}  # anchor -> values in it, aliases followed
@@ -73,6 +84,8 @@ def _check_size(text: str) -> None:
     count = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in open_):
+                raise yaml.YAMLError(f"*{event.anchor} lies within what it names")
             count += sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.NodeEvent):
             count += 1
