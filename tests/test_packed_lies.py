@@ -12,7 +12,7 @@ from toolkit.curation.deduplicate import deduplicate
 from toolkit.curation.merge import merge
 from toolkit.curation.select import select
 from toolkit.demo.rows import demo_rows
-from toolkit.errors import RowError, ShardError, UnifiedVisualError
+from toolkit.errors import ImageError, RowError, ShardError, UnifiedVisualError
 from toolkit.packing.rows import pack_rows
 from toolkit.packing.verify import verify_packed
 from toolkit.report.sampling import sample
@@ -150,6 +150,36 @@ def test_verify_says_where_pages_lack_the_checksums_that_the_manifest_promises(r
 def test_null_for_a_text_stops_what_copies_rows_unread(rewritten, tmp_path, command):
     with pytest.raises(RowError, match="rows have null for 'license'"):
         NULLS[command](rewritten("license", lambda value: None), tmp_path / "out")
+
+
+@pytest.mark.parametrize("column", ["messages", "images"])
+def test_null_for_a_list_stops_a_merge_that_renames(rewritten, tmp_path, column):
+    folder = rewritten(column, lambda value: None)
+    with pytest.raises(RowError, match=f"rows have null for '{column}'"):
+        merge([folder, folder], tmp_path / "out", ids="prefix")
+
+
+@pytest.mark.parametrize("change", [lambda value: None, lambda value: [None] * len(value)])
+def test_null_for_an_image_is_a_bad_image_of_a_stream(rewritten, change):
+    folder = rewritten("images", change)
+    with pytest.raises(ImageError) as raised:
+        list(StreamingDataset(str(folder), rank=0, world_size=1))
+    assert raised.value.kind == "empty"
+
+
+def test_columns_that_cannot_become_those_of_a_row_are_an_error(tmp_path):
+    pack_rows(demo_rows("image_editing", 3), tmp_path)
+    shard = min(tmp_path.rglob("*.parquet"))
+    table = pq.read_table(shard)
+    place = table.column_names.index("images")
+    pq.write_table(table.set_column(place, "images", pa.array([["a.png"]] * 3)), shard)
+    source = open_source(tmp_path)
+    for read in (
+        lambda: list(source.read("image_editing")),
+        lambda: sample(source, ["image_editing"], rows=1, seed=0, skips=Skips()),
+    ):
+        with pytest.raises(ShardError, match="columns of other types"):
+            read()
 
 
 def test_a_page_leaves_out_rows_without_text_and_counts_them(rewritten):

@@ -212,6 +212,7 @@ def _rewritten(piece: Piece, target: Path) -> Shard:
         with open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet:
             for number in range(parquet.num_row_groups):
                 table = parquet.read_row_group(number, use_threads=False).select(list(COLUMNS)).cast(ARROW_SCHEMA)
+                check_filled(table, piece.shard.path)
                 ids = pa.array([piece.prefix + id for id in table["id"].to_pylist()], pa.string())
                 writer.write(row_group_of(table.set_column(0, "id", ids)))
     except BaseException as error:

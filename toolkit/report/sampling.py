@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from toolkit.errors import RowError, ShardError, UsageError
 from toolkit.rules import check_row
-from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, rows_of
+from toolkit.schema import Row, rows_of
 from toolkit.sources.manifest import MANIFEST, read_manifest
-from toolkit.sources.packed import PackedSource
+from toolkit.sources.packed import PackedSource, as_rows
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import OnRead
@@ -141,13 +141,10 @@ def _read(
             )
         table = parquet.read_row_group(group.number, use_threads=False)
         size = parquet.metadata.row_group(group.number).total_byte_size
-    if set(table.column_names) != set(COLUMNS):
-        raise ShardError(
-            f"{source.repository.name}: {group.path}: columns {table.column_names}; expected {list(COLUMNS)}"
-        )
     if on_read:
         on_read(group.path, size)
-    for row in rows_of(table.select(list(COLUMNS)).cast(ARROW_SCHEMA).take(list(numbers))):
+    whole = as_rows(table, f"{source.repository.name}: {group.path}")
+    for row in rows_of(whole.take(list(numbers))):
         try:
             if isinstance(row, RowError):
                 raise row

@@ -109,11 +109,21 @@ class PackedSource:
         """
         with open_parquet(self.repository, shard, verify=True) as parquet:
             for table in in_one_process(read_tables(parquet)):
-                if set(table.column_names) != set(COLUMNS):
-                    raise ShardError(
-                        f"{self.repository.name}: {shard}: columns {table.column_names}; expected {list(COLUMNS)}"
-                    )
-                yield table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+                yield as_rows(table, f"{self.repository.name}: {shard}")
+
+
+def as_rows(table: pa.Table, where: str) -> pa.Table:
+    """The columns of a row, in order and of our types.
+
+    Raises:
+        ShardError: there are others, or of types that cannot be ours.
+    """
+    if set(table.column_names) != set(COLUMNS):
+        raise ShardError(f"{where}: columns {table.column_names}; expected {list(COLUMNS)}")
+    try:
+        return table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
+    except (pa.ArrowException, ValueError) as error:
+        raise ShardError(f"{where}: columns of other types than those of a row: {error!s:.200}") from error
 
 
 def _split_of(path: str) -> str:

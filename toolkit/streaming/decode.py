@@ -213,10 +213,10 @@ class RowDecoder:
         Raises:
             ImageError: a picture is bad and the policy says "raise"; it names the row.
         """
-        images = row["images"]
+        images = [None] if row["images"] is None else row["images"]
         name = (f"{row['task']}: row {row['id']!r}" if "task" in row and "id" in row else where()) if images else ""
         pictures = [
-            self._pictures.decode(image["bytes"] or b"", f"{name}: images[{number}]")
+            self._pictures.decode(b"" if image is None else image["bytes"] or b"", f"{name}: images[{number}]")
             for number, image in enumerate(images)
         ]
         return None if any(picture is None for picture in pictures) else {**row, "images": pictures}
