@@ -661,6 +661,15 @@ def test_rows_that_name_no_picture_of_their_archive_stop(tmp_path, column):
     assert row.images == ()
 
 
+def test_pictures_that_a_pattern_of_a_mapping_names_are_pictures(tmp_path):
+    write(tmp_path, [{"question": "@1.png@ What?", "answer": "a"}], "llava_cot.parquet")
+    archive(tmp_path, "LLaVA_CoT_subset.tar", "1.png")
+    mapping = {"files": {"*": {"placeholder": {"pattern": "@(?P<path>[^@]+)@"}}}}
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump(mapping), encoding="utf-8")
+    [row] = open_source(tmp_path, mapping=str(tmp_path / "mapping.yaml")).read("llava_cot")
+    assert [image.bytes for image in row.images] == [png("1.png")]
+
+
 def test_rows_of_one_task_that_name_no_picture_of_its_archive_stop_when_they_are_read(tmp_path):
     drawn = {"question": "q", "answer": "a <image>", "image": "Image_Generation/2.png", "task": "image_generation"}
     write(tmp_path, [{"question": "q", "answer": "a", "image": None, "task": "llava_cot"}, drawn])

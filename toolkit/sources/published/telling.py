@@ -15,6 +15,7 @@ import numpy as np
 from toolkit.errors import shorten
 from toolkit.sources.published.mapping import Entry, Overrides
 from toolkit.sources.published.plan import FilePlan, Group
+from toolkit.sources.published.shapes import COLUMN_SHAPES
 from toolkit.sources.published.shapes.facts import ColumnFacts
 from toolkit.sources.published.shapes.signs import CONFLICT, NAMES, NO_PICTURE, NOT_NAMED, Signs, combine
 from toolkit.sources.published.shapes.table import merge
@@ -47,9 +48,12 @@ def tell_tasks(plan: FilePlan, group: Group, archives: Iterable[str]) -> list[Fi
 
 
 def _without_pictures(plan: FilePlan, archives: Iterable[str]) -> FilePlan:
-    """With a problem where archives hold pictures of its rows, and no row names any."""
+    """With a problem where archives hold pictures of its rows, and no row names any, as far as columns tell: a shape
+    from outside, or a pattern of a mapping, may find names in texts.
+    """
     held = [task for task in archives if plan.counts.get(task)]
-    if not held or plan.problems:
+    is_ours = COLUMN_SHAPES[plan.shape].startswith("toolkit.") if plan.shape in COLUMN_SHAPES else False
+    if not held or plan.problems or not is_ours or any(kind.startswith("re:") for kind in plan.placeholders or ()):
         return plan
     problem = (
         f"no row names a picture, and there are some of {shorten(held)}; name their column under images: in a mapping, "
