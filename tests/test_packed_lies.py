@@ -180,6 +180,9 @@ def test_columns_that_cannot_become_those_of_a_row_are_an_error(tmp_path):
     ):
         with pytest.raises(ShardError, match="columns of other types"):
             read()
+    tell(tmp_path, shard)
+    with pytest.raises(ShardError, match="expected lists of bytes and path"):
+        list(StreamingDataset(str(tmp_path), rank=0, world_size=1))
 
 
 def test_a_page_leaves_out_rows_without_text_and_counts_them(rewritten):

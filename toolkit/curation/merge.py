@@ -145,7 +145,8 @@ def _list_ids(pieces: Sequence[Piece], unit: int, folder: Path, tell: Tell) -> l
     check_filled(table, piece.shard.path)
     named = [piece.prefix + id for id in table["id"].to_pylist()]
     with whole_file(folder / "ids.parquet") as file:
-        pq.write_table(pa.table({"id": named, "piece": pa.array([unit] * len(named), pa.int32())}), file)
+        columns_of = {"id": pa.array(named, pa.string()), "piece": pa.array([unit] * len(named), pa.int32())}
+        pq.write_table(pa.table(columns_of), file)
     return counted_sources(table)
 
 

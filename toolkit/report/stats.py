@@ -79,7 +79,7 @@ class TaskStats:
         for name in ("instruction", "rationale", "answer"):
             self.measures[f"{name} characters"].add(len(getattr(row, name)))
         for image in row.images:
-            self._add_image(image.bytes)
+            self._add_image(image.bytes or b"")
 
     def _add_image(self, data: bytes) -> None:
         self.formats[image_format(data) or "unknown"] += 1

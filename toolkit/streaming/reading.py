@@ -120,6 +120,12 @@ def check_columns(columns: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(columns) if columns is not None else COLUMNS
 
 
+def _holds_images(type: pa.DataType) -> bool:
+    if not (pa.types.is_list(type) or pa.types.is_large_list(type)) or not pa.types.is_struct(type.value_type):
+        return False
+    return "path" in [field.name for field in type.value_type]  # bytes may be read apart
+
+
 class RowGroups:
     """Reads whole row groups as lists of rows. Threads may share one."""
 
@@ -180,6 +186,8 @@ class RowGroups:
         """Arrow leaves out what is not there."""
         if missing := [column for column in self._columns if column not in table.column_names]:
             raise pa.ArrowInvalid(f"it has no columns {missing}")
+        if IMAGES in table.column_names and not _holds_images(found := table.schema.field(IMAGES).type):
+            raise pa.ArrowInvalid(f"its column {IMAGES!r} is {found}; expected lists of bytes and path")
         return table
 
     def _sliced(self, file: OpenFile, parquet: Parquet, group: RowGroup) -> list[Encoded] | None:
