@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from toolkit.curation.components import connected
-from toolkit.curation.database import database, files, literal, write
+from toolkit.curation.database import MEMORY_MB, NARROW_MB, database, files, literal, write
 from toolkit.curation.look import ROWS
 from toolkit.curation.sources import summed_sources
 from toolkit.curation.writing import KEPT
@@ -97,7 +97,7 @@ def choose(
         looked: folders of `look`.
         scores: tables of `align`.
     """
-    with database(folder) as db:
+    with database(folder, memory_mb=MEMORY_MB if choice.where else NARROW_MB) as db:
         db.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({files([each / ROWS for each in looked])})")
         add_scores(db, scores)
         _judge(db, choice)

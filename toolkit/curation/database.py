@@ -12,13 +12,16 @@ from toolkit.staging.files import sync_folder
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY_MB = 192
+MEMORY_MB, NARROW_MB = 1000, 192  # the latter is enough where no texts or thumbnails are sorted or joined
 GROUP_ROWS, LEAST_GROUP_ROWS = 20_000, 2_048
 
 
 @contextmanager
-def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
+def database(folder: Path, *, memory_mb: int = MEMORY_MB) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A database in memory that spills into a folder.
+
+    Args:
+        memory_mb: that it may take. A question that needs more at once than it can spill fails.
 
     Raises:
         MissingExtra: duckdb is not installed.
@@ -28,7 +31,7 @@ def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
     except ImportError:
         raise MissingExtra("duckdb", "curate") from None
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{MEMORY_MB}MB",
+        "memory_limit": f"{memory_mb}MB",
         "temp_directory": str(folder / "spilled"),
         "threads": 1,
     }

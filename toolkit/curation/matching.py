@@ -8,10 +8,12 @@ A bucket of N rows gives at most 2 N pairs: each row with the first and with the
 belongs together to hang together. Every unit reads its own part, by the statistics of row groups.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolkit.curation.components import connected
-from toolkit.curation.database import GROUP_ROWS, database, files, literal, write
+from toolkit.curation.database import GROUP_ROWS, NARROW_MB, database, files, literal, write
 from toolkit.curation.features import ITEMS, PICTURES
 from toolkit.curation.look import TableWriter
 from toolkit.curation.pictures import confirm_near
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 By = Literal["row", "text", "image"]
 ALIKE, PAIRS, FOUND = "alike.parquet", "pairs.parquet", "found.parquet"
 CONFIRMED, SAME_FILE = "confirmed.parquet", "same.parquet"
+TEXTS = "texts.sqlite3"
 BUCKET_FILE, CANDIDATES, GROUPS, WANTED = "buckets.parquet", "candidates.parquet", "groups.parquet", "wanted.parquet"
 UNIT_ROWS = 500_000  # that a part is meant for
 LEAST_WORDS = 8  # of a benchmark's question, for its text alone to say anything
@@ -60,14 +63,8 @@ FROM (
 )
 WHERE place <> other ORDER BY other, place
 """
-TEXTS = """
-SELECT p.place, p.other, a.text AS text, b.text AS other_text, a.text_sha256 = b.text_sha256 AS same_text,
-    a.images = b.images AS same_pictures
-FROM (
-    SELECT DISTINCT place, other FROM read_parquet({pairs}) WHERE place IN (SELECT place FROM wanted)
-) AS p
-JOIN wanted AS a ON p.place = a.place JOIN wanted AS b ON p.other = b.place
-ORDER BY p.other, p.place
+MINE = """
+SELECT DISTINCT place, other FROM read_parquet({pairs}) WHERE place IN (SELECT place FROM mine) ORDER BY other, place
 """
 PAIR_SCHEMA = pa.schema([("place", pa.int64()), ("other", pa.int64()), ("kind", pa.string()), ("score", pa.float32())])
 ALIKE_SCHEMA = pa.schema([("place", pa.int64()), ("looks", pa.list_(pa.string()))])
@@ -138,14 +135,14 @@ def _view(db: "duckdb.DuckDBPyConnection", name: str, described: Path) -> None:
 
 def pair_rows(buckets: Sequence[Path], unit: int, folder: Path, tell: Tell) -> None:
     """Write `candidates.parquet`: pairs of rows (`place`, `other`) that share a bucket, of a part."""
-    with database(folder) as db:
+    with database(folder, memory_mb=NARROW_MB) as db:
         listed = files([each / BUCKET_FILE for each in buckets])
         write(db, PAIRED.format(buckets=listed, part=unit), folder / CANDIDATES)
 
 
 def group_rows(candidates: Sequence[Path], unit: int, folder: Path, tell: Tell) -> int:
     """Write `groups.parquet`: the part of each row that is in a pair (`place`, `part`); returns how many parts."""
-    with database(folder) as db:
+    with database(folder, memory_mb=NARROW_MB) as db:
         listed = files([each / CANDIDATES for each in candidates])
         db.execute(f"CREATE TABLE pairs AS SELECT DISTINCT place AS one, other FROM read_parquet({listed})")
         nodes, roots = connected(db, "pairs")
@@ -170,24 +167,57 @@ def gather_texts(described: Sequence[Path], groups: Path, parts: int, unit: int,
 def confirm_pairs(
     candidates: Sequence[Path], wanted: Sequence[Path], by: By, threshold: float, unit: int, folder: Path, tell: Tell
 ) -> int:
-    """Write `pairs.parquet`: rows that are alike (PAIR_SCHEMA), of a part; returns how many pairs."""
-    with database(folder) as db:
-        listed = files([each / WANTED for each in wanted])
-        db.execute(f"CREATE TABLE wanted AS SELECT * FROM read_parquet({listed}) WHERE part = {unit}")
-        found = db.sql(TEXTS.format(pairs=files([each / CANDIDATES for each in candidates])))
-        return _write(_judged(found, by, threshold), PAIR_SCHEMA, folder / PAIRS)
+    """Write `pairs.parquet`: rows that are alike (PAIR_SCHEMA), of a part; returns how many pairs. Texts lie on the
+    disk, and are looked up by the place of their row.
+    """
+    (folder / TEXTS).unlink(missing_ok=True)  # of a process that was killed
+    listed = f"read_parquet({files([each / WANTED for each in wanted])}) WHERE part = {unit}"
+    with (
+        database(folder, memory_mb=NARROW_MB) as db,
+        closing(sqlite3.connect(folder / TEXTS, isolation_level=None)) as texts,
+    ):
+        texts.execute("PRAGMA journal_mode = OFF")
+        texts.execute("PRAGMA synchronous = OFF")
+        texts.execute("CREATE TABLE texts (place INTEGER PRIMARY KEY, text, text_sha256, images)")
+        stored = db.sql(f"SELECT place, text, text_sha256, array_to_string(images, ' ') AS images FROM {listed}")
+        texts.execute("BEGIN")
+        for batch in stored.to_arrow_reader(1_000):
+            texts.executemany("INSERT INTO texts VALUES (?, ?, ?, ?)", zip(*batch.to_pydict().values(), strict=True))
+        texts.execute("COMMIT")
+        db.execute(f"CREATE TABLE mine AS SELECT place FROM {listed}")
+        found = db.sql(MINE.format(pairs=files([each / CANDIDATES for each in candidates])))
+        count = _write(_judged(found, texts, by, threshold), PAIR_SCHEMA, folder / PAIRS)
+    (folder / TEXTS).unlink()
+    return count
 
 
-def _judged(found: "duckdb.DuckDBPyRelation", by: By, threshold: float) -> Iterator[dict[str, Any]]:
-    known: dict[int, set[str]] = {}
+def _judged(
+    found: "duckdb.DuckDBPyRelation", texts: sqlite3.Connection, by: By, threshold: float
+) -> Iterator[dict[str, Any]]:
+    known, first, shares = -1, RowText("", "", ""), set[str]()
     for batch in found.to_arrow_reader(1_000):
         for line in batch.to_pylist():
-            if line["other"] not in known:
-                known = {line["other"]: runs(line["other_text"])}
-            score = 1.0 if line["same_text"] else jaccard(runs(line["text"]), known[line["other"]])
+            if line["other"] != known:
+                known, first = line["other"], _text_of(texts, line["other"])
+                shares = runs(first.text)
+            row = _text_of(texts, line["place"])
+            same_text, same_pictures = row.text_sha256 == first.text_sha256, row.images == first.images
+            score = 1.0 if same_text else jaccard(runs(row.text), shares)
             if by == "image" or score >= threshold:
-                kind = _kind(line["same_text"] or by == "image", line["same_pictures"] or by == "text")
-                yield {"place": line["place"], "other": line["other"], "kind": kind, "score": score}
+                kind = _kind(same_text or by == "image", same_pictures or by == "text")
+                yield {**line, "kind": kind, "score": score}
+
+
+class RowText(NamedTuple):
+    """What is compared of a row; its images by their hashes, in order."""
+
+    text: str
+    text_sha256: str
+    images: str
+
+
+def _text_of(texts: sqlite3.Connection, place: int) -> RowText:
+    return RowText(*texts.execute("SELECT text, text_sha256, images FROM texts WHERE place = ?", (place,)).fetchone())
 
 
 def _kind(same_text: bool, same_pictures: bool) -> str:
