@@ -322,6 +322,14 @@ def test_numbered_pieces_are_all_read():
     assert run([sketch("r0", "a", "b")], {"A.tar": ["a"], "B.tar": ["b"]}, archives=TWO) == [("r0", ["a", "b"])]
 
 
+def test_a_rule_that_fits_in_a_second_archive_too_stops_rows_whose_task_archives_tell():
+    archives = [archive("A.tar", "image_editing"), archive("B.tar", "image_correction")]
+    rows, contents = [sketch("r0", "1.png", "2.png", task="")], {"A.tar": ["a/1.png", "a/2.png"]}
+    message = r"picture '1.png' is 'a/1.png' of 'A.tar', which rows that are out have, and 'b/1.png' of 'B.tar' as well"
+    with pytest.raises(LayoutError, match=message):
+        run(rows, {**contents, "B.tar": ["b/1.png", "b/2.png"]}, archives=archives)
+
+
 def test_two_archives_that_hold_the_same_names_are_ambiguous_and_named():
     archives = [archive("A.tar"), archive("B.tar")]
     with pytest.raises(RowError, match=r"may be 'a' of 'A.tar' or 'a' of 'B.tar'"):

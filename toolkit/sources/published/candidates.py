@@ -63,13 +63,14 @@ def choose(pictures: Sequence[Picture], known: Iterable[Picture], archives: Sequ
             for common, each in picture.candidates
             if folder_of(picture.name, archives, each.archive) not in by_name
         ]
-        best = [each for common, each in fit if common == max(fit, key=lambda pair: pair[0])[0]]
+        most = max((common for common, _ in fit), default=0)
+        best = [each for common, each in fit if common == most]
         names = tuple(dict.fromkeys(f"{each.name!r} of {archives[each.archive].name!r}" for each in best))
         if len(names) > 1:
             picture.rivals = names
             unclear |= {folder_of(picture.name, archives, each.archive) for each in best}
         elif names:
-            picture.held, picture.how = best[0], RULE
+            picture.held, picture.how, picture.common = best[0], RULE, most
             best[0].uses += 1
         else:
             picture.hint = (

@@ -80,7 +80,7 @@ class WaitingRows:
     def arrive(self, archive: int, found: Found, held: Held) -> Iterator[Row]:
         """A member that a picture may be."""
         picture = self._pictures[found.picture]
-        if found.how == RULE and picture.how == WRAPPED and picture.held and found.common >= picture.common:
+        if found.how == RULE and picture.how in (RULE, WRAPPED) and picture.held and found.common >= picture.common:
             self._contest(picture, held)
         elif self._is_candidate(archive, picture, found, held.name):
             if not picture.how:
