@@ -684,8 +684,9 @@ def test_rows_of_one_task_that_name_no_picture_of_its_archive_stop_when_they_are
     assert [kind for kind, _ in verify(tmp_path).problems] == ["unreadable"]
 
 
-def test_no_archive_is_missed_where_pictures_lie_elsewhere(tmp_path):
-    write(tmp_path, [{"question": "<image>q", "answer": "a", "image": png("1")}], "llava_cot.parquet")
+def test_no_archive_is_missed_where_pictures_lie_in_one_of_no_task(tmp_path):
+    write(tmp_path, [{"question": "<image>q", "answer": "a", "image": "1.png"}], "llava_cot.parquet")
+    archive(tmp_path, "all.tar", "1.png")
     assert inspect_upstream(LocalFolder(tmp_path)).counts == {}
 
 

@@ -230,5 +230,6 @@ def _judge(source: UpstreamSource, found: Inspection) -> None:
             found.notes.append(f"{finding.name}: not read: no row names a picture that may be in it")
     for task in source.tasks:
         archive = PUBLISHED[task].archive if task in PUBLISHED else ""
-        if archive and not source.holdings.of_task(task) and not found.pictures[task]:
+        is_elsewhere = found.pictures[task] and source.holdings.of_task("")
+        if archive and not source.holdings.of_task(task) and not is_elsewhere:
             found.add("missing_archive", f"{task}: images/{archive} is not there")
