@@ -51,6 +51,7 @@ PLACED = [("user", [A, "\nMake it night."]), ("assistant", ["Dark now:", B])]
         '["a.png", "b.png"]',
         "['a.png', 'b.png']",
         "a.png, b.png",
+        "a.png\nb.png",
         [{"path": "a.png", "bytes": None}, {"path": "b.png", "bytes": None}],
         {"path": ["a.png", "b.png"], "bytes": [None, None]},
     ],

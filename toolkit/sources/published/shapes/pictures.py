@@ -14,7 +14,7 @@ from toolkit.images.files import PATH_SUFFIXES, format_name
 SUFFIXES = "|".join(PATH_SUFFIXES)
 MAX_NAME = 1024
 PICTURE_NAME = re.compile(rf"[^\n]{{1,{MAX_NAME}}}\.(?:{SUFFIXES})(?:[?#]\S*)?\s*", re.IGNORECASE)
-NAME_LIST = re.compile(rf"[^\n,;|]+\.(?:{SUFFIXES})(?:\s*[,;|]\s*[^\n,;|]+\.(?:{SUFFIXES}))+", re.IGNORECASE)
+NAME_LIST = re.compile(rf"[^\n,;|]+\.(?:{SUFFIXES})(?:\s*[,;|\n]\s*[^\n,;|]+\.(?:{SUFFIXES}))+", re.IGNORECASE)
 PATH_KEYS = ("path", "image", "image_path", "file_name", "filename", "file", "url", "image_url", "origin")
 BYTES_KEYS = ("bytes", "data", "base64")
 PART_TYPES = ("text", "input_text", "output_text", "image", "image_url", "input_image", "output_image")
@@ -186,7 +186,7 @@ def _from_text(text: str) -> Iterator[Reference]:
     elif (data := _bare_base64(text)) is not None:
         yield Reference("", bytes=data)
     elif NAME_LIST.fullmatch(text):
-        yield from (Reference(name.strip()) for name in re.split(r"[,;|]", text))
+        yield from (Reference(name.strip()) for name in re.split(r"[,;|\n]", text))
     else:
         yield Reference(text)
 
