@@ -128,6 +128,27 @@ def test_extended_headers_one_after_another_without_end_are_refused(kind):
         read(gzip.compress(make_tar(*[special("x", kind)] * 2_000, ("good.png", b"good"))))
 
 
+def sparse(kind):
+    """A member of 400 MB of which 512 bytes are there, as GNU tar writes it, or as pax headers say it."""
+    header = special("bomb.png", tarfile.REGTYPE)
+    header.size = 512
+    if kind == "pax":
+        header.pax_headers = {"GNU.sparse.size": "400000000", "GNU.sparse.map": "0,512"}
+        return header.tobuf(tarfile.PAX_FORMAT) + bytes(1024 + 512)
+    block = bytearray(header.tobuf(tarfile.GNU_FORMAT))
+    block[156:157] = tarfile.GNUTYPE_SPARSE
+    block[386:410], block[482:495] = b"00000000000\x0000000001000\0", b"02765741000 \0"[:13]
+    block[148:156] = b"        "
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + bytes(1024 + 512)
+
+
+@pytest.mark.parametrize("kind", ["gnu", "pax"])
+def test_a_sparse_member_stops_before_it_is_read(kind):
+    with pytest.raises(ArchiveError, match=r"'bomb\.png' is sparse, and such are not read"):
+        read(gzip.compress(sparse(kind)))
+
+
 def test_zeros_without_end_after_the_tar_are_refused(monkeypatch):
     monkeypatch.setattr(tars, "MAX_TRAILING_BYTES", 1 << 20)
     with pytest.raises(ArchiveError, match="follow the end of the tar"):

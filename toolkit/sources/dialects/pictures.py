@@ -30,7 +30,7 @@ from toolkit.sources.published.members import MAX_MEMBER_BYTES, Watch, normalise
 from toolkit.sources.published.shapes.pictures import Reference, is_picture_name
 from toolkit.sources.published.shapes.words import squash
 from toolkit.sources.published.spool import Spool
-from toolkit.sources.published.tars import StrictTarInfo
+from toolkit.sources.published.tars import SparseMember, StrictTarInfo
 from toolkit.sources.published.zips import ZIP_ERRORS
 from toolkit.sources.repository import Repository, downloaded
 
@@ -224,6 +224,8 @@ def _tarred(file: BinaryIO, archive: str) -> Iterator[Member]:
                 name = normalise_name(info.name)
                 if info.isreg() and ".." not in name.split("/") and info.size <= MAX_MEMBER_BYTES:
                     yield Member(archive, name, _slice(file, info.offset_data, info.size))
+    except SparseMember as error:
+        raise ArchiveError(f"{archive}: {error}") from error
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise ArchiveError(f"{archive}: damaged or cut off ({error}); download it again") from error
 

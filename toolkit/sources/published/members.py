@@ -8,7 +8,7 @@ from typing import NamedTuple
 from toolkit.errors import ArchiveError
 from toolkit.sources.impostors import impostor
 
-MAX_MEMBER_BYTES = 512 << 20
+MAX_MEMBER_BYTES = 256 << 20  # an uncompressed image of as many pixels as are decoded; more is a bomb of a few kB
 # Of names that are not UTF-8, in the order in which they are tried.
 ENCODINGS = ("gb18030", "shift_jis", "euc_kr", "big5", "cp1252")
 NAME_ONLY = b"\0"

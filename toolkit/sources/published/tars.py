@@ -1,7 +1,7 @@
 """tar, plain or compressed, also several put together -> members, one sequential pass.
 
-Extended headers over `MAX_HEADER_BYTES`, or headers over `MAX_HEADERS` for one member, stop the archive. It must end
-as tar and its compression say; a cut or damaged one raises, however much could be read.
+Extended headers over `MAX_HEADER_BYTES`, headers over `MAX_HEADERS` for one member, or a sparse member stop the
+archive. It must end as tar and its compression say; a cut or damaged one raises, however much could be read.
 """
 
 import bz2
@@ -66,6 +66,8 @@ def read_tar(raw: BinaryIO, archive: str, watch: Watch = Watch()) -> Iterator[Me
             while rest is not None:
                 yield from _read_tar(rest, watch)
                 rest = _next_tar(inflated, archive, watch)
+    except SparseMember as error:
+        raise ArchiveError(f"{archive}: {error}") from error
     except (SourceError, GeneratorExit):
         raise
     except _DAMAGE as error:
@@ -125,6 +127,13 @@ class _OneWay(io.RawIOBase):
         return len(data)
 
 
+class SparseMember(ArchiveError):
+    """A few bytes that stand for gigabytes of zeros; nothing packs images so."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"member {name!r} is sparse, and such are not read; pack it again without tar --sparse")
+
+
 class StrictTarInfo(tarfile.TarInfo):
     """tarfile takes a broken header in mid-archive for the end, and reads extended headers of any size and number; not
     here.
@@ -136,17 +145,22 @@ class StrictTarInfo(tarfile.TarInfo):
         if tar.depth > MAX_HEADERS:  # type: ignore[attr-defined]
             raise tarfile.ReadError(f"more than {MAX_HEADERS} headers for one member")
         try:
-            return super().fromtarfile(tar)
+            info = super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error} at byte {tar.offset}") from error
         finally:
             tar.depth -= 1  # type: ignore[attr-defined]
+        if info.sparse is not None:  # as pax says it
+            raise SparseMember(info.name)
+        return info
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "StrictTarInfo":
         info = super().frombuf(buf, encoding, errors)
+        if info.type == tarfile.GNUTYPE_SPARSE:  # before its map of holes is read
+            raise SparseMember(info.name)
         if info.type in _EXTENDED_HEADERS and info.size > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"extended header of {info.size} bytes; at most {MAX_HEADER_BYTES} are read")
         return info
@@ -184,7 +198,7 @@ def _refusal(info: tarfile.TarInfo, name: str) -> str:
 def _read(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(info)
     assert file is not None  # regular members always have one
-    data = file.read()
+    data = file.read(info.size)
     if len(data) != info.size:
         raise EOFError(f"member {info.name!r} has {len(data)} of {info.size} bytes")
     return data
