@@ -1,10 +1,12 @@
 """Regions of a mask against their definitions, pixel by pixel."""
 
+from itertools import product
 from random import Random
 
 import numpy as np
 import pytest
 
+from toolkit.scene.verify.patterns import pattern_of
 from toolkit.scene.verify.regions import eroded, filled, pieces
 
 DRAWN = """
@@ -80,3 +82,16 @@ def test_eroded_pixels_have_their_whole_square_inside(by):
             for y in range(height)
         ]
         assert eroded(mask, by).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "pattern"),
+    [(0.04, ("plain", True)), (0.08, ("plain", False)), (0.11, ("spotted", False)), (0.14, ("spotted", True))],
+)
+def test_dots_are_told_by_how_much_they_cover_and_what_is_near_the_bound_is_unsure(share, pattern):
+    places = list(product(range(0, 200, 10), repeat=2))
+    np.random.default_rng(0).shuffle(places)
+    away = np.zeros((200, 200))
+    for y, x in places[: round(share * len(places))]:
+        away[y : y + 10, x : x + 10] = 160
+    assert pattern_of(away, np.ones((200, 200), bool), 200) == pattern
