@@ -52,6 +52,7 @@ PLACED = [("user", [A, "\nMake it night."]), ("assistant", ["Dark now:", B])]
         "['a.png', 'b.png']",
         "a.png, b.png",
         "a.png\nb.png",
+        "a.png b.png",
         [{"path": "a.png", "bytes": None}, {"path": "b.png", "bytes": None}],
         {"path": ["a.png", "b.png"], "bytes": [None, None]},
     ],
@@ -483,3 +484,9 @@ def test_a_shape_from_outside_is_found_by_its_place(tmp_path):
 def test_arrow_rows_give_the_same_values_as_plain_ones():
     table = pa.table({"i": pa.array([[{"bytes": png(), "path": "a.png"}]])})
     assert pictures_in(table.to_pylist()[0]["i"], "i") == [Reference("a.png", bytes=png())]
+
+
+@pytest.mark.parametrize("between", [",  ", "\n\n", "  ", " , "])
+def test_a_long_text_that_is_nearly_a_list_of_paths_is_one_path_at_once(between):
+    text = f"a.png{between}" * 5_000 + "x"
+    assert [reference.path for reference in pictures_in(text, "image")] == [text]

@@ -14,7 +14,9 @@ from toolkit.images.files import PATH_SUFFIXES, format_name
 SUFFIXES = "|".join(PATH_SUFFIXES)
 MAX_NAME = 1024
 PICTURE_NAME = re.compile(rf"[^\n]{{1,{MAX_NAME}}}\.(?:{SUFFIXES})(?:[?#]\S*)?\s*", re.IGNORECASE)
-NAME_LIST = re.compile(rf"[^\n,;|]+\.(?:{SUFFIXES})(?:\s*[,;|\n]\s*[^\n,;|]+\.(?:{SUFFIXES}))+", re.IGNORECASE)
+IN_LIST = re.compile(r"[,;|\n]")
+AFTER_NAME = re.compile(rf"(?<=\.)({SUFFIXES})\s+(?=[^\s,;|])", re.IGNORECASE)  # blanks end a name as a comma does
+ENDINGS = tuple(f".{suffix}" for suffix in PATH_SUFFIXES)
 PATH_KEYS = ("path", "image", "image_path", "file_name", "filename", "file", "url", "image_url", "origin")
 BYTES_KEYS = ("bytes", "data", "base64")
 PART_TYPES = ("text", "input_text", "output_text", "image", "image_url", "input_image", "output_image")
@@ -185,10 +187,16 @@ def _from_text(text: str) -> Iterator[Reference]:
         yield Reference("", bytes=_decode(text[match.end() :]))
     elif (data := _bare_base64(text)) is not None:
         yield Reference("", bytes=data)
-    elif NAME_LIST.fullmatch(text):
-        yield from (Reference(name.strip()) for name in re.split(r"[,;|\n]", text))
     else:
-        yield Reference(text)
+        yield from map(Reference, _names(text))
+
+
+def _names(text: str) -> list[str]:
+    """Paths that stand in one text, between commas, semicolons, bars, line breaks or blanks; else the text."""
+    if len(text) > REPR_LIMIT:
+        return [text]
+    names = [name.strip() for name in IN_LIST.split(AFTER_NAME.sub(r"\1\n", text))]
+    return names if all(len(name) > 1 and name.lower().endswith(ENDINGS) for name in names) else [text]
 
 
 def _bare_base64(text: str) -> bytes | None:
