@@ -2,7 +2,6 @@
 sets hold.
 """
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,10 @@ from conversion.importing import ReadOptions, checked, foreign_row
 from toolkit.errors import ArchiveError, ImageError, RowError, SourceError, shown
 from toolkit.parsing import load_json
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row
+from toolkit.sources.dialects.records import MEMBER
 from toolkit.sources.published.members import Watch
 from toolkit.sources.published.tars import read_tar
 
-# Key: up to the first dot of the file name. Source: webdataset src/webdataset/tariterators.py#L25
-MEMBER = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
 TEXTS = ("txt", "text", "caption")
 PICTURES = ("jpg", "jpeg", "png", "webp")
 

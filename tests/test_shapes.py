@@ -490,3 +490,13 @@ def test_arrow_rows_give_the_same_values_as_plain_ones():
 def test_a_long_text_that_is_nearly_a_list_of_paths_is_one_path_at_once(between):
     text = f"a.png{between}" * 5_000 + "x"
     assert [reference.path for reference in pictures_in(text, "image")] == [text]
+
+
+@pytest.mark.parametrize(
+    ("opening", "pumped"),
+    [("", "!["), ("<img>", "."), ("<img ", 'src="a" '), ("![", "a!"), ("![a](", "(b)"), ("", "<|")],
+)
+def test_tags_that_are_never_closed_end_the_search_at_once(opening, pumped):
+    """Where the time grew with the square of the text, these took minutes."""
+    found = find_known(opening + pumped * (300_000 // len(pumped)))
+    assert [tag.kind for tag in found] == (["<img>"] if opening == "<img>" else [])

@@ -14,11 +14,12 @@ _PLAIN = r"<\|?(?:image|img|picture|pic|photo|im)(?:[ _-]?(?:here|placeholder|pa
 _OPEN = r"<\|?(?:vision_start|vision_begin|image_start|image_begin|img_start|im_start|start_of_image|boi|soi)\|?>"
 _CLOSE = r"<\|?(?:vision_end|image_end|img_end|im_end|end_of_image|eoi)\|?>"
 
-# Kinds that hold the picture's path: Qwen-VL's, HTML's, Markdown's.
+# Kinds that hold the picture's path: Qwen-VL's, HTML's, Markdown's. None looks far ahead from more than one place, or a
+# text that never closes what it opens would take a time that grows with its square.
 PATH_KINDS = {
-    "<img>path</img>": r"<(?P<pair>img|image)>(?P<path0>[^<>\n]*[./\\][^<>\n]*)</(?P=pair)>",
-    '<img src="path">': r"""<img\b[^<>\n]*?\bsrc\s*=\s*["'](?P<path1>[^"'\n]+)["'][^<>\n]*>""",
-    "![caption](path)": r"""!\[(?P<caption>[^\]\n]*)\]"""
+    "<img>path</img>": r"<(?P<pair>img|image)>(?P<path0>(?=[^<>\n]*[./\\])[^<>\n]*)</(?P=pair)>",
+    '<img src="path">': r"""<img\b(?=[^<>\n]*>)[^<>\n]*?\bsrc\s*=\s*["'](?P<path1>[^"'\n]+)["'][^<>\n]*>""",
+    "![caption](path)": r"""!\[(?P<caption>[^\]\n!]*(?:!(?!\[)[^\]\n!]*)*)\]"""
     r"""\((?P<path2>[^()"\n]+(?:\([^()"\n]*\)[^()"\n]*)*)(?:"[^"\n]*")?\)""",
 }
 _PATHS = "|".join(f"(?P<kind{number}>{pattern})" for number, pattern in enumerate(PATH_KINDS.values()))
