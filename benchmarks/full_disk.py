@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from writers import COMMANDS, clean_run, command, digest, fresh, prepare, start
+from writers import COMMANDS, clean_run, command, digest, fresh, is_one_error, prepare, start
 
 WITHOUT_CHECK = (
     "import toolkit.packing.pack as p; p._check_disk = lambda *a: None; from toolkit.cli.app import main; main()"
@@ -29,9 +29,8 @@ def mount(*arguments: object) -> None:
 
 
 def is_clear(text: str, disk: Path) -> bool:
-    """One line that names path and need, after what was told before."""
-    *before, last = text.splitlines()
-    return f"error: {disk}" in last and "the disk is full: " in last and not any("rror" in line for line in before)
+    """One error that names path and need."""
+    return is_one_error(text) and f"error: {disk}" in text and "the disk is full: " in text
 
 
 def fill(name: str, folder: Path, *, is_checked: bool) -> bool:

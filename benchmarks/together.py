@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from writers import COMMANDS, clean_run, command, digest, fresh, prepare, start, wait_until_begun
+from writers import COMMANDS, clean_run, command, digest, fresh, is_one_error, prepare, start, wait_until_begun
 
 
 def pair(name: str, folder: Path, out: Path, wait_s: float) -> list[tuple[int, str]]:
@@ -39,12 +39,12 @@ def try_pairs(name: str, folder: Path, given: argparse.Namespace) -> bool:
         refused = [text for code, text in ends if code]
         both += not refused
         others += digest(out) != clean
-        is_odd = len(refused) > 1 or any(text.count("\n") != 1 or "error: " not in text for text in refused)
+        is_odd = len(refused) > 1 or not all(map(is_one_error, refused))
         odd += is_odd
-        last = refused[-1] if refused else last
+        last = (refused[-1].splitlines() or [""])[-1] if refused else last
         if is_odd:
             print("".join(refused))
-    print(f"{name:12}{given.pairs:7}{both:10}{odd:6}{others:8}   {last.strip()}", flush=True)
+    print(f"{name:12}{given.pairs:7}{both:10}{odd:6}{others:8}   {last}", flush=True)
     return not (odd or others)
 
 

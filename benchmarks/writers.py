@@ -209,6 +209,12 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         raise SystemExit(f"{process.args!r}: exit code {process.returncode}: {text.decode()}")
 
 
+def is_one_error(text: str) -> bool:
+    """Whether a command ended in one line of an error, after what it tells in any case."""
+    *before, last = text.splitlines() or [""]
+    return "error: " in last and not any("rror" in line for line in before)
+
+
 def clean_run(name: str, folder: Path, out: Path) -> tuple[float, str]:
     """Seconds of work, and what comes of it."""
     fresh(name, folder, out)

@@ -98,7 +98,7 @@ class Server:
         Raises:
             CallError: anything else.
         """
-        headers = {**self._headers, "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
         return json_object(await self._body("POST", path, data=json.dumps(content).encode(), headers=headers))
 
     async def upload(
@@ -161,7 +161,7 @@ class Server:
         most_bytes = most_bytes or MOST_BYTES
         query = f"?{self._parts.query}" if self._parts.query else ""
         url = f"{self._base}/{path}{query}"
-        content.setdefault("headers", self._headers)
+        content["headers"] = {**self._headers, **content.get("headers", {})}
         try:
             async with self._session.request(method, url, allow_redirects=False, **content) as response:
                 status, headers = response.status, response.headers

@@ -14,8 +14,8 @@ Scope = tuple[int, ...]  # numbers of archives, in the order in which they are r
 
 @dataclass(slots=True)
 class Picture:
-    """One that rows wait for, while it is looked for. There may be many: what it holds is for as little as possible of
-    it an object that the garbage collector looks at.
+    """One that rows wait for, while it is looked for. There may be millions, so it holds few objects that the garbage
+    collector has to visit.
     """
 
     name: str

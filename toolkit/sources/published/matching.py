@@ -54,7 +54,7 @@ class Names:
     def __init__(self, archive: str, task: str, wanted: Iterable[tuple[int, str]], *, is_folder: bool = False) -> None:
         self._tops = (f"{archive}/", f"{archive.rpartition('/')[0]}/") if is_folder else ()
         self._own = _own_names(archive, task)
-        # Of many pictures; so tuples of what holds nothing else, which the garbage collector need not look at.
+        # Of many pictures: tuples of numbers and texts, which the garbage collector does not visit.
         self._exact: dict[str, tuple[int, ...]] = {}
         self._by_last: dict[str, Sequence[Wanted]] = {}
         self._ends: dict[str, _Ends] = {}  # file name -> its pictures, where they are many
