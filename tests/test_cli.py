@@ -15,7 +15,7 @@ import yaml
 from conversion import FORMATS
 from tests.command_line import commands, parse_command
 from tests.replicas import ROWS_PER_TASK, replica, truth
-from toolkit.cli.app import main
+from toolkit.cli.app import as_typed, main
 from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.sources.manifest import MANIFEST
@@ -452,3 +452,15 @@ def test_a_file_that_is_read_is_not_written_over(run, tmp_path, command):
     code, _, error = run(*command.format(source=source, there=there).split())
     assert (code, "Image_Editing.parquet is there, and does not end in ." in error) == (2, True)
     assert there.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("where='nope = 1': no column", "--where 'nope = 1': no column"),
+        ('pass on_bad_row="skip" to go on', "pass --on-bad-row skip to go on"),
+        ("pass workers= or more", "pass --workers or more"),
+    ],
+)
+def test_messages_name_options_as_they_are_typed(said, typed):
+    assert as_typed(said) == typed

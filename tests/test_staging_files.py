@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -188,3 +189,9 @@ def test_a_full_disk_names_path_and_need(tmp_path):
         check_space(disk.path / "new", 2 * MIB)
     finally:
         disk.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_where_no_file_can_be_made_is_an_error_and_no_wait(tmp_path):
+    with pytest.raises(UsageError, match=r"^/proc/self: no file can be made there"):
+        write_whole(Path("/proc/self/page.html"), "")

@@ -77,7 +77,7 @@ def open_scorer(name: str, options: Mapping[str, Any]) -> Scorer:
         made: Scorer = SCORERS.load(name)(dict(options))
         return made
     if name not in BACKENDS and ":" not in name:
-        raise UnknownName("scorer", name, [*SCORERS, *BACKENDS])
+        raise UnknownName("scorer", name, {*SCORERS, *BACKENDS})
     return Judge(name, dict(options))
 
 

@@ -14,6 +14,7 @@ from toolkit.errors import UsageError
 
 WAIT_S = 10.0  # for a killed process to be gone
 _POLL_S = 0.02
+_TRIES = 100  # to make a file in a folder that others may remove meanwhile
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
@@ -57,14 +58,14 @@ def is_held(path: Path) -> bool:
 
 
 def open_locked(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> int | None:
-    """A file open for writing, made with its folder if it is not there, and locked; None: another process has it."""
+    """A file open for writing, made with its folder if it is not there, and locked; None: another process has it.
+
+    Raises:
+        UsageError: no file can be made there, as in /proc.
+    """
     until = time.monotonic() + wait_s
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # its last holder has just removed the folder
-            continue
+        handle = _open(path)
         is_ours = take(handle, shared=shared)
         if is_ours and _is_at(handle, path):
             return handle
@@ -73,6 +74,14 @@ def open_locked(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> int
             if time.monotonic() >= until:
                 return None
             time.sleep(_POLL_S)
+
+
+def _open(path: Path) -> int:
+    for _ in range(_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # its last holder has just removed the folder
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    raise UsageError(f"{path.parent}: no file can be made there; choose another folder")
 
 
 def take(handle: int, *, shared: bool = False) -> bool:
