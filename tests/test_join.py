@@ -101,10 +101,9 @@ def test_a_row_comes_out_as_soon_as_its_last_picture_has_come():
     read: list[int] = []
 
     class Watched(io.BytesIO):
-        def read(self, size=-1):
-            data = super().read(size)
-            read.append(len(data))
-            return data
+        def readinto(self, buffer):
+            read.append(super().readinto(buffer))
+            return read[-1]
 
     noise = {f"{n}": random.Random(n).randbytes(1 << 18) for n in range(200)}
     packed = archive_of(*noise, data=lambda name: noise[name] + name.encode() * 1000)

@@ -58,7 +58,7 @@ def _read_folder(repository: Repository, archive: Archive, watch: Watch) -> Iter
                 yield Member(name, file.read())
 
 
-class _Sequence:
+class _Sequence(io.RawIOBase):
     """Parts read one behind the other, each opened when it is due."""
 
     def __init__(
@@ -68,15 +68,18 @@ class _Sequence:
         self._repository, self._on_read, self._stack = repository, on_read, stack
         self._path, self._file = "", cast(BinaryIO, io.BytesIO())
 
-    def read(self, size: int = -1) -> bytes:
-        while not (data := self._file.read(size)) and size:
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not (count := self._file.readinto(buffer)):  # type: ignore[attr-defined]  # every file here has it
             path = next(self._coming, None)
             if path is None:
-                return b""
+                return 0
             self._path, self._file = path, self._stack.enter_context(closing(self._repository.stream(path)))
         if self._on_read:
-            self._on_read(self._path, len(data))
-        return data
+            self._on_read(self._path, count)
+        return int(count)
 
 
 class Joined(io.RawIOBase):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from toolkit.sources.published.members import decodings, is_utf8, normalise_name
-from toolkit.sources.published.shapes.pictures import is_picture_name
+from toolkit.sources.published.shapes.pictures import ENDINGS, is_picture_name
 from toolkit.sources.published.shapes.words import ALIASES, squash
 
 RULE, WRAPPED, NEAR, EXACT = 1, 2, 3, 4
@@ -64,7 +64,7 @@ class Names:
             is_plain = not ("?" in path or "#" in path or "%" in path)
             for spelling in (path,) if is_plain else dict.fromkeys(spellings(path)):
                 last = spelling.rpartition("/")[2]
-                self._has_bare = self._has_bare or not is_picture_name(last)
+                self._has_bare = self._has_bare or not (last.endswith(ENDINGS) or is_picture_name(last))
                 self._add(last, (number, spelling))
 
     def _add(self, last: str, wanted: Wanted) -> None:

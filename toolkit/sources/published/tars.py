@@ -120,11 +120,13 @@ class _OneWay(io.RawIOBase):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
-        data, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
-        data = data or self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        self._place += len(data)
-        return len(data)
+        if self._head:
+            count = min(len(buffer), len(self._head))
+            buffer[:count], self._head = self._head[:count], self._head[count:]
+        else:
+            count = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # every file here has it
+        self._place += count
+        return count
 
 
 class SparseMember(ArchiveError):
@@ -196,8 +198,9 @@ def _refusal(info: tarfile.TarInfo, name: str) -> str:
 
 
 def _read(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(info)
-    assert file is not None  # regular members always have one
+    file = tar.fileobj  # extractfile copies twice
+    assert file is not None
+    file.seek(info.offset_data)
     data = file.read(info.size)
     if len(data) != info.size:
         raise EOFError(f"member {info.name!r} has {len(data)} of {info.size} bytes")

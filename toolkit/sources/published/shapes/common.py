@@ -120,7 +120,7 @@ def read_pools(record: Record, columns: Columns) -> Pools:
     Raises:
         RowError: "null_picture", "caption_mismatch", or "picture_conflict": two columns list different pictures.
     """
-    pools = Pools(*(list(_pool(record, columns.get(use, ()))) for use in ("prompt_images", "answer_images", "images")))
+    pools = Pools(*[_pool(record, columns.get(use, ())) for use in ("prompt_images", "answer_images", "images")])
     for name in columns.get("captions", ()):
         pools = pools._replace(row=_caption(pools.row, record[name]))
     return pools

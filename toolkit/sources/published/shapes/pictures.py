@@ -14,6 +14,7 @@ from toolkit.images.files import PATH_SUFFIXES, format_name
 SUFFIXES = "|".join(PATH_SUFFIXES)
 MAX_NAME = 1024
 PICTURE_NAME = re.compile(rf"[^\n]{{1,{MAX_NAME}}}\.(?:{SUFFIXES})(?:[?#]\S*)?\s*", re.IGNORECASE)
+BETWEEN = re.compile(r"[,;|\s]")
 IN_LIST = re.compile(r"[,;|\n]")
 AFTER_NAME = re.compile(rf"(?<=\.)({SUFFIXES})\s+(?=[^\s,;|])", re.IGNORECASE)  # blanks end a name as a comma does
 ENDINGS = tuple(f".{suffix}" for suffix in PATH_SUFFIXES)
@@ -113,7 +114,7 @@ def pictures_in(value: Any, column: str) -> list[Reference]:
         RowError: "null_picture", a list with a hole: which picture stands where is no longer known.
     """
     parsed = parse_text(value)
-    found = list(_pictures(parsed, column))
+    found = _pictures(parsed, column)
     if None in found:
         if len(found) == 1 and not isinstance(parsed, (list, tuple)):
             return []
@@ -126,27 +127,21 @@ def pictures_in(value: Any, column: str) -> list[Reference]:
     return [reference for reference in found if reference is not None]
 
 
-def _pictures(value: Any, column: str) -> Iterator[Reference | None]:
+def _pictures(value: Any, column: str) -> list[Reference | None]:
     """References; None for each hole."""
     if isinstance(value, str):
-        if text := value.strip():
-            yield from _from_text(text)
-        else:
-            yield None
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _pictures(item, column)
-    elif isinstance(value, Mapping):
-        yield from _from_struct(value, column)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        yield _from_bytes(bytes(value))
-    elif value is None:
-        yield None
-    else:
-        raise RowError(
-            f"column {column!r}: a picture is {value!r:.80}; expected a path, bytes or a struct of them",
-            kind="bad_shape",
-        )
+        return [*_from_text(text)] if (text := value.strip()) else [None]
+    if isinstance(value, (list, tuple)):
+        return [reference for item in value for reference in _pictures(item, column)]
+    if isinstance(value, Mapping):
+        return list(_from_struct(value, column))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return [_from_bytes(bytes(value))]
+    if value is None:
+        return [None]
+    raise RowError(
+        f"column {column!r}: a picture is {value!r:.80}; expected a path, bytes or a struct of them", kind="bad_shape"
+    )
 
 
 def _from_struct(value: Mapping[str, Any], column: str) -> Iterator[Reference | None]:
@@ -182,18 +177,17 @@ def _from_bytes(value: bytes) -> Reference | None:
     return Reference("", bytes=value)
 
 
-def _from_text(text: str) -> Iterator[Reference]:
+def _from_text(text: str) -> list[Reference]:
     if match := DATA_URI.match(text):
-        yield Reference("", bytes=_decode(text[match.end() :]))
-    elif (data := _bare_base64(text)) is not None:
-        yield Reference("", bytes=data)
-    else:
-        yield from map(Reference, _names(text))
+        return [Reference("", bytes=_decode(text[match.end() :]))]
+    if (data := _bare_base64(text)) is not None:
+        return [Reference("", bytes=data)]
+    return [Reference(name) for name in _names(text)]
 
 
 def _names(text: str) -> list[str]:
     """Paths that stand in one text, between commas, semicolons, bars, line breaks or blanks; else the text."""
-    if len(text) > REPR_LIMIT:
+    if len(text) > REPR_LIMIT or not BETWEEN.search(text):
         return [text]
     names = [name.strip() for name in IN_LIST.split(AFTER_NAME.sub(r"\1\n", text))]
     return names if all(len(name) > 1 and name.lower().endswith(ENDINGS) for name in names) else [text]
