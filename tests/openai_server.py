@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "category_scores": {"violence": 0.9, "hate": 0.1},
             }
             return self._answer(200, {"id": "modr-1", "model": content["model"], "results": [result]})
-        picture = _picture(content["prompt"] + content.get("image_sha256", ""))
+        picture = drawing(content["prompt"] + content.get("image_sha256", ""))
         told_wrong = "wrong_description" if path == "images/generations" else "change text"
         if told_wrong in content["prompt"]:
             self.owner.wrong_pictures.add(hashlib.sha256(picture).hexdigest())
@@ -383,7 +383,8 @@ def _fill(schema: dict[str, Any], asked: _Asked, name: str = "reply") -> Any:
     )
 
 
-def _picture(prompt: str) -> bytes:
+def drawing(prompt: str) -> bytes:
+    """What is drawn for a prompt; of an edit, with the SHA-256 of the picture behind it."""
     digest = hashlib.sha256(prompt.encode()).digest()
     picture = Image.new("RGB", (96, 96), tuple(digest[:3]))
     picture.paste(tuple(digest[3:6]), (20, 20, 60, 60))

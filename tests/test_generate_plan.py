@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 import yaml
 
-from tests.generation_runs import KEY, SOURCED, http_spec, picture, write_sources, write_spec
+from tests.generation_runs import KEY, http_spec, picture, write_sources, write_spec
 from tests.openai_server import OpenAIServer
 from toolkit.cli.app import main
 from toolkit.errors import UsageError
@@ -22,6 +22,8 @@ from toolkit.generation.runs.plans import plan, warnings
 SERVER = {"kind": "openai_chat", "model": "chat", "base_url": "http://localhost:1/v1"}
 IMAGES = {**SERVER, "kind": "openai_images"}
 MODELS = {"all": SERVER, "image": IMAGES, "retrieve": {"kind": "folder", "path": "pool.jsonl"}}
+
+FROM_NOTHING = ("image_correction", "image_editing")  # if they have no records
 
 
 def spec_of(folder, **content):
@@ -55,7 +57,11 @@ BANDS = {"text_band": [0.2, 1.0], "pair_band": [0.5, 0.9]}
         ({"backends": {"all": {**SERVER, "base_url": "http:///v1"}}}, "expected an address with a host"),
         ({"backends": {"all": {**SERVER, "max_parallel": 0}}}, "'max_parallel' is 0"),
         ({"backends": {"all": SERVER, "judge.nothing": SERVER}}, "unknown role of backends 'judge.nothing'"),
-        ({"recipes": {"image_editing": 1}}, "needs records of image, edit; add source: FILE.jsonl"),
+        ({"recipes": {"mm_internet": 1}}, "needs records of texts, images; add source: FILE.jsonl"),
+        (
+            {"recipes": {"image_editing": 1}, "backends": {"vision": SERVER, "judge": SERVER, "image": IMAGES}},
+            "nobody answers 'text'",
+        ),
         ({"recipes": {"image_generation_topic": {"n": 1, "source": "a.jsonl"}}}, "starts from nothing; remove source"),
         (
             {"recipes": {"image_generation_topic": {"n": 1, "options": {"style": "x"}}}},
@@ -119,7 +125,43 @@ def test_a_record_that_is_not_of_its_recipe_stops_before_the_first_call(tmp_path
 def test_every_recipe_with_records_says_what_they_hold(tmp_path, name):
     write_sources(tmp_path, 2, [name])
     (planned,) = plan(spec_of(tmp_path, recipes={name: {"n": 2, "source": f"{name}.jsonl"}}))
-    assert (planned.n, name in SOURCED) == (2, get_recipe(name).needs_record)
+    assert (planned.n, name in FROM_NOTHING) == (2, not get_recipe(name).needs_record)
+
+
+def test_edits_are_counted_as_they_start_with_what_is_drawn_for_them(tmp_path):
+    write_sources(tmp_path, 4, ["image_editing"])
+    prices = {"chat": {}, "draw": {"per_image": 0.04}}
+    models = {"all": SERVER, "image": {**IMAGES, "model": "draw"}}
+
+    def counted(entry):
+        spec = spec_of(tmp_path, recipes={"image_editing": entry}, backends=models, prices=prices)
+        found = {each.role: each for each in estimate(spec)}
+        calls = {role: (each.calls, each.images) for role, each in found.items()}
+        return calls, found["image"].usd[1], found["image"].most_usd
+
+    sourced = counted({"n": 4, "source": "image_editing.jsonl"})
+    calls, usd, most = counted(4)
+    assert sourced[0] == {"image": (4, 4), "judge": (4, 0), "vision": (8, 0)}
+    assert calls == {"image": (8, 8), "judge": (8, 0), "text": (4, 0), "vision": (8, 0)}
+    assert (usd, most) == (pytest.approx(2 * sourced[1]), pytest.approx(2 * sourced[2]))
+    assert usd == pytest.approx(0.32)
+
+
+def test_who_plays_and_what_counts_is_as_before_where_edits_have_records(tmp_path):
+    write_sources(tmp_path, 2, ["image_editing"])
+    (tmp_path / "topics.txt").write_text("moss\nponds\n")
+    players = {"vision": SERVER, "judge": SERVER, "image": IMAGES}
+    recipe = {"image_editing": {"n": 2, "source": "image_editing.jsonl"}}
+    plain, other = (
+        plan(spec_of(tmp_path, recipes=recipe, backends=players, **more))[0] for more in ({}, {"topics": "topics.txt"})
+    )
+    assert (plain.key, plain.roles) == (other.key, ("image", "judge", "vision"))
+    invented = [
+        plan(spec_of(tmp_path, recipes={"image_editing": 60}, **more))[0] for more in ({}, {"topics": "topics.txt"})
+    ]
+    assert len({each.key for each in (plain, *invented)}) == 3
+    told = list(warnings(spec_of(tmp_path, recipes={"image_editing": 60}, topics="topics.txt"), invented[1:]))
+    assert "recipes.image_editing: 60 samples start from 24 topics, so each comes up to 3 times" in told
 
 
 def test_repetition_short_sources_missing_keys_and_retired_models_are_said(tmp_path):

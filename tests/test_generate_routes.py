@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.generation_runs import KEY, http_spec, picture, write_sources, write_spec
-from tests.openai_server import OpenAIServer
+from tests.openai_server import OpenAIServer, drawing
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec_file import parse_spec, read_spec
@@ -127,6 +127,49 @@ def test_a_correction_may_start_from_a_real_image_and_its_caption(make, server):
         "picture_matches: caption_differs"
     )
     assert json.loads(make("image_correction").provenance)["route"] == "topic"
+
+
+PROPOSED = {
+    "caption": "A red door in a white wall.",
+    "edit": "Paint the door blue.",
+    "target_caption": "A blue door in a white wall.",
+}
+
+
+def test_an_edit_may_start_from_a_topic_and_a_drawn_image(make):
+    row = make("image_editing", edit_proposal=PROPOSED)
+    drawn = drawing("A red door in a white wall.")
+    changed = drawing(f"Paint the door blue. Change nothing else.{hashlib.sha256(drawn).hexdigest()}")
+    assert [image.bytes for image in row.images] == [drawn, changed]
+    assert row.image_captions == ("A red door in a white wall.", "A blue door in a white wall.")
+    assert (row.origin, row.source, row.license) == ("generated", "", "")
+    told = json.loads(row.provenance)
+    steps = ["edit_proposal", "draw_picture", "picture_matches", "edit_instruction", "draw_edit", "edit_judge"]
+    assert [call["step"].partition("@")[0] for call in told["calls"]] == [*steps, "edit_rationale"]
+    assert (told["simple"], told["route"], told["input"]) == ("Paint the door blue.", "topic", "drawn")
+    assert (told["topic"], told["scene"], told["kind"]) == ("breakfast", "seen from above", "add something")
+
+
+@pytest.mark.parametrize(
+    ("replies", "reason"),
+    [
+        ({"edit_proposal": {**PROPOSED, "target_caption": "A red door, in a white wall!"}}, "nothing_to_change"),
+        ({"picture_matches": {"problem": "no door", "matches": False}}, "picture_differs"),
+        ({"edit_instruction": {"instruction": "Please, paint the doors blue."}}, "repeats_the_order"),
+        ({"edit_judge": {"problem": "-", "is_done": True, "rest_is_unchanged": False}}, "rest_changed"),
+    ],
+)
+def test_an_invented_edit_that_does_not_hold_is_rejected(make, replies, reason):
+    assert make("image_editing", **{"edit_proposal": PROPOSED, **replies}).partition(": ")[2] == reason
+
+
+def test_an_edit_of_a_record_invents_nothing(make):
+    row = make("image_editing", sourced=True)
+    assert row.images[0].bytes == picture(0)
+    told = json.loads(row.provenance)
+    steps = ["edit_instruction@1", "draw_edit@1", "edit_judge@1", "edit_rationale@1"]
+    assert [call["step"] for call in told["calls"]] == steps
+    assert (told["simple"], told.keys() & {"route", "input", "topic"}) == ("Make it 0 times brighter.", set())
 
 
 def boxes(*found):

@@ -37,6 +37,7 @@ PROMPTS = {
     "draw_picture@1": "97dc1284fcd08595",
     "edit_instruction@1": "f743e4cbfeb9cdf2",
     "edit_judge@1": "53db4725ff689595",
+    "edit_proposal@1": "82bb4dd71612255b",
     "edit_rationale@1": "6eb7fc08695a735d",
     "expand_topic@1": "bdd7923c5a25814f",
     "find_pictures@1": "12243fe7f79d3fbf",

@@ -106,6 +106,7 @@ class RecipeSpec:
         accept: rows after which no further sample is begun; None = all n are tried.
         source: of records, for recipes that start from one; None = the scene engine.
         options: of the recipe.
+        from_nothing: where the scene engine plays, it draws no records for a recipe that can do without.
     """
 
     name: str
@@ -114,6 +115,7 @@ class RecipeSpec:
     accept: int | None = None
     source: SourceSpec | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    from_nothing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

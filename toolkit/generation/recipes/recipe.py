@@ -8,7 +8,7 @@ answers it got.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,7 @@ class Recipe:
         script: "module:SCRIPT" or "path/to/file.py:SCRIPT", how the scene engine plays it; "" = it cannot.
         record: it starts from; None = from nothing. The scene engine makes one where it plays every role.
         needs_record: False = where the spec has no source, samples start from what they start from without records.
+        starting: prompts, of those it may ask, that are asked only of samples without a record.
         options: of a spec, typed, in `context.options`.
         calls: prompts that a sample may ask more than once, and how often.
         topics: it starts from topics, so samples repeat where there are more of them.
@@ -101,6 +102,7 @@ class Recipe:
     script: str = ""
     record: type[RecordModel] | None = None
     needs_record: bool = True
+    starting: tuple[str, ...] = ()
     options: type[Options] = Options
     calls: Mapping[str, int] = field(default_factory=dict)
     topics: bool = False
@@ -117,6 +119,12 @@ class Recipe:
     @property
     def prompt_folders(self) -> tuple[Path, ...]:
         return self.folder / "prompts", SHARED_PROMPTS
+
+    def with_records(self) -> "Recipe":
+        """What it is where all samples have a record: of what it could start from without, nothing is asked."""
+        if self.needs_record:
+            return self
+        return replace(self, prompts=tuple(each for each in self.prompts if each not in self.starting), topics=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

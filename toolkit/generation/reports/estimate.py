@@ -95,7 +95,10 @@ def _of_recipe(spec: RunSpec, planned: Planned) -> Iterator[Estimate]:
 def _tried(spec: RunSpec, planned: Planned, counts: dict[str, _Counts]) -> int:
     """Count the calls of a few samples of the scene engine; returns how many."""
     samples = min(PROBES, planned.n)
-    wanted = replace(spec.recipe(planned.recipe.name), n=samples, accept=None, source=None)
+    wanted = spec.recipe(planned.recipe.name)
+    wanted = replace(
+        wanted, n=samples, accept=None, source=None, from_nothing=not (wanted.source or spec.is_procedural)
+    )
     backends = {"all": BackendSpec(kind="procedural")}
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
         run(replace(spec, backends=backends, mixes={}, recipes=(wanted,), max_usd=None), Path(folder))

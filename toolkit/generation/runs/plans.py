@@ -18,6 +18,7 @@ from toolkit.generation.core.prompting import Prompt, check_own, find_own, find_
 from toolkit.generation.core.spec import ROLES, BackendSpec, RecipeSpec, RunSpec, recipe_key, sample_id
 from toolkit.generation.core.topics import Topics, read_topics
 from toolkit.generation.journal.reading import finished
+from toolkit.generation.procedural.procedural import script_of
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Recipe
 from toolkit.generation.recipes.records import Records, open_records
@@ -64,7 +65,7 @@ def plan(spec: RunSpec) -> list[Planned]:
         UnknownName: no such recipe, backend or role. UsageError: a role nobody plays, a source that is needed.
         SourceError: a source that cannot be read.
     """
-    recipes = {wanted.name: replace(get_recipe(wanted.use), name=wanted.name) for wanted in spec.recipes}
+    recipes = {wanted.name: _as_used(spec, wanted) for wanted in spec.recipes}
     prompts = {name: _prompts(spec, recipe) for name, recipe in recipes.items()}
     steps = {f"{each.role}.{each.step}" for found in prompts.values() for each in found.values()}
     for name, backend in spec.backends.items():
@@ -75,6 +76,17 @@ def plan(spec: RunSpec) -> list[Planned]:
         _check_answered(spec, name, found.values())
     topics = read_topics(Path(spec.topics)) if spec.topics else Topics()
     return [_planned(spec, each, recipes[each.name], prompts[each.name], topics) for each in spec.recipes]
+
+
+def _as_used(spec: RunSpec, wanted: RecipeSpec) -> Recipe:
+    recipe = replace(get_recipe(wanted.use), name=wanted.name)
+    is_drawn = _draws_records(spec, wanted) and script_of(recipe.script).record is not None
+    return recipe.with_records() if wanted.source or is_drawn else recipe
+
+
+def _draws_records(spec: RunSpec, wanted: RecipeSpec) -> bool:
+    """Whether the scene engine may, for recipes whose records it knows."""
+    return spec.is_procedural and not wanted.from_nothing
 
 
 def _check_answered(spec: RunSpec, recipe: str, prompts: Iterable[Prompt]) -> None:
@@ -97,7 +109,7 @@ def _planned(
     spec: RunSpec, wanted: RecipeSpec, recipe: Recipe, prompts: Mapping[str, Prompt], topics: Topics
 ) -> Planned:
     records = open_records(
-        recipe, wanted.source, wanted.n, is_procedural=spec.is_procedural, difficulty=spec.difficulty
+        recipe, wanted.source, wanted.n, is_procedural=_draws_records(spec, wanted), difficulty=spec.difficulty
     )
     options = read_options(recipe.options, wanted.options, f"recipes.{wanted.name}: options")
     roles = tuple(sorted({spec.seat(each.role, each.step) for each in prompts.values()}))
@@ -107,7 +119,7 @@ def _planned(
         version=recipe.version,
         prompts={name: each.sha256 for name, each in prompts.items()},
         roles=roles,
-        topics=topics.sha256 if _has_topics(recipe, records) else "",
+        topics=topics.sha256 if recipe.topics else "",
         columns=columns_named(spec, prompts.values()),
     )
     return Planned(
@@ -122,11 +134,6 @@ def _planned(
         records=records,
         topics=topics,
     )
-
-
-def _has_topics(recipe: Recipe, records: Records) -> bool:
-    """Whether its samples start from topics; those that can do without records do, or start from a record."""
-    return recipe.topics and (recipe.needs_record or not records.is_given)
 
 
 def player_of(spec: RunSpec, recipe: str, role: str, index: int) -> str:
@@ -158,7 +165,7 @@ def warnings(spec: RunSpec, planned: list[Planned], today: date | None = None) -
     """What a run would do otherwise than its spec seems to say, in words."""
     for each in planned:
         name, wanted = each.recipe.name, spec.recipe(each.recipe.name).n
-        distinct = len(each.topics) if _has_topics(each.recipe, each.records) else 0
+        distinct = len(each.topics) if each.recipe.topics else 0
         for reason, count in each.records.lost.items():
             yield f"recipes.{name}: of its source {count:,} were left out: {reason}"
         if each.n < wanted:

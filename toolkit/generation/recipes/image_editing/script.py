@@ -3,7 +3,7 @@ from typing import Any
 
 from toolkit.generation.core.protocol import Draw, Request
 from toolkit.generation.core.records import Record
-from toolkit.generation.procedural.judges import pixels
+from toolkit.generation.procedural.judges import picture_matches, pixels
 from toolkit.generation.procedural.script import (
     SOURCED,
     Script,
@@ -30,15 +30,23 @@ def edit_of(draw: Draw) -> Edit:
     return drawn_without(lambda stream: sample_edit(stream, kind, look(TASK, draw)), scene_stream(TASK, draw))
 
 
-def _record(draw: Draw) -> Record:
+def _told(draw: Draw) -> dict[str, str]:
+    """The order, and what the pictures show."""
     edit = edit_of(draw)
-    values = {
+    return {
         "edit": edit.simple,
         "caption": scene_caption(edit.before, TASK, draw, "input"),
         "target_caption": scene_caption(edit.after, TASK, draw, "output"),
-        **SOURCED,
     }
-    return Record(values=values, images={"image": picture(edit.before)})
+
+
+def _record(draw: Draw) -> Record:
+    return Record(values={**_told(draw), **SOURCED}, images={"image": picture(edit_of(draw).before)})
+
+
+def _topic(draw: Draw) -> dict[str, str]:
+    scene = edit_of(draw).before
+    return {"topic": "shapes", "scene": f"{scene.style} style, {scene.background} background"}
 
 
 def _edit(request: Request) -> Edit:
@@ -78,11 +86,15 @@ def _judge(request: Request) -> dict[str, Any]:
 
 SCRIPT = Script(
     answers={
+        "edit_proposal": lambda request: _told(request.origin.draw),
+        "draw_picture": lambda request: [picture(_edit(request).before)],
+        "picture_matches": picture_matches,
         "edit_instruction": _instruction,
         "draw_edit": lambda request: [picture(_edit(request).after)],
         "edit_judge": _judge,
         "edit_rationale": _rationale,
     },
     record=_record,
+    topic=_topic,
     facts=_facts,
 )
