@@ -63,6 +63,8 @@ def serving(reply):
     """A server whose answer to the body of a request is `reply(body)`: a status and a message."""
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
+
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, message = reply(body)
