@@ -11,6 +11,7 @@ This file holds nothing but the builder: `datasets` patches file functions in th
 
 import importlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +133,8 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         )
         if name not in CONFIGS:  # of a task that is not of the nine: made on the fly, as builders without configs do
             self.BUILDER_CONFIGS = []
+        if kwargs.get("features") is not None:
+            kwargs["features"] = _as_features(kwargs["features"])
         super().__init__(hash=self.source.fingerprint(self._tasks(name)), token=token, **kwargs)
 
     def _tasks(self, config: str) -> tuple[str, ...]:
@@ -166,7 +169,19 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
 
     def _cast(self, table: Any) -> Any:
         wanted = self.info.features.arrow_schema
-        return table if wanted.equals(ARROW_SCHEMA) else datasets.table.table_cast(table, wanted)
+        if wanted.equals(ARROW_SCHEMA):
+            return table
+        try:
+            return datasets.table.table_cast(table, wanted)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"features= does not fit the rows, which have those of row_features(): {error}") from error
+
+
+def _as_features(given: Mapping[str, Any]) -> datasets.Features:
+    """Features that were changed by | are a plain dict."""
+    if not isinstance(given, Mapping):
+        raise UsageError(f"features= is {given!r:.80}; expected row_features(), or a dict like it")
+    return datasets.Features(given)
 
 
 DATA_FILES = (
@@ -182,7 +197,7 @@ def load_dataset(
     data_files: Any = None,
     split: Any = None,
     cache_dir: str | None = None,
-    features: datasets.Features | None = None,
+    features: Mapping[str, Any] | None = None,
     download_config: datasets.DownloadConfig | None = None,
     download_mode: Any = None,
     verification_mode: Any = None,

@@ -37,8 +37,7 @@ def surveys_are_kept(monkeypatch, replicas_folder):
 
 
 def load(source, config, **options):
-    features = datasets.Features(UNDECODED["features"])
-    return unifiedvisual.load_dataset(str(source), config, split="train", features=features, **options)
+    return unifiedvisual.load_dataset(str(source), config, split="train", **UNDECODED, **options)
 
 
 def assert_is_truth(rows, config):
@@ -254,3 +253,18 @@ def test_a_missing_picture_stops_or_is_skipped_in_both_modes(tmp_path, streaming
     kept = list(load(source, "image_editing", streaming=streaming, on_missing="skip"))
     assert sorted(row["id"] for row in kept) == [row.id for row in rows[:-1]]
     assert "1 missing_image" in caplog.text
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("features", "why"),
+    [
+        ({"id": datasets.Value("string")}, "does not fit the rows, .*Couldn't cast"),
+        (unifiedvisual.row_features() | {"id": datasets.Value("int32")}, "does not fit the rows, .*Failed to parse"),
+        ("id", "is 'id'; expected row_features"),
+    ],
+)
+def test_features_that_cannot_be_are_refused(replicas, tmp_path, features, why, streaming):
+    source, options = str(replicas("columns")), {"cache_dir": str(tmp_path), "streaming": streaming}
+    with pytest.raises(UsageError, match=rf"(?s)features= {why}"):
+        next(iter(unifiedvisual.load_dataset(source, "cot_collection", split="train", features=features, **options)))

@@ -1,5 +1,6 @@
 # Written by `python -m tests.stubs`, compared by tests/test_architecture.py.
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,7 @@ def load_dataset(
     data_files: Any = None,
     split: Any = None,
     cache_dir: str | None = None,
-    features: datasets.Features | None = None,
+    features: Mapping[str, Any] | None = None,
     download_config: datasets.DownloadConfig | None = None,
     download_mode: Any = None,
     verification_mode: Any = None,
