@@ -166,6 +166,13 @@ def test_a_folder_that_is_nearly_right_is_told(tmp_path):
         open_repository(tmp_path / "pakced")
 
 
+@pytest.mark.parametrize("name", ["fnlp-vision/UnifiedVisual", "fnlp-vision/unifiedvisual-240k", "UnifiedVisual"])
+def test_the_name_of_the_paper_leads_to_the_dataset(hub, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="did you mean fnlp-vision/UnifiedVisual-240K\\?"):
+        open_repository(name)
+
+
 def test_an_empty_source_is_no_source(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match="the source is empty; expected a folder, 'org/name'"):

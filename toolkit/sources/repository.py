@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import unquote
 
 from toolkit.errors import SourceError, UsageError, reason_of
+from toolkit.published import UPSTREAM_REPOSITORY
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.hub import open_hub as _open_hub
 
@@ -127,11 +128,18 @@ def open_repository(
         try:
             return _open_hub(repo_id, "", revision, token)
         except SourceError as error:
-            raise SourceError(f"{error}; nor is {repo_id} a folder on this machine{_beside(path)}") from error
+            near = _published(repo_id) or _beside(path)
+            raise SourceError(f"{error}; nor is {repo_id} a folder on this machine{near}") from error
     raise SourceError(
         f"{text!r} is neither a folder on this machine nor a Hub dataset; expected a folder, 'org/name' or "
-        f"'hf://datasets/org/name[@revision][/folder]'{_near_miss(text) or _beside(path)}"
+        f"'hf://datasets/org/name[@revision][/folder]'{_near_miss(text) or _published(text) or _beside(path)}"
     )
+
+
+def _published(text: str) -> str:
+    """The paper's name for dataset and code, in place of that of the dataset on the Hub."""
+    is_near = text.rpartition("/")[2].lower() in ("unifiedvisual", UPSTREAM_REPOSITORY.rpartition("/")[2].lower())
+    return f"; did you mean {UPSTREAM_REPOSITORY}?" if is_near and text != UPSTREAM_REPOSITORY else ""
 
 
 def _beside(path: Path) -> str:
