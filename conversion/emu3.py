@@ -81,8 +81,8 @@ _HOLDS: dict[str, Any] = {
 PROFILES = {
     "raw": Holds(
         consumers="Emu3, emu3/train/prepare_data.py",
-        use="`python emu3/train/prepare_data.py --data-path OUT/emu3.json --output-path TOKENS`, then "
-        "`DATAPATH=TOKENS/list/train.json` in scripts/t2i_sft.sh",
+        use="`python emu3/train/prepare_data.py --model-path TOKENIZER --data-path OUT/emu3.json "
+        "--output-path TOKENS`, then `DATAPATH=TOKENS/list/train.json` in scripts/t2i_sft.sh",
         notes=("paths are relative to OUT: run there, or pass root",),
         **_HOLDS,
     ),

@@ -53,7 +53,8 @@ class Options:
 PROFILES = {
     "u1": Holds(
         consumers="SenseNova-U1, training/train_sensenovau1.py",
-        use="`mm_data_path=OUT/sensenova.json` in shell/train_u1/8B.sh or A3B.sh",
+        use="`mm_data_path=OUT/sensenova.json`, an absolute path, in the environment of training/shell/train_u1/8B.sh "
+        "or A3B.sh",
         trained="the pictures of answers, and their text with `enable_und_loss` (the default); not prompts",
         prompt_images="any number, anywhere",
         answer_images="any number, anywhere; at most 40 pictures a row",
