@@ -323,6 +323,21 @@ def test_values_of_picture_columns(value, expected):
     assert pictures_in(value, "image") == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"a.png", Reference("a.png")),
+        (b"folder/0001_1", Reference("folder/0001_1")),
+        ({"bytes": b" 0001_1 ", "caption": "A cat"}, Reference("0001_1", "A cat")),
+        ({"bytes": b"0001_1", "path": "a.png"}, Reference("a.png")),
+        (b"P1\n1 1\n0\n", Reference("", bytes=b"P1\n1 1\n0\n")),
+        (b"\x89P", Reference("", bytes=b"\x89P")),
+    ],
+)
+def test_bytes_that_can_be_no_picture_are_its_path(value, expected):
+    assert pictures_in(value, "image") == [expected]
+
+
 @pytest.mark.parametrize("value", [[None, "a.png"], ["", "a.png"], [{"bytes": None, "path": None}], [b""], "[null]"])
 def test_a_hole_in_a_list_of_pictures_is_refused(value):
     with pytest.raises(RowError, match=r"column 'image': 1 of \d pictures are null") as caught:

@@ -158,22 +158,20 @@ def _from_struct(value: Mapping[str, Any], column: str) -> Iterator[Reference | 
     held = next(iter(_pictures(data, column)), None) if data else None
     if held is not None and held.bytes:
         yield Reference(named.path if named else "", caption, held.bytes)
-    elif named is not None:
-        yield named._replace(caption=named.caption or caption)
+    elif (found := named or held) is not None:
+        yield found._replace(caption=found.caption or caption)
     else:
         yield None
 
 
 def _from_bytes(value: bytes) -> Reference | None:
-    if not value:
-        return None
     if not format_name(value) and len(value) <= MAX_NAME:
         try:
-            text = value.decode("utf-8")
+            text = value.decode("utf-8").strip()
         except UnicodeDecodeError:
             return Reference("", bytes=value)
-        if is_picture_name(text):
-            return Reference(text.strip())
+        if text.isprintable():  # no picture is: a path, with a suffix or without
+            return Reference(text) if text else None
     return Reference("", bytes=value)
 
 
