@@ -285,6 +285,25 @@ def test_imports_parse_tags_and_columns_and_reject_the_rest(tmp_path):
     )
 
 
+def test_an_imported_row_is_under_the_license_of_its_record(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(3))
+    tags = "<SUMMARY>s</SUMMARY><CAPTION>c</CAPTION><REASONING>r</REASONING><CONCLUSION>B</CONCLUSION>"
+    turns = [{"from": "human", "value": "A or B?"}, {"from": "gpt", "value": tags}]
+    llava = {"image": "a.png", "conversations": turns, "source": "my-org/mine", "license": "CC0-1.0"}
+    (tmp_path / "llava.jsonl").write_text(json.dumps(llava))
+    cot = {"source": "1+1?", "target": "2", "rationale": "One and one.", "license": "MIT"}
+    (tmp_path / "cot.jsonl").write_text(json.dumps(cot))
+    recipes = {
+        "import_llava_cot": {"n": 1, "source": "llava.jsonl"},
+        "import_cot_collection": {"n": 1, "source": "cot.jsonl"},
+    }
+    spec = procedural(tmp_path, recipes)
+    engine.run(spec, tmp_path / "run")
+    finalize(spec, tmp_path / "run")
+    found = [(row.source, row.license) for row in packed_rows(tmp_path / "run")]
+    assert found == [("my-org/mine", "CC0-1.0"), ("kaist-ai/CoT-Collection", "MIT")]
+
+
 def test_a_record_that_changes_is_a_new_sample_and_its_neighbours_are_kept(tmp_path):
     lines = [json.dumps({"source": f"{n}?", "target": "t", "rationale": "r"}) for n in range(3)]
     (tmp_path / "cot.jsonl").write_text("\n".join(lines) + "\n")

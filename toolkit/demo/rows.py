@@ -226,7 +226,7 @@ def _cot_collection(photo: Photo, other: Photo, number: int) -> Made:
         "<image> tag is just text here.)",
     )
     same = photo.kind == other.kind
-    return prompt, (f"One is an example of {photo.kind}, the other of {other.kind}.",), ("Yes." if same else "No.",)
+    return prompt, (f"The kinds are {photo.kind} and {other.kind}.",), ("Yes." if same else "No.",)
 
 
 _MAKERS: dict[str, Callable[[Photo, Photo, int], Made]] = {

@@ -26,7 +26,7 @@ async def make(context: Context) -> Made:
         rationale=rationale,
         answer=answer,
         source=PUBLISHED["cot_collection"].source,
-        license=PUBLISHED["cot_collection"].license,
+        license=record.text("license", PUBLISHED["cot_collection"].license),
         facts={"task": record.text("task"), "type": record.text("type")},
     )
 

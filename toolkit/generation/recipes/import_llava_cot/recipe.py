@@ -52,8 +52,8 @@ async def make(context: Context) -> Made:
         instruction="\n\n".join(questions),
         rationale="\n\n".join(tags[tag] for tags in tagged for tag in TAGS[:3]),
         answer="\n\n".join(tags["CONCLUSION"] for tags in tagged),
-        source=PUBLISHED["llava_cot"].source,
-        license=PUBLISHED["llava_cot"].license,
+        source=record.text("source", PUBLISHED["llava_cot"].source),
+        license=record.text("license", PUBLISHED["llava_cot"].license),
         facts={"record": record.text("id")},
     )
 
