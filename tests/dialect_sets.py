@@ -661,6 +661,35 @@ SETS["instructpix2pix"] = Published(
     },
     rows=[[["user", "<red>", "make it blue"], ["assistant", "<blue>"]]],
 )
+SETS["anyedit"] = Published(
+    dialect="edits",
+    files={
+        "data/train.parquet": parquet(
+            {
+                "edited_file": image(BLUE),
+                "edit_instruction": "make it blue",
+                "edit_type": "color_alter",
+                "image_file": image(RED),
+                "input": "a red square",
+                "output": "a blue square",
+                "visual_input": None,
+            },
+            {
+                "edited_file": image(BLUE),
+                "edit_instruction": "make it like the second",
+                "edit_type": "visual_reference",
+                "image_file": image(RED),
+                "input": "a red square",
+                "output": "a blue square",
+                "visual_input": image(GREEN),
+            },
+        )
+    },
+    rows=[
+        [["user", "<red>", "make it blue"], ["assistant", "<blue>"]],
+        [["user", "<red>", "<green>", "make it like the second"], ["assistant", "<blue>"]],
+    ],
+)
 SETS["omnigen2"] = Published(
     dialect="edits",
     files={

@@ -1,8 +1,8 @@
 """Edits: one or several input pictures, an instruction, the edited picture.
 
 Source: the cards of osunlp/MagicBrush, BleachNick/UltraEdit_500k, timbrooks/instructpix2pix-clip-filtered,
-OmniGen2/X2I2, apple/pico-banana-400k, FreedomIntelligence/ShareGPT-4o-Image and TIGER-Lab/OmniEdit-Filtered-1.2M;
-datasets docs/source/image_dataset.mdx (columns *_file_name)
+OmniGen2/X2I2, apple/pico-banana-400k, Bin1117/AnyEdit, FreedomIntelligence/ShareGPT-4o-Image and
+TIGER-Lab/OmniEdit-Filtered-1.2M; datasets docs/source/image_dataset.mdx (columns *_file_name)
 """
 
 from toolkit.errors import RowError
@@ -43,7 +43,7 @@ def read(fields: Fields, options: PlaceOptions) -> Draft:
 
 DIALECT = Dialect(
     name="edits",
-    reads="MagicBrush, UltraEdit, InstructPix2Pix, HQ-Edit, OmniEdit, OmniGen's X2I and X2I2, Pico-Banana, "
+    reads="MagicBrush, UltraEdit, InstructPix2Pix, HQ-Edit, OmniEdit, AnyEdit, OmniGen's X2I and X2I2, Pico-Banana, "
     "ShareGPT-4o-Image's edits; several instructions: the first",
     sign="input pictures, an instruction and one edited picture",
     task=EDIT,
@@ -65,7 +65,7 @@ DIALECT = Dialect(
                 rf"{INPUT}(_?\d+)?\.(jpe?g|png|webp)",
                 "edit_images?|kontext_images",
                 "(open_)?image_input_url|control_path(_\\d+)?",
-                rf"{INPUT}_file_?names?",
+                rf"{INPUT}_file(_?names?)?|image_files?|visual_inputs?",
                 rf"{PICTURE}|file_?names?",
                 f"{INPUT}s?",
             ),
@@ -76,7 +76,7 @@ DIALECT = Dialect(
             (
                 rf"{OUTPUT}_?{PICTURE}",
                 rf"{OUTPUT}\.(jpe?g|png|webp)",
-                rf"{OUTPUT}_file_?names?",
+                rf"{OUTPUT}_file(_?names?)?",
                 PICTURE,
                 f"{OUTPUT}s?",
             ),
