@@ -690,6 +690,15 @@ SETS["anyedit"] = Published(
         [["user", "<red>", "<green>", "make it like the second"], ["assistant", "<blue>"]],
     ],
 )
+SETS["prompt-input-output"] = Published(  # which without the suffixes would be texts of a chat
+    dialect="edits",
+    files={
+        "data/train.parquet": parquet({"prompt": "Blue it.", "input": "in/1.png", "output": "out/1.png"}),
+        "in/1.png": RED,
+        "out/1.png": BLUE,
+    },
+    rows=[[["user", "<red>", "Blue it."], ["assistant", "<blue>"]]],
+)
 SETS["omnigen2"] = Published(
     dialect="edits",
     files={

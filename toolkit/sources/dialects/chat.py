@@ -12,7 +12,7 @@ from typing import Any
 
 from toolkit.errors import RowError, shorten, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Piece, Turn, Use, is_text
-from toolkit.sources.dialects.fields import IMAGES, pool
+from toolkit.sources.dialects.fields import IMAGES, are_words, pool
 from toolkit.sources.dialects.placing import filled, place, place_in
 from toolkit.sources.dialects.tasks import CONVERSATION
 from toolkit.sources.dialects.turns import TurnOptions, role_of, settle
@@ -33,8 +33,8 @@ def fits(fields: Fields) -> bool:
                 for each in value
             )
     answer = parse_text(fields.get("completion"))
-    is_answer = is_text(answer) or (isinstance(answer, list) and all(isinstance(each, dict) for each in answer))
-    return is_text(fields.get("prompt")) and is_answer
+    is_answer = are_words(answer) or (isinstance(answer, list) and all(isinstance(each, dict) for each in answer))
+    return are_words(fields.get("prompt")) and is_answer
 
 
 def read(fields: Fields, options: TurnOptions) -> Draft:

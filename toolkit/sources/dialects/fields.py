@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from toolkit.errors import RowError
-from toolkit.sources.dialects.dialect import Fields, Use
+from toolkit.sources.dialects.dialect import Fields, Use, is_text
 from toolkit.sources.published.shapes.pictures import Reference, is_picture_name, pictures_in
 
 SUFFIX = "(jpe?g|png|webp|gif|bmp|tiff?|avif)"
@@ -34,6 +34,11 @@ def pool(fields: Fields, use: str = "images") -> list[Reference]:
 def are_pictures(references: Sequence[Reference]) -> bool:
     """Whether they look like pictures; any text may be the name of one."""
     return all(each.bytes or is_picture_name(each.path) or "://" in each.path for each in references)
+
+
+def are_words(value: object) -> bool:
+    """Whether it is text, and not just the path of a picture."""
+    return is_text(value) and not (is_picture_name(str(value)) and len(str(value).split()) == 1)
 
 
 def one_picture(value: object, what: str) -> Reference:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from toolkit.errors import RowError, shown
 from toolkit.sources.dialects.dialect import Dialect, Draft, Fields, Turn, Use, is_text, text_in
-from toolkit.sources.dialects.fields import IMAGES, pool
+from toolkit.sources.dialects.fields import IMAGES, are_words, pool
 from toolkit.sources.dialects.placing import PlaceOptions, filled, place
 from toolkit.sources.dialects.tasks import QUESTION_ANSWERING
 from toolkit.sources.dialects.turns import check_word
@@ -38,7 +38,8 @@ class Options(PlaceOptions):
 
 
 def fits(fields: Fields) -> bool:
-    return is_text(fields["question"]) and fields.get("answer") not in (None, "", [])
+    answer = fields.get("answer")
+    return is_text(fields["question"]) and (are_words(answer) if isinstance(answer, str) else answer not in (None, []))
 
 
 def read(fields: Fields, options: Options) -> Draft:
