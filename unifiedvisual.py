@@ -23,7 +23,7 @@ from toolkit.published import UPSTREAM_REPOSITORY
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.schema import features as row_features
 from toolkit.sources.layout import open_source
-from toolkit.sources.packed import PackedSource
+from toolkit.sources.packed import PackedSource, check_texts
 from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import folder_in
 from toolkit.sources.skips import MAX_IN_A_ROW
@@ -165,6 +165,7 @@ class UnifiedVisual(datasets.ArrowBasedBuilder):
         source = self.source.of_split(split)
         for shard in shards:
             for number, table in enumerate(source.read_tables(shard, owns_unknown=shard == first)):
+                check_texts(table, f"{source.repository.name}: {shard}")
                 yield f"{shard}/{number}", self._cast(table)
 
     def _cast(self, table: Any) -> Any:

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from writers import COMMANDS, JOBS, clean_run, command, digest, end, fresh, prepare, start, wait_until_begun
+from writers import COMMANDS, JOBS, ONCE, clean_run, command, digest, end, fresh, prepare, start, wait_until_begun
 
 
 def workers_of(folder: Path) -> list[int]:
@@ -70,11 +70,13 @@ def kill_often(name: str, folder: Path, given: argparse.Namespace, workers: int)
             hits += kill_command(process, hits, dice.uniform(0, work_s))
         elif hits < given.kills:
             hits += kill_worker(process, folder, dice.uniform(0, work_s / workers))
-        is_unfinished = process.wait() == -signal.SIGKILL
-        if is_unfinished:
+        was_killed = process.wait() == -signal.SIGKILL
+        if was_killed:
             process.communicate()
         else:
             end(process)
+        is_unfinished = was_killed and not (name in ONCE and digest(out) == clean)
+        if not is_unfinished:
             ends += 1
             is_same &= digest(out) == clean
             fresh(name, folder, out)

@@ -5,10 +5,12 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,9 @@ JOBS = {  # that are spread over workers
 COMMANDS = {
     **JOBS,
     "run": "generate run spec.yaml --out {out}",
+    "init": "generate init image_editing --out {out}/spec.yaml",
+    "retry": "generate retry spec.yaml --reason spoilt --out {out}",
+    "sweep": "generate verify spec.yaml --sweep --out {out}",
     "trial": "generate preview spec.yaml --out {out}",
     "finalize": "generate finalize spec.yaml --out {out}",
     "topics": "generate topics asking.yaml {out}/tree.yaml --to 40 --out {out}",
@@ -58,7 +63,25 @@ COMMANDS = {
     "preview": "preview packed {out}/page.html",
     "demo": "demo {out} --rows 2",
     "push": "push packed org/kills",
+    "browse": "packed {out}/answers.json",
 }
+BROWSE = """
+import json, sys
+from dataclasses import asdict
+from pathlib import Path
+from toolkit.report.index import Filter, Index
+from toolkit.streaming.reading import open_packed
+index = Index(open_packed(sys.argv[1]), keep=True)
+found = index.matches(Filter(text="the"))
+answers = [asdict(index.known), found.tolist(), [asdict(each) for each in index.summaries(range(index.num_rows), "the")]]
+index.close()
+Path(sys.argv[2]).parent.mkdir(exist_ok=True)
+Path(sys.argv[2]).write_text(json.dumps(answers))
+"""
+SHORT = {"init", "retry", "sweep"}  # of which nothing shows when they begin to write
+ONCE = {"init"}  # that refuse an output which is there
+OF_A_RUN = {"finalize", "retry", "sweep"}  # that begin with one that is made
+INDEX = Path("packed/.browse")
 REPO = "org/kills"
 TIMES = {".packed-from.json", "conversion_report.json"}  # tell when the source was written, which a demo itself does
 OWN = {"shards", "runs", "topics"}  # folders of journals and seconds, which differ from run to run
@@ -73,7 +96,7 @@ def prepare(folder: Path, commands: Sequence[str], rows: int) -> None:
     for name, make in INPUTS.items():
         if any(name in shlex.split(COMMANDS[each]) for each in commands):
             make(folder, rows)
-    if "finalize" in commands:
+    if OF_A_RUN & {*commands}:
         engine.run(read_spec(folder / "spec.yaml"), folder / "made")
 
 
@@ -134,6 +157,8 @@ INPUTS: dict[str, Callable[[Path, int], None]] = {
 
 def command(name: str, out: Path, workers: int = 1, executor: str = "local") -> list[str]:
     words = [word.format(out=out, url=model().url) for word in shlex.split(COMMANDS[name])]
+    if name == "browse":
+        return [sys.executable, "-c", BROWSE, *words]
     spread = ["--workers", str(workers), "--executor", executor] if name in JOBS else []
     return [sys.executable, "-m", "toolkit.cli.app", *words, *spread]
 
@@ -175,6 +200,10 @@ def wait_until_begun(process: "subprocess.Popen[bytes]", name: str, out: Path) -
 
 
 def _is_begun(name: str, out: Path) -> bool:
+    if name in SHORT:
+        return True
+    if name == "browse":
+        return (out.parent / INDEX).is_dir()
     if name in JOBS:
         return (out / ".staging/plan.json").exists()
     if name == "finalize":
@@ -193,14 +222,23 @@ def digest(folder: Path) -> str:
         if not own & {*path.relative_to(folder).parts}:
             content = path.read_bytes() if path.is_file() else b""
             found.update(f"\n{path.relative_to(folder)} {len(content)} ".encode() + content)
+    for journal in sorted(folder.glob("shards/*/journal.sqlite3")):
+        with closing(sqlite3.connect(journal)) as db:
+            found.update(repr(db.execute("SELECT id, state, reason FROM samples ORDER BY id").fetchall()).encode())
     return found.hexdigest()
 
 
 def fresh(name: str, folder: Path, out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
+    shutil.rmtree(folder / INDEX, ignore_errors=True)
     hub().reset()
-    if name == "finalize":
+    if name in OF_A_RUN:
         shutil.copytree(folder / "made", out)
+    if name == "sweep":
+        (out / "blobs/.half.png.part").write_bytes(b"half")
+    for journal in out.glob("shards/*/journal.sqlite3") if name == "retry" else ():
+        with closing(sqlite3.connect(journal)) as db, db:
+            db.execute("UPDATE samples SET state = 'rejected', reason = 'spoilt' WHERE idx % 2")
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

@@ -50,7 +50,7 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
     """The card; the same text for the same arguments.
 
     Args:
-        examples: task -> the row to show; every task of the manifest.
+        examples: task -> the row to show; every task of the manifest that has rows.
         repo_id: where the dataset is, or will be: "org/name".
         plots: paths in the dataset of images to show, as `stats --plots` writes them.
 
@@ -61,9 +61,9 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
         raise UsageError(f"repo_id is {repo_id!r}; expected 'org/name'")
     if not manifest.shards:
         raise UsageError("the manifest has no shards; a card describes rows that are there")
-    if missing := set(manifest.tasks) - set(examples):
+    if missing := {task for task in manifest.tasks if manifest.total("rows", [task])} - set(examples):
         raise UsageError(f"no example row of {shorten(missing)}; expected one of every task of the manifest")
-    shown = {task: examples[task] for task in manifest.tasks}
+    shown = {task: examples[task] for task in manifest.tasks if task in examples}
     metadata = card_data(manifest, shown, title=_title(manifest, repo_id))
     template = files(__package__).joinpath("template.md").read_text(encoding="utf-8")
     body = Template(without_claims(template, manifest.tasks)).substitute(

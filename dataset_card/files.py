@@ -83,7 +83,7 @@ def write_card(folder: Path, *, repo_id: str | None = None) -> None:
     repo_id = repo_id or default_repo_id(folder, manifest)
     examples, plots = first_rows(repository, manifest), plots_in(repository)
     readme = folder / "README.md"
-    if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8"))):
+    if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8", errors="replace"))):
         if text not in (
             card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())
         ):  # plots may have come later
@@ -101,16 +101,16 @@ def plots_in(repository: Repository) -> tuple[str, ...]:
 
 
 def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:
-    """Task -> its first row, from one row group of each.
+    """Task -> its first row, from one row group of each that has rows.
 
     Raises:
         ShardError: a shard is damaged, or holds no row.
     """
     packed = PackedSource(
         repository=repository,
-        paths={task: tuple(shard.path for shard in shards) for task, shards in manifest.tasks.items()},
+        paths={task: tuple(shard.path for shard in shards if shard.rows) for task, shards in manifest.tasks.items()},
     )
-    return {task: _first_row(packed, paths[0]) for task, paths in packed.paths.items()}
+    return {task: _first_row(packed, paths[0]) for task, paths in packed.paths.items() if paths}
 
 
 def _first_row(packed: PackedSource, shard: str) -> Row:

@@ -5,6 +5,7 @@ import json
 import random
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,9 +13,10 @@ import pytest
 from PIL import Image
 
 from tests.test_pack import SMALL, content
+from toolkit.curation.database import database
 from toolkit.curation.pictures import MANY_PICTURES, MAX_BITS, masks_of
 from toolkit.curation.texts import band_rows, bands, jaccard, runs, words
-from toolkit.errors import PartDone, SourceError, UsageError
+from toolkit.errors import DiskFull, PartDone, SourceError, UsageError
 from toolkit.packing.verify import verify_packed
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
 from toolkit.sources.repository import LocalFolder
@@ -249,3 +251,9 @@ def test_hashes_that_differ_in_few_bits_share_a_choice_of_blocks(pictures, choic
     for bits in combinations(range(0, 64, 5), MAX_BITS):
         changed = sum(1 << bit for bit in bits)
         assert any(mask & changed == 0 for mask in masks)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_disk_that_fills_under_duckdb_is_an_error_that_names_the_folder(tmp_path):
+    with pytest.raises(DiskFull, match=f"^{tmp_path}: the disk is full"), database(tmp_path) as db:
+        db.execute("COPY (SELECT range FROM range(100000)) TO '/dev/full' (FORMAT parquet)")

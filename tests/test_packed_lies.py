@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.lying import raw
+from toolkit.curation.align import align
 from toolkit.curation.deduplicate import deduplicate
 from toolkit.curation.merge import merge
 from toolkit.curation.select import select
@@ -23,6 +24,7 @@ from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import Skips
 from toolkit.streaming.dataset import StreamingDataset
+from unifiedvisual import load_dataset
 
 LIES = {
     "bad_text": ("answer", raw([b"a", b"\xff", b"c"])),
@@ -152,11 +154,37 @@ def test_null_for_a_text_stops_what_copies_rows_unread(rewritten, tmp_path, comm
         NULLS[command](rewritten("license", lambda value: None), tmp_path / "out")
 
 
+@pytest.mark.parametrize("command", [*NULLS, "load_dataset"])
+def test_text_that_is_not_utf_8_stops_what_copies_rows_unread(tmp_path, command):
+    pack_rows(demo_rows("image_editing", 3), tmp_path / "packed")
+    shard = min(tmp_path.rglob("*.parquet"))
+    table = pq.read_table(shard)
+    lying = table.set_column(table.column_names.index("source"), "source", raw([b"a", b"\xff", b"c"]))
+    pq.write_table(lying, shard)
+    tell(tmp_path / "packed", shard)
+    with pytest.raises(RowError, match="'source' has text that is not UTF-8"):
+        if command == "load_dataset":
+            list(load_dataset(str(tmp_path / "packed"), split="train", streaming=True))
+        else:
+            NULLS[command](tmp_path / "packed", tmp_path / "out")
+
+
 @pytest.mark.parametrize("column", ["messages", "images"])
 def test_null_for_a_list_stops_a_merge_that_renames(rewritten, tmp_path, column):
     folder = rewritten(column, lambda value: None)
     with pytest.raises(RowError, match=f"rows have null for '{column}'"):
         merge([folder, folder], tmp_path / "out", ids="prefix")
+
+
+def test_null_for_an_image_stops_what_compares_images(rewritten, tmp_path):
+    with pytest.raises(RowError, match="rows have null for an image") as raised:
+        select(rewritten("images", lambda value: [None] * len(value)), tmp_path / "out", split={"train": 1})
+    assert raised.value.kind == "empty_image"
+
+
+def test_null_for_a_text_stops_what_scores_rows(rewritten, tmp_path):
+    with pytest.raises(RowError, match="instruction is None"):
+        align(rewritten("instruction", lambda value: None), tmp_path / "out")
 
 
 @pytest.mark.parametrize("change", [lambda value: None, lambda value: [None] * len(value)])

@@ -97,6 +97,13 @@ def test_each_cause_has_its_own_words(tmp_path, error, message, monkeypatch):
         pass
 
 
+def test_a_disk_that_fills_while_a_file_is_read_is_no_fault_of_that_file(tmp_path):
+    pq.write_table(pa.table({"id": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(OSError, match="No space left") as raised, open_parquet(LocalFolder(tmp_path), "a.parquet"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert not isinstance(raised.value, ShardError)
+
+
 def test_what_would_not_fit_in_a_row_group_is_refused_before_the_first_byte():
     assert PackOptions(row_group_bytes=1 << 30).row_group_bytes == 1 << 30
     with pytest.raises(UsageError, match=r"row_group_bytes is 3,000,000,000; expected at most 1,073,741,824"):

@@ -130,6 +130,10 @@ def _rebuild(cls: type[UnifiedVisualError], message: str, attributes: dict[str, 
     return error
 
 
+def is_disk_full(error: BaseException) -> bool:
+    return isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
 def reason_of(error: Exception) -> str:
     """Why something failed, in words, without a system's number, and with the setting that helps where one does."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):

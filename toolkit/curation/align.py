@@ -6,7 +6,7 @@ shards -> fits of every row -> scores, a unit for each shard -> alignment.parque
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from toolkit.curation.database import database, files, write
 from toolkit.curation.fits import KINDS, Fit, fits_of
@@ -23,10 +24,11 @@ from toolkit.curation.phases import OnDone, Phases, Spread, quiet
 from toolkit.curation.scorers import Judge, Scorer, open_scorer
 from toolkit.curation.scores import SCORES, SCORES_SCHEMA
 from toolkit.curation.select import chosen_tasks
-from toolkit.errors import PartDone, UnknownName, UsageError
+from toolkit.errors import PartDone, RowError, UnknownName, UsageError
 from toolkit.executors import Tell
 from toolkit.report.plots import draw_histograms
-from toolkit.schema import table_to_rows
+from toolkit.rules import check_row
+from toolkit.schema import Row, table_to_rows
 from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import LocalFolder
 from toolkit.staging.files import whole_file, write_whole
@@ -157,13 +159,24 @@ def _score(
         open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet,
     ):
         writer.write(SCORES_SCHEMA.empty_table())
-        rows = (row for table in read_tables(parquet) for row in table_to_rows(table))
+        rows = _checked(parquet, piece.shard.path)
         while some := list(islice(rows, ROWS_AT_ONCE)):
             fits = [fit for row in some for fit in fits_of(row, kinds)]
             lines = [_line(fit, *score) for fit, score in zip(fits, scorer.score(fits, folder), strict=True)]
             reasons.update(line["detail"].partition(":")[0] for line in lines if line["score"] is None)
             writer.write(pa.Table.from_pylist(lines, schema=SCORES_SCHEMA))
     return dict(reasons)
+
+
+def _checked(parquet: pq.ParquetFile, path: str) -> Iterator[Row]:
+    """Raises RowError for a row that cannot be read, or breaks a rule."""
+    try:
+        for table in read_tables(parquet):
+            for row in table_to_rows(table):
+                check_row(row)
+                yield row
+    except RowError as error:
+        raise RowError(f"{path}: {error}", kind=error.kind) from error
 
 
 def _line(fit: Fit, score: float | None, detail: str) -> dict[str, Any]:

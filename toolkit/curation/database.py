@@ -1,5 +1,6 @@
 """duckdb over Parquet files, in bounded memory: what does not fit goes to the disk."""
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from toolkit.errors import MissingExtra
-from toolkit.staging.files import sync_folder
+from toolkit.staging.files import disk_full, sync_folder
 
 if TYPE_CHECKING:
     import duckdb
 
 MEMORY_MB, NARROW_MB = 1000, 192  # the latter is enough where no texts or thumbnails are sorted or joined
+DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "max_temp_directory_size")  # what duckdb says of it
 GROUP_ROWS, LEAST_GROUP_ROWS = 20_000, 2_048
 
 
@@ -24,7 +26,7 @@ def database(folder: Path, *, memory_mb: int = MEMORY_MB) -> "Iterator[duckdb.Du
         memory_mb: that it may take. A question that needs more at once than it can spill fails.
 
     Raises:
-        MissingExtra: duckdb is not installed.
+        MissingExtra: duckdb is not installed. DiskFull: what the block writes does not fit, or what is spilled.
     """
     try:
         import duckdb
@@ -35,8 +37,13 @@ def database(folder: Path, *, memory_mb: int = MEMORY_MB) -> "Iterator[duckdb.Du
         "temp_directory": str(folder / "spilled"),
         "threads": 1,
     }
-    with duckdb.connect(config=settings) as opened:
-        yield opened
+    try:
+        with duckdb.connect(config=settings) as opened:
+            yield opened
+    except duckdb.Error as error:
+        if not any(sign in str(error) for sign in DISK_FULL):
+            raise
+        raise disk_full(folder, "more is") from error
 
 
 def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path, *, group_rows: int = GROUP_ROWS) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from toolkit.curation.inputs import check_schema
+from toolkit.curation.inputs import check_shards
 from toolkit.curation.look import Piece, TableWriter, read_columns
 from toolkit.curation.texts import bands, runs, words
 from toolkit.errors import ImageError
@@ -89,7 +89,7 @@ class Compared:
 
 def items_of(piece: Piece) -> Iterator[Item]:
     """Rows of a shard."""
-    check_schema(piece.source.repository, [piece.shard])
+    check_shards(piece.source.repository, [piece.shard])
     columns = ["id", "task", "source", "license", *COMPARED, "images"]
     number = 0
     for batch in read_columns(piece, columns):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from toolkit.errors import RowError, SourceError, UsageError, shorten
+from toolkit.errors import RowError, ShardError, SourceError, UsageError, shorten
 from toolkit.schema import ARROW_SCHEMA
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, check_sizes, read_manifest
+from toolkit.sources.packed import check_texts
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.repository import LocalFolder, Repository, open_repository
 from toolkit.sources.splits import split_named_in
@@ -59,7 +61,7 @@ def open_inputs(sources: Sequence[str | os.PathLike[str]], *, token: str | bool 
             if not manifest.total("rows"):
                 raise SourceError(f"{repository.name}: {MANIFEST} lists no rows")
             check_sizes(manifest.shards, repository.list_files(), repository.name)
-            check_schema(repository, manifest.shards[:1])
+            check_shards(repository, manifest.shards[:1])
         except SourceError as error:
             problems.append(str(error))
         else:
@@ -69,14 +71,20 @@ def open_inputs(sources: Sequence[str | os.PathLike[str]], *, token: str | bool 
     return inputs
 
 
-def check_schema(repository: Repository, shards: Sequence[Shard]) -> None:
+def check_shards(repository: Repository, shards: Sequence[Shard]) -> None:
     """
     Raises:
-        SourceError: columns of another version.
+        SourceError: columns of another version, or row groups that the manifest does not tell of.
     """
     for shard in shards:
         with open_parquet(repository, shard.path) as parquet:
             found: pa.Schema = parquet.schema_arrow
+            groups = tuple(parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups))
+        if groups != shard.row_groups:
+            raise ShardError(
+                f"{repository.name}: {shard.path}: {len(groups)} row groups of {sum(groups)} rows; {MANIFEST} says "
+                f"{len(shard.row_groups)} of {shard.rows}, or of other sizes; download it again, or pack again"
+            )
         if not found.equals(ARROW_SCHEMA, check_metadata=False):
             names = dict.fromkeys([*ARROW_SCHEMA.names, *found.names])
             differing = [name for name in names if not _same_type(name, found)]
@@ -89,10 +97,13 @@ def check_schema(repository: Repository, shards: Sequence[Shard]) -> None:
 def check_filled(table: pa.Table | pa.RecordBatch, where: str) -> None:
     """
     Raises:
-        RowError: a row has null in one of the columns.
+        RowError: a row has null in one of the columns or for an image, or text that is not UTF-8.
     """
+    check_texts(table, where)
     if null := [name for name in table.schema.names if table[name].null_count]:
         raise RowError(f"{where}: rows have null for {shorten(null)}; run: unifiedvisual verify", kind="bad_text")
+    if "images" in table.schema.names and pc.struct_field(pc.list_flatten(table["images"]), "bytes").null_count:
+        raise RowError(f"{where}: rows have null for an image; run: unifiedvisual verify", kind="empty_image")
 
 
 def _same_type(name: str, found: pa.Schema) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from toolkit.curation.inputs import PackedInput, check_filled, check_schema, split_of
+from toolkit.curation.inputs import PackedInput, check_filled, check_shards, split_of
 from toolkit.errors import ImageError
 from toolkit.executors import Tell
 from toolkit.images import image_size
@@ -55,7 +55,7 @@ def look(pieces: Sequence[Piece], facts: Sequence[str], unit: int, folder: Path,
         facts: of IMAGE_FACTS.
     """
     piece = pieces[unit]
-    check_schema(piece.source.repository, [piece.shard])
+    check_shards(piece.source.repository, [piece.shard])
     row = 0
     with whole_file(folder / ROWS) as file, TableWriter(file) as writer:
         for batch in chain(read_columns(piece, [*TEXT_COLUMNS, *([IMAGES] if facts else [])]), [NO_ROWS]):

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.curation.database import NARROW_MB, database, files
-from toolkit.curation.inputs import PackedInput, check_filled, check_schema, open_inputs, split_of
+from toolkit.curation.inputs import PackedInput, check_filled, check_shards, open_inputs, split_of
 from toolkit.curation.phases import OnDone, Phases, Spread, finish, one_vocabulary, open_phases, quiet, read_finished
 from toolkit.curation.sources import STATED, counted_sources, summed_sources
 from toolkit.curation.tables import row_group_of
@@ -116,6 +116,7 @@ def _pieces(inputs: Sequence[PackedInput], ids: Ids) -> list[Piece]:
         Piece(source=each, shard=shard, prefix=f"{number}-" if ids == "prefix" and number > 1 else "")
         for number, each in enumerate(inputs, 1)
         for shard in each.manifest.shards
+        if shard.rows
     ]
 
 
@@ -138,7 +139,7 @@ def _check_ids(phases: Phases, pieces: Sequence[Piece]) -> dict[str, list[list[A
 
 def _list_ids(pieces: Sequence[Piece], unit: int, folder: Path, tell: Tell) -> list[list[Any]]:
     piece, columns = pieces[unit], ["id", *STATED]
-    check_schema(piece.source.repository, [piece.shard])
+    check_shards(piece.source.repository, [piece.shard])
     with open_parquet(piece.source.repository, piece.shard.path) as parquet:
         groups = [parquet.read_row_group(n, columns=columns, use_threads=False) for n in range(parquet.num_row_groups)]
     table = pa.concat_tables([ARROW_SCHEMA.empty_table().select(columns), *groups])

@@ -15,6 +15,7 @@ from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
 MANIFEST = "MANIFEST.json"
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
 FORMAT = 1
+MOST = 1 << 60  # of anything that is counted, so that sums of it fit everywhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ def read_manifest(repository: Repository) -> Manifest:
         text = file.read()
     try:
         content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode("utf-8")  # no half of a surrogate pair
         if content["format"] != FORMAT:
             raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
         return _parse(content)
@@ -142,7 +144,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+    return type(value) is int and 0 <= value <= MOST
 
 
 def _maps(value: Any, is_such: Callable[[Any], bool]) -> bool:
@@ -198,11 +200,12 @@ def _parse_shard(number: int, content: Mapping[str, Any]) -> Shard:
     }
     for name, value in counts.items():
         if not _is_count(value):
-            raise ValueError(f"{where}.{name} is {value!r:.40}; expected a whole number, 0 or more")
-    if not (_is_text(shard.sha256) and type(shard.page_checksums) is bool and shard.quadrants.keys() <= {*QUADRANTS}):
+            raise ValueError(f"{where}.{name} is {value!r:.40}; expected a whole number from 0 to 2^60")
+    is_hash = _is_text(shard.sha256) and re.fullmatch("[0-9a-f]{64}", shard.sha256)
+    if not (is_hash and type(shard.page_checksums) is bool and shard.quadrants.keys() <= {*QUADRANTS}):
         raise ValueError(
             f"{where}: sha256 {shown(shard.sha256)}, page_checksums {shown(shard.page_checksums)}, quadrants "
-            f"{shown(shard.quadrants)}; expected a text, true or false, and some of {', '.join(QUADRANTS)}"
+            f"{shown(shard.quadrants)}; expected 64 hexadecimal digits, true or false, and some of {', '.join(QUADRANTS)}"
         )
     if sum(shard.row_groups) != shard.rows or shard.rows > shard.bytes:
         raise ValueError(

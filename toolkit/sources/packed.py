@@ -126,6 +126,22 @@ def as_rows(table: pa.Table, where: str) -> pa.Table:
         raise ShardError(f"{where}: columns of other types than those of a row: {error!s:.200}") from error
 
 
+def check_texts(table: pa.Table | pa.RecordBatch, where: str) -> None:
+    """For what copies or hands on rows that it does not read one by one.
+
+    Raises:
+        RowError: text of a row is not UTF-8.
+    """
+    for name in table.schema.names:
+        try:
+            table[name].validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise RowError(
+                f"{where}: {name!r} has text that is not UTF-8 ({error}); to find its rows, run: unifiedvisual verify",
+                kind="bad_text",
+            ) from error
+
+
 def _split_of(path: str) -> str:
     return split_named_in(path.rpartition("/")[2])
 

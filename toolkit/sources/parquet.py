@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.errors import ShardError, reason_of
+from toolkit.errors import ShardError, is_disk_full, reason_of
 from toolkit.sources.footer import Chunk, column_chunks
 from toolkit.sources.impostors import impostor
 from toolkit.sources.repository import Repository
@@ -46,6 +46,8 @@ def open_parquet(
             with parquet_file(file, metadata, verify=verify) as parquet:
                 yield parquet
         except broken as error:
+            if is_disk_full(error):  # of what the block writes
+                raise
             raise ShardError(f"{repository.name}: {path}: {_impostor(file) or cause_of(error)}") from error
 
 

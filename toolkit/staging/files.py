@@ -5,7 +5,6 @@ writes the same file, or removed by `sweep`.
 """
 
 import contextlib
-import errno
 import os
 import shutil
 import socket
@@ -15,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from toolkit.errors import DiskFull, SourceError, UsageError
+from toolkit.errors import DiskFull, SourceError, UsageError, is_disk_full
 from toolkit.staging.locks import WAIT_S, has_locks, open_locked, release
 
 FEW = 64  # up to this many files are flushed one by one, more with one call for the whole disk
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
@@ -116,7 +114,7 @@ def disk_errors(path: Path, need: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
+        if isinstance(error, DiskFull) or not is_disk_full(error):
             raise
         raise disk_full(path, need()) from error
 
