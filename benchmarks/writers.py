@@ -73,7 +73,8 @@ from toolkit.report.index import Filter, Index
 from toolkit.streaming.reading import open_packed
 index = Index(open_packed(sys.argv[1]), keep=True)
 found = index.matches(Filter(text="the"))
-answers = [asdict(index.known), found.tolist(), [asdict(each) for each in index.summaries(range(index.num_rows), "the")]]
+shown = [asdict(each) for each in index.summaries(range(index.num_rows), "the")]
+answers = [asdict(index.known), found.tolist(), shown]
 index.close()
 Path(sys.argv[2]).parent.mkdir(exist_ok=True)
 Path(sys.argv[2]).write_text(json.dumps(answers))

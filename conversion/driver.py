@@ -14,7 +14,7 @@ from conversion.formats import LeftOut, Shard, Writer, choose, columns_lost, get
 from conversion.guide import README_NAME, readme
 from conversion.report import REPORT_NAME, Report, Tally, report_of
 from conversion.shard import ShardFolder, check_ids, join_lines, move_files
-from toolkit.errors import RowError, UsageError, shown
+from toolkit.errors import RowError, UsageError
 from toolkit.executors import Tell
 from toolkit.registry import make_options
 from toolkit.rules import check_row
@@ -23,7 +23,6 @@ from toolkit.sources.skips import Skips, check_policy
 from toolkit.staging.files import write_whole
 from toolkit.staging.jobs import STAGING, Job, Part, forget, is_begun, open_job
 
-LONGEST_ID = 200  # characters; with a number and a suffix a file name must stay below 255
 _EMPTY = ("", "{}", ())
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
@@ -150,12 +149,6 @@ def _drop(tally: Tally, row: Row, error: RowError) -> None:
 def check(row: Row, target: ShardFolder) -> None:
     """`check_row`, and what files add to it."""
     check_row(row)
-    if len(row.id) > LONGEST_ID:
-        raise RowError(
-            f"{row.task}: row {shown(row.id, 40)}: the id has {len(row.id)} characters; at most {LONGEST_ID} fit a "
-            "file name",
-            kind="long_id",
-        )
     if not target.claim(row.id):
         raise RowError(
             f"{row.task}: row {row.id!r}: the id occurs twice; ids must be unique, for they name files and samples",

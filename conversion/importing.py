@@ -13,7 +13,7 @@ from typing import Any
 from conversion.formats import Shard
 from conversion.report import REPORT_NAME
 from toolkit.errors import ImageError, RowError, SourceError, UnifiedVisualError
-from toolkit.rules import check_row
+from toolkit.rules import MAX_ID, check_row
 from toolkit.schema import ID_PATTERN, EncodedImage, Message, Row, image_roles, quadrant_of, text_of
 from toolkit.sources.dialects.records import read_records
 from toolkit.sources.dialects.tasks import imported_task
@@ -107,7 +107,7 @@ def checked(reader: RecordReader, record: Any, folder: Path, name: str) -> Row:
 def legal_id(original: object, otherwise: str) -> str:
     """`original` if it is a legal id, else one made of it and a hash of it, so that different ids stay different."""
     text = str(otherwise if original in (None, "") else original)
-    if ID_PATTERN.fullmatch(text):
+    if ID_PATTERN.fullmatch(text) and len(text) <= MAX_ID:
         return text
     plain = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-")[:100]
     return f"{plain}-{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"

@@ -334,6 +334,7 @@ SECOND: dict[str, tuple[str, Any]] = {
     "a region without label": ("regions", box(0, 0, 1, 1, label=None)),
     "ten thousand regions": ("regions", box(0, 0, 1, 1) * 10_000),
 }  # fmt: skip
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 TABLES: dict[str, Change] = {
     "nothing wrong": lambda table: table,
     **{name: partial(second, column, value) for name, (column, value) in SECOND.items()},
@@ -341,7 +342,7 @@ TABLES: dict[str, Change] = {
     **{f"{name} a number": partial(numbers, name) for name in ARROW_SCHEMA.names},
     **{f"no {name}": lambda table, name=name: table.drop_columns([name]) for name in ARROW_SCHEMA.names},  # type: ignore[misc]
     **{f"{name} of large text": partial(cast, name, pa.large_string()) for name in ("id", "answer")},
-    **{f"{name} in a dictionary": partial(cast, name, pa.dictionary(pa.int32(), pa.string())) for name in ("id", "task")},
+    **{f"{name} in a dictionary": partial(cast, name, DICTIONARY) for name in ("id", "task")},
     "answer of bytes": partial(cast, "answer", pa.binary()),
     "images of large bytes": partial(
         cast, "images", pa.list_(pa.struct([("bytes", pa.large_binary()), ("path", pa.string())]))
@@ -393,7 +394,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "in one row group": {"row_group_size": 100},
     "of format 1.0": {"version": "1.0"},
     "with nested names of old": {"use_compliant_nested_type": False},
-    "delta encoded": {"column_encoding": {name: "DELTA_BYTE_ARRAY" for name in TEXTS}},
+    "delta encoded": {"column_encoding": dict.fromkeys(TEXTS, "DELTA_BYTE_ARRAY")},
     "without its Arrow schema": {"store_schema": False},
     "with a page index": {"write_page_index": True},
 }
@@ -450,6 +451,11 @@ def swap(folder: Path, *, fits: bool) -> None:
         fit(folder, other)
 
 
+YAML_BOMB = (
+    "---\na0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+    + "---\n"
+)
 CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "a byte": lambda data: b"P",
@@ -495,6 +501,13 @@ MANIFESTS: dict[str, Callable[[bytes], bytes]] = {
     "with a key twice": lambda data: data.replace(b'"format": 1', b'"format": 1, "format": 1', 1),
     "HTML": CONTENTS["HTML"],
 }
+
+
+def _piped_card(folder: Path) -> None:
+    (folder / "README.md").unlink(missing_ok=True)
+    os.mkfifo(folder / "README.md")
+
+
 FILES: dict[str, Lie] = {
     **{f"a shard {name}": partial(changed_file, change) for name, change in CONTENTS.items()},
     **{f"a shard {name}, as told": partial(changed_file, change, fits=True) for name, change in CONTENTS.items()},
@@ -512,17 +525,12 @@ FILES: dict[str, Lie] = {
     "a folder that holds itself": lambda folder: (folder / "data/again").symlink_to(".."),
     "a FIFO beside the shards": lambda folder: os.mkfifo(shards_of(folder)[0].with_name("pipe.parquet")),
     "a card that is no card": lambda folder: (folder / "README.md").write_bytes(b"---\n\xff: [\n---\n"),
-    "a card that is a FIFO": lambda folder: ((folder / "README.md").unlink(True), os.mkfifo(folder / "README.md")),
+    "a card that is a FIFO": _piped_card,
     "a card of YAML bombs": lambda folder: (folder / "README.md").write_text(YAML_BOMB),
     "a card of other configs": lambda folder: (folder / "README.md").write_text(
         "---\nconfigs:\n- config_name: all\n  data_files: /etc/*\n---\n"
     ),
 }  # fmt: skip
-YAML_BOMB = (
-    "---\na0: &a0 [x, x, x, x, x, x, x, x, x]\n"
-    + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
-    + "---\n"
-)
 OF_ROWS: dict[str, Lie] = {
     **{f"row: {name}": partial(rewrite, change) for name, change in TABLES.items()},
     **{f"written {name}": partial(rewrite, lambda table: table, **options) for name, options in WAYS.items()},

@@ -18,6 +18,7 @@ from tests.fuzzing.runs import Hang, limited
 from toolkit.cli import app as command_line
 from toolkit.errors import UnifiedVisualError
 from toolkit.report import preview
+from toolkit.schema import features
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.indexed import RowDataset
 
@@ -39,7 +40,7 @@ COMMANDS = {
     "croissant": "card {source} --croissant",
 }
 REFUSES_ALL = {"inspect"}  # it looks at layouts that are not packed
-FEATURES = unifiedvisual.row_features() | {"images": datasets.List(datasets.Image(decode=False))}
+FEATURES = features() | {"images": datasets.List(datasets.Image(decode=False))}
 BUILT = typer.main.get_command(command_line.app)  # once: it takes most of the time of a short command
 
 
@@ -53,9 +54,7 @@ def command(words: str) -> None:
 
 
 def loaded(source: Path) -> int:
-    rows = unifiedvisual.load_dataset(
-        str(source), split="train", streaming=True, features=datasets.Features(FEATURES)
-    )
+    rows = unifiedvisual.load_dataset(str(source), split="train", streaming=True, features=datasets.Features(FEATURES))
     return len(list(rows))
 
 
@@ -63,10 +62,14 @@ def streamed(source: Path, **options: Any) -> int:
     return len(list(StreamingDataset(str(source), rank=0, world_size=1, **options)))
 
 
+def _counted(rows: RowDataset) -> int:
+    return len([rows[number] for number in range(len(rows))])
+
+
 COUNT: dict[str, Callable[[Path], int]] = {
     "load_dataset": loaded,
     "StreamingDataset": streamed,
-    "RowDataset": lambda source: len([*RowDataset(str(source))]),
+    "RowDataset": lambda source: _counted(RowDataset(str(source))),
     "StreamingDataset, raw": lambda source: streamed(source, decode=None, shuffle=False),
 }
 READERS: dict[str, Callable[[Path, Path], object]] = {

@@ -7,6 +7,8 @@ from toolkit.errors import RowError, shown
 from toolkit.schema import ID_PATTERN, MAX_ROW_BYTES, ORIGINS, Region, Row, quadrant_of
 from toolkit.tasks import QUADRANTS, TASK_NAME
 
+MAX_ID = 200  # characters; with a number and a suffix a file name must stay below 255
+
 
 def check_row(row: Row) -> None:
     """Check every rule that a row keeps by itself; that an id occurs once shows only over all rows.
@@ -23,6 +25,8 @@ def _problems(row: Row) -> Iterator[tuple[str, str]]:
     yield from _text_problems(row)
     if not ID_PATTERN.fullmatch(row.id):
         yield "bad_id", f"id must match [a-z0-9_-]+, found {shown(row.id)}"
+    if len(row.id) > MAX_ID:
+        yield "long_id", f"the id has {len(row.id)} characters; at most {MAX_ID} fit a file name"
     if not TASK_NAME.fullmatch(row.task):
         yield "bad_task", f"task is {shown(row.task)}; expected {TASK_NAME.pattern}"
     for column, value, known in (

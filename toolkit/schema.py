@@ -65,7 +65,7 @@ class Row:
     """One sample. The n-th image part of `messages`, read from top to bottom, stands for `images[n]`.
 
     Attributes:
-        id: unique over the whole dataset, `[a-z0-9_-]+`.
+        id: unique over the whole dataset, `[a-z0-9_-]+`, at most 200 characters.
         task: name of a task, `[a-z][a-z0-9_]*`; one of the nine in `tasks.TASKS`, or another.
         quadrant: input -> output modality of this row, as `quadrant_of` computes it.
         source: dataset the row was drawn from; "" = not stated.

@@ -25,9 +25,10 @@ from toolkit.curation.inputs import PackedInput, check_filled, check_shards, ope
 from toolkit.curation.phases import OnDone, Phases, Spread, finish, one_vocabulary, open_phases, quiet, read_finished
 from toolkit.curation.sources import STATED, counted_sources, summed_sources
 from toolkit.curation.tables import row_group_of
-from toolkit.errors import SHOWN, ShardError, UnifiedVisualError, UsageError
+from toolkit.errors import SHOWN, RowError, ShardError, UnifiedVisualError, UsageError, shown
 from toolkit.executors import Tell
 from toolkit.packing.shards import ShardWriter
+from toolkit.rules import MAX_ID
 from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Manifest, Shard
 from toolkit.sources.parquet import open_parquet
@@ -145,6 +146,8 @@ def _list_ids(pieces: Sequence[Piece], unit: int, folder: Path, tell: Tell) -> l
     table = pa.concat_tables([ARROW_SCHEMA.empty_table().select(columns), *groups])
     check_filled(table, piece.shard.path)
     named = [piece.prefix + id for id in table["id"].to_pylist()]
+    if long := [id for id in named if len(id) > MAX_ID]:
+        raise RowError(f"{piece.shard.path}: the id {shown(long[0])} has more than {MAX_ID} characters", kind="long_id")
     with whole_file(folder / "ids.parquet") as file:
         columns_of = {"id": pa.array(named, pa.string()), "piece": pa.array([unit] * len(named), pa.int32())}
         pq.write_table(pa.table(columns_of), file)

@@ -205,7 +205,8 @@ def _parse_shard(number: int, content: Mapping[str, Any]) -> Shard:
     if not (is_hash and type(shard.page_checksums) is bool and shard.quadrants.keys() <= {*QUADRANTS}):
         raise ValueError(
             f"{where}: sha256 {shown(shard.sha256)}, page_checksums {shown(shard.page_checksums)}, quadrants "
-            f"{shown(shard.quadrants)}; expected 64 hexadecimal digits, true or false, and some of {', '.join(QUADRANTS)}"
+            f"{shown(shard.quadrants)}; expected 64 hexadecimal digits, true or false, and some of "
+            f"{', '.join(QUADRANTS)}"
         )
     if sum(shard.row_groups) != shard.rows or shard.rows > shard.bytes:
         raise ValueError(
