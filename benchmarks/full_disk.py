@@ -1,5 +1,5 @@
-"""What commands do on a disk that fills up: a small one, made larger by a tenth of the result after each error; prints
-a table. Needs root, for it mounts a tmpfs.
+"""What commands do on a disk that fills up: a small one, made larger by a tenth of the result, or as `--steps` says,
+after each error; prints a table. Needs root, for it mounts a tmpfs.
 
     python benchmarks/full_disk.py
 
@@ -33,12 +33,12 @@ def is_clear(text: str, disk: Path) -> bool:
     return is_one_error(text) and f"error: {disk}" in text and "the disk is full: " in text
 
 
-def fill(name: str, folder: Path, *, is_checked: bool) -> bool:
+def fill(name: str, folder: Path, steps: int, *, is_checked: bool) -> bool:
     """One line of the table; whether it is as it should be."""
     clean, disk = folder / "out", folder / "disk"
     _, wanted = clean_run(name, folder, clean)
     before = size_of(folder / "made") if name == "finalize" else 0
-    step = max((size_of(clean) - before) // 10, 8192)
+    step = max((size_of(clean) - before) // steps, 4096)
     disk.mkdir(exist_ok=True)
     mount("-t", "tmpfs", "-o", f"size={before * 11 // 10 + step}", "tmpfs", disk)
     errors: list[str] = []
@@ -70,12 +70,13 @@ def main() -> None:
     parser.add_argument(
         "--commands", nargs="*", choices=COMMANDS, default=[each for each in COMMANDS if each != "push"]
     )
+    parser.add_argument("--steps", type=int, default=10, help="in which the disk grows to the size of the result")
     parser.add_argument("--no-check", action="store_true")
     given = parser.parse_args()
     print(f"{'command':10}{'errors':>8}{'clear':>8}   bytes   the last error")
     with tempfile.TemporaryDirectory(prefix="full-disk-") as folder:
         prepare(Path(folder), given.commands, given.rows)
-        good = [fill(name, Path(folder), is_checked=not given.no_check) for name in given.commands]
+        good = [fill(name, Path(folder), given.steps, is_checked=not given.no_check) for name in given.commands]
     sys.exit(0 if all(good) else 1)
 
 

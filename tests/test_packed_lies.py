@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import zlib
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.layouts import png
 from tests.lying import raw
 from toolkit.curation.align import align
 from toolkit.curation.deduplicate import deduplicate
@@ -248,3 +251,18 @@ def test_a_hub_that_tells_no_size_is_an_error(hub, tmp_path, size):
             list(StreamingDataset("org/set", decode=None, rank=0, world_size=1))
     finally:
         hub.garble = None
+
+
+def test_verify_names_an_image_that_plain_datasets_does_not_read(tmp_path):
+    row = next(iter(demo_rows("mm_internet", 1)))
+    text = b"a\0\0" + zlib.compress(bytes(2 << 20))
+    chunk = len(text).to_bytes(4, "big") + b"zTXt" + text + zlib.crc32(b"zTXt" + text).to_bytes(4, "big")
+    good = png("a")
+    bombs = [image._replace(bytes=good[:33] + chunk + good[33:]) for image in row.images]
+    pack_rows([replace(row, images=tuple(bombs))], tmp_path)
+    with pytest.raises(ValueError, match="Decompressed data too large"):
+        list(load_dataset(str(tmp_path), split="train", streaming=True))
+    findings = verify_packed(LocalFolder(tmp_path), deep=True)
+    assert findings.problems == ()
+    assert [kind for kind, _ in findings.notes] == ["refused_by_pillow"] * len(bombs)
+    assert f"row '{row.id}': images[0]: read here, but not by Pillow alone" in findings.notes[0][1]

@@ -23,7 +23,7 @@ from toolkit.executors import Tell
 from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, Row, rows_of
 from toolkit.sources.checks import Check, Found, run_check, summed
-from toolkit.sources.findings import Findings, Problem, image_problems
+from toolkit.sources.findings import Findings, Problem, image_problems, refused_elsewhere
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import cause_of, parquet_file, read_tables
@@ -117,6 +117,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                 for row in (row for table in read_tables(parquet) for row in rows_of(table)):
                     counts.add(row)
                     problems += _row_problems(row, shard, deep)
+                    notes += refused_elsewhere(row, shard.path) if deep and isinstance(row, Row) else ()
                     if isinstance(row, Row) and isinstance(row.id, str):
                         ids.append(row.id)
     except DiskFull:  # of temporary files; the shard may be fine

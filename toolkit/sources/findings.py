@@ -1,11 +1,15 @@
 """What a check finds: counts, and every problem, none hidden behind the first."""
 
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from PIL import Image
+
 from toolkit.errors import ImageError
 from toolkit.images import decode_image
+from toolkit.images.files import format_name, says_nothing_of_pixels, without_chunks
 from toolkit.schema import Row
 from toolkit.sources.skips import Skips
 
@@ -49,3 +53,28 @@ def image_problems(row: Row, where: str) -> Iterator[Problem]:
             decode_image(image.bytes, f"{where}: row {row.id!r}: images[{number}]{path}")
         except ImageError as error:
             yield f"image_{error.kind}", str(error)
+
+
+def refused_elsewhere(row: Row, where: str) -> Iterator[Problem]:
+    """Pictures that are decoded here without chunks which say nothing of pixels, and which Pillow refuses because of
+    these: so does `datasets`, without naming the row.
+    """
+    for number, image in enumerate(row.images):
+        if format_name(image.bytes or b"") != "PNG" or not _has_more_than_pixels(image.bytes):
+            continue
+        try:
+            decode_image(image.bytes, where)
+            with Image.open(io.BytesIO(image.bytes)) as picture:
+                picture.load()
+        except ImageError:
+            continue
+        except Exception as error:  # Pillow raises almost anything
+            yield (
+                "refused_by_pillow",
+                f"{where}: row {row.id!r}: images[{number}]: read here, but not by Pillow alone, as `datasets` reads "
+                f"it ({type(error).__name__}: {error!s:.100}); save the image again without its text",
+            )
+
+
+def _has_more_than_pixels(png: bytes) -> bool:
+    return len(without_chunks(png, says_nothing_of_pixels)) < len(png)
