@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -352,3 +354,29 @@ def test_pieces_of_one_set_are_known_by_their_names():
         "Image_Editing.tar": "Image_Editing",
         "Image_Editing_old.tar": "Image_Editing_old",
     }
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_of_a_zip_that_is_larger_than_it_says_is_damaged_and_takes_no_memory(how):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", how) as whole:
+        whole.writestr("bomb.png", bytes(256 << 20))
+    data = bytearray(content.getvalue())
+    place = data.index(b"PK\x01\x02") + 24  # the uncompressed size in the directory. Source: APPNOTE.TXT, 4.3.12
+    data[place : place + 4] = (10).to_bytes(4, "little")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="damaged or cut off"):
+            list(read_zip(io.BytesIO(bytes(data)), "A.zip"))
+        assert tracemalloc.get_traced_memory()[1] < 160 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_a_zip_are_whole_however_compressed(how):
+    picture = random.Random(0).randbytes(70_000)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", how) as whole:
+        whole.writestr("a.png", picture)
+    assert [member.data for member in read_zip(content, "A.zip")] == [picture]

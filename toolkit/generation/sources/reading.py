@@ -23,7 +23,7 @@ from toolkit.generation.core.spec import SourceSpec
 from toolkit.images.files import PATH_SUFFIXES
 from toolkit.parsing import load_record
 from toolkit.sources.manifest import MANIFEST
-from toolkit.sources.published.zips import ZIP_ERRORS
+from toolkit.sources.published.zips import ZIP_ERRORS, read_member
 
 Rows: TypeAlias = Iterator[dict[str, Any]]
 LISTS = ("metadata.jsonl", "train.jsonl")  # of a folder of pictures: imagefolder's, LLaVA-CoT-100k's
@@ -255,3 +255,12 @@ def archives(folder: Path) -> list[zipfile.ZipFile]:
             found = ", ".join(path.name for path in paths[:SHOWN])
             raise SourceError(f"{folder / name}: cannot be read from {found}: {error}") from error
     return opened
+
+
+def member_of(opened: Iterable[zipfile.ZipFile], wanted: str) -> bytes | None:
+    """The first member of this name, or whose path ends so; None if there is none."""
+    for archive in opened:
+        for name in archive.namelist() if wanted not in archive.NameToInfo else (wanted,):
+            if name == wanted or name.endswith(f"/{wanted}"):
+                return read_member(archive, archive.getinfo(name))
+    return None

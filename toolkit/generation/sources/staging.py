@@ -23,7 +23,7 @@ from toolkit.generation.core.keys import canonical, digest
 from toolkit.generation.core.records import RecordModel, picture_keys
 from toolkit.generation.core.spec import SourceSpec
 from toolkit.generation.core.texts import whole_texts
-from toolkit.generation.sources.reading import archives, open_rows, value_at
+from toolkit.generation.sources.reading import archives, member_of, open_rows, value_at
 from toolkit.generation.sources.shapes import SHAPES, Shape
 from toolkit.images import image_format
 from toolkit.sources.downloads import NOT_REACHED, Downloads, Fetched
@@ -212,10 +212,8 @@ class _Stager:
             path = (self._base / value).resolve()
             if self._source.is_remote or path.is_relative_to(self._base.resolve()):
                 return path.read_bytes()
-        for archive in self._archives:
-            for name in archive.namelist() if value not in archive.NameToInfo else (value,):
-                if name == value or name.endswith(f"/{value}"):
-                    return archive.read(name)
+        if (content := member_of(self._archives, value)) is not None:
+            return content
         raise _Lost("missing_image")
 
 

@@ -31,7 +31,7 @@ from toolkit.sources.published.shapes.pictures import Reference, is_picture_name
 from toolkit.sources.published.shapes.words import squash
 from toolkit.sources.published.spool import Spool
 from toolkit.sources.published.tars import SparseMember, StrictTarInfo
-from toolkit.sources.published.zips import ZIP_ERRORS
+from toolkit.sources.published.zips import ZIP_ERRORS, read_member
 from toolkit.sources.repository import Repository, downloaded
 
 SPOOL_BYTES = 64 << 20
@@ -262,7 +262,7 @@ def _zipped(file: BinaryIO, archive: str) -> Iterator[Member]:
 def _unzip(whole: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
-            return whole.read(info)
+            return read_member(whole, info)
         except ZIP_ERRORS as error:
             raise ImageError(f"image {info.filename!r} cannot be unpacked: {error}", kind="cut_off") from error
 

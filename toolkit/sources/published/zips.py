@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from toolkit.errors import ArchiveError, SourceError
 from toolkit.sources.published.members import (
@@ -20,6 +20,7 @@ from toolkit.sources.published.members import (
 )
 
 HEAD_BYTES = 512
+PIECE_BYTES = 64  # compressed, of bzip2 and LZMA, which unpack to 90 MB at most
 # What zipfile raises on bytes that are no whole zip, or one of a kind that it does not read.
 ZIP_ERRORS = (
     EOFError,
@@ -66,6 +67,15 @@ def _read_zipped(whole: zipfile.ZipFile, info: zipfile.ZipInfo, archive: str, wa
     elif info.file_size > MAX_MEMBER_BYTES:
         watch.on_refused("huge_member", given)
     elif stat.S_ISLNK(info.external_attr >> 16):
-        tell_link(name, whole.read(info).decode("utf-8", "surrogateescape"), watch, is_symbolic=True)
+        tell_link(name, read_member(whole, info).decode("utf-8", "surrogateescape"), watch, is_symbolic=True)
     elif not given.endswith("/") and name and watch.wanted(name):  # is_dir() breaks on an empty name
-        yield Member(name, NAME_ONLY if watch.names_only else whole.read(info))
+        yield Member(name, NAME_ONLY if watch.names_only else read_member(whole, info))
+
+
+def read_member(whole: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Of the size that the directory tells, and no more: `ZipFile.read` unpacks all that there is before it looks."""
+    with cast(zipfile.ZipExtFile, whole.open(info)) as file:
+        if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            return file.read(info.file_size)
+        file.MIN_READ_SIZE = PIECE_BYTES
+        return b"".join(iter(lambda: file.read(PIECE_BYTES), b""))
