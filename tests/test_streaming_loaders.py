@@ -210,26 +210,19 @@ def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
 
 
 @pytest.mark.parametrize("left", [0, 5000])
-def test_full_shared_memory_is_an_error_that_says_so(tmp_path, left):
-    """A limit on the size of files holds for shared memory too."""
+def test_full_memory_is_an_error_that_says_so(tmp_path, left):
+    """A limit on the size of files holds for memory that is written as one, too."""
     folder = pack_demo(tmp_path / "packed", ["image_editing"])
     dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
     loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))
     with pytest.raises(
-        UnifiedVisualError, match=r"a batch of 98,304 bytes does not fit into shared memory .*--shm-size"
+        UnifiedVisualError, match=r"a batch of 98,304 bytes, .*, does not fit into memory \(.*batch_size"
     ):
         next(iter(loader))
 
 
 def collate_when_full(left: int, rows: list) -> dict:
-    make = torch.UntypedStorage._new_shared
-
-    def made(size: int) -> torch.UntypedStorage:
-        storage = make(size)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
-        return storage
-
-    torch.UntypedStorage._new_shared = made
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, resource.RLIM_INFINITY))
     return collate_images(rows)
 
 

@@ -1,5 +1,6 @@
 """Rows -> a batch, assembled in the worker that decoded them."""
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch.multiprocessing import get_sharing_strategy
 from torch.utils.data import get_worker_info
 
-from toolkit.errors import UnifiedVisualError, UsageError
+from toolkit.errors import UnifiedVisualError, UsageError, reason_of
 
 
 def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             costs the way from worker to loop about as much as ten pictures of 256 pixels cost to copy.
 
     Raises:
-        UsageError: pictures are not tensors of one size. UnifiedVisualError: in a worker, shared memory is full.
+        UsageError: pictures are not tensors of one size. UnifiedVisualError: in a worker, memory is full.
     """
     pictures: list[torch.Tensor] = [picture for row in rows for picture in row["images"]]
     shapes = {tuple(getattr(picture, "shape", ())) for picture in pictures}
@@ -44,34 +45,29 @@ def _together(pictures: list[torch.Tensor]) -> torch.Tensor:
     """
     if not all(picture.is_contiguous() for picture in pictures):
         return _together([picture.permute(1, 2, 0).contiguous() for picture in pictures]).permute(0, 3, 1, 2)
-    if get_worker_info() is not None and get_sharing_strategy() == "file_descriptor":  # type: ignore[no-untyped-call]
+    if get_worker_info() and get_sharing_strategy() == "file_descriptor" and hasattr(os, "memfd_create"):  # type: ignore[no-untyped-call]
         return _in_shared_memory(pictures)
     return torch.stack(pictures)
 
 
 def _in_shared_memory(pictures: list[torch.Tensor]) -> torch.Tensor:
-    """As torch's `default_collate` does in a worker, but written to the memory as to a file: pages need not be zeroed
-    and mapped first, which is a third of the time, and full shared memory is an error, not a worker killed by a bus
-    error.
+    """As torch's `default_collate` does in a worker, but in memory without a name, so that the size of /dev/shm (64 MB
+    in Docker) is no limit; and written as a file: pages need not be zeroed and mapped first.
 
-    Source: torch 2.13, utils/data/_utils/collate.py, collate_tensor_fn.
+    Source: torch 2.13, utils/data/_utils/collate.py, collate_tensor_fn; multiprocessing/reductions.py,
+    rebuild_storage_fd.
     """
-    size = pictures[0].nbytes
-    storage = torch.UntypedStorage._new_shared(size * len(pictures))  # type: ignore[no-untyped-call]
-    file = storage._share_fd_cpu_()[0]
-    for number, picture in enumerate(pictures):
-        try:
-            written = os.pwrite(file, picture.numpy().data, number * size)
-        except OSError as error:
-            raise _full(size * len(pictures), str(error)) from error
-        if written < size:
-            raise _full(size * len(pictures), "no space is left")
+    size = sum(picture.nbytes for picture in pictures)
+    file = os.memfd_create("batch")
+    try:
+        if sum(os.write(file, picture.numpy().data) for picture in pictures) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        storage = torch.UntypedStorage._new_shared_fd_cpu(file, size)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise UnifiedVisualError(
+            f"a batch of {size:,} bytes, which a worker passes to the loop, does not fit into memory "
+            f"({reason_of(error)}); use a smaller batch_size, num_workers or prefetch_factor"
+        ) from error
+    finally:
+        os.close(file)
     return torch.empty(0, dtype=pictures[0].dtype).set_(storage).view(len(pictures), *pictures[0].shape)
-
-
-def _full(size: int, reason: str) -> UnifiedVisualError:
-    return UnifiedVisualError(
-        f"a batch of {size:,} bytes does not fit into shared memory ({reason}), through which workers pass batches to "
-        "the loop; make it larger (docker run --shm-size=8g), or use a smaller batch_size, num_workers or "
-        "prefetch_factor"
-    )
