@@ -3,15 +3,16 @@
 import json
 import os
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from dataset_card.card import card_text
 from dataset_card.croissant import croissant
-from toolkit.errors import ShardError, UsageError
+from toolkit.errors import RowError, ShardError, UsageError
 from toolkit.published import published_rows
-from toolkit.schema import Row, table_to_rows
+from toolkit.rules import check_row
+from toolkit.schema import Row, rows_of
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.packed import PackedSource
@@ -76,7 +77,7 @@ def write_card(folder: Path, *, repo_id: str | None = None) -> None:
     `default_repo_id`). A card that a person has changed stays as it is.
 
     Raises:
-        SourceError: the folder holds no packed dataset. ShardError: a shard is damaged, or holds no row.
+        SourceError: the folder holds no packed dataset. ShardError: a shard is damaged, or holds no good row.
     """
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
@@ -104,7 +105,7 @@ def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:
     """Task -> its first row, from one row group of each that has rows.
 
     Raises:
-        ShardError: a shard is damaged, or holds no row.
+        ShardError: a shard is damaged, or holds no good row.
     """
     packed = PackedSource(
         repository=repository,
@@ -114,8 +115,11 @@ def first_rows(repository: Repository, manifest: Manifest) -> dict[str, Row]:
 
 
 def _first_row(packed: PackedSource, shard: str) -> Row:
+    """The first that keeps the rules."""
     with closing(packed.read_tables(shard)) as tables:  # type: ignore[type-var]  # an Iterator that is a generator
-        for table in tables:
-            for row in table_to_rows(table.slice(0, 1)):
-                return row
-    raise ShardError(f"{packed.repository.name}: {shard}: holds no row; expected at least one; pack again")
+        for row in (row for table in tables for n in range(len(table)) for row in rows_of(table.slice(n, 1))):
+            with suppress(RowError):
+                if isinstance(row, Row):
+                    check_row(row)
+                    return row
+    raise ShardError(f"{packed.repository.name}: {shard}: holds no good row; expected at least one; run verify")

@@ -330,7 +330,7 @@ def test_command_names_a_shard_that_is_missing_or_empty(run, tmp_path):
     pq.write_table(pq.read_table(shard).slice(0, 0), shard)
     assert run(tmp_path)[::2] == (
         1,
-        f"error: {tmp_path}: data/llava_cot/{shard.name}: holds no row; expected at least one; pack again\n",
+        f"error: {tmp_path}: data/llava_cot/{shard.name}: holds no good row; expected at least one; run verify\n",
     )
     shard.unlink()
     assert run(tmp_path)[::2] == (1, f"error: {shard}: cannot be opened: No such file or directory\n")

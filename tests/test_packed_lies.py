@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dataset_card.files import first_rows
 from tests.layouts import png
 from tests.lying import raw
 from toolkit.curation.align import align
@@ -16,14 +17,14 @@ from toolkit.curation.deduplicate import deduplicate
 from toolkit.curation.merge import merge
 from toolkit.curation.select import select
 from toolkit.demo.rows import demo_rows
-from toolkit.errors import ImageError, RowError, ShardError, UnifiedVisualError
+from toolkit.errors import ImageError, RowError, ShardError, SourceError, UnifiedVisualError
 from toolkit.packing.rows import pack_rows
 from toolkit.packing.verify import verify_packed
 from toolkit.report.sampling import sample
 from toolkit.rules import check_row
 from toolkit.schema import Row
 from toolkit.sources.layout import open_source
-from toolkit.sources.manifest import MANIFEST
+from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.skips import Skips
 from toolkit.streaming.dataset import StreamingDataset
@@ -178,9 +179,32 @@ def test_null_for_a_list_stops_a_merge_that_renames(rewritten, tmp_path, column)
 
 
 def test_null_for_an_image_stops_what_compares_images(rewritten, tmp_path):
-    with pytest.raises(RowError, match="rows have null for an image") as raised:
+    with pytest.raises(RowError, match="rows have null for 'images'"):
         select(rewritten("images", lambda value: [None] * len(value)), tmp_path / "out", split={"train": 1})
-    assert raised.value.kind == "empty_image"
+
+
+def test_null_deep_in_a_message_stops_what_copies_rows_unread(rewritten, tmp_path):
+    turns = [{"role": "user", "content": [{"type": "text", "text": None}]}]
+    with pytest.raises(RowError, match="rows have null for 'messages'"):
+        select(rewritten("messages", lambda value: turns), tmp_path / "out", sample=1)
+
+
+def test_the_card_shows_the_first_row_that_keeps_the_rules(rewritten):
+    seen = iter(range(3))
+    folder = rewritten("quadrant", lambda value: value if next(seen) else "text-text")
+    assert first_rows(LocalFolder(folder), read_manifest(LocalFolder(folder)))["image_editing"].id == "ie-0001"
+
+
+def test_a_column_that_is_there_twice_is_an_error(rewritten):
+    folder = rewritten()
+    shard = min(folder.rglob("*.parquet"))
+    table = pq.read_table(shard)
+    pq.write_table(table.append_column("id", table["id"]), shard)
+    tell(folder, shard)
+    with pytest.raises(ShardError, match="columns"):
+        list(open_source(folder).read("image_editing"))
+    with pytest.raises(SourceError, match="'id' differ"):
+        deduplicate(folder, folder.parent / "out")
 
 
 def test_null_for_a_text_stops_what_scores_rows(rewritten, tmp_path):

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from toolkit.errors import RowError, ShardError, SourceError, UsageError, shorten
 from toolkit.schema import ARROW_SCHEMA
@@ -97,17 +96,27 @@ def check_shards(repository: Repository, shards: Sequence[Shard]) -> None:
 def check_filled(table: pa.Table | pa.RecordBatch, where: str) -> None:
     """
     Raises:
-        RowError: a row has null in one of the columns or for an image, or text that is not UTF-8.
+        RowError: a row has null in one of the columns, however deep, or text that is not UTF-8.
     """
     check_texts(table, where)
-    if null := [name for name in table.schema.names if table[name].null_count]:
+    chunks = {name: getattr(table[name], "chunks", [table[name]]) for name in table.schema.names}
+    if null := [name for name, arrays in chunks.items() if any(map(_has_null, arrays))]:
         raise RowError(f"{where}: rows have null for {shorten(null)}; run: unifiedvisual verify", kind="bad_text")
-    if "images" in table.schema.names and pc.struct_field(pc.list_flatten(table["images"]), "bytes").null_count:
-        raise RowError(f"{where}: rows have null for an image; run: unifiedvisual verify", kind="empty_image")
+
+
+def _has_null(values: pa.Array) -> bool:
+    """Whether anything in it is null, but for the path of an image."""
+    if values.null_count:
+        return True
+    kind = values.type
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _has_null(values.flatten())
+    names = [field.name for field in kind if field.name != "path"] if pa.types.is_struct(kind) else []
+    return any(_has_null(values.field(name)) for name in names)
 
 
 def _same_type(name: str, found: pa.Schema) -> bool:
-    named = [schema.field(name).type for schema in (found, ARROW_SCHEMA) if name in schema.names]
+    named = [field.type for schema in (found, ARROW_SCHEMA) for field in schema if field.name == name]
     return len(named) == 2 and bool(named[0].equals(named[1]))
 
 

@@ -26,7 +26,7 @@ from toolkit.sources.skips import Skips
 
 RUN = 4
 POOL, POOL_ROWS = 8, 400
-UNSHOWN = {"bad_text"}  # no text; a row that breaks another rule is shown as it is
+UNSHOWN = {"bad_text", "bad_region"}  # no text, no numbers; a row that breaks another rule is shown as it is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,7 +118,7 @@ def as_rows(table: pa.Table, where: str) -> pa.Table:
     Raises:
         ShardError: there are others, or of types that cannot be ours.
     """
-    if set(table.column_names) != set(COLUMNS):
+    if sorted(table.column_names) != sorted(COLUMNS):
         raise ShardError(f"{where}: columns {table.column_names}; expected {list(COLUMNS)}")
     try:
         return table.select(list(COLUMNS)).cast(ARROW_SCHEMA)
