@@ -304,6 +304,15 @@ def test_a_rule_is_not_taken_where_others_of_the_folder_fit_several_members():
     assert skips.counts == {"ambiguous_picture": 2}
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_where_a_rule_does_not_hold_a_member_of_another_archive_is_not_taken_instead(backwards):
+    contents = {ARCHIVE: ["Image_Editing/1.png", "Image_Editing/2.png"], "more.tar": ["Image_Editing/2.png"]}
+    archives = [archive(name) for name in sorted(contents, reverse=backwards)]
+    skips = Skips(on_bad_row="skip")
+    rows = run([sketch("r0", "1.png"), sketch("r1", "2")], contents, archives=archives, skips=skips)
+    assert (rows, skips.counts) == ([("r0", ["Image_Editing/1.png"])], {"ambiguous_picture": 1})
+
+
 def test_another_folder_with_the_same_file_name_is_not_taken():
     with pytest.raises(RowError, match=r"picture 'gqa/1.png' is not in"):
         run([sketch("r0", "gqa/1.png")], ["coco/1.png"])

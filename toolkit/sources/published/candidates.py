@@ -59,18 +59,18 @@ def choose(pictures: Sequence[Picture], known: Iterable[Picture], archives: Sequ
             by_name.add(folder_of(picture.name, archives, picture.held.archive))
     for picture in pictures:
         fit = [
-            (common, each)
+            common
             for common, each in picture.candidates
             if folder_of(picture.name, archives, each.archive) not in by_name
         ]
-        most = max((common for common, _ in fit), default=0)
-        best = [each for common, each in fit if common == most]
+        # One that does not fit may be meant all the same: it takes the certainty from those that fit.
+        best = [each for common, each in picture.candidates if fit and common >= max(fit)]
         names = tuple(dict.fromkeys(f"{each.name!r} of {archives[each.archive].name!r}" for each in best))
         if len(names) > 1:
             picture.rivals = names
             unclear |= {folder_of(picture.name, archives, each.archive) for each in best}
         elif names:
-            picture.held, picture.how, picture.common = best[0], RULE, most
+            picture.held, picture.how, picture.common = best[0], RULE, max(fit)
             best[0].uses += 1
         else:
             picture.hint = (
