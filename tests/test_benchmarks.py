@@ -18,6 +18,7 @@ RUNS = {
     "encode": ("--rows 2 --repeats 1 --folder {}", "of the encoder"),
     "generate_diversity": ("--samples 12 --drawings 12", "of 12 different drawings"),
     "generate_kill": ("--kills 1 --samples 4 --recipes image_generation_topic", "same"),
+    "lying": ("--lies written --every 8 --readers stats", "2 datasets, 2 readers, 0 faults"),
     "memory": ("--models Janus-Pro-1B", "| Janus-Pro-1B | 1.9 | 37 | 10 | 10 |"),
     "survey": ("--rows 2000 --folder {}/data", "second open"),
     "verifier": ("--scenes 1", "shadow"),
