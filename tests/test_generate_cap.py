@@ -119,7 +119,8 @@ def quicken(setattr_):
 
 
 def check(seed):
-    with tempfile.TemporaryDirectory(prefix="cap-") as folder:
+    # Threads of a run that crashed may write a moment longer.
+    with tempfile.TemporaryDirectory(prefix="cap-", ignore_cleanup_errors=True) as folder:
         billed, booked, cap, most = run_once(seed, Path(folder))
     assert billed <= cap + 1e-9, f"seed {seed}: billed {billed}, cap {cap}"
     assert billed <= booked + 1e-9, f"seed {seed}: billed {billed}, booked {booked}"
