@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.curation.database import database, files, write
+from toolkit.curation.database import database, literal
 from toolkit.curation.fits import KINDS, Fit, fits_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, TableWriter, pieces_of
@@ -33,6 +34,9 @@ from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import LocalFolder
 from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part, check_apart, forget, open_job
+
+if TYPE_CHECKING:
+    import duckdb
 
 SUMMARY, PLOT = "alignment.json", "alignment.svg"
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -185,17 +189,15 @@ def _line(fit: Fit, score: float | None, detail: str) -> dict[str, Any]:
 
 def _sum_up(scored: Sequence[Path], unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
     """Write one table and the plot; returns counts and quantiles."""
+    _join(scored, folder / SCORES)
     with database(folder) as db:
-        listed = f"read_parquet({files([each / SCORES for each in scored])}, file_row_number = true, filename = true)"
-        columns = ", ".join(SCORES_SCHEMA.names)
-        write(db, f"SELECT {columns} FROM {listed} ORDER BY filename, file_row_number", folder / SCORES)
-        cut = ", ".join(map(str, QUANTILES))
+        listed = f"read_parquet({literal(str(folder / SCORES))})"
         found = db.execute(
-            f"SELECT kind, count(*), quantile_cont(score, [{cut}]) FROM {listed} WHERE score IS NOT NULL GROUP BY kind "
-            "ORDER BY kind"
+            f"SELECT kind, count(*) FROM {listed} WHERE score IS NOT NULL GROUP BY kind ORDER BY kind"
         ).fetchall()
+        quantiles = {kind: _quantiles(db, listed, kind, count) for kind, count in found}
         histograms = {}
-        for kind, _, (least, *_, largest) in found:
+        for kind, (least, *_, largest) in quantiles.items():
             width = max(largest - least, 1e-6) / BINS
             bins = db.execute(
                 f"SELECT least(floor((score - {least}) / {width})::INTEGER, {BINS - 1}) AS bin, count(*) FROM {listed} "
@@ -206,9 +208,31 @@ def _sum_up(scored: Sequence[Path], unit: int, folder: Path, tell: Tell) -> dict
     if histograms:
         write_whole(folder / PLOT, draw_histograms(histograms, "score", "pictures"))
     return {
-        "scored": {kind: count for kind, count, _ in found},
-        "quantiles": {kind: [round(value, 6) for value in values] for kind, _, values in found},
+        "scored": dict(found),
+        "quantiles": {kind: [round(value, 6) for value in values] for kind, values in quantiles.items()},
     }
+
+
+def _join(scored: Sequence[Path], path: Path) -> None:
+    """One table of those of all shards, in order."""
+    with whole_file(path) as file, TableWriter(file) as writer:
+        writer.write(SCORES_SCHEMA.empty_table())
+        for each in scored:
+            with pq.ParquetFile(each / SCORES, pre_buffer=False) as parquet:
+                for batch in parquet.iter_batches(use_threads=False):
+                    writer.write(pa.Table.from_batches([batch], SCORES_SCHEMA))
+
+
+def _quantiles(db: "duckdb.DuckDBPyConnection", scores: str, kind: str, count: int) -> list[float]:
+    """Between two scores linearly. All are sorted, which goes to the disk; duckdb's own function holds them all."""
+    places = [cut * (count - 1) for cut in QUANTILES]
+    wanted = sorted({int(place + part) for place in places for part in (0, 1) if place + part < count})
+    lines = db.execute(
+        f"SELECT score FROM (SELECT score, row_number() OVER (ORDER BY score) - 1 AS place FROM {scores} WHERE "
+        f"kind = '{kind}' AND score IS NOT NULL) WHERE place IN ({', '.join(map(str, wanted))}) ORDER BY place"
+    ).fetchall()
+    found = [score for (score,) in lines]
+    return [float(value) for value in np.interp(places, wanted, found)]
 
 
 BINS = 40

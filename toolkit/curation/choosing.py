@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from toolkit.curation.components import connected
-from toolkit.curation.database import MEMORY_MB, NARROW_MB, database, files, literal, write
+from toolkit.curation.database import database, files, literal, write
 from toolkit.curation.look import ROWS
 from toolkit.curation.sources import summed_sources
 from toolkit.curation.writing import KEPT
@@ -25,6 +25,7 @@ from toolkit.sources.splits import SPLITS
 if TYPE_CHECKING:
     import duckdb
 
+JUDGED = "judged.parquet"
 HEX = 16  # digits of an md5 that are compared
 
 
@@ -97,13 +98,15 @@ def choose(
         looked: folders of `look`.
         scores: tables of `align`.
     """
-    with database(folder, memory_mb=MEMORY_MB if choice.where else NARROW_MB) as db:
+    with database(folder) as db:
         db.execute(f"CREATE VIEW rows AS SELECT * FROM read_parquet({files([each / ROWS for each in looked])})")
         add_scores(db, scores)
-        _judge(db, choice)
+        _judge(db, choice, folder / JUDGED)
+        db.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(folder / JUDGED))})")
+        _draw(db, choice)
         if choice.split:
             _assign(db, choice.split, choice.seed)
-        return asdict(write_chosen(db, folder, len(looked)))
+        return asdict(write_chosen(db, folder, len(looked), is_in_order=not scores and not choice.split))
 
 
 def add_scores(db: "duckdb.DuckDBPyConnection", scores: Sequence[Path]) -> None:
@@ -118,37 +121,53 @@ def add_scores(db: "duckdb.DuckDBPyConnection", scores: Sequence[Path]) -> None:
     db.execute("CREATE VIEW scored AS SELECT rows.*, scores.* EXCLUDE (id) FROM rows LEFT JOIN scores USING (id)")
 
 
-def _judge(db: "duckdb.DuckDBPyConnection", choice: Choice) -> None:
-    """The table `judged`: a line a row, with the reason for which it goes; null = it stays."""
+def _judge(db: "duckdb.DuckDBPyConnection", choice: Choice, path: Path) -> None:
+    """Write a line a row, with the reason for which it goes; null = it stays."""
     tests = [("where", f"(\n{choice.where}\n)")] if choice.where else []
     if choice.max_image_bytes:
         tests.append(("picture_too_large", f"coalesce(list_max(image_bytes), 0) <= {choice.max_image_bytes}"))
+    if choice.sample is not None and choice.sample < 1:
+        tests.append(("sample", f"left({_chance(choice)}, {HEX}) < {literal(_hex(choice.sample))}"))
     reasons = " ".join(f"WHEN ({test}) IS NOT TRUE THEN {literal(reason)}" for reason, test in tests)
     reason = f"CASE {reasons} END" if tests else "NULL::VARCHAR"
     kept = "id, task, source, license, piece, row, split"
-    _ask(db, f"CREATE TABLE judged AS SELECT {kept}, {reason} AS reason FROM scored", choice.where)
-    chance = f"md5({literal(f'{choice.seed} sample ')} || id)"
-    if choice.sample is not None and choice.sample < 1:
+    _ask(db, f"SELECT {kept}, {reason} AS reason FROM scored", path, choice.where)
+
+
+def _chance(choice: Choice) -> str:
+    return f"md5({literal(f'{choice.seed} sample ')} || id)"
+
+
+def _draw(db: "duckdb.DuckDBPyConnection", choice: Choice) -> None:
+    """Of those that stay so many by lot, of each task and then of all: up to the bound that is found for them."""
+    drawn = f"{_chance(choice)} || id"
+    if choice.per_task is not None:
+        tasks = [task for (task,) in db.execute("SELECT DISTINCT task FROM judged ORDER BY task").fetchall()]
+        for number, task in enumerate(tasks):
+            _bound(db, f"of_task_{number}", drawn, choice.per_task, f"task = {literal(task)}")
+    if choice.sample is not None and choice.sample >= 1:
+        _bound(db, "of_all", drawn, int(choice.sample), "true")
+
+
+def _bound(db: "duckdb.DuckDBPyConnection", name: str, drawn: str, most: int, among: str) -> None:
+    """In the view `judged` the rows go that are drawn after so many; it was `name` before."""
+    question = f"SELECT {drawn} FROM judged WHERE reason IS NULL AND {among} ORDER BY 1 LIMIT 1 OFFSET {most - 1}"
+    if last := db.execute(question).fetchone():
+        db.execute(f"ALTER VIEW judged RENAME TO {name}")
+        goes = f"reason IS NULL AND {among} AND {drawn} > {literal(last[0])}"
         db.execute(
-            f"UPDATE judged SET reason = 'sample' WHERE reason IS NULL AND left({chance}, {HEX}) >= "
-            f"{literal(_hex(choice.sample))}"
+            f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN {goes} THEN 'sample' ELSE reason END AS reason) "
+            f"FROM {name}"
         )
-    for most, within in ((choice.per_task, "PARTITION BY task"), (choice.sample, "")):
-        if most is not None and most >= 1:
-            db.execute(
-                "UPDATE judged SET reason = 'sample' FROM (SELECT piece, row, row_number() OVER "
-                f"({within} ORDER BY {chance}, id) AS rank FROM judged WHERE reason IS NULL) AS ranked WHERE "
-                f"judged.piece = ranked.piece AND judged.row = ranked.row AND rank > {int(most)}"
-            )
 
 
-def _ask(db: "duckdb.DuckDBPyConnection", question: str, where: str) -> None:
+def _ask(db: "duckdb.DuckDBPyConnection", question: str, path: Path, where: str) -> None:
     import duckdb
 
     try:
-        db.execute(question)
+        write(db, question, path)
     except duckdb.Error as error:
-        if not where or isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+        if not where or isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):  # not its fault
             raise
         columns = [name for name, *_ in db.execute("DESCRIBE scored").fetchall() if name not in ("piece", "row")]
         said = str(error).splitlines()[0]
@@ -164,19 +183,19 @@ def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: i
     """Splits by hash of the id; rows that share a picture go by the id of one of them, so that they stay together."""
     place = "piece::BIGINT << 32 | row AS place"
     db.execute(
-        "CREATE TABLE shown AS SELECT place, md5_number(unnest(image_sha256)) AS picture FROM (SELECT image_sha256, "
+        "CREATE VIEW shown AS SELECT place, md5_number(unnest(image_sha256)) AS picture FROM (SELECT image_sha256, "
         f"{place} FROM rows) SEMI JOIN (SELECT {place} FROM judged WHERE reason IS NULL) USING (place)"
     )
     db.execute(
         "CREATE TABLE sharing AS SELECT DISTINCT place AS one, first AS other FROM shown JOIN (SELECT picture, "
         "min(place) AS first FROM shown GROUP BY picture HAVING count(*) > 1) USING (picture) WHERE place <> first"
     )
-    db.execute("DROP TABLE shown")
     nodes, roots = connected(db, "sharing")
+    db.execute("DROP TABLE sharing")
     db.register("groups", pa.table({"place": nodes, "root": roots}))
     db.execute(
-        "CREATE TABLE named AS SELECT place, first_value(id) OVER (PARTITION BY root ORDER BY md5('group ' || id)) AS "
-        f"name FROM (SELECT id, {place} FROM judged) JOIN groups USING (place)"
+        "CREATE TABLE named AS SELECT place, name FROM groups JOIN (SELECT root, arg_min(id, md5('group ' || id)) AS "
+        f"name FROM (SELECT id, {place} FROM judged) JOIN groups USING (place) GROUP BY root) USING (root)"
     )
     end, cases = 0.0, ""
     for name, share in list(split.items())[:-1]:
@@ -184,7 +203,7 @@ def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: i
         cases += f" WHEN chance < {literal(_hex(end))} THEN {literal(name)}"
     last = literal(list(split)[-1])
     chance = f"left(md5({literal(f'{seed} split ')} || coalesce(name, id)), {HEX})"
-    db.execute("ALTER TABLE judged RENAME TO unassigned")
+    db.execute("ALTER VIEW judged RENAME TO unassigned")
     db.execute(
         f"CREATE VIEW judged AS SELECT id, task, source, license, piece, row, CASE {cases} ELSE {last} END AS split, "
         f"reason FROM (SELECT *, {chance} AS chance FROM (SELECT *, {place} FROM unassigned) LEFT JOIN named USING "
@@ -194,12 +213,17 @@ def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: i
     )
 
 
-def write_chosen(db: "duckdb.DuckDBPyConnection", folder: Path, pieces: int) -> Chosen:
-    """Write `kept.parquet` from the table `judged`, and count it."""
-    write(db, "SELECT piece, row, split FROM judged WHERE reason IS NULL ORDER BY piece, row", folder / KEPT)
+def write_chosen(db: "duckdb.DuckDBPyConnection", folder: Path, pieces: int, *, is_in_order: bool = False) -> Chosen:
+    """Write `kept.parquet` from the table `judged`, and count it.
+
+    Args:
+        is_in_order: that table is read from files as its rows stand there, so that nothing need be sorted.
+    """
+    order = "" if is_in_order else " ORDER BY piece, row"
+    write(db, f"SELECT piece, row, split FROM judged WHERE reason IS NULL{order}", folder / KEPT)
     counts: list[dict[str, int]] = [{} for _ in range(pieces)]
     for piece, split, rows in db.execute(
-        "SELECT piece, split, count(*) FROM judged WHERE reason IS NULL GROUP BY ALL ORDER BY ALL"
+        f"SELECT piece, split, count(*) FROM read_parquet({literal(str(folder / KEPT))}) GROUP BY ALL ORDER BY ALL"
     ).fetchall():
         counts[piece][split] = rows
     left_out: dict[str, dict[str, int]] = {}

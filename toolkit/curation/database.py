@@ -2,28 +2,61 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from toolkit.errors import MissingExtra
+from toolkit.errors import MissingExtra, UnifiedVisualError
 from toolkit.staging.files import disk_full, sync_folder
 
 if TYPE_CHECKING:
     import duckdb
 
-MEMORY_MB, NARROW_MB = 1000, 192  # the latter is enough where no texts or thumbnails are sorted or joined
+Result = TypeVar("Result")
+MEMORY_MB, MOST_MB = 64, 1024  # that a question takes at first, and at most
 DISK_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "max_temp_directory_size")  # what duckdb says of it
 GROUP_ROWS, LEAST_GROUP_ROWS = 20_000, 2_048
 
 
-@contextmanager
-def database(folder: Path, *, memory_mb: int = MEMORY_MB) -> "Iterator[duckdb.DuckDBPyConnection]":
-    """A database in memory that spills into a folder.
+_memory_mb = ContextVar("_memory_mb", default=MEMORY_MB)
 
-    Args:
-        memory_mb: that it may take. A question that needs more at once than it can spill fails.
+
+def with_enough_memory(work: Callable[[], Result]) -> Result:
+    """Do what asks databases. Where a question needs more at once than it may take and cannot spill it, do all again
+    with twice as much.
+
+    Raises:
+        UnifiedVisualError: MOST_MB is not enough.
+    """
+    memory_mb = MEMORY_MB
+    while True:
+        before = _memory_mb.set(memory_mb)
+        try:
+            return work()
+        except Exception as error:
+            if not _is_full(error):
+                raise
+            if memory_mb >= MOST_MB:
+                raise UnifiedVisualError(
+                    f"duckdb needs more than {MOST_MB} MB: {str(error).splitlines()[0]}"
+                ) from error
+        finally:
+            _memory_mb.reset(before)
+        memory_mb *= 2
+
+
+def _is_full(error: Exception) -> bool:
+    if (duckdb := sys.modules.get("duckdb")) is None:
+        return False
+    return isinstance(error, duckdb.OutOfMemoryException)
+
+
+@contextmanager
+def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """A database in memory that spills into a folder.
 
     Raises:
         MissingExtra: duckdb is not installed. DiskFull: what the block writes does not fit, or what is spilled.
@@ -33,7 +66,7 @@ def database(folder: Path, *, memory_mb: int = MEMORY_MB) -> "Iterator[duckdb.Du
     except ImportError:
         raise MissingExtra("duckdb", "curate") from None
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{memory_mb}MB",
+        "memory_limit": f"{_memory_mb.get()}MB",
         "temp_directory": str(folder / "spilled"),
         "threads": 1,
     }

@@ -18,7 +18,7 @@ import pyarrow as pa
 from toolkit.curation.benchmarks import Benchmark, open_benchmark
 from toolkit.curation.choosing import write_chosen
 from toolkit.curation.components import connected
-from toolkit.curation.database import NARROW_MB, database, files, write
+from toolkit.curation.database import database, files, write
 from toolkit.curation.features import ITEMS, Compared, Items, describe, items_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, pieces_of
@@ -251,7 +251,7 @@ def judge(
     tell: Tell,
 ) -> dict[str, Any]:
     """Write `kept.parquet` and `duplicates.parquet`; returns a Chosen as a dict."""
-    with database(folder, memory_mb=NARROW_MB) as db:
+    with database(folder) as db:
         listed = files([each / ITEMS for each in ours])
         db.execute(f"CREATE VIEW rows AS SELECT *, {PLACE} AS place FROM read_parquet({listed})")
         db.execute(f"CREATE VIEW pairs AS SELECT * FROM read_parquet({files(pairs)})")

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolkit.curation.components import connected
-from toolkit.curation.database import GROUP_ROWS, NARROW_MB, database, files, literal, write
+from toolkit.curation.database import GROUP_ROWS, database, files, literal, write
 from toolkit.curation.features import ITEMS, PICTURES
 from toolkit.curation.look import TableWriter
 from toolkit.curation.pictures import confirm_near
@@ -135,14 +135,14 @@ def _view(db: "duckdb.DuckDBPyConnection", name: str, described: Path) -> None:
 
 def pair_rows(buckets: Sequence[Path], unit: int, folder: Path, tell: Tell) -> None:
     """Write `candidates.parquet`: pairs of rows (`place`, `other`) that share a bucket, of a part."""
-    with database(folder, memory_mb=NARROW_MB) as db:
+    with database(folder) as db:
         listed = files([each / BUCKET_FILE for each in buckets])
         write(db, PAIRED.format(buckets=listed, part=unit), folder / CANDIDATES)
 
 
 def group_rows(candidates: Sequence[Path], unit: int, folder: Path, tell: Tell) -> int:
     """Write `groups.parquet`: the part of each row that is in a pair (`place`, `part`); returns how many parts."""
-    with database(folder, memory_mb=NARROW_MB) as db:
+    with database(folder) as db:
         listed = files([each / CANDIDATES for each in candidates])
         db.execute(f"CREATE TABLE pairs AS SELECT DISTINCT place AS one, other FROM read_parquet({listed})")
         nodes, roots = connected(db, "pairs")
@@ -173,7 +173,7 @@ def confirm_pairs(
     (folder / TEXTS).unlink(missing_ok=True)  # of a process that was killed
     listed = f"read_parquet({files([each / WANTED for each in wanted])}) WHERE part = {unit}"
     with (
-        database(folder, memory_mb=NARROW_MB) as db,
+        database(folder) as db,
         closing(sqlite3.connect(folder / TEXTS, isolation_level=None)) as texts,
     ):
         texts.execute("PRAGMA journal_mode = OFF")

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toolkit.curation.database import NARROW_MB, database, files
+from toolkit.curation.database import database, files
 from toolkit.curation.inputs import PackedInput, check_filled, check_shards, open_inputs, split_of
 from toolkit.curation.phases import OnDone, Phases, Spread, finish, one_vocabulary, open_phases, quiet, read_finished
 from toolkit.curation.sources import STATED, counted_sources, summed_sources
@@ -156,7 +156,7 @@ def _list_ids(pieces: Sequence[Piece], unit: int, folder: Path, tell: Tell) -> l
 
 def _find_twice(folders: Sequence[Path], unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
     """How many ids occur more than once, and the first of them with two of their places."""
-    with database(folder, memory_mb=NARROW_MB) as db:
+    with database(folder) as db:
         db.execute(
             "CREATE TABLE twice AS SELECT id, min(piece) AS one, max(piece) AS other FROM "
             f"read_parquet({files([each / 'ids.parquet' for each in folders])}) GROUP BY id HAVING count(*) > 1"

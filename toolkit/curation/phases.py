@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from toolkit.curation.database import with_enough_memory
 from toolkit.curation.inputs import PackedInput, inputs_on_disk
 from toolkit.errors import PartDone, UnifiedVisualError, UsageError
 from toolkit.executors import Tell
@@ -68,7 +69,7 @@ class Phases:
 
 def _numbered(work: UnitWork, first: int, unit: int, folder: Path, tell: Tell) -> Any:
     folder.mkdir(exist_ok=True)
-    return work(unit - first, folder, tell)
+    return with_enough_memory(partial(work, unit - first, folder, tell))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from toolkit.curation.database import NARROW_MB, database, files, literal, write
+from toolkit.curation.database import database, files, literal, write
 from toolkit.curation.features import PICTURES
 from toolkit.curation.look import TableWriter
 from toolkit.executors import Tell
@@ -36,7 +36,7 @@ Hashes = NDArray[np.uint64]
 
 def number_pictures(described: Sequence[Path], unit: int, folder: Path, tell: Tell) -> int:
     """Write `numbered.parquet`: each picture once, by its number; returns how many there are."""
-    with database(folder, memory_mb=NARROW_MB) as db:
+    with database(folder) as db:
         listed = files([each / PICTURES for each in described])
         once = (
             "SELECT sha256, min(piece) AS piece, any_value(phash) AS phash, any_value(tint) AS tint FROM "

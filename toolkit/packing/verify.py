@@ -6,10 +6,11 @@ is done over the wire.
 
 import hashlib
 import os
+import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from toolkit.errors import DiskFull, RowError, SourceError
 from toolkit.executors import Tell
 from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, Row, rows_of
-from toolkit.sources.checks import Check, Found, run_check, summed
+from toolkit.sources.checks import Check, Found, read_ids, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems, refused_elsewhere
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
@@ -76,9 +77,14 @@ def _check_unit(repository: Repository, shards: Sequence[Shard], deep: bool, uni
 
 
 def _end(
-    name: str, manifest: Manifest, files: dict[str, int], shards: Sequence[Shard], found: Sequence[Found]
+    name: str,
+    manifest: Manifest,
+    files: dict[str, int],
+    shards: Sequence[Shard],
+    found: Sequence[Found],
+    ids: Sequence[Path],
 ) -> Findings:
-    findings = summed(name, found, tasks=manifest.tasks, more=_duplicates(shards, found))
+    findings = summed(name, found, tasks=manifest.tasks, more=_duplicates(shards, ids))
     return replace(findings, problems=(*_file_problems(manifest, files), *findings.problems))
 
 
@@ -222,10 +228,20 @@ def _row_problems(row: Row | RowError, shard: Shard, deep: bool) -> Iterator[Pro
         yield from image_problems(row, shard.path)
 
 
-def _duplicates(shards: Iterable[Shard], found: Iterable[Found]) -> Iterator[Problem]:
-    first: dict[str, str] = {}
-    for shard, each in zip(shards, found, strict=True):
-        for identifier in each.ids:
-            if identifier in first:
-                yield "duplicate_id", f"{shard.path}: row {identifier!r} is also in {first[identifier]}"
-            first.setdefault(identifier, shard.path)
+def _duplicates(shards: Sequence[Shard], ids: Sequence[Path]) -> Iterator[Problem]:
+    """Ids that occur twice, found by a sort on the disk.
+
+    Args:
+        ids: files of those of each shard.
+    """
+    first: dict[bytes, str] = {}
+    with tempfile.TemporaryDirectory() as temporary, closing(sqlite3.connect(Path(temporary, "ids"))) as db:
+        db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE ids (id BLOB, shard)")
+        for number, path in enumerate(ids):
+            db.executemany("INSERT INTO ids VALUES (?, ?)", ((id.encode(), number) for id in read_ids(path)))
+        twice = "SELECT id FROM ids GROUP BY id HAVING count(*) > 1"
+        for id, number in db.execute(f"SELECT id, shard FROM ids WHERE id IN ({twice}) ORDER BY rowid"):
+            path = shards[number].path
+            if id in first:
+                yield "duplicate_id", f"{path}: row {id.decode()!r} is also in {first[id]}"
+            first.setdefault(id, path)

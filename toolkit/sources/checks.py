@@ -1,8 +1,10 @@
 """How a check is run: unit by unit, here or elsewhere, and resumed if what is found is kept."""
 
+import json
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from toolkit.executors import Tell, run
 from toolkit.schema import Row
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.skips import Skips
+from toolkit.staging.files import disk_errors
 from toolkit.staging.jobs import Part, open_job
+
+IDS = "ids.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What was found in one unit; as Findings, and ids of rows for the rule that each occurs once. `assumed`: kind of
-    what was taken for granted -> rows.
+    """What was found in one unit; as Findings, and ids of rows for the rule that each occurs once, which `run_check`
+    moves to a file. `assumed`: kind of what was taken for granted -> rows.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -37,14 +42,14 @@ class Check:
         identity: changes when its content may have changed.
         units: how many there are.
         work: (unit, to be called with news) -> what is found there; must pickle.
-        end: what is found in all, in order -> findings.
+        end: what is found in all, in order, and the file of the ids of each -> findings.
     """
 
     source: str
     identity: str
     units: int
     work: Callable[[int, Tell], Found]
-    end: Callable[[list[Found]], Findings]
+    end: Callable[[list[Found], list[Path]], Findings]
 
 
 def run_check(
@@ -71,10 +76,12 @@ def run_check(
         if part:
             raise UsageError("a part of a check needs a folder for what it finds")
         found: dict[int, Found] = {}
-        for unit, each in run(check.work, range(check.units), executor=executor, workers=workers, on_news=on_news):
-            found[unit] = each
-            on_done(len(found), check.units)
-        return check.end([found[unit] for unit in range(check.units)])
+        with tempfile.TemporaryDirectory() as temporary:
+            kept = [Path(temporary, str(unit)) for unit in range(check.units)]
+            for unit, each in run(check.work, range(check.units), executor=executor, workers=workers, on_news=on_news):
+                found[unit] = _without_ids(each, kept[unit])
+                on_done(len(found), check.units)
+            return check.end([found[unit] for unit in range(check.units)], kept)
     with open_job(folder, {"check": check.source, "identity": check.identity}, part=part) as job:
         results = job.run(
             partial(_kept, check.work),
@@ -84,13 +91,28 @@ def run_check(
             on_news=on_news,
             on_done=on_done,
         )
-        findings = check.end([Found(**result) for result in results])
+        kept = [job.unit(unit) / IDS for unit in range(check.units)]
+        findings = check.end([Found(**result) for result in results], kept)
         job.close()
     return findings
 
 
 def _kept(work: Callable[[int, Tell], Found], unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
-    return asdict(work(unit, tell))
+    folder.mkdir(exist_ok=True)
+    return asdict(_without_ids(work(unit, tell), folder / IDS))
+
+
+def _without_ids(found: Found, path: Path) -> Found:
+    """The rest; ids go to a file, a line each, in order."""
+    with disk_errors(path, lambda: "more are"):
+        path.write_text("".join(json.dumps(id) + "\n" for id in found.ids), encoding="ascii")
+    return replace(found, ids=())
+
+
+def read_ids(path: Path) -> Iterator[str]:
+    """Ids of a unit, in order."""
+    with path.open(encoding="ascii") as file:
+        yield from map(json.loads, file)
 
 
 def count_rows(rows: Iterable[Row | RowError], skips: Skips, *, deep: bool) -> Found:

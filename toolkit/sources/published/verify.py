@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from toolkit.executors import Tell
 from toolkit.schema import Row, table_to_rows
@@ -45,7 +46,7 @@ def _rows(tables: Iterable[object]) -> Iterator[Row]:
         yield from table_to_rows(table)
 
 
-def _findings(source: UpstreamSource, found: list[Found]) -> Findings:
+def _findings(source: UpstreamSource, found: list[Found], ids: list[Path]) -> Findings:
     """What is found in the rows, and what is not read at all."""
     assumed = sum((Counter(each.assumed) for each in found), Counter[str]())
     notes = [("not_read", line) for line in source.notes()] + [("assumed", line) for line in lines_of(assumed)]
