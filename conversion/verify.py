@@ -110,7 +110,7 @@ def _check_piece(pieces: Sequence[Shard], deep: bool, unit: int, tell: Tell) -> 
     return count_rows(pieces[unit](), every_problem(), deep=deep)
 
 
-def _end(folder: Path, written: Report, found: Sequence[Found]) -> Findings:
+def _end(folder: Path, written: Report, found: Sequence[Found], ids: Sequence[Path]) -> Findings:
     findings = summed(str(folder), found)
     missing = tuple(
         (
