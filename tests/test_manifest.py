@@ -33,6 +33,8 @@ def change(packed, **values):
         {"rows": True},
         {"rows": None},
         {"bytes": -1},
+        {"bytes": 10**400},
+        {"images": 1 << 61},
         {"images": -2},
         {"image_bytes": []},
         {"row_groups": [-3, 8]},
@@ -45,6 +47,7 @@ def change(packed, **values):
         {"quadrants": []},
         {"quadrants": {"mars": 5}},
         {"sha256": None},
+        {"sha256": "0" * 63},
         {"page_checksums": "yes"},
         {"size": 1},
     ],
@@ -114,6 +117,13 @@ def test_a_path_that_is_listed_twice_is_refused(packed):
     content["shards"].append(content["shards"][0])
     (packed / "MANIFEST.json").write_text(json.dumps(content))
     with pytest.raises(SourceError, match="a path is listed twice"):
+        read_manifest(LocalFolder(packed))
+
+
+def test_half_a_surrogate_pair_in_a_manifest_is_refused_where_it_is_read(packed):
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    (packed / "MANIFEST.json").write_text(json.dumps(content | {"source": {"repository": "\ud800"}}))
+    with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \(UnicodeEncodeError: "):
         read_manifest(LocalFolder(packed))
 
 
