@@ -58,7 +58,7 @@ def shard_of(folder: Path, path: Path, task: str, groups: list[int]) -> Shard:
         images=0,
         image_bytes=0,
         bytes=path.stat().st_size,
-        sha256="",
+        sha256="0" * 64,
         row_groups=tuple(groups),
         quadrants={},
     )
