@@ -4,12 +4,14 @@ memory, and how much of what was planted is found; prints a table.
     python benchmarks/curate.py --folder /tmp/curate                        247,215 rows and 20,000 others; 20 minutes
     python benchmarks/curate.py --folder /tmp/small --rows 100000 --words 4 --pixels 16
     python benchmarks/curate.py --folder /tmp/small --copies 8 --steps merge split deduplicate
+    python benchmarks/curate.py --folder /tmp/flat --rows 1000000 --generated 0 --words 4 --pixels 16 --small
 
 Pictures are tiny (64 pixels), texts of 40 to 80 words, all different. Planted beside them are 2 % copies of each kind:
 the same row, one word in its text changed, its pictures saved anew as JPEG at another size, and both; and a benchmark
 that has 500 of the instructions and 500 of the pictures. The others are made by the scene engine. With `--copies N`
 the dataset is merged N times with itself, so that every row and every picture is in N rows. Every step is one process
-of the command line, and its peak that of its resident memory.
+of the command line, and its peak that of its resident memory. `--small` is for comparing that of 100,000 and of
+1,000,000 rows.
 """
 
 import argparse
@@ -129,8 +131,10 @@ def reworded(copy: Row) -> Row:
     return replace(copy, answer=answer, messages=(*copy.messages[:-1], Message(last.role, content)))
 
 
-def prepare(folder: Path, made: Made, count: int, generated: int) -> None:
-    options = PackOptions(shard_bytes=50_000_000, row_group_bytes=5_000_000)
+def prepare(folder: Path, made: Made, count: int, generated: int, small: bool) -> None:
+    options = PackOptions(
+        shard_bytes=4_000_000 if small else 50_000_000, row_group_bytes=1_000_000 if small else 5_000_000
+    )
     if not (folder / "packed" / MANIFEST).exists():
         pack_rows((made.row(*each) for each in numbered(count)), folder / "packed", options)
     if not (folder / "planted" / MANIFEST).exists():
@@ -155,26 +159,38 @@ def write_benchmark(folder: Path, made: Made, chosen: Sequence[tuple[str, int]])
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, lines)))
 
 
+# A process takes over the peak of the one that starts it, which hence is a small one. It prints the figures last.
+MEASURED = """
+import os, sys, time
+started = time.monotonic()
+_, status, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)
+print(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status) != 0)
+"""
+
+
 def timed(arguments: Sequence[str], folder: Path) -> tuple[float, float, float, str]:
     """Seconds, those of the CPU, peak memory in MB, and what was printed."""
-    started = time.monotonic()
-    process = subprocess.Popen(
-        arguments, cwd=folder, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", MEASURED, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert process.stdout is not None
-    text = process.stdout.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{arguments}: exit code {os.waitstatus_to_exitcode(status)}: {text}")
-    return time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text
+    if process.returncode:
+        raise SystemExit(f"{arguments}: {process.stdout}")
+    *text, figures = process.stdout.splitlines()
+    seconds, cpu_s, peak_mb = map(float, figures.split())
+    return seconds, cpu_s, peak_mb, "\n".join(text)
 
 
-def command(step: str, datasets: Sequence[str], workers: int) -> list[str]:
-    split = ["--split", "train=0.98,validation=0.02"]
+def command(step: str, datasets: Sequence[str], workers: int, sizes: Sequence[str]) -> list[str]:
+    split = ["--split", "train=0.98,validation=0.02", *sizes]
     arguments = {
         "merge": ["merge", *datasets, "merged", *(["--ids", "prefix"] if len(set(datasets)) < len(datasets) else [])],
         "split": ["select", "merged", "split", *split],
-        "deduplicate": ["deduplicate", "merged", "unique", "--against", "../benchmark"],
+        "deduplicate": ["deduplicate", "merged", "unique", "--against", "../benchmark", *sizes],
         "select": ["select", "unique", "chosen", "--where", "length(answer) > 20", *split],
         "align": ["align", "chosen", "scores"],
         "push": ["push", "chosen", "me/curated"],
@@ -218,12 +234,16 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=Made.words, help="of a text, to twice as many")
     parser.add_argument("--pixels", type=int, default=Made.pixels)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--small", action="store_true", help="shards of 4 MB and row groups of 1 MB: many, and all full"
+    )
     parser.add_argument("--steps", nargs="*", choices=STEPS, default=STEPS)
     given = parser.parse_args()
     folder: Path = given.folder / ("run" if given.copies == 1 else f"copies-{given.copies}")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    prepare(given.folder, Made(words=given.words, pixels=given.pixels), given.rows, given.generated)
+    prepare(given.folder, Made(words=given.words, pixels=given.pixels), given.rows, given.generated, given.small)
+    sizes = ["--shard-size", "4MB", "--row-group-bytes", "1MB"] if given.small else []
     print(f"prepared in {time.monotonic() - started:.0f} s")
     print(f"{'step':14}{'seconds':>9}{'CPU, s':>9}{'peak, MB':>10}", flush=True)
     made = ["../planted", *(["../runs/generated/packed"] if given.generated else [])]
@@ -236,7 +256,7 @@ def main() -> None:
         os.environ.update(HF_TOKEN=hub.token, HF_HUB_DISABLE_PROGRESS_BARS="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1")
         for step in given.steps:
             load = [sys.executable, "-c", LOAD, "me/curated"]
-            arguments = load if step == "load" else command(step, datasets, given.workers)
+            arguments = load if step == "load" else command(step, datasets, given.workers, sizes)
             seconds, cpu_s, peak_mb, text = timed(arguments, folder)
             note = text.strip() if step == "load" else ""
             print(f"{step:14}{seconds:9.1f}{cpu_s:9.1f}{peak_mb:10.0f}   {note}", flush=True)
