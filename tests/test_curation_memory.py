@@ -1,5 +1,6 @@
 """Memory of merge, select and verify stays the same: duckdb has one limit, and Python keeps nothing of a row."""
 
+import sqlite3
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,7 @@ import pytest
 import toolkit.curation
 from tests.replicas import truth
 from toolkit.curation.database import MOST_MB, database, with_enough_memory
-from toolkit.errors import UnifiedVisualError
+from toolkit.errors import DiskFull, UnifiedVisualError
 from toolkit.packing.verify import verify_packed
 from toolkit.sources.repository import LocalFolder
 from unifiedvisual import merge, pack_rows, select
@@ -104,3 +105,16 @@ def test_memory_of_python_does_not_grow_with_the_rows(packed, tmp_path):
             peaks.setdefault(name, []).append(traced(work))
     more = {name: (many - few) / (ROWS * (MANY - FEW)) for name, (_, few, many) in peaks.items()}
     assert {name: each for name, each in more.items() if each > BYTES_A_ROW} == {}
+
+
+def test_a_full_disk_under_the_ids_of_a_check_is_an_error(packed, monkeypatch):
+    connect = sqlite3.connect
+
+    def full(path):
+        db = connect(path)
+        db.execute("PRAGMA max_page_count = 2")
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    with pytest.raises(DiskFull, match="the disk is full"):
+        verify_packed(LocalFolder(packed))

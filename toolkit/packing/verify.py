@@ -29,7 +29,7 @@ from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import cause_of, parquet_file, read_tables
 from toolkit.sources.repository import LocalFolder, Repository
-from toolkit.staging.files import disk_errors, size_text
+from toolkit.staging.files import disk_errors, disk_full, size_text
 from toolkit.streaming.pages import PlainPage
 from toolkit.streaming.slices import image_chunk, image_pages
 
@@ -235,7 +235,11 @@ def _duplicates(shards: Sequence[Shard], ids: Sequence[Path]) -> Iterator[Proble
         ids: files of those of each shard.
     """
     first: dict[bytes, str] = {}
-    with tempfile.TemporaryDirectory() as temporary, closing(sqlite3.connect(Path(temporary, "ids"))) as db:
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        _full_errors(Path(temporary)),
+        closing(sqlite3.connect(Path(temporary, "ids"))) as db,
+    ):
         db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; CREATE TABLE ids (id BLOB, shard)")
         for number, path in enumerate(ids):
             db.executemany("INSERT INTO ids VALUES (?, ?)", ((id.encode(), number) for id in read_ids(path)))
@@ -245,3 +249,17 @@ def _duplicates(shards: Sequence[Shard], ids: Sequence[Path]) -> Iterator[Proble
             if id in first:
                 yield "duplicate_id", f"{path}: row {id.decode()!r} is also in {first[id]}"
             first.setdefault(id, path)
+
+
+@contextmanager
+def _full_errors(folder: Path) -> Iterator[None]:
+    """
+    Raises:
+        DiskFull: a database in this folder does not fit.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "full" not in str(error):  # its code is told from Python 3.11 on
+            raise
+        raise disk_full(folder, "more is") from error
