@@ -1,5 +1,6 @@
 """The commands as a user calls them: what they print, and the exit code of every kind of bad input."""
 
+import errno
 import gzip
 import inspect
 import io
@@ -15,9 +16,11 @@ import yaml
 from conversion import FORMATS
 from tests.command_line import commands, parse_command
 from tests.replicas import ROWS_PER_TASK, replica, truth
+from toolkit.cli import demo
 from toolkit.cli.app import as_typed, main
 from toolkit.demo.replica import REPLICA_SHAPES, archive_stem, file_name, write_archive, write_replica
 from toolkit.demo.rows import demo_rows
+from toolkit.errors import DiskFull
 from toolkit.sources.manifest import MANIFEST
 from toolkit.staging.locks import hold
 from toolkit.tasks import CONFIGS, TASKS
@@ -464,3 +467,12 @@ def test_a_file_that_is_read_is_not_written_over(run, tmp_path, command):
 )
 def test_messages_name_options_as_they_are_typed(said, typed):
     assert as_typed(said) == typed
+
+
+def test_demo_names_its_folder_where_the_disk_is_full(tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(demo, "_publish", full)
+    with pytest.raises(DiskFull, match=f"^{tmp_path}/demo: the disk is full: "):
+        demo.run(tmp_path / "demo", rows_per_task=1, as_json=False)

@@ -18,7 +18,7 @@ from toolkit.demo.replica import write_replica
 from toolkit.demo.rows import demo_rows
 from toolkit.errors import RowError, UsageError
 from toolkit.generation.runs.demo import write_spec
-from toolkit.staging.files import write_whole
+from toolkit.staging.files import disk_errors, write_whole
 from toolkit.staging.locks import hold
 from toolkit.tasks import TASKS
 
@@ -52,7 +52,8 @@ class Step:
 def run(out: Path, *, rows_per_task: int, as_json: bool) -> None:
     loaded: list[dict[str, Any]] = []
     done: dict[str, dict[str, float]] = {}
-    with hold(out / ".lock", busy=f"{out}: another process makes a demo there; wait for it, or choose another folder"):
+    busy = f"{out}: another process makes a demo there; wait for it, or choose another folder"
+    with disk_errors(out, lambda: "more is"), hold(out / ".lock", busy=busy):
         for step in _steps(out, rows_per_task, loaded):
             started = time.perf_counter()
             found = step.make()
