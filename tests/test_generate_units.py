@@ -8,7 +8,7 @@ import pytest
 
 from tests.generation_runs import picture, prompt_files
 from toolkit.cli import generate_app
-from toolkit.errors import UsageError
+from toolkit.errors import RunStopped, UsageError
 from toolkit.generation import backends
 from toolkit.generation.backends import BACKENDS, open_backend
 from toolkit.generation.calls.sending import pause_s
@@ -22,6 +22,7 @@ from toolkit.generation.recipes import RECIPES, checks, get_recipe
 from toolkit.generation.recipes.answers import same_answer
 from toolkit.generation.recipes.recipe import SAFETY_PROMPT, Rejected
 from toolkit.generation.runs.topics import PROMPT as EXPAND_PROMPT
+from toolkit.generation.runs.topics import all_of
 from toolkit.tasks import TASKS
 
 # A released prompt is never changed: add name@2 instead. (Rows and cached calls name prompts by these hashes.)
@@ -275,3 +276,23 @@ def test_writers_share_commits_and_each_is_all_or_nothing(tmp_path):
     assert db.execute("SELECT count(*), sum(idx) FROM samples").fetchone() == (200, 19900)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
+
+
+def test_where_one_question_about_topics_fails_the_others_have_ended():
+    ended = []
+
+    async def answer():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+        return ["never"]
+
+    async def fail():
+        await asyncio.sleep(0.01)
+        raise RunStopped("no")
+
+    with pytest.raises(RunStopped, match="no"):
+        asyncio.run(all_of([answer(), fail(), answer()]))
+    assert ended == [True, True]
+    assert asyncio.run(all_of([asyncio.sleep(0.01, ["a"]), asyncio.sleep(0, ["b"])])) == [["a"], ["b"]]

@@ -3,7 +3,7 @@ only grows, and rows that start from it stay what they are as long as the file d
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ async def _expand(
             turn = asyncio.Semaphore(spec.concurrency)
             asked = [_ask(spec, calls, seats.by_name[names[0]], prompt, way, turn) for way in ways]
             known = {_plain(way[-1]) for way in _ways(tree)}
-            for way, found in zip(ways, await asyncio.gather(*asked), strict=True):
+            for way, found in zip(ways, await all_of(asked), strict=True):
                 fresh = [each for each in dict.fromkeys(found) if _plain(each) not in known]
                 known |= set(map(_plain, fresh))
                 _at(tree, way[:-1])[way[-1]] = dict.fromkeys(fresh) or None
@@ -72,6 +72,17 @@ async def _expand(
         journal.close()
         await seats.close()
     return count
+
+
+async def all_of(asked: Iterable[Coroutine[Any, Any, list[str]]]) -> list[list[str]]:
+    """What they return; none goes on where one fails, as what they ask is closed then."""
+    tasks = [asyncio.create_task(each) for each in asked]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ask(
