@@ -4,8 +4,8 @@ import io
 import logging
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -95,9 +95,19 @@ def outcome(reader: str, source: Path, out: Path) -> tuple[str, str]:
     return FINE, f"{count} rows" if reader in COUNT else told.getvalue()
 
 
-def read_by(readers: Iterable[str], source: Path, out: Path) -> dict[str, tuple[str, str]]:
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    before = logging.root.manager.disable
     logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def read_by(readers: Iterable[str], source: Path, out: Path) -> dict[str, tuple[str, str]]:
     with (
+        _unlogged(),
         patch.object(typer.main, "get_command", lambda app: BUILT),
         patch.object(preview, "inline_plots", lambda *counts, **options: []),
     ):
