@@ -5,6 +5,7 @@ are known beforehand.
 import asyncio
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.openai_server import KEY, OpenAIServer
 from toolkit.errors import SourceError, UsageError
 from toolkit.generation.backends import clip
 from toolkit.generation.backends.clip import Clip
+from toolkit.generation.backends.local import LocalModel
 from toolkit.generation.backends.picture_index import open_index
 from toolkit.generation.core.protocol import Fatal, Origin, Refused, Request
 from toolkit.generation.core.spec_file import read_spec
@@ -274,3 +276,25 @@ def test_every_judged_step_is_a_prompt():
     from tests.generation_runs import prompt_files
 
     assert {f"{step}@1" for step in clip.JUDGES} <= set(prompt_files())
+
+
+def test_one_model_is_loaded_at_a_time():
+    """transformers would leave its classes without the method that ties weights."""
+    under_way, most = 0, 0
+
+    def load():
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.02)
+        under_way -= 1
+        return "model"
+
+    async def run():
+        models = [LocalModel(f"m{number}", load) for number in range(3)]
+        found = await asyncio.gather(*(model.run(str.upper) for model in models))
+        for model in models:
+            model.close()
+        return found
+
+    assert (asyncio.run(run()), most) == (["MODEL"] * 3, 1)

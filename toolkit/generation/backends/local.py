@@ -1,6 +1,7 @@
 """A model in this process: loaded with the first call, used by one thread, so that calls never overlap on it."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -13,6 +14,9 @@ from toolkit.generation.core.options import Options
 from toolkit.generation.core.protocol import CallError, Fatal, Transient
 
 Value = TypeVar("Value")
+# transformers exchanges methods of its classes while it loads a model (initialization.py, no_tie_weights); of two
+# threads that do so at once one leaves them exchanged, and from then on no weights are tied in this process.
+LOADING = threading.Lock()
 
 
 class LocalModel:
@@ -37,7 +41,8 @@ class LocalModel:
         import torch
 
         try:
-            self._loaded = self._loaded or self._load()
+            with LOADING:
+                self._loaded = self._loaded or self._load()
         except Exception as error:
             raise Fatal("no_model", detail=f"{self._name}: {type(error).__name__}: {error}") from error
         try:
