@@ -172,11 +172,10 @@ def test_a_batch_that_is_wrong_stops_the_run_with_the_servers_words(server, spec
 def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_path, tmp_path):
     path, run_folder = spec_path(), tmp_path / "run"
     killed_when(server, path, run_folder, batches=2)
-    lost = list(server.batches)[-1]
-    lines = server.files[server.batches[lost]["input_file_id"]].count(b"\n")
-    for noted in run_folder.rglob("*.jsonl"):  # its id was noted, and it is gone when the run goes on
-        if noted.name.startswith("0002") and not noted.with_suffix(".remote.json").exists():
-            noted.with_suffix(".remote.json").write_text(json.dumps({"id": lost}))
+    sent = {server.files[batch["input_file_id"]]: name for name, batch in server.batches.items()}
+    [noted] = [path for path in run_folder.rglob("0002*.jsonl") if path.read_bytes() in sent]
+    lost, lines = sent[noted.read_bytes()], noted.read_bytes().count(b"\n")
+    noted.with_suffix(".remote.json").write_text(json.dumps({"id": lost}))  # and it is gone when the run goes on
     del server.batches[lost]
     summary = run(path, run_folder)
     assert summary.recipes["image_generation_topic"].ok == 4
