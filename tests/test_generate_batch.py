@@ -38,7 +38,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def spec_path(server, tmp_path):
-    def make(recipes=RECIPES, *, gather_s=0.1, **rest):
+    def make(recipes=RECIPES, *, gather_s=0.25, **rest):
         ways = {
             "base_url": server.url,
             "api_key_env": "TEST_API_KEY",
