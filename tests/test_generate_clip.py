@@ -5,6 +5,7 @@ are known beforehand.
 import asyncio
 import io
 import json
+import threading
 import time
 
 import numpy as np
@@ -298,3 +299,20 @@ def test_one_model_is_loaded_at_a_time():
         return found
 
     assert (asyncio.run(run()), most) == (["MODEL"] * 3, 1)
+
+
+def test_a_model_that_is_loaded_does_not_wait_for_one_that_is_being_loaded():
+    may_load = threading.Event()
+    first, second = LocalModel("first", lambda: "model"), LocalModel("second", lambda: may_load.wait(30))
+
+    async def run():
+        await first.run(str.upper)
+        loading = asyncio.create_task(second.run(bool))
+        await asyncio.sleep(0.05)
+        found = await asyncio.wait_for(first.run(str.upper), 10)
+        may_load.set()
+        return found, await loading
+
+    assert asyncio.run(run()) == ("MODEL", True)
+    first.close()
+    second.close()

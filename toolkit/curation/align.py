@@ -6,7 +6,7 @@ shards -> fits of every row -> scores, a unit for each shard -> alignment.parque
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -28,8 +28,8 @@ from toolkit.curation.select import chosen_tasks
 from toolkit.errors import PartDone, RowError, UnknownName, UsageError
 from toolkit.executors import Tell
 from toolkit.report.plots import draw_histograms
-from toolkit.rules import check_row
-from toolkit.schema import Row, table_to_rows
+from toolkit.schema import Row
+from toolkit.sources.packed import checked_rows
 from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import LocalFolder
 from toolkit.staging.files import whole_file, write_whole
@@ -163,7 +163,7 @@ def _score(
         open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet,
     ):
         writer.write(SCORES_SCHEMA.empty_table())
-        rows = _checked(parquet, piece.shard.path)
+        rows = map(_good, checked_rows(read_tables(parquet), piece.shard.path))
         while some := list(islice(rows, ROWS_AT_ONCE)):
             fits = [fit for row in some for fit in fits_of(row, kinds)]
             lines = [_line(fit, *score) for fit, score in zip(fits, scorer.score(fits, folder), strict=True)]
@@ -172,15 +172,14 @@ def _score(
     return dict(reasons)
 
 
-def _checked(parquet: pq.ParquetFile, path: str) -> Iterator[Row]:
-    """Raises RowError for a row that cannot be read, or breaks a rule."""
-    try:
-        for table in read_tables(parquet):
-            for row in table_to_rows(table):
-                check_row(row)
-                yield row
-    except RowError as error:
-        raise RowError(f"{path}: {error}", kind=error.kind) from error
+def _good(row: Row | RowError) -> Row:
+    """
+    Raises:
+        RowError: it cannot be read, or breaks a rule.
+    """
+    if isinstance(row, RowError):
+        raise row
+    return row
 
 
 def _line(fit: Fit, score: float | None, detail: str) -> dict[str, Any]:

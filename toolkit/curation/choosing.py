@@ -139,26 +139,26 @@ def _chance(choice: Choice) -> str:
 
 
 def _draw(db: "duckdb.DuckDBPyConnection", choice: Choice) -> None:
-    """Of those that stay so many by lot, of each task and then of all: up to the bound that is found for them."""
-    drawn = f"{_chance(choice)} || id"
+    """Of those that stay so many by lot, of each task and then of all."""
     if choice.per_task is not None:
         tasks = [task for (task,) in db.execute("SELECT DISTINCT task FROM judged ORDER BY task").fetchall()]
-        for number, task in enumerate(tasks):
-            _bound(db, f"of_task_{number}", drawn, choice.per_task, f"task = {literal(task)}")
+        _leave_out(db, "undrawn", choice, choice.per_task, [f"task = {literal(task)}" for task in tasks])
     if choice.sample is not None and choice.sample >= 1:
-        _bound(db, "of_all", drawn, int(choice.sample), "true")
+        _leave_out(db, "unsampled", choice, int(choice.sample), ["true"])
 
 
-def _bound(db: "duckdb.DuckDBPyConnection", name: str, drawn: str, most: int, among: str) -> None:
-    """In the view `judged` the rows go that are drawn after so many; it was `name` before."""
-    question = f"SELECT {drawn} FROM judged WHERE reason IS NULL AND {among} ORDER BY 1 LIMIT 1 OFFSET {most - 1}"
-    if last := db.execute(question).fetchone():
-        db.execute(f"ALTER VIEW judged RENAME TO {name}")
-        goes = f"reason IS NULL AND {among} AND {drawn} > {literal(last[0])}"
-        db.execute(
-            f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN {goes} THEN 'sample' ELSE reason END AS reason) "
-            f"FROM {name}"
-        )
+def _leave_out(db: "duckdb.DuckDBPyConnection", name: str, choice: Choice, most: int, groups: Sequence[str]) -> None:
+    """In the view `judged`, which is `name` from now on, those of each group go that are drawn after so many."""
+    drawn, going = f"{_chance(choice)} || id", []
+    for among in groups:
+        question = f"SELECT {drawn} FROM judged WHERE reason IS NULL AND {among} ORDER BY 1 LIMIT 1 OFFSET {most - 1}"
+        if last := db.execute(question).fetchone():
+            going.append(f"({among} AND {drawn} > {literal(last[0])})")
+    goes = f"reason IS NULL AND ({' OR '.join(going) or 'false'})"
+    db.execute(f"ALTER VIEW judged RENAME TO {name}")
+    db.execute(
+        f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN {goes} THEN 'sample' ELSE reason END AS reason) FROM {name}"
+    )
 
 
 def _ask(db: "duckdb.DuckDBPyConnection", question: str, path: Path, where: str) -> None:

@@ -88,13 +88,9 @@ class PackedSource:
         skips = skips or Skips()
         sizes = self.repository.list_files() if on_read else {}
         for shard in self.shards([task]):
-            for row in (row for table in self.read_tables(shard) for row in rows_of(table)):
-                try:
-                    if isinstance(row, RowError):
-                        raise row
-                    check_row(row)
-                except RowError as error:
-                    skips.bad(RowError(f"{shard}: {error}", kind=error.kind))
+            for row in checked_rows(self.read_tables(shard), shard):
+                if isinstance(row, RowError):
+                    skips.bad(row)
                 else:
                     skips.good()
                     yield row
@@ -110,6 +106,19 @@ class PackedSource:
         with open_parquet(self.repository, shard, verify=True) as parquet:
             for table in in_one_process(read_tables(parquet)):
                 yield as_rows(table, f"{self.repository.name}: {shard}")
+
+
+def checked_rows(tables: Iterable[pa.Table], where: str) -> Iterator[Row | RowError]:
+    """Rows that keep the rules; an error in place of each that breaks one or cannot be read."""
+    for row in (row for table in tables for row in rows_of(table)):
+        try:
+            if isinstance(row, RowError):
+                raise row
+            check_row(row)
+        except RowError as error:
+            yield RowError(f"{where}: {error}", kind=error.kind)
+        else:
+            yield row
 
 
 def as_rows(table: pa.Table, where: str) -> pa.Table:

@@ -41,8 +41,9 @@ class LocalModel:
         import torch
 
         try:
-            with LOADING:
-                self._loaded = self._loaded or self._load()
+            if self._loaded is None:  # or calls would wait while another model is loaded
+                with LOADING:
+                    self._loaded = self._load()
         except Exception as error:
             raise Fatal("no_model", detail=f"{self._name}: {type(error).__name__}: {error}") from error
         try:
