@@ -1,5 +1,6 @@
 """A disk that is really full: a small file system of its own, mounted for the test."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -59,6 +60,7 @@ def paid(server):
 
 
 def test_a_run_stops_before_the_disk_is_full_and_nothing_is_paid_twice(disk, server, path, tmp_path):
+    server.dialect = lambda path, body: time.sleep(0.02)  # the disk is looked at twice a second
     code, said = run_cli(path, disk.path / "run")
     assert code == 1
     assert "1 MiB are left on its disk" in said

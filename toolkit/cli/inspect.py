@@ -83,7 +83,7 @@ def _print(found: Inspection, written: Path | None) -> None:
         say(f"Note: {note}")
     print_problems(found.counts, found.problems)
     say(
-        f"{len(found.counts)} kinds of problem"
+        f"{len(found.counts)} kind{'s' if len(found.counts) > 1 else ''} of problem"
         if found.counts
         else "No problems found. `unifiedvisual verify` reads every image as well."
     )

@@ -55,6 +55,7 @@ def report(found: Findings, *, deep: bool, as_json: bool) -> None:
         for _, message in found.notes:
             say(f"Note: {message}")
         fine = f"Every row keeps every rule{', every image decodes' if deep else ''}."
-        say(f"{sum(counts.values()):,} problems" if counts else fine)
+        total = sum(counts.values())
+        say(f"{total:,} problem{'s' if total > 1 else ''}" if counts else fine)
     if counts:
         raise SystemExit(1)
