@@ -19,6 +19,8 @@ import pytest
 
 from tests.hub import LoopbackHub
 
+gc.disable()  # until everything is imported: it would go through all of it, again and again
+
 # Read by huggingface_hub and datasets at import, so set before any test module imports them. One Hub per process; `hub`
 # empties it for each test.
 HUB = LoopbackHub()
@@ -167,6 +169,7 @@ def pytest_collection_finish() -> None:
     """What is imported stays: forks need not look through it, nor copy it by that."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

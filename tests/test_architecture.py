@@ -70,7 +70,6 @@ FLOORS = (
 FLOOR = {room: number for number, room in enumerate(FLOORS)}
 LARGEST_SHARE = 0.15  # of the lines of code; of the scene engine, which is one thing, more
 FILE_LINES, FUNCTION_LINES = 300, 40  # of a function without its docstring
-LONG_FUNCTIONS = {"toolkit/streaming/dataset.py:__init__": 58}  # 30 parameters, one a line
 
 
 @cache
@@ -150,7 +149,7 @@ def test_files_and_functions_are_short():
     files = {path: len(file.read_text(encoding="utf-8").splitlines()) for path, file in code()}
     assert {path: n for path, n in files.items() if n > FILE_LINES} == {}
     functions = {f"{path}:{name}": n for path, file in code() for name, n in _functions(file)}
-    assert {name: n for name, n in functions.items() if n > FUNCTION_LINES} == LONG_FUNCTIONS
+    assert not {name: n for name, n in functions.items() if n > FUNCTION_LINES}
 
 
 def _functions(file: Path) -> Iterator[tuple[str, int]]:

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from tests.example_runs import EXAMPLES, WARNINGS, losses_of, run_example, trained_alike
+from tests.installed import needs
 from tests.packed import pack_demo
 from toolkit.demo import tiny_models
 from toolkit.demo.tiny_models import tiny_chameleon
 
 torch = pytest.importorskip("torch", reason="the examples train; pip install -e '.[train]'")
 transformers = pytest.importorskip("transformers", reason="the examples train transformers' models")
-pytest.importorskip("accelerate", reason="Trainer needs it; pip install accelerate")
-pytest.importorskip("peft", reason="adapters are PEFT's; pip install peft")
+needs("accelerate", "peft", reason="Trainer needs the one, adapters are the other's; pip install -e '.[dev]'")
 
 FAMILIES = ("chameleon", "emu3", "janus")
 LOSS = re.compile(r"^(\w+): ([\d.]+) -> ([\d.]+) \(", re.MULTILINE)

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from tests.installed import needs
 from tests.training_families import (
     DRAWING,
     FAMILIES,
@@ -29,8 +30,7 @@ from toolkit.sources.skips import Skips
 from unifiedvisual import sample_answers
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
-pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
-peft = pytest.importorskip("peft", reason="adapters are PEFT's; pip install peft")
+needs("accelerate", "peft", reason="Trainer needs the one, adapters are the other's; pip install -e '.[dev]'")
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *MAKERS])
@@ -87,6 +87,8 @@ def test_gradient_checkpointing_changes_no_gradient(family):
 
 
 def adapted(family):
+    import peft
+
     model, collate = bare(family)
     layers = r"(?!.*(vqmodel|vision)).*(q_proj|v_proj)"
     config = peft.LoraConfig(r=2, target_modules=layers, init_lora_weights=False)
@@ -96,6 +98,8 @@ def adapted(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_adapters_alone_are_trained_and_saved_and_sampled_with(family, tmp_path):
+    from peft import PeftModel
+
     model, collate = adapted(family)
     made = wrapped(family, model)
     options = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, **PLAIN_STEP}
@@ -120,7 +124,7 @@ def test_adapters_alone_are_trained_and_saved_and_sampled_with(family, tmp_path)
     if family not in DRAWING:
         return
     made.save_pretrained(tmp_path / "adapter")
-    loaded = peft.PeftModel.from_pretrained(bare(family)[0], tmp_path / "adapter")
+    loaded = PeftModel.from_pretrained(bare(family)[0], tmp_path / "adapter")
     draw = partial(sample_answers, rows=ROWS[1:2], text=Sampling(temperature=0), image=Sampling(temperature=0))
     first, second = (next(draw(each, collate, max_new_tokens=12, image_first=True)) for each in (made, loaded))
     assert first.image_ids[0].tolist() == second.image_ids[0].tolist()

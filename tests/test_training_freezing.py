@@ -4,13 +4,13 @@ import copy
 
 import pytest
 
+from tests.installed import needs
 from tests.training_families import PLAIN_STEP, ROWS, bare, trainer, wrapped
 from toolkit.errors import UsageError
 from toolkit.training.freezing import train_only, trained_parameters
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
-pytest.importorskip("peft", reason="rows of a head are trained as an adapter of PEFT; pip install peft")
-pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
+needs("accelerate", "peft", reason="Trainer needs the one, rows of a head are the other's; pip install -e '.[dev]'")
 
 
 @pytest.mark.parametrize("family", ["chameleon", "emu3"])

@@ -6,14 +6,14 @@ import socket
 import pytest
 
 from tests.example_runs import WARNINGS, losses_of, run_example, trained_alike, weights_of
+from tests.installed import needs
 from tests.packed import pack_demo
 from tests.training_families import FAMILIES, READING, difference, trainer_update
 from tests.two_ranks import BEGUN_ALONE, EXAMPLE, main
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
-for package in ("accelerate", "peft", "pytorch_lightning", "torchdata", "trl"):
-    pytest.importorskip(package, reason=f"the examples need {package}; pip install -e '.[dev]'")
+needs("accelerate", "peft", "pytorch_lightning", "torchdata", "trl", reason="of the examples; pip install -e '.[dev]'")
 
 pytestmark = [pytest.mark.timeout(300), *map(pytest.mark.filterwarnings, WARNINGS)]
 

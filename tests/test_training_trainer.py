@@ -4,6 +4,7 @@ import warnings
 
 import pytest
 
+from tests.installed import needs
 from tests.packed import pack_demo
 from tests.training_families import ROWS, bare, reading, wrapped
 from toolkit.collate.lengths import measure_lengths
@@ -12,7 +13,7 @@ from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
 transformers = pytest.importorskip("transformers", reason="the Trainer is transformers'; pip install transformers")
-pytest.importorskip("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
+needs("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
 
 from toolkit.training.trainer import UnifiedTrainer  # noqa: E402
 

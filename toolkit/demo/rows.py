@@ -18,7 +18,7 @@ from toolkit.tasks import TASKS
 LONG_SIDE_PX = 384
 FORMATS: tuple[tuple[str, str, dict[str, int]], ...] = (
     ("JPEG", "jpg", {"quality": 90}),
-    ("PNG", "png", {}),
+    ("PNG", "png", {"compress_level": 1}),  # the size is of no account here, the time is
     ("WEBP", "webp", {"quality": 90}),
 )
 

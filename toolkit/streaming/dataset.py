@@ -1,33 +1,31 @@
 """A packed dataset as a torch IterableDataset: seeded order, decoded pictures, exact resume."""
 
-import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from itertools import repeat
 from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from toolkit.images import DecodePolicy
 from toolkit.streaming.accelerate import processes
+from toolkit.streaming.arguments import StreamingArguments
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.cursor import SKIPPED, Cursor, chosen_ranks, this_worker
-from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
+from toolkit.streaming.decode import RowDecoder, keep_freed_memory
 from toolkit.streaming.groups import Layout
 from toolkit.streaming.guidance import make_dropout, without_prompt
-from toolkit.streaming.mixture import Component, Stop
 from toolkit.streaming.order import shuffle_rows
 from toolkit.streaming.reading import RowGroups, check_columns
 from toolkit.streaming.rows import read_items
-from toolkit.streaming.selection import Lengths, Selection, Split, Where
-from toolkit.streaming.share import Progress, Share, Tail, check_data, check_epoch, find_progress, warn_of_shared_lanes
+from toolkit.streaming.selection import Selection
+from toolkit.streaming.share import Progress, Share, check_data, check_epoch, find_progress, warn_of_shared_lanes
 from toolkit.streaming.token_batches import Items, PackedRows, make_budget
 
 
-class StreamingDataset(IterableDataset[dict[str, Any]]):
+class StreamingDataset(StreamingArguments, IterableDataset[dict[str, Any]]):
     """Rows of a packed dataset as dicts, in an order that seed and epoch fix.
 
     Call `set_epoch` before each epoch, as with DistributedSampler, or every epoch has the same order. A state can be
@@ -66,62 +64,34 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             also ImageError and ShardError.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | Sequence[Component],
-        name: str = "all",
-        *,
-        shuffle: bool = True,
-        seed: int = 0,
-        decode: DecodeMode | None = "exact",
-        image_size: int | tuple[int, int] | None = None,
-        fit: Fit = "crop",
-        image_type: ImageType | None = None,
-        columns: Sequence[str] | None = None,
-        rank: int | None = None,
-        world_size: int | None = None,
-        batch_size: int = 1,
-        tail: Tail = "drop",
-        stop: Stop | int = "first_exhausted",
-        lanes: int = 4,
-        window: int = 4,
-        threads: int = 1,
-        ahead: int = 32,
-        policy: DecodePolicy | None = None,
-        verify: bool = False,
-        prompt_dropout: float = 0.0,
-        max_tokens: int | None = None,
-        packing: bool = False,
-        lengths: Lengths | None = None,
-        where: Where | None = None,
-        holdout: float = 0.0,
-        holdout_seed: int = 0,
-        split: Split = "train",
-        revision: str | None = None,
-        token: str | bool | None = None,
-    ) -> None:
-        self._columns = check_columns(columns)
+    def __post_init__(self) -> None:
+        self._columns = check_columns(self.columns)
         self._decoder = RowDecoder.make(
-            decode, image_size, fit=fit, image_type=image_type, policy=policy, columns=self._columns
+            self.decode,
+            self.image_size,
+            fit=self.fit,
+            image_type=self.image_type,
+            policy=self.policy,
+            columns=self._columns,
         )
-        self._prompts = make_dropout(prompt_dropout, seed, self._columns)
+        self._prompts = make_dropout(self.prompt_dropout, self.seed, self._columns)
         self._counts = SharedCounts()
-        self._layout = Layout(seed=seed, shuffle=shuffle, lanes=lanes, window=window, run=batch_size)
-        selection = Selection(
-            where=where,
-            lengths=lengths,
-            max_tokens=max_tokens,
-            holdout=holdout,
-            holdout_seed=holdout_seed,
-            split=split,
+        self._layout = Layout(
+            seed=self.seed, shuffle=self.shuffle, lanes=self.lanes, window=self.window, run=self.batch_size
         )
-        budget = make_budget(max_tokens, packing=packing, batch_size=batch_size)
+        selection = Selection(**{each.name: getattr(self, each.name) for each in fields(Selection)})
+        budget = make_budget(self.max_tokens, packing=self.packing, batch_size=self.batch_size)
         self._contents = Contents.open(
-            path, name, selection, budget=budget, stop=stop, revision=revision, token=token, verify=verify
+            self.path,
+            self.name,
+            selection,
+            budget=budget,
+            stop=self.stop,
+            revision=self.revision,
+            token=self.token,
+            verify=self.verify,
         )
-        self._given_ranks, self._batch_size, self._tail = (rank, world_size), batch_size, tail
-        self._threads, self._ahead = threads, ahead
-        self._checksum = zlib.crc32(repr([self._contents.checksum, tail]).encode())  # of what a state must fit
+        self._checksum = zlib.crc32(repr([self._contents.checksum, self.tail]).encode())  # of what a state must fit
         self._cursor = Cursor()
         self._share()  # says what is wrong with the arguments now, not in a worker
 
@@ -134,7 +104,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
     @property
     def reads_all(self) -> bool:
         """Whether each process reads all rows, for `rank=0, world_size=1` was passed."""
-        return self._given_ranks == (0, 1)
+        return (self.rank, self.world_size) == (0, 1)
 
     @property
     def makes_batches(self) -> bool:
@@ -198,7 +168,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         standing = self._cursor.standing(self._now(), is_read_here=batches is None)
         if batches is not None:
             share = self._share(start=standing.start)
-            taken = batches * self._batch_size * (processes() if self.reads_all else 1)
+            taken = batches * self.batch_size * (processes() if self.reads_all else 1)
             standing = replace(self._now(), start=share.start, taken=min(taken, share.rank_rows))
         return standing.to_dict()
 
@@ -236,7 +206,7 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             worker=worker,
             num_workers=num_workers,
             world_size=self._ranks()[1],
-            batch_size=self._batch_size,
+            batch_size=self.batch_size,
             num_rows=self._items.num_items,
             checksum=self._checksum,
             **asdict(self._layout),
@@ -254,9 +224,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             map(self._items.places, share.positions(begin.taken)),
             groups,
             lambda place, row: self._decoded(row, lambda: groups.where(place)),
-            ahead=self._ahead,
+            ahead=self.ahead,
             held=self._contents.open_groups(self._layout),
-            threads=self._threads,
+            threads=self.threads,
         )
         budget = self._contents.budget
         keep_freed_memory()
@@ -283,8 +253,8 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
             world_size=world_size,
             worker=worker,
             num_workers=num_workers,
-            batch_size=self._batch_size,
-            tail=self._tail,
+            batch_size=self.batch_size,
+            tail=self.tail,
         )
 
     @property
@@ -292,8 +262,9 @@ class StreamingDataset(IterableDataset[dict[str, Any]]):
         return self._contents.items(self._layout, self.epoch)
 
     def _ranks(self) -> tuple[int, int]:
-        return chosen_ranks(*self._given_ranks)
+        return chosen_ranks(self.rank, self.world_size)
 
     def __getstate__(self) -> dict[str, Any]:
-        """For worker processes that are spawned: torch.distributed does not run there."""
-        return {**self.__dict__, "_given_ranks": self._ranks()}
+        """For worker processes that are spawned: torch.distributed does not run there, and rows are chosen already."""
+        rank, world_size = self._ranks()
+        return {**self.__dict__, "where": None, "lengths": None, "rank": rank, "world_size": world_size}
