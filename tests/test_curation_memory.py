@@ -1,4 +1,4 @@
-"""Memory of merge, select and verify stays the same: duckdb has one limit, and Python keeps nothing of a row."""
+"""Memory of curation and verify stays the same: duckdb has one limit, and Python keeps nothing of a row."""
 
 import sqlite3
 import tracemalloc
@@ -7,11 +7,16 @@ from functools import partial
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import toolkit.curation
 from tests.replicas import truth
 from toolkit.curation.database import MOST_MB, database, with_enough_memory
+from toolkit.curation.features import PICTURE_SCHEMA
+from toolkit.curation.matching import group_pictures
+from toolkit.curation.pictures import NEAR_SCHEMA
 from toolkit.errors import DiskFull, UnifiedVisualError
 from toolkit.packing.verify import verify_packed
 from toolkit.sources.repository import LocalFolder
@@ -19,6 +24,7 @@ from unifiedvisual import merge, pack_rows, select
 
 ROWS, FEW, MANY = 400, 2, 12  # of a dataset; times it is merged with itself
 BYTES_A_ROW = 45  # a list of ids takes 70, a dict of them 100; what is kept of a shard of ROWS, up to 30
+ALIKE = 8_000  # pairs of pictures
 
 
 def limit(folder: Path, asked: list[str]) -> str:
@@ -105,6 +111,25 @@ def test_memory_of_python_does_not_grow_with_the_rows(packed, tmp_path):
             peaks.setdefault(name, []).append(traced(work))
     more = {name: (many - few) / (ROWS * (MANY - FEW)) for name, (_, few, many) in peaks.items()}
     assert {name: each for name, each in more.items() if each > BYTES_A_ROW} == {}
+
+
+def test_thumbnails_of_pictures_that_look_alike_are_compared_a_few_at_a_time(tmp_path):
+    described, near, numbered = tmp_path / "described", tmp_path / "near", tmp_path / "numbered.parquet"
+    pictures = [
+        {"number": n, "piece": 0, "sha256": f"{n:064x}", "thumbnail": bytes([n // 2 % 256]) * 768}
+        for n in range(2 * ALIKE)
+    ]
+    pairs = [{"one": n, "other": n + 1, "bits": 0} for n in range(0, 2 * ALIKE, 2)]
+    for folder, name, lines, schema in (
+        (described, "pictures.parquet", pictures, PICTURE_SCHEMA),
+        (near, "near.parquet", pairs, NEAR_SCHEMA),
+    ):
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist(lines, schema=schema), folder / name)
+    pq.write_table(pa.Table.from_pylist(pictures).select(["number", "piece", "sha256"]), numbered)
+    found = []
+    assert traced(lambda: found.append(group_pictures([described], [near], numbered, 0, tmp_path, print))) < 20_000_000
+    assert found == [ALIKE]
 
 
 def test_a_full_disk_under_the_ids_of_a_check_is_an_error(packed, monkeypatch):

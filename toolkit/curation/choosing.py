@@ -214,10 +214,10 @@ def _assign(db: "duckdb.DuckDBPyConnection", split: Mapping[str, float], seed: i
 
 
 def write_chosen(db: "duckdb.DuckDBPyConnection", folder: Path, pieces: int, *, is_in_order: bool = False) -> Chosen:
-    """Write `kept.parquet` from the table `judged`, and count it.
+    """Write `kept.parquet` from the view `judged`, and count it.
 
     Args:
-        is_in_order: that table is read from files as its rows stand there, so that nothing need be sorted.
+        is_in_order: that view is read from files as its rows stand there, so that nothing need be sorted.
     """
     order = "" if is_in_order else " ORDER BY piece, row"
     write(db, f"SELECT piece, row, split FROM judged WHERE reason IS NULL{order}", folder / KEPT)

@@ -94,6 +94,15 @@ def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path, *, group_r
     sync_folder(path.parent)
 
 
+def keep(
+    db: "duckdb.DuckDBPyConnection", name: str, question: str, folder: Path, *, group_rows: int = GROUP_ROWS
+) -> None:
+    """An answer as a view of a file, where a table would take the memory of what is asked next."""
+    path = folder / f"{name}.parquet"
+    write(db, question, path, group_rows=group_rows)
+    db.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({literal(str(path))})")
+
+
 def files(paths: Sequence[Path]) -> str:
     """Files as the argument of `read_parquet`."""
     return "[" + ", ".join(literal(str(path)) for path in paths) + "]"

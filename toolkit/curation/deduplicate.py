@@ -18,7 +18,7 @@ import pyarrow as pa
 from toolkit.curation.benchmarks import Benchmark, open_benchmark
 from toolkit.curation.choosing import write_chosen
 from toolkit.curation.components import connected
-from toolkit.curation.database import database, files, write
+from toolkit.curation.database import database, files, keep, write
 from toolkit.curation.features import ITEMS, Compared, Items, describe, items_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, pieces_of
@@ -55,14 +55,12 @@ NEAR_TEXT = 0.8
 
 # A row that goes with the pair that is shown: with a row before it, of the strictest kind, the nearest.
 TWICE = """
-CREATE TABLE twice AS
 SELECT place, other, kind, score
 FROM (SELECT place, other, kind, score FROM pairs UNION ALL SELECT other, place, kind, score FROM pairs)
 SEMI JOIN gone USING (place)
 QUALIFY row_number() OVER (PARTITION BY place ORDER BY other > place, kind, -score, other) = 1
 """
 CONTAMINATED = """
-CREATE TABLE contaminated AS
 SELECT place, item, kind, score
 FROM (
     SELECT o.place, t.place AS item, 'benchmark_image' AS kind, 1.0::FLOAT AS score
@@ -75,7 +73,6 @@ FROM (
 QUALIFY row_number() OVER (PARTITION BY place ORDER BY kind, -score, item) = 1
 """
 JUDGED = """
-CREATE TABLE judged AS
 SELECT id, task, source, license, piece, row, split, coalesce(c.kind, t.kind) AS reason, c.kind IS NOT NULL AS is_item,
     CASE WHEN c.kind IS NULL THEN t.other ELSE c.item END AS other, coalesce(c.score, t.score) AS score
 FROM rows LEFT JOIN twice AS t USING (place) LEFT JOIN contaminated AS c USING (place)
@@ -255,12 +252,12 @@ def judge(
         listed = files([each / ITEMS for each in ours])
         db.execute(f"CREATE VIEW rows AS SELECT *, {PLACE} AS place FROM read_parquet({listed})")
         db.execute(f"CREATE VIEW pairs AS SELECT * FROM read_parquet({files(pairs)})")
-        db.execute("CREATE TABLE linked AS SELECT DISTINCT place AS one, other FROM pairs")
+        keep(db, "linked", "SELECT DISTINCT place AS one, other FROM pairs", folder)
         nodes, roots = connected(db, "linked")
         db.register("gone", pa.table({"place": nodes[nodes != roots]}))
-        db.execute(TWICE)
-        _find_contaminated(db, alike, items, found)
-        db.execute(JUDGED)
+        keep(db, "twice", TWICE, folder)
+        _find_contaminated(db, alike, items, found, folder)
+        keep(db, "judged", JUDGED, folder)
         of = "SELECT rows.place, rows.id, false AS is_item FROM rows SEMI JOIN twice ON rows.place = twice.other"
         if items:
             of += f" UNION ALL SELECT {PLACE}, id, true FROM read_parquet({files([each / ITEMS for each in items])})"
@@ -268,12 +265,14 @@ def judge(
         return asdict(write_chosen(db, folder, len(ours)))
 
 
-def _find_contaminated(db: Any, alike: Sequence[Path], items: Sequence[Path], found: Sequence[Path]) -> None:
-    """The table `contaminated`: rows that a benchmark has, by an image or by their instruction."""
+def _find_contaminated(
+    db: Any, alike: Sequence[Path], items: Sequence[Path], found: Sequence[Path], folder: Path
+) -> None:
+    """The view `contaminated`: rows that a benchmark has, by an image or by their instruction."""
     if not items:
         db.execute("CREATE TABLE contaminated (place BIGINT, item BIGINT, kind VARCHAR, score FLOAT)")
         return
     first = f"SELECT min({PLACE}) AS place FROM read_parquet({files([each / ITEMS for each in items])})"
     [(start,)] = db.execute(first).fetchall()
     looks = f"(SELECT place, unnest(looks) AS look FROM read_parquet({files([each / ALIKE for each in alike])}))"
-    db.execute(CONTAMINATED.format(looks=looks, start=start, found=files(found)))
+    keep(db, "contaminated", CONTAMINATED.format(looks=looks, start=start, found=files(found)), folder)

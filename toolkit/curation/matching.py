@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toolkit.curation.components import connected
-from toolkit.curation.database import GROUP_ROWS, database, files, literal, write
+from toolkit.curation.database import GROUP_ROWS, database, files, keep, literal, write
 from toolkit.curation.features import ITEMS, PICTURES
 from toolkit.curation.look import TableWriter
 from toolkit.curation.pictures import confirm_near
@@ -144,8 +144,8 @@ def group_rows(candidates: Sequence[Path], unit: int, folder: Path, tell: Tell) 
     """Write `groups.parquet`: the part of each row that is in a pair (`place`, `part`); returns how many parts."""
     with database(folder) as db:
         listed = files([each / CANDIDATES for each in candidates])
-        db.execute(f"CREATE TABLE pairs AS SELECT DISTINCT place AS one, other FROM read_parquet({listed})")
-        nodes, roots = connected(db, "pairs")
+        keep(db, "linked", f"SELECT DISTINCT place AS one, other FROM read_parquet({listed})", folder)
+        nodes, roots = connected(db, "linked")
         parts = parts_of(len(nodes))
         db.register("grouped", pa.table({"place": nodes, "root": roots}))
         question = f"SELECT place, (hash(root) % {parts})::INTEGER AS part FROM grouped ORDER BY place"

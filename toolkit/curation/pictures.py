@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from toolkit.curation.database import database, files, literal, write
+from toolkit.curation.database import LEAST_GROUP_ROWS, database, files, keep, literal, write
 from toolkit.curation.features import PICTURES
 from toolkit.curation.look import TableWriter
 from toolkit.executors import Tell
@@ -30,6 +30,7 @@ MANY_PICTURES = 20_000_000
 MOST_NEIGHBOURS = 64  # compared of hashes that share two blocks; more are so plain that their order by tint tells
 MAX_MEAN, MAX_CELL = 4.0, 24  # differences of thumbnails, of 255: of all, and of one of the 256 cells
 UNIT_PICTURES = 1_000_000  # in memory of a unit
+COMPARED_PAIRS = 1_000  # at a time
 NUMBERED, NEAR = "numbered.parquet", "near.parquet"
 Hashes = NDArray[np.uint64]
 
@@ -119,28 +120,27 @@ def confirm_near(db: "duckdb.DuckDBPyConnection", described: Sequence[Path], fou
     """Write pairs of numbers (`one`, `other`) of pictures that look alike and whose thumbnails do too.
 
     Args:
-        db: has a table `numbered`, see `number_pictures`.
+        db: has a view `numbered`, see `number_pictures`.
         found: see `find_near`.
     """
-    db.execute(
-        f"CREATE TABLE near AS SELECT DISTINCT one, other FROM read_parquet({files([each / NEAR for each in found])})"
-    )
-    db.execute(
-        "CREATE TABLE shown AS SELECT number, thumbnail FROM numbered JOIN (SELECT piece, sha256, thumbnail FROM "
+    folder = path.parent
+    keep(db, "near", f"SELECT DISTINCT one, other FROM read_parquet({files([each / NEAR for each in found])})", folder)
+    shown = (
+        "SELECT number, thumbnail FROM numbered JOIN (SELECT piece, sha256, thumbnail FROM "
         f"read_parquet({files([each / PICTURES for each in described])})) USING (piece, sha256) WHERE number IN "
         "(SELECT one FROM near UNION SELECT other FROM near)"
     )
+    keep(db, "shown", shown, folder, group_rows=LEAST_GROUP_ROWS)
     compared = db.sql(
         "SELECT one, other, a.thumbnail AS before, b.thumbnail AS after FROM near JOIN shown AS a ON one = a.number "
         "JOIN shown AS b ON other = b.number"
     )
     with whole_file(path) as file, TableWriter(file) as writer:
         writer.write(CONFIRMED_SCHEMA.empty_table())
-        for batch in compared.to_arrow_reader(10_000):
+        for batch in compared.to_arrow_reader(COMPARED_PAIRS):
             mean, largest = differences(_pixels(batch["before"]), _pixels(batch["after"]))
             is_like = pa.array((mean <= MAX_MEAN) & (largest <= MAX_CELL))
             writer.write(pa.Table.from_batches([batch.select(["one", "other"]).filter(is_like)], CONFIRMED_SCHEMA))
-    db.execute("DROP TABLE shown")
 
 
 CONFIRMED_SCHEMA = pa.schema([("one", pa.int64()), ("other", pa.int64())])
