@@ -154,7 +154,7 @@ class Run:
             "dataset": self.dataset.state_dict(batches=self._taken),
             "schedule": self.schedule.state_dict(),
             "history": self.history,
-            "random": gathered(torch.get_rng_state()),
+            "random": gathered(random_states()),
         }
         if ranks()[0] == 0:
             torch.save(rest, part / "rest.pt")
@@ -180,7 +180,7 @@ class Run:
         self.schedule.load_state_dict(rest["schedule"])
         self.history = rest["history"]
         if ranks()[0] < len(rest["random"]):
-            torch.set_rng_state(rest["random"][ranks()[0]])
+            set_random_states(rest["random"][ranks()[0]])
         print(f"resumed at step {len(self.history)}, epoch {self.dataset.epoch}")
 
 
@@ -206,11 +206,22 @@ def without_warning() -> Iterator[None]:
         yield
 
 
-def gathered(value: torch.Tensor) -> list[torch.Tensor]:
+def random_states() -> list[torch.Tensor]:
+    """Of the CPU, and of the GPU of this process, where dropout takes its numbers."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+
+
+def set_random_states(states: Sequence[torch.Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if torch.cuda.is_available() and len(states) > 1:
+        torch.cuda.set_rng_state(states[1])
+
+
+def gathered(value: list[torch.Tensor]) -> list[list[torch.Tensor]]:
     """Of every rank."""
     if not dist.is_initialized():
         return [value]
-    values: list[torch.Tensor] = [value] * dist.get_world_size()
+    values = [value] * dist.get_world_size()
     dist.all_gather_object(values, value)
     return values
 

@@ -32,6 +32,7 @@ os.environ.update(
     HF_HUB_DISABLE_PROGRESS_BARS="1",
 )
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is forked cannot use a GPU
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny; and threads of a torch would be missing in its forks
 for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.pop(name, None)
