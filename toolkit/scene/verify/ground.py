@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from toolkit.scene.verify.colours import most
 from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, pieces
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -26,10 +27,10 @@ def normalised(pixels: Pixels) -> Pixels:
     image = Image.fromarray(pixels)
     if (factor := -(-min(image.size) // _LARGEST)) > 1:
         image = image.reduce(factor)
-    smooth = image.filter(ImageFilter.MedianFilter(3))
-    ring = round(RING * min(image.size))
-    read, soft = (np.asarray(each)[:ring].astype(np.int16) for each in (image, smooth))
-    return np.asarray(smooth if np.abs(read - soft).mean() > _NOISE else image)
+    smooth, ring = ImageFilter.MedianFilter(3), round(RING * min(image.size))
+    edge = image.crop((0, 0, image.width, ring + 1))
+    read, soft = (np.asarray(each)[:ring].astype(np.int16) for each in (edge, edge.filter(smooth)))
+    return np.asarray(image.filter(smooth) if np.abs(read - soft).mean() > _NOISE else image)
 
 
 def foreground(pixels: Pixels, least: int) -> list[Piece]:
@@ -68,7 +69,7 @@ def _cut(pixels: Pixels, raw: Mask, rough: Piece, least: int) -> list[Piece]:
     if not free.any():
         return [rough]
     behind = np.maximum(np.median(box[free], axis=0), 1)
-    away = np.where(_is_shadow(box, behind), 0, np.abs(box - behind).max(axis=2))
+    away = np.where(_is_shadow(box, behind), 0, most(np.abs(box - behind)))
     mine = np.zeros_like(free)
     mine[rough.y0 - top : rough.y1 - top, rough.x0 - left : rough.x1 - left] = rough.mask
     rim = mine & ~eroded(mine, 3)
@@ -84,6 +85,7 @@ def _cut(pixels: Pixels, raw: Mask, rough: Piece, least: int) -> list[Piece]:
 
 def _is_shadow(box: npt.NDArray[np.int16], behind: npt.NDArray[np.float64]) -> Mask:
     """Pixels that are the colour behind, only darker."""
-    share = (box / behind).mean(axis=2)
-    looks: Mask = (share > 0.4) & (share < 0.98) & (np.abs(box - share[..., None] * behind).max(axis=2) < _SHADOW)
+    shares = box / behind
+    share = (shares[..., 0] + shares[..., 1] + shares[..., 2]) / 3
+    looks: Mask = (share > 0.4) & (share < 0.98) & (most(np.abs(box - share[..., None] * behind)) < _SHADOW)
     return looks

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.scene.verify.colours import COLOURS, Labels, colour_labels, is_clear_colour
+from toolkit.scene.verify.colours import COLOURS, Labels, colour_labels, is_clear_colour, most
 from toolkit.scene.verify.ground import RING as _RING
 from toolkit.scene.verify.ground import foreground, normalised
 from toolkit.scene.verify.overlaps import Overlap, Part, may_be_two, parted
@@ -101,16 +101,17 @@ def find_things(pixels: Pixels, *, overlapping: bool = False, written: bool = Fa
             continue
         body = _main_colour(labels, piece.mask)
         inside = [_moved(inner, piece) for inner in _inner(piece, labels * piece.mask, body, side)]
-        outer = _thing(pixels, piece, body, "", holds=bool(inside))
+        outer = _thing(pixels, piece, body, labels, holds=bool(inside))
         if written and not inside:
-            outer = _with_text(pixels, piece, body, outer)
+            outer = _with_text(pixels, piece, labels == body, outer)
         if overlapping and may_be_two(piece, labels, side):
             outer = outer._replace(unsure=outer.unsure | {"hidden"})
         found.append(outer)
         for inner in inside:
             inner_labels = colour_labels(pixels[inner.y0 : inner.y1, inner.x0 : inner.x1])
             colour = _main_colour(np.where(inner_labels == body, 0, inner_labels), inner.mask)
-            found.append(_thing(pixels, inner, colour, f"{outer.thing.colour} {outer.thing.shape}"))
+            held_by = f"{outer.thing.colour} {outer.thing.shape}"
+            found.append(_thing(pixels, inner, colour, inner_labels, inside=held_by))
     return found
 
 
@@ -185,18 +186,18 @@ def filled_from(other: Mask, whole: Mask) -> Mask:
     return filled(keep)
 
 
-def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool = False) -> Found:
+def _thing(pixels: Pixels, piece: Piece, body: int, labels: Labels, *, inside: str = "", holds: bool = False) -> Found:
     height, width = pixels.shape[:2]
     shape, lead = shape_of(filled(piece.mask))
     longer = max(piece.x1 - piece.x0, piece.y1 - piece.y0) / min(width, height)
     size = _size(longer)
     box = pixels[piece.y0 : piece.y1, piece.x0 : piece.x1].astype(np.float64)
     core = eroded(filled(piece.mask), round(_LINE * min(width, height)))
-    own = piece.mask & (colour_labels(box) == body)
+    own = piece.mask & (labels == body)
     colour = np.median(box[own & core if (own & core).any() else own], axis=0) if own.any() else np.zeros(3)
     pattern, is_pattern_clear = "plain", True
     if not (size == "small" or holds or shape in _NEVER_MARKED):
-        pattern, is_pattern_clear = pattern_of(np.abs(box - colour).max(axis=2), core, min(width, height))
+        pattern, is_pattern_clear = pattern_of(most(np.abs(box - colour)), core, min(width, height))
     x, y = (piece.x0 + piece.x1) / 2 / width, (piece.y0 + piece.y1) / 2 / height
     clear = {
         "size": _is_clear_size(longer),
@@ -212,26 +213,26 @@ def _thing(pixels: Pixels, piece: Piece, body: int, inside: str, *, holds: bool 
     )
 
 
-def _with_text(pixels: Pixels, piece: Piece, body: int, found: Found) -> Found:
+def _with_text(pixels: Pixels, piece: Piece, is_body: Mask, found: Found) -> Found:
     """The thing with what is written on it: marks that keep to a band across its middle."""
     if found.thing.size != "large" or found.thing.shape not in _WRITTEN_ON:
         return found
-    word = _written(pixels, piece, body)
+    word = _written(pixels, piece, is_body)
     if not word.text:
         return found
     unsure = (found.unsure - {"pattern"}) | ({"text"} if word.unsure else set())
     return found._replace(thing=found.thing._replace(pattern="plain"), text=word.text, unsure=frozenset(unsure))
 
 
-def _written(pixels: Pixels, piece: Piece, body: int) -> Word:
+def _written(pixels: Pixels, piece: Piece, is_body: Mask) -> Word:
     side = min(pixels.shape[:2])
     box = pixels[piece.y0 : piece.y1, piece.x0 : piece.x1].astype(np.float64)
     core = eroded(filled(piece.mask), round(_LINE * side))
-    own = core & (colour_labels(box) == body)
+    own = core & is_body
     if not own.any():
         return Word("", False)
     colour = np.median(box[own], axis=0)
-    marks = core & (np.abs(box - colour).max(axis=2) > _MARKED)
+    marks = core & (most(np.abs(box - colour)) > _MARKED)
     rows = np.flatnonzero(marks.any(axis=1)) / len(marks)
     if not len(rows) or rows[0] < _BAND[0] or rows[-1] > _BAND[1]:
         return Word("", False)
