@@ -109,5 +109,6 @@ def paint(pixels: Pixels, shapes: Sequence[Polygons], colour: Rgb, *, clip: Sequ
     cover = coverage([shape - (x0, y0) for shape in shapes], x1 - x0, y1 - y0)
     if clip:
         cover = cover * coverage([shape - (x0, y0) for shape in clip], x1 - x0, y1 - y0) // FULL
-    tile = pixels[y0:y1, x0:x1].astype(np.int64)
-    pixels[y0:y1, x0:x1] = tile + ((np.array(colour) - tile) * cover[..., None] + FULL // 2 >> 6)
+    tile = pixels[y0:y1, x0:x1].astype(np.int16)  # holds 255 * FULL
+    share = cover.astype(np.int16)[..., None]
+    pixels[y0:y1, x0:x1] = tile + ((np.array(colour, np.int16) - tile) * share + FULL // 2 >> 6)

@@ -45,7 +45,8 @@ def foreground(pixels: Pixels, least: int) -> list[Piece]:
 
 def stands_out(pixels: Pixels) -> Mask:
     """Pixels of no colour that is frequent along two sides of the picture, where little but background may be."""
-    codes = (pixels >> 3).astype(np.int64) @ np.array([1024, 32, 1])
+    red, green, blue = (pixels[..., channel].astype(np.int64) >> 3 for channel in range(3))
+    codes = red << 10 | green << 5 | blue
     ring = round(RING * min(pixels.shape[:2]))
     sides = (codes[:ring], codes[-ring:], codes[:, :ring], codes[:, -ring:])
     frequent = np.sum([_near(side) >= _FREQUENT * side.size for side in sides], axis=0) >= 2
@@ -57,8 +58,11 @@ def _near(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """int64 (32768,): how many pixels have that colour, or one at most a step of 8 away in each channel."""
     counts = np.bincount(codes.ravel(), minlength=1 << 15).reshape(32, 32, 32)
     for axis in range(3):
-        padded = np.pad(counts, [(1, 1) if axis == each else (0, 0) for each in range(3)])
-        counts = np.sum([np.take(padded, np.arange(shift, shift + 32), axis=axis) for shift in range(3)], axis=0)
+        sums = counts.copy()
+        near, alone = np.moveaxis(sums, axis, 0), np.moveaxis(counts, axis, 0)
+        near[1:] += alone[:-1]
+        near[:-1] += alone[1:]
+        counts = sums
     return counts.reshape(-1)
 
 
