@@ -230,7 +230,7 @@ def keep_freed_memory() -> None:
     was ever freed, up to 32 MB, so one is, untouched. Elsewhere this does nothing.
     Source: mallopt(3), M_MMAP_THRESHOLD.
     """
-    bytearray(31 << 20)
+    bytes(31 << 20)
 
 
 def crop_box(width: int, height: int, to_width: int, to_height: int) -> Box:
