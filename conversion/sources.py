@@ -14,7 +14,7 @@ from toolkit.schema import Row, table_to_rows
 from toolkit.sources.layout import choose_tasks, open_source
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import root_of
 from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips
 from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.staging.jobs import Part, check_apart
@@ -73,8 +73,8 @@ def convert(
     policies: Any = {"on_missing": on_missing, "on_bad_row": on_bad_row, "max_in_a_row": max_in_a_row}
     opened = open_source(source, **reading, **policies)
     chosen = choose_tasks(opened, ["all"] if tasks is None else tasks)
-    if isinstance(opened.repository, LocalFolder):
-        check_apart(Path(out), opened.repository.root)
+    if root := root_of(opened.repository):
+        check_apart(Path(out), root)
     return convert_shards(
         shards_of(opened, chosen),
         Path(out),

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from toolkit.schema import Row, rows_of
 from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
 from toolkit.sources.packed import PackedSource
-from toolkit.sources.repository import REPO_ID, LocalFolder, Repository, open_repository
+from toolkit.sources.repository import REPO_ID, ReferringFolder, Repository, open_repository, reference_to
 from toolkit.staging.files import write_whole
 
 PACKED_REPOSITORY = "fnlp-vision/UnifiedVisual"  # where the packed dataset belongs
@@ -38,7 +39,8 @@ def read_card(
         UsageError: `repo_id` is not org/name, or the dataset is not packed. SourceError: it cannot be read.
     """
     repository, manifest, name = _open(source, repo_id, revision, token)
-    return card_text(manifest, first_rows(repository, manifest), repo_id=name, plots=plots_in(repository))
+    examples = first_rows(repository, manifest)
+    return card_text(_with_urls(manifest, repository), examples, repo_id=name, plots=plots_in(repository))
 
 
 def read_croissant(
@@ -72,28 +74,40 @@ def default_repo_id(folder: str | os.PathLike[str], manifest: Manifest) -> str:
     return f"your-org/{re.sub(r'[^A-Za-z0-9_-]+', '-', Path(folder).resolve().name).strip('-') or 'dataset'}"
 
 
-def write_card(folder: Path, *, repo_id: str | None = None) -> None:
+def write_card(folder: Path, *, repo_id: str | None = None, token: str | bool | None = None) -> None:
     """Write README.md and croissant.json of a packed dataset, for a repository of this name (default: as
-    `default_repo_id`). A card that a person has changed stays as it is.
+    `default_repo_id`); no croissant.json where shards are in other repositories. A card that a person has changed stays
+    as it is.
 
     Raises:
         SourceError: the folder holds no packed dataset. ShardError: a shard is damaged, or holds no good row.
     """
-    repository = LocalFolder(folder)
+    repository = open_repository(folder.absolute(), token=token)
     manifest = read_manifest(repository)
     repo_id = repo_id or default_repo_id(folder, manifest)
     examples, plots = first_rows(repository, manifest), plots_in(repository)
+    described = _with_urls(manifest, repository)
     readme = folder / "README.md"
     if readme.exists() and (written := REPO_LINE.search(text := readme.read_text(encoding="utf-8", errors="replace"))):
         if text not in (
-            card_text(manifest, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())
+            card_text(described, examples, repo_id=written["repo"], plots=shown) for shown in (plots, ())
         ):  # plots may have come later
             return
     elif readme.exists():
         return
-    write_whole(readme, card_text(manifest, examples, repo_id=repo_id, plots=plots))
-    metadata = croissant(manifest, repo_id=repo_id, url=f"{HUB}/{repo_id}")
-    write_whole(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+    write_whole(readme, card_text(described, examples, repo_id=repo_id, plots=plots))
+    if described == manifest:  # Croissant tells of the files of one repository
+        metadata = croissant(manifest, repo_id=repo_id, url=f"{HUB}/{repo_id}")
+        write_whole(folder / "croissant.json", json.dumps(metadata, indent=2, ensure_ascii=False) + "\n")
+
+
+def _with_urls(manifest: Manifest, repository: Repository) -> Manifest:
+    """Shards that are in other repositories by their URLs, which `datasets` takes in place of paths."""
+    if not isinstance(repository, ReferringFolder):
+        return manifest
+    urls = {shard.path: reference_to(repository, shard.path, shard.bytes) for shard in manifest.shards}
+    shards = (replace(shard, path=url.url) if (url := urls[shard.path]) else shard for shard in manifest.shards)
+    return replace(manifest, shards=tuple(shards))
 
 
 def plots_in(repository: Repository) -> tuple[str, ...]:

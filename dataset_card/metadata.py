@@ -88,12 +88,20 @@ def split_of(manifest: Manifest) -> str:
 
 
 def _config(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:
-    names = "*" if len(manifest.splits) == 1 else "{split}-*"
     files = [
-        {"split": split, "path": [f"data/{task}/{names.format(split=split)}.parquet" for task in here]}
+        {"split": split, "path": _paths(manifest, split, here)}
         for split, here in _tasks_by_split(manifest, tasks).items()
     ]
     return {"config_name": config, "data_files": files, **({"default": True} if config == "all" else {})}
+
+
+def _paths(manifest: Manifest, split: str, tasks: list[str]) -> list[str]:
+    """Patterns of the shards of a split; each shard itself, where some are in other repositories."""
+    listed = [shard.path for task in tasks for shard in manifest.tasks[task] if shard in manifest.splits[split]]
+    if any(path.startswith("hf://") for path in listed):
+        return listed
+    names = "*" if len(manifest.splits) == 1 else f"{split}-*"
+    return [f"data/{task}/{names}.parquet" for task in tasks]
 
 
 def _info(manifest: Manifest, config: str, tasks: list[str]) -> dict[str, Any]:

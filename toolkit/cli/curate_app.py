@@ -31,6 +31,9 @@ def merge(
         ),
     ] = "refuse",
     copy: Annotated[bool, typer.Option("--copy", help="Copy shards that could be hard links.")] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Leave shards of the Hub there; OUT says where each one is.")
+    ] = False,
     workers: Workers = 1,
     executor: Executor = "local",
     part: Part = "",
@@ -45,7 +48,7 @@ def merge(
     from toolkit.cli.merge import run
 
     how = spread(workers, executor, part, out)
-    run(sources, out, ids=ids, copy=copy, token=token, dry_run=dry_run, as_json=json, **how)
+    run(sources, out, ids=ids, copy=copy, reference=reference, token=token, dry_run=dry_run, as_json=json, **how)
 
 
 Where = Annotated[str, typer.Option(metavar="SQL", help="A condition over the text columns; see docs/curation.md.")]

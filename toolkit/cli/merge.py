@@ -12,7 +12,16 @@ from toolkit.curation.merge import Ids, merge
 
 
 def run(
-    sources: list[str], out: Path, *, ids: str, copy: bool, token: str | None, dry_run: bool, as_json: bool, **how: Any
+    sources: list[str],
+    out: Path,
+    *,
+    ids: str,
+    copy: bool,
+    reference: bool,
+    token: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **how: Any,
 ) -> None:
     if dry_run:
         inputs = open_inputs(sources, token=token)
@@ -23,8 +32,10 @@ def run(
             say(f"Would merge {sum(rows.values()):,} rows of {len(rows)} datasets into {out}. Nothing was written.")
         return
     with phase_progress() as progress:
-        manifest = merge(sources, out, ids=cast(Ids, ids), copy=copy, token=token, on_done=progress, **how)
-    write_card(out)
+        manifest = merge(
+            sources, out, ids=cast(Ids, ids), copy=copy, reference=reference, token=token, on_done=progress, **how
+        )
+    write_card(out, token=token)
     if as_json:
         print_json(asdict(manifest))
     else:

@@ -11,7 +11,7 @@ from toolkit.report.rendering import templates
 from toolkit.report.sampling import sample
 from toolkit.sizes import show_bytes
 from toolkit.sources.layout import choose_tasks, open_source
-from toolkit.sources.repository import LocalFolder, Repository, address
+from toolkit.sources.repository import Repository, address, root_of
 from toolkit.sources.skips import Skips
 from toolkit.staging.files import check_kind
 
@@ -59,7 +59,7 @@ def run(
 
 def _named(source: str, repository: Repository) -> dict[str, str]:
     """A folder is called as the caller does: a page may be mailed, and shows no path of this machine besides."""
-    if isinstance(repository, LocalFolder):
+    if root_of(repository):
         return {"source": source, "address": source}
     return {"source": repository.name, "address": address(repository)}
 

@@ -20,7 +20,7 @@ from toolkit.executors import Tell
 from toolkit.schema import to_dicts
 from toolkit.sources.layout import open_source
 from toolkit.sources.packed import PackedSource
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import root_of
 from toolkit.sources.skips import OnBad, Skips
 from toolkit.staging.files import whole_file
 from toolkit.staging.jobs import Part, check_apart, open_job
@@ -79,8 +79,8 @@ def measure_lengths(
     out, source = Path(out), open_source(path, revision=revision, token=token)
     if not isinstance(source, PackedSource):
         raise UsageError(f"{path} is not packed; run: unifiedvisual pack {path} FOLDER")
-    if isinstance(source.repository, LocalFolder):
-        check_apart(out, source.repository.root)
+    if root := root_of(source.repository):
+        check_apart(out, root)
     tasks = [task for task in tasks_of(name, source.vocabulary) if task in source.tasks]
     known = tuple(sorted(out.glob(FILES)))
     plan = {"lengths": source.fingerprint(tasks), "collator": collate.revision, "on_bad_row": on_bad_row}

@@ -22,7 +22,7 @@ from toolkit.executors import Tell
 from toolkit.schema import to_dicts
 from toolkit.sources.packed import PackedSource
 from toolkit.sources.published.source import UpstreamSource
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import root_of
 from toolkit.sources.skips import OnBad, Skips
 from toolkit.staging.jobs import Job, Part, check_apart, check_free, open_job
 
@@ -88,8 +88,8 @@ def tokenize_source(
             another command; or the checkpoint does not draw. SourceError: it, or the source, cannot be read.
         RowError: a bad row. DiskFull: no space is left. PartDone: the part is.
     """
-    if isinstance(source.repository, LocalFolder):
-        check_apart(out, source.repository.root)
+    if root := root_of(source.repository):
+        check_apart(out, root)
     check_free(out)  # before the model is loaded
     family, revision = _name_and_revision(checkpoint)
     units = source.shards(tasks)

@@ -31,7 +31,7 @@ from toolkit.report.plots import draw_histograms
 from toolkit.schema import Row
 from toolkit.sources.packed import checked_rows
 from toolkit.sources.parquet import open_parquet, read_tables
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import root_of
 from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part, check_apart, forget, open_job
 
@@ -106,8 +106,8 @@ def align(
     pieces = pieces_of(opened, wanted := chosen_tasks(opened, tasks))
     scorers = _capped(scorer, max_usd, pieces)
     plan = {"align": opened.fingerprint, "tasks": wanted, "kinds": [k for k in KINDS if k in kinds], **scorer.identity}
-    if isinstance(opened.repository, LocalFolder):
-        check_apart(out, opened.repository.root)
+    if root := root_of(opened.repository):
+        check_apart(out, root)
     if done := _finished(out, plan):
         return done
     with open_job(out, plan, part=part) as job:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -13,7 +14,7 @@ from toolkit.sources.hub import HubRepository
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, check_sizes, read_manifest
 from toolkit.sources.packed import check_texts
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import LocalFolder, Repository, open_repository
+from toolkit.sources.repository import Repository, open_repository, root_of
 from toolkit.sources.splits import split_named_in
 
 
@@ -124,5 +125,6 @@ def split_of(shard: Shard) -> str:
     return split_named_in(shard.path.rpartition("/")[2])
 
 
-def inputs_on_disk(inputs: Sequence[PackedInput]) -> list[LocalFolder]:
-    return [each.repository for each in inputs if isinstance(each.repository, LocalFolder)]
+def roots_of(inputs: Sequence[PackedInput]) -> list[Path]:
+    """Of those on this machine."""
+    return [root for each in inputs if (root := root_of(each.repository))]

@@ -1,5 +1,5 @@
-"""Several packed datasets -> one manifest. Shards are linked or copied as they are; only where ids get a prefix
-are they written anew, pictures as they were.
+"""Several packed datasets -> one manifest. Shards are linked, copied or referred to as they are; only where ids get a
+prefix are they written anew, pictures as they were.
 
     ids of every shard -> are they unique? -> shards in place -> MANIFEST.json
 
@@ -32,8 +32,9 @@ from toolkit.rules import MAX_ID
 from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Manifest, Shard
 from toolkit.sources.parquet import open_parquet
-from toolkit.sources.repository import LocalFolder
-from toolkit.staging.files import whole_file
+from toolkit.sources.references import REFERENCES, Reference, references_text
+from toolkit.sources.repository import LocalFolder, reference_to
+from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part
 from toolkit.tasks import in_order
 
@@ -48,6 +49,7 @@ def merge(
     *,
     ids: Ids = "refuse",
     copy: bool = False,
+    reference: bool = False,
     token: str | bool | None = None,
     workers: int = 1,
     executor: str = "local",
@@ -66,6 +68,8 @@ def merge(
         ids: what happens to ids, which must be unique over all: "refuse" those that occur twice, or "prefix" those of
             the second dataset with "2-", of the third with "3-", and so on.
         copy: copy shards of this file system, which else are hard links to the same files.
+        reference: do not download shards of the Hub, but say in REFERENCES.json where they are, with the commit. All
+            of this package reads such a folder as if they were in it; those whose ids get a prefix are written anew.
         workers, executor, part: see `toolkit.executors`.
         on_done: called with (phase, finished units, all units).
 
@@ -80,7 +84,7 @@ def merge(
     if len(inputs) < 2:
         raise UsageError(f"{len(inputs)} dataset to merge; expected two or more, and the folder of the result")
     out, vocabulary = Path(out), one_vocabulary(inputs)
-    plan = {"merge": [each.fingerprint for each in inputs], "ids": ids}
+    plan = {"merge": [each.fingerprint for each in inputs], "ids": ids, **({"reference": True} if reference else {})}
     pieces = _pieces(inputs, ids)
     with open_phases(
         out, plan, inputs, Spread(workers=workers, executor=executor, part=part, on_done=on_done)
@@ -88,12 +92,18 @@ def merge(
         if phases is None:
             return read_finished(out)
         drawn_from = _check_ids(phases, pieces)
-        brought = phases.run("shards", partial(_bring, pieces, copy), len(pieces))
+        brought = phases.run("shards", partial(_bring, pieces, copy, reference), len(pieces))
         staged: dict[tuple[str, str], list[tuple[Path, Shard]]] = {}
         for piece, (folder, found) in zip(pieces, brought, strict=True):
             shard = Shard(**{**found, "row_groups": tuple(found["row_groups"])})
             staged.setdefault((shard.task, split_of(piece.shard)), []).append((folder / SHARD, shard))
-        return finish(phases.job, staged, lambda shards: _describe(inputs, ids, shards, vocabulary, drawn_from), plan)
+
+        def describe(shards: tuple[Shard, ...]) -> Manifest:
+            if reference:
+                _write_references(out, pieces, shards)
+            return _describe(inputs, ids, shards, vocabulary, drawn_from)
+
+        return finish(phases.job, staged, describe, plan)
 
 
 SHARD = "shard.parquet"
@@ -166,9 +176,29 @@ def _find_twice(folders: Sequence[Path], unit: int, folder: Path, tell: Tell) ->
     return {"count": count, "first": first}
 
 
-def _bring(pieces: Sequence[Piece], copy: bool, unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
-    """Bring a shard into the folder; returns what the manifest says of it."""
+def _reference(piece: Piece) -> Reference | None:
+    """To the shard as it is; None: it is not on the Hub, or its ids get a prefix."""
+    return None if piece.prefix else reference_to(piece.source.repository, piece.shard.path, piece.shard.bytes)
+
+
+def _write_references(out: Path, pieces: Sequence[Piece], shards: Sequence[Shard]) -> None:
+    """
+    Args:
+        shards: what became of the pieces, those of a task and split in the same order.
+    """
+    waiting: dict[tuple[str, str], list[Piece]] = {}
+    for piece in reversed(pieces):
+        waiting.setdefault((piece.shard.task, split_of(piece.shard)), []).append(piece)
+    found = {shard.path: _reference(waiting[shard.task, split_of(shard)].pop()) for shard in shards}
+    if references := {path: each for path, each in found.items() if each}:
+        write_whole(out / REFERENCES, references_text(references))
+
+
+def _bring(pieces: Sequence[Piece], copy: bool, reference: bool, unit: int, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Bring a shard into the folder, if it is not referred to; returns what the manifest says of it."""
     piece = pieces[unit]
+    if reference and _reference(piece):
+        return asdict(replace(piece.shard, path=SHARD))
     if piece.prefix:
         return asdict(_rewritten(piece, folder / SHARD))
     return asdict(bring(piece.source, piece.shard, folder, copy=copy))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.curation.database import with_enough_memory
-from toolkit.curation.inputs import PackedInput, inputs_on_disk
+from toolkit.curation.inputs import PackedInput, roots_of
 from toolkit.errors import PartDone, UnifiedVisualError, UsageError
 from toolkit.executors import Tell
 from toolkit.packing.pack import PACKED_FROM, end, place_shards
@@ -79,8 +79,8 @@ def open_phases(out: Path, plan: Plan, inputs: Sequence[PackedInput], spread: Sp
     Raises:
         UsageError: `out` holds something else, is where an input is, or another process is at work there.
     """
-    for folder in inputs_on_disk(inputs):
-        check_apart(out, folder.root)
+    for root in roots_of(inputs):
+        check_apart(out, root)
     if is_finished(out, plan):
         yield None
         return

@@ -24,7 +24,7 @@ from toolkit.sources.hub import HubRepository
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.published.source import TOGETHER, UpstreamSource
-from toolkit.sources.repository import LocalFolder, OnRead
+from toolkit.sources.repository import LocalFolder, OnRead, root_of
 from toolkit.sources.rows import RowsSource
 from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.sources.telling import told
@@ -139,8 +139,8 @@ def _check_inputs(source: Source, out: Path) -> None:
     if isinstance(source, RowsSource):
         for path in source.inputs:
             check_apart(out, path)
-    elif isinstance(source.repository, LocalFolder):
-        check_apart(out, source.repository.root)
+    elif root := root_of(source.repository):
+        check_apart(out, root)
 
 
 def _splits(source: Source) -> str:

@@ -10,6 +10,7 @@ from toolkit.packing.verify import verify_packed
 from toolkit.sources.findings import Findings
 from toolkit.sources.hub_waits import hub_errors
 from toolkit.sources.manifest import MANIFEST, PLOTS, Manifest, read_manifest
+from toolkit.sources.references import REFERENCES
 from toolkit.sources.repository import REPO_ID, LocalFolder, open_repository
 
 # Beside the shards. Never a module: `datasets` refuses to load a repository that holds a script of its own name.
@@ -37,6 +38,11 @@ def plan_push(folder: Path, repo_id: str) -> PushPlan:
     repository = LocalFolder(folder)
     manifest = read_manifest(repository)
     files = repository.list_files()
+    if REFERENCES in files and (missing := [shard.path for shard in manifest.shards if shard.path not in files]):
+        raise UsageError(
+            f"{folder}: {len(missing)} of {len(manifest.shards)} shards are in other datasets of the Hub, as "
+            f"{REFERENCES} says; merge without --reference to push them"
+        )
     for shard in manifest.shards:
         if files.get(shard.path) != shard.bytes:
             raise SourceError(

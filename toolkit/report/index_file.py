@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from toolkit.sources.published.cache import cache_folder
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.repository import root_of
 from toolkit.streaming.reading import Packed
 
 FORMAT = 1  # of the tables; another number, another file
@@ -41,8 +41,8 @@ def open_database(packed: Packed, *, keep: bool) -> duckdb.DuckDBPyConnection:
 
 def _files(packed: Packed) -> Iterator[Path]:
     name = f"{packed.repository.fingerprint(shard.path for shard in packed.shards)[:16]}-{FORMAT}.duckdb"
-    if isinstance(packed.repository, LocalFolder):
-        yield packed.repository.root / FOLDER / name
+    if root := root_of(packed.repository):
+        yield root / FOLDER / name
     yield cache_folder().parent / CACHE / name
 
 

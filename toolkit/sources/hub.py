@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from toolkit.errors import SourceError
 from toolkit.sources.hub_waits import asked_wait_s, hub_errors
+from toolkit.sources.references import Reference
 from toolkit.staging.files import write_whole
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class HubRepository:
 
     def fingerprint(self, paths: Iterable[str]) -> str:
         return hashlib.sha256("\n".join([self.repo_id, self.commit, self.folder, *sorted(paths)]).encode()).hexdigest()
+
+    def reference(self, path: str, size: int) -> Reference:
+        return Reference(repo_id=self.repo_id, commit=self.commit, path=self._inside(path), bytes=size)
 
     def downloaded(self) -> "HubRepository":
         """The same files, read from this machine. What there is stays known, for when the network is off."""
@@ -156,6 +160,11 @@ def open_hub(repo_id: str, folder: str, revision: str | None, token: str | bool 
             lambda: HfApi(token=token).dataset_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         )
     return HubRepository(repo_id, str(info.sha), folder, token, revision=revision or "main")
+
+
+def pinned_repository(repo_id: str, commit: str, *, token: str | bool | None) -> HubRepository:
+    """A repository at a commit that is known to be there, so that nothing is asked; offline, what is cached of it."""
+    return HubRepository(repo_id, commit, token=token, revision=commit, reading="cache" if is_offline() else "wire")
 
 
 def is_offline() -> bool:

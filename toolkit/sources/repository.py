@@ -1,23 +1,24 @@
-"""A local folder or a Hub dataset repository: one way to list, open and stream files.
+"""A local folder, a Hub dataset repository, or a folder that refers to such: one way to list, open and stream files.
 
-Both kinds are small frozen values, so that they travel to worker processes.
+All kinds are small frozen values, so that they travel to worker processes.
 """
 
 import difflib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote
 
 from toolkit.errors import SourceError, UsageError, reason_of
 from toolkit.published import UPSTREAM_REPOSITORY
-from toolkit.sources.hub import HubRepository
+from toolkit.sources.hub import HubRepository, pinned_repository
 from toolkit.sources.hub import open_hub as _open_hub
+from toolkit.sources.references import REFERENCES, Reference, parse_references
 
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_URL = re.compile(
@@ -98,6 +99,79 @@ class LocalFolder:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class ReferringFolder:
+    """A folder with shards that lie on the Hub. A shard that is in the folder too is read from there.
+
+    Attributes:
+        elsewhere: path -> the repository that has the file, its path there, its size in bytes.
+    """
+
+    folder: LocalFolder
+    elsewhere: Mapping[str, tuple[HubRepository, str, int]]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def list_files(self) -> dict[str, int]:
+        referred = {path: size for path, (_, _, size) in self.elsewhere.items()}
+        return dict(sorted((referred | self.folder.list_files()).items()))
+
+    def open(self, path: str) -> BinaryIO:
+        repository, there = self.place(path)
+        return repository.open(there)
+
+    def stream(self, path: str) -> BinaryIO:
+        repository, there = self.place(path)
+        return repository.stream(there)
+
+    def fingerprint(self, paths: Iterable[str]) -> str:
+        places = [self.place(path) for path in sorted(paths)]
+        told = [repository.fingerprint([there]) for repository, there in places]
+        return hashlib.sha256("\n".join([str(self.folder.root.resolve()), *told]).encode()).hexdigest()
+
+    def downloaded(self) -> "ReferringFolder":
+        here = {each: each.downloaded() for each, _, _ in self.elsewhere.values()}
+        moved = {path: (here[each], there, size) for path, (each, there, size) in self.elsewhere.items()}
+        return replace(self, elsewhere=moved)
+
+    def place(self, path: str) -> tuple[Repository, str]:
+        if path not in self.elsewhere or (self.folder.root / path).exists():
+            return self.folder, path
+        repository, there, _ = self.elsewhere[path]
+        return repository, there
+
+
+def reference_to(repository: Repository, path: str, size: int) -> Reference | None:
+    """Where a file lies on the Hub; None: it is on this machine."""
+    there = path
+    if isinstance(repository, ReferringFolder):
+        repository, there = repository.place(path)
+    return repository.reference(there, size) if isinstance(repository, HubRepository) else None
+
+
+def root_of(repository: Repository) -> Path | None:
+    """Where it lies on this machine."""
+    folder = repository.folder if isinstance(repository, ReferringFolder) else repository
+    return folder.root if isinstance(folder, LocalFolder) else None
+
+
+def _with_references(folder: LocalFolder, token: str | bool | None) -> Repository:
+    if not (folder.root / REFERENCES).is_file():
+        return folder
+    with folder.open(REFERENCES) as file:
+        references = parse_references(file.read(), f"{folder.name}: {REFERENCES}")
+    pinned = {
+        place: pinned_repository(*place, token=token)
+        for place in {(each.repo_id, each.commit) for each in references.values()}
+    }
+    return ReferringFolder(
+        folder,
+        {path: (pinned[each.repo_id, each.commit], each.path, each.bytes) for path, each in references.items()},
+    )
+
+
 def open_repository(
     source: str | os.PathLike[str], *, revision: str | None = None, token: str | bool | None = None
 ) -> Repository:
@@ -122,7 +196,7 @@ def open_repository(
             raise UsageError(f"{text!r}: folder {folder!r} leads out of the repository; give one inside it")
         return _open_hub(url["repo"], folder, revision or named or None, token)
     if (path := Path(text).expanduser()).is_dir():
-        return LocalFolder(path.absolute())
+        return _with_references(LocalFolder(path.absolute()), token)
     repo_id = text.rstrip("/")
     if REPO_ID.fullmatch(repo_id) and not text.startswith((".", "datasets/")):
         try:
@@ -179,4 +253,4 @@ def folder_in(source: str | os.PathLike[str], folder: str | os.PathLike[str]) ->
 
 def downloaded(repository: Repository) -> Repository:
     """The same files, read from this machine; a local folder is so already."""
-    return repository.downloaded() if isinstance(repository, HubRepository) else repository
+    return repository.downloaded() if isinstance(repository, HubRepository | ReferringFolder) else repository
