@@ -109,7 +109,7 @@ def test_what_takes_for_ever_is_a_hang(monkeypatch):
 
 
 def test_what_takes_much_memory_is_a_fault(monkeypatch):
-    monkeypatch.setattr(runs, "MEMORY_BYTES", 20 << 20)
+    monkeypatch.setattr(runs, "FREE_BYTES", 20_000_000)
     with pytest.raises(runs.TooMuchMemory):
         runs.outcome(lambda value: str(len(bytearray(200 << 20))), b"a")
 

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from toolkit.errors import ImageError
-from toolkit.images import MAX_PIXELS, MAX_SCANS, DecodePolicy, Decoder, decode_image, image_size
+from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, decode_image, image_size
 from toolkit.images.files import PATH_SUFFIXES, format_name, jpeg_scans, says_nothing_of_pixels, without_chunks
+from toolkit.images.memory import FILE_TIMES, FREE_BYTES, MAX_PIXELS
 
 RED = (255, 0, 0)
 
@@ -31,7 +32,8 @@ def failure(data: bytes, **policy: Any) -> ImageError:
 
 
 def test_the_default_limits() -> None:
-    assert (DecodePolicy().max_pixels, MAX_PIXELS, MAX_SCANS) == (89_478_485, 89_478_485, 100)
+    assert (FREE_BYTES, FILE_TIMES, MAX_PIXELS, MAX_SCANS) == (300_000_000, 10, 89_478_485, 100)
+    assert DecodePolicy().max_pixels is None
 
 
 # Formats

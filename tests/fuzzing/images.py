@@ -12,16 +12,14 @@ from PIL import Image
 from tests.fuzzing.mutations import changed_bytes
 from tests.fuzzing.surface import outcome_of, surface
 from toolkit.errors import ImageError
-from toolkit.images import DecodePolicy, check_is_image, decode_image, image_format, image_size
+from toolkit.images import check_is_image, decode_image, image_format, image_size
 from toolkit.streaming.decode import PictureDecoder, Target
 
-MAX_PIXELS = 1 << 22
 KINDS = (
     ("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA"), ("PNG", "I;16"), ("PNG", "1"), ("JPEG", "RGB"), ("JPEG", "RGB"),
     ("JPEG", "L"), ("JPEG", "CMYK"), ("WEBP", "RGBA"), ("WEBP", "RGB"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB"),
     ("TIFF", "F"), ("TIFF", "LAB"), ("AVIF", "RGB"),
 )  # fmt: skip
-POLICY = DecodePolicy(max_pixels=MAX_PIXELS)
 WAYS: dict[str, tuple[Any, ...]] = {
     "exact": ("exact", Target()),
     "exact, cropped": ("exact", Target(size=(12, 20), image_type="pil")),
@@ -53,7 +51,7 @@ def images(data: bytes) -> str:
     check_is_image(data, "image")
     assert image_format(data)
     size = image_size(data)
-    picture = decode_image(data, "image", max_pixels=MAX_PIXELS)
+    picture = decode_image(data, "image")
     assert picture.mode == "RGB", picture
     return "pixels" if picture.size == size else "pixels, of another size than the header's"
 
@@ -62,7 +60,7 @@ def images(data: bytes) -> str:
 def decode_modes(given: tuple[str, bytes]) -> str:
     """Decoded as a loader does; the way of Pillow alone is the judge of whether there is an image."""
     way, data = given
-    plain, said = attempt(lambda: decode_image(data, "image", max_pixels=MAX_PIXELS))
+    plain, said = attempt(lambda: decode_image(data, "image"))
     found, why = attempt(lambda: decoder(way).decode(data, "image"))
     assert why == said, f"Pillow alone: {said or 'pixels'}; this way: {why or 'pixels'}"
     if said:
@@ -87,4 +85,4 @@ def attempt(decode: Callable[[], Any]) -> tuple[Any, str]:
 @cache
 def decoder(way: str) -> PictureDecoder:
     mode, target = WAYS[way]
-    return PictureDecoder(mode, target, POLICY)
+    return PictureDecoder(mode, target)

@@ -17,9 +17,9 @@ from random import Random
 from typing import Any
 
 from tests.fuzzing.surface import ERRORS, SURFACES, outcome_of, scratch
+from toolkit.images.memory import FILE_TIMES, FREE_BYTES
 
 SECONDS = 5.0  # of CPU time, for an input under 1 MB; of waiting ten times as many
-MEMORY_BYTES = 300 << 20  # and ten times the input
 STUCK_S = 600.0  # without an input that ends, though it may be a slow machine: the process is killed
 MOST_BYTES = 3 << 30  # of a process, so that none takes the memory of others
 BATCH = 2_000  # inputs of a process
@@ -64,9 +64,15 @@ def outcome(read: Callable[[Any], str], value: Any) -> tuple[str, int]:
         except ERRORS as error:
             found = outcome_of(error)
     more = peak_bytes() - before
-    if more > MEMORY_BYTES + 10 * (len(value) if isinstance(value, (bytes, str)) else 0):
+    if more > allowed_bytes(value):
         raise TooMuchMemory(f"{more >> 20} MiB more than before")
     return found, more
+
+
+def allowed_bytes(value: Any) -> int:
+    """Of memory: the rule that toolkit.images.memory holds images to, for every input."""
+    sizes = [len(each) for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, bytes | str)]
+    return FREE_BYTES + FILE_TIMES * max(sizes, default=0)
 
 
 def start_peak() -> int:

@@ -21,7 +21,7 @@ import numpy as np
 
 from toolkit.errors import ImageError, SourceError
 from toolkit.evaluation.items import Pixels, Reply
-from toolkit.images import decode_image
+from toolkit.images import check_size, decode_image
 
 MAX_PIXELS = 1 << 24  # of a picture in an answer
 MAX_BYTES = 1 << 26  # of a record, a text or an encoded picture
@@ -173,6 +173,7 @@ def _file(path: Path) -> bytes:
 
 def _picture(data: bytes) -> Pixels:
     try:
+        check_size(data, "picture")
         picture = decode_image(data, "picture", max_pixels=MAX_PIXELS)
     except ImageError as error:
         raise Fault(error.kind, str(error)) from error

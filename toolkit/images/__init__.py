@@ -5,17 +5,14 @@
 For an ordinary RGB file the pixels equal `Image.open(...).convert("RGB")`. Of an animation the first frame counts;
 colour profiles are not applied.
 
-Memory, while one is decoded, is 5 to 9 bytes a pixel, of AVIF 11 and of WebP 17: 1.5 GB at most under the
-default limit.
+An image that would take more than 300 MB of memory and ten times its file is bad; memory.py knows how much one takes.
 """
 
 import importlib
 import io
 import re
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -32,12 +29,13 @@ from toolkit.images.files import (
     says_nothing_of_pixels,
     without_chunks,
 )
+from toolkit.images.memory import MAX_PIXELS, SURE_PIXELS, check_memory, pillow_allows, too_large
 from toolkit.images.modes import to_rgb
+from toolkit.images.upright import UPRIGHT, orientation, turned
 
 OnBadImage = Literal["raise", "skip", "placeholder"]
 T = TypeVar("T")
 
-MAX_PIXELS = 89_478_485  # where Pillow begins to warn of decompression bombs: 256 MiB as RGB
 MAX_SCANS = 100  # of a JPEG; usual are 1, or 10 of a progressive one. At MAX_PIXELS each empty one takes 30 ms
 UNLIMITED = 1 << 62  # pixels
 
@@ -53,19 +51,7 @@ READERS = {
 }
 TIFF_WIDTH, TIFF_HEIGHT = 256, 257
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_pillow_limit = threading.Lock()
 
-# EXIF 2.32, tag 274: how a picture stored with this orientation is brought upright.
-ORIENTATION_TAG = 274
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # What a failed download leaves in place of a picture.
 IMPOSTORS = {
     "an HTML page": rb"\s*<(!doctype html|html|head|body)",
@@ -83,21 +69,22 @@ class DecodePolicy:
     Attributes:
         on_bad: "raise" an ImageError, "skip" (`decode` gives None), or a "placeholder" of the background colour. All
             are counted.
-        max_pixels: width times height above which a picture is bad; read from the header, before anything is decoded.
+        max_pixels: width times height above which a picture is bad; None = where decoding it would take more than 300
+            MB of memory and ten times its file, or above 89,478,485. Read from the header, before anything is decoded.
             Above Pillow's own limit it holds in its place, for one such picture at a time.
         background: RGB, 0 to 255, shown through transparent pixels.
         placeholder_size: width and height in pixels.
     """
 
     on_bad: OnBadImage = "raise"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     background: tuple[int, int, int] = (255, 255, 255)
     placeholder_size: tuple[int, int] = (64, 64)
 
     def __post_init__(self) -> None:
         if self.on_bad not in get_args(OnBadImage):
             raise UsageError(f"on_bad is {self.on_bad!r}; expected one of {', '.join(get_args(OnBadImage))}")
-        if self.max_pixels < 1:
+        if self.max_pixels is not None and self.max_pixels < 1:
             raise UsageError(f"max_pixels is {self.max_pixels!r}; expected a positive number")
 
 
@@ -135,33 +122,28 @@ class Decoder:
                 self._on_bad(error.kind)
             if self.policy.on_bad == "raise":
                 raise
-        return (
-            None
-            if self.policy.on_bad == "skip"
-            else Image.new("RGB", self.policy.placeholder_size, self.policy.background)
-        )
+        if self.policy.on_bad == "skip":
+            return None
+        return Image.new("RGB", self.policy.placeholder_size, self.policy.background)
 
 
 def decode_image(
-    data: bytes, where: str, *, max_pixels: int = MAX_PIXELS, background: tuple[int, int, int] = (255, 255, 255)
+    data: bytes, where: str, *, max_pixels: int | None = None, background: tuple[int, int, int] = (255, 255, 255)
 ) -> Image.Image:
     """An upright RGB picture.
 
     Raises:
-        ImageError: `kind` says why: empty, not_an_image, unsupported, truncated, too_large (over max_pixels, or over
-            MAX_SCANS scans of a JPEG), broken.
+        ImageError: `kind` says why: empty, not_an_image, unsupported, truncated, too_large (as `DecodePolicy` says, or
+            over MAX_SCANS scans of a JPEG), broken.
     """
 
     def to_upright(picture: Image.Image) -> Image.Image:
-        if picture.width * picture.height > max_pixels:
-            raise _too_large(where, f"{picture.width} x {picture.height} pixels", max_pixels)
+        check_memory(picture, data, where, max_pixels)
         if picture.format == "JPEG":
             _check_scans(data, where)
-        rgb = to_rgb(picture, background=background)
-        orientation = _orientation(picture)  # now: some readers turn the picture while loading, and say so here
-        upright = rgb.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else rgb
-        upright.info.clear()  # nobody is to turn it once more
-        return upright
+        rgb = to_rgb(turned(picture), background=background, may_share=True)
+        rgb.info.clear()  # nobody is to turn it once more
+        return rgb
 
     return _opened(data, where, to_upright, max_pixels)
 
@@ -185,16 +167,25 @@ def image_size(data: bytes, where: str = "picture") -> tuple[int, int]:
         if picture.format == "TIFF":  # whose reader turns the picture itself, and in some versions the size at once
             tags: Any = picture.tag_v2  # type: ignore[attr-defined]
             size = int(tags[TIFF_WIDTH]), int(tags[TIFF_HEIGHT])
-        return size if _orientation(picture) < 5 else size[::-1]
+        return size if orientation(picture) < 5 else size[::-1]
 
     head = without_chunks(data, PNG_PIXELS.__contains__) + PNG_END if format_name(data) == "PNG" else data
     return _opened(head, where, size_of, UNLIMITED)
 
 
+def check_size(data: bytes, where: str, max_pixels: int | None = None) -> None:
+    """Whether an image may be decoded, by its header; see `DecodePolicy.max_pixels`.
+
+    Raises:
+        ImageError: "too_large", or the header cannot be read.
+    """
+    _opened(data, where, lambda picture: check_memory(picture, data, where, max_pixels), max_pixels)
+
+
 def is_upright(data: bytes) -> bool:
     """Whether a picture is shown as it is stored; True also where the header cannot be read."""
     try:
-        return _orientation(_open(data, "")) not in UPRIGHT
+        return orientation(_open(data, "")) not in UPRIGHT
     except Exception:  # the decoder says what is wrong
         return True
 
@@ -221,16 +212,17 @@ def check_is_image(data: bytes, where: str) -> None:
     )
 
 
-def _opened(data: bytes, where: str, use: Callable[[Image.Image], T], max_pixels: int) -> T:
+def _opened(data: bytes, where: str, use: Callable[[Image.Image], T], max_pixels: int | None) -> T:
     """What is made of the opened picture, which is not loaded yet; whatever Pillow raises becomes an ImageError."""
     try:
         return use(_open(data, where))
     except ImageError:
         raise
     except BOMBS as error:
-        if Image.MAX_IMAGE_PIXELS is None or max_pixels <= Image.MAX_IMAGE_PIXELS:
-            raise _too_large(where, str(error), max_pixels) from error
-        with _pillow_allows(max_pixels):
+        most = MAX_PIXELS if max_pixels is None else max_pixels
+        if Image.MAX_IMAGE_PIXELS is None or most <= Image.MAX_IMAGE_PIXELS:
+            raise too_large(where, str(error), max_pixels) from error
+        with pillow_allows(most):
             return _opened(data, where, use, max_pixels)
     except Exception as error:  # Pillow's readers raise almost anything on bad bytes
         for left_out in (says_nothing_of_pixels, PNG_ORIENTATION.__eq__) if format_name(data) == "PNG" else ():
@@ -242,7 +234,10 @@ def _opened(data: bytes, where: str, use: Callable[[Image.Image], T], max_pixels
 def _open(data: bytes, where: str) -> Image.Image:
     check_is_image(data, where)
     module, _, reader = READERS[format_name(data)].partition(":")
-    opened: Image.Image = getattr(importlib.import_module(f"PIL.{module}"), reader)(io.BytesIO(data))
+    reader_class: Any = getattr(importlib.import_module(f"PIL.{module}"), reader)
+    opened: Image.Image = reader_class(io.BytesIO(data))
+    if opened.format == "PNG" and opened.width * opened.height > SURE_PIXELS:  # its texts may unpack to 64 MB
+        opened = reader_class(io.BytesIO(without_chunks(data, says_nothing_of_pixels)))
     return opened
 
 
@@ -255,36 +250,10 @@ def _check_scans(data: bytes, where: str) -> None:
         )
 
 
-@contextmanager
-def _pillow_allows(max_pixels: int) -> Iterator[None]:
-    """Pillow's own limit, of the whole process, is put up to ours."""
-    with _pillow_limit:
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
 def _unreadable(data: bytes, where: str, error: Exception) -> ImageError:
     found = f"{type(error).__name__}: {error}"
     is_cut = re.search(r"truncated|EOFError|not enough|unexpected end", found, re.IGNORECASE)
     return ImageError(
         f"{where}: {len(data):,} bytes that cannot be decoded ({found}); fetch the file again",
         kind="truncated" if is_cut else "broken",
-    )
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        value: Any = Image.Image.getexif(picture).get(ORIENTATION_TAG, 1)  # a PNG's own would load the pixels
-    except Exception:  # a broken EXIF block is no reason to lose the picture
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _too_large(where: str, found: str, max_pixels: int) -> ImageError:
-    return ImageError(
-        f"{where}: {found}; expected at most {max_pixels:,} pixels; raise max_pixels if it is meant to be this large",
-        kind="too_large",
     )

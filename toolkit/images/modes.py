@@ -7,24 +7,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 18
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
-def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+def to_rgb(
+    picture: Image.Image, *, background: tuple[int, int, int] = (255, 255, 255), may_share: bool = False
+) -> Image.Image:
     """Any mode as RGB, with transparency composited on the background.
 
     Modes with more than 8 bits become grey: I;16 by its high byte; I likewise where all values lie in 0..65535; F times
         255 where all values lie in 0..1, as they are in 0..255. Any other range is stretched so that the least value is
         0 and the largest 255.
+
+    Args:
+        may_share: the pixels of one that is RGB already may stay its own, for nobody else uses it.
     """
     picture.load()
     if picture.mode == "F" or picture.mode.startswith("I"):
-        return _to_8_bits(picture).convert("RGB")
+        return _from_wide(picture)
     if not (picture.mode in ("La", "RGBa") or picture.has_transparency_data):
-        return picture.convert("RGB")
+        return picture._new(picture.im) if may_share and picture.mode == "RGB" else picture.convert("RGB")
     canvas = Image.new("RGB", picture.size, background)
-    for box in _bands(picture):
+    for box in bands(picture):
         band = picture.crop(box)
         if band.mode in ("La", "RGBa"):  # premultiplied
             band = band.convert(band.mode.upper())
@@ -33,21 +38,22 @@ def to_rgb(picture: Image.Image, *, background: tuple[int, int, int] = (255, 255
     return canvas
 
 
-def _bands(picture: Image.Image) -> Iterator[Box]:
+def bands(picture: Image.Image) -> Iterator[Box]:
     """Boxes of whole rows from top to bottom, of about BAND_PIXELS each."""
     step = max(1, BAND_PIXELS // picture.width)
     for top in range(0, picture.height, step):
         yield 0, top, picture.width, min(top + step, picture.height)
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
-    """A picture of I;16, I or F as L, by the rules of `to_rgb`; what is not finite is 0."""
-    ranges = [(float(band.min()), float(band.max())) for band in map(_finite, map(picture.crop, _bands(picture)))]
+def _from_wide(picture: Image.Image) -> Image.Image:
+    """A picture of I;16, I or F, by the rules of `to_rgb`; what is not finite is 0."""
+    ranges = [(float(band.min()), float(band.max())) for band in map(_finite, map(picture.crop, bands(picture)))]
     least, largest = min(least for least, _ in ranges), max(largest for _, largest in ranges)
-    grey = Image.new("L", picture.size)
-    for box in _bands(picture):
-        grey.paste(Image.fromarray(_grey_levels(_finite(picture.crop(box)), least, largest)), box)
-    return grey
+    canvas = Image.new("RGB", picture.size)
+    for box in bands(picture):
+        grey = Image.fromarray(_grey_levels(_finite(picture.crop(box)), least, largest))
+        canvas.paste(grey.convert("RGB"), box)
+    return canvas
 
 
 def _finite(picture: Image.Image) -> NDArray[Any]:

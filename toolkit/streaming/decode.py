@@ -23,9 +23,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolkit.errors import MissingExtra, UsageError
-from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, is_upright
+from toolkit.errors import ImageError, MissingExtra, UsageError
+from toolkit.images import MAX_SCANS, DecodePolicy, Decoder, check_size, is_upright
 from toolkit.images.files import APP1, APP14, FRAMES, PROGRESSIVE, SCAN, jpeg_scans
+from toolkit.images.memory import SURE_PIXELS
+from toolkit.images.modes import bands
 from toolkit.streaming.counts import SharedCounts
 
 try:
@@ -110,7 +112,8 @@ class PictureDecoder:
                 return None
             if self.target.size is None and self._image_type == "pil":
                 return picture
-            pixels = np.array(picture)
+            pixels = _array(picture)
+            del picture  # which would be one more copy while it is resized
         return self._typed(pixels if self.target.size is None else self._fitted(pixels, *self.target.size))
 
     @property
@@ -120,13 +123,22 @@ class PictureDecoder:
     def _jpeg(self, data: bytes) -> Pixels | None:
         """Pixels of a plain JPEG; None leaves it to Pillow and the policy."""
         size = plain_jpeg_size(data) if simplejpeg is not None else None
-        if size is None or size[0] * size[1] > self.policy.max_pixels:
+        if size is None or not self._may_decode(data, size[0] * size[1]):
             return None
         width, height = self._least_size(*size) if self.mode == "scaled" else (0, 0)
         try:
             return cast(Pixels, simplejpeg.decode_jpeg(data, min_width=width, min_height=height))
         except ValueError:  # cut off or damaged: Pillow may still know what to do, or say what is wrong
             return None
+
+    def _may_decode(self, data: bytes, pixels: int) -> bool:
+        if self.policy.max_pixels is not None or pixels <= SURE_PIXELS:
+            return pixels <= (self.policy.max_pixels or SURE_PIXELS)
+        try:
+            check_size(data, "")
+        except ImageError:
+            return False
+        return True
 
     def _least_size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height under which the part that is kept would be smaller than the target."""
@@ -156,14 +168,14 @@ class PictureDecoder:
         if pixels.shape[:2] == (height, width):
             return pixels
         if self.mode == "exact":
-            return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+            return np.array(_image(pixels).resize((width, height), Image.Resampling.BILINEAR))
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]
         resized = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
         return cast(Pixels, resized[0].permute(1, 2, 0).numpy())
 
     def _typed(self, pixels: Pixels) -> Any:
         if self._image_type == "pil":
-            return Image.fromarray(pixels)
+            return _image(pixels)
         planes = torch.from_numpy(pixels).permute(2, 0, 1)
         return planes if self._image_type == "uint8" else planes.to(torch.float32).div_(255)
 
@@ -240,6 +252,26 @@ def crop_box(width: int, height: int, to_width: int, to_height: int) -> Box:
         return (width - inner) // 2, 0, (width - inner) // 2 + inner, height
     inner = max(1, round(width * to_height / to_width))
     return 0, (height - inner) // 2, width, (height - inner) // 2 + inner
+
+
+def _array(picture: Image.Image) -> Pixels:
+    """As numpy does it, but of a large picture without one more copy on the way."""
+    if picture.width * picture.height <= SURE_PIXELS:
+        return np.array(picture)
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    for box in bands(picture):
+        pixels[box[1] : box[3]] = np.asarray(picture.crop(box))
+    return pixels
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    """As Pillow does it, but likewise."""
+    if pixels.shape[0] * pixels.shape[1] <= SURE_PIXELS:
+        return Image.fromarray(pixels)
+    picture = Image.new("RGB", (pixels.shape[1], pixels.shape[0]))
+    for box in bands(picture):
+        picture.paste(Image.fromarray(pixels[box[1] : box[3]]), box)
+    return picture
 
 
 def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
