@@ -9,9 +9,10 @@ from tests.generation_runs import KEY, PRICES, http_spec
 from tests.openai_server import OpenAIServer
 from tests.processes import Command
 from tests.small_disk import MIB, SmallDisk
-from toolkit.errors import RunStopped
+from toolkit.errors import DiskFull, RunStopped
 from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.spec_file import read_spec
+from toolkit.generation.journal.files import open_writer
 from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.audit import problems
@@ -63,15 +64,12 @@ def test_a_run_stops_before_the_disk_is_full_and_nothing_is_paid_twice(disk, ser
     server.dialect = lambda path, body: time.sleep(0.02)  # the disk is looked at twice a second
     code, said = run_cli(path, disk.path / "run")
     assert code == 1
-    assert "1 MiB are left on its disk" in said
+    assert "the disk is full: 1.0 MB are free, about 67.1 MB are needed; free space" in said
     assert not list(disk.path.iterdir())
     disk.grow(calls.LEAST_FREE_BYTES + 1 * MIB)
     code, said = run_cli(path, disk.path / "run")
     assert code == 1
-    assert (
-        "MiB are left on its disk and answers need room, 64 MiB at least; free space, then run again: nothing is lost"
-        in said
-    )
+    assert "MB are free, about 67.1 MB are needed; free space" in said
     first = summarise(read_spec(path), disk.path / "run")
     assert 0 < first.recipes["image_generation_topic"].ok < 40
     assert first.in_doubt == 0
@@ -91,7 +89,10 @@ def test_a_disk_that_somebody_else_fills_stops_the_run_which_goes_on_later(disk,
     """
     monkeypatch.setattr(calls, "LEAST_FREE_BYTES", 0)
     spec = read_spec(path)
-    with pytest.raises(RunStopped, match=r"cannot be written: .*free space, then run again"):
+    with pytest.raises(
+        RunStopped,
+        match=r"the disk is full: .* are free, .* needed; free space, or .*run the same command again: it is resumed",
+    ):
         engine.run(spec, disk.path / "run")
     answered = Counter(server.contents)
     ok = summarise(spec, disk.path / "run").recipes["image_generation_topic"].ok
@@ -107,3 +108,11 @@ def test_a_disk_that_somebody_else_fills_stops_the_run_which_goes_on_later(disk,
     assert list(problems(spec, disk.path / "run")) == []
     engine.run(spec, tmp_path / "clean")
     assert shas(path, disk.path / "run") == shas(path, tmp_path / "clean")
+
+
+def test_a_journal_that_has_no_room_to_begin_says_so(disk):
+    (disk.path / "ballast").write_bytes(bytes(1 * MIB - 4096))
+    with pytest.raises(DiskFull, match=r"journal.sqlite3: the disk is full: .* are free, more is needed; free space"):
+        open_writer(disk.path / "journal.sqlite3")
+    (disk.path / "ballast").unlink()
+    open_writer(disk.path / "journal.sqlite3").close()

@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     with disk_errors(path, lambda: "more is"):
         part, handle = _open_part(path)
     try:
-        with disk_errors(path, lambda: f"more than {size_text(os.fstat(handle).st_size)} are"):
+        with disk_errors(path, lambda: _need_of(os.fstat(handle).st_size)):
             with os.fdopen(handle, "wb", closefd=False) as file:
                 yield file
                 file.flush()
@@ -42,6 +42,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     finally:
         release(handle)
     sync_folder(path.parent)
+
+
+def _need_of(written_bytes: int) -> str:
+    return f"more than {size_text(written_bytes)} are" if written_bytes else "more is"
 
 
 def write_whole(path: Path, content: str | bytes | Iterable[bytes]) -> None:

@@ -7,14 +7,13 @@ What may cost something is tried a few times only, so that nothing is paid for o
 
 import asyncio
 import random
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ImageError, RunStopped, UnifiedVisualError
+from toolkit.errors import DiskFull, ImageError, RunStopped, UnifiedVisualError
 from toolkit.generation.calls.budget import Budget
 from toolkit.generation.calls.limits import Ended, Timer, Turn
 from toolkit.generation.calls.prices import cost_of, reserve_of
@@ -46,6 +45,7 @@ from toolkit.generation.journal.tables import (
     sent_again,
 )
 from toolkit.images import decode_image
+from toolkit.staging.files import check_space
 
 CALL_TIMEOUT_S = 600.0
 BATCH_TIMEOUT_S = 26 * 3600.0  # the window of a batch, and some hours to be fetched
@@ -76,12 +76,10 @@ def check_room(folder: Path) -> None:
     Raises:
         RunStopped: the disk is nearly full.
     """
-    free = shutil.disk_usage(next(each for each in (folder, *folder.absolute().parents) if each.exists())).free
-    if free < LEAST_FREE_BYTES:
-        room = (
-            f"{free / 2**20:.0f} MiB are left on its disk and answers need room, {LEAST_FREE_BYTES >> 20} MiB at least"
-        )
-        raise RunStopped(f"{folder}: {room}; free space, then run again: nothing is lost")
+    try:
+        check_space(folder, LEAST_FREE_BYTES)
+    except DiskFull as error:
+        raise RunStopped(str(error)) from error
 
 
 class Sender:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from toolkit.errors import SourceError
+from toolkit.errors import SourceError, UnifiedVisualError, is_disk_full
 from toolkit.generation.journal.tables import FORMAT, TABLES
+from toolkit.staging.files import disk_full
 
 # File systems that several machines may share, as /proc/mounts names them.
 SHARED = {
@@ -38,6 +39,7 @@ SHARED = {
 }
 _FUSE = "fuse."  # and whatever has one behind it: sshfs, s3fs, gcsfuse, ...
 SYNCHRONOUS = "FULL"  # each transaction is on the disk before its call is sent
+PAGE = 4096  # bytes
 WRITER_WAIT_S, READER_WAIT_S = 600, 60  # for the other to be done, in rollback mode
 
 
@@ -61,21 +63,40 @@ def is_shared(path: Path, mounts: Path = Path("/proc/mounts")) -> bool:
 def open_writer(path: Path) -> sqlite3.Connection:
     """
     Raises:
-        SourceError: it is no journal, or of another format.
+        SourceError: it is no journal, or of another format. DiskFull: it does not fit.
     """
     try:
         db = sqlite3.connect(path, isolation_level=None)
         db.execute(f"PRAGMA busy_timeout={WRITER_WAIT_S * 1000}")
         if is_shared(path.parent) or not _set_wal(db):
             db = _roll_back(path, db)
+    except sqlite3.Error as error:
+        raise _unopened(path, error) from error
+    try:
         db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, FORMAT):
             raise SourceError(f"{path}: a journal of format {found}; expected {FORMAT}")
         db.executescript(TABLES + f"PRAGMA user_version={FORMAT};")
-    except sqlite3.Error as error:
-        raise SourceError(f"{path}: cannot be opened as a journal: {error}") from error
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.Error):
+            raise _unopened(path, error) from error
+        raise
     return db
+
+
+def _unopened(path: Path, error: sqlite3.Error) -> UnifiedVisualError:
+    if lacks_room(path, error):
+        return disk_full(path, "more is")
+    return SourceError(f"{path}: cannot be opened as a journal: {error}")
+
+
+def lacks_room(path: Path, error: BaseException) -> bool:
+    """Whether a full disk is why SQLite failed, which it may call an I/O error too."""
+    if not isinstance(error, sqlite3.OperationalError):
+        return is_disk_full(error)
+    return "disk is full" in str(error) or ("disk I/O" in str(error) and shutil.disk_usage(path.parent).free < PAGE)
 
 
 def _set_wal(db: sqlite3.Connection) -> bool:

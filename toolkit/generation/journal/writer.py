@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from toolkit.errors import RunStopped, UnifiedVisualError
 from toolkit.generation.core.texts import whole_text
-from toolkit.generation.journal.files import open_writer
+from toolkit.generation.journal.files import lacks_room, open_writer
 from toolkit.generation.journal.tables import Call, Statement
+from toolkit.staging.files import disk_full
 
 Value = TypeVar("Value")
 _INTEGERS = range(-(2**63), 2**63)
@@ -80,6 +81,8 @@ class Journal:
                 raise problem
 
     def _problem(self, error: BaseException) -> UnifiedVisualError:
+        if lacks_room(self.path, error):
+            return RunStopped(str(disk_full(self.path, "more is")))
         what = error if isinstance(error, sqlite3.Error) else f"{type(error).__name__}: {error}"
         advice = "free space, then run again: nothing that is in the journal is lost"
         return RunStopped(f"{self.path}: cannot be written: {what}; {advice}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.errors import RowError, RunStopped, UnifiedVisualError, reason_of
+from toolkit.errors import DiskFull, RowError, RunStopped, UnifiedVisualError, is_disk_full, reason_of
 from toolkit.generation.calls.budget import Budget
 from toolkit.generation.calls.calls import CallSite
 from toolkit.generation.calls.seats import CallFailed
@@ -28,7 +28,7 @@ from toolkit.generation.runs.plans import Planned, agree, check_budget, plan
 from toolkit.generation.runs.rows import Rows
 from toolkit.generation.runs.samples import make_row, row_to_json
 from toolkit.generation.runs.seats import Seats, open_seats
-from toolkit.staging.files import sweep
+from toolkit.staging.files import disk_full, sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +205,18 @@ class _Work:
                 if self._held:
                     await self._settle()
             except OSError as error:
-                reason = f"{self.blobs.root}: cannot be written: {reason_of(error)}"
-                self._stopped = self._stopped or RunStopped(f"{reason}; free space, then run again: nothing is lost")
+                self._stopped = self._stopped or RunStopped(self._unwritten(error))
                 return
             except UnifiedVisualError as error:
                 self._stopped = self._stopped or error
                 return
+
+    def _unwritten(self, error: OSError) -> str:
+        if isinstance(error, DiskFull):
+            return str(error)
+        if is_disk_full(error):
+            return str(disk_full(self.blobs.root, "more is"))
+        return f"{self.blobs.root}: cannot be written: {reason_of(error)}; see to it, then run again: nothing is lost"
 
     def _count(self, sample: Finished) -> None:
         self.counts[sample.state] += 1
