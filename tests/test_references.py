@@ -145,7 +145,15 @@ def test_nothing_else_is_referred_to(tmp_path, path, url, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"data/a/x.parquet": 1}', '{"data/a/x.parquet": {"url": 1, "bytes": 1}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"data/a/x.parquet": 1}',
+        '{"data/a/x.parquet": {"url": 1, "bytes": 1}}',
+        f'{{"data/a/x.parquet": {{"url": "hf://datasets/a/b@{"0" * 40}/x.parquet", "bytes": {1 << 61}}}}}',
+    ],
 )
 def test_a_damaged_list_is_an_error(tmp_path, text):
     (tmp_path / REFERENCES).write_text(text)

@@ -15,6 +15,7 @@ from toolkit.errors import SourceError, shown
 from toolkit.tasks import TASK_NAME
 
 REFERENCES = "REFERENCES.json"
+MOST = 1 << 60  # bytes
 URL = re.compile(
     r"hf://datasets/(?P<repo_id>[\w.-]+/[\w.-]+)@(?P<commit>[0-9a-f]{40})/(?P<path>(?!\.*/)[^\\\0]+\.parquet)"
 )
@@ -77,6 +78,6 @@ def _parse(path: str, content: Mapping[str, Any]) -> Reference:
             f"{path}: url is {shown(content['url'])}; expected hf://datasets/org/name@<40 hexadecimal digits of a "
             "commit>/<path>.parquet"
         )
-    if type(size) is not int or size < 0:
-        raise ValueError(f"{path}: bytes is {shown(size)}; expected a whole number")
+    if type(size) is not int or not 0 <= size <= MOST:
+        raise ValueError(f"{path}: bytes is {shown(size)}; expected a whole number from 0 to 2^60")
     return Reference(**found.groupdict(), bytes=size)
