@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from writers import COMMANDS, command, digest, end, fresh, is_one_error, prepare, start
+from writers import COMMANDS, USUAL, command, digest, end, fresh, is_one_error, prepare, start
 
 from toolkit.generation.calls.sending import LEAST_FREE_BYTES
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=30, help="of each task")
     parser.add_argument(
-        "--commands", nargs="*", choices=COMMANDS, default=[each for each in COMMANDS if each not in ON_NO_DISK]
+        "--commands", nargs="*", choices=COMMANDS, default=[each for each in USUAL if each not in ON_NO_DISK]
     )
     parser.add_argument("--steps", type=int, default=10, help="in which the disk grows to the size of the result")
     parser.add_argument("--no-check", action="store_true")

@@ -21,7 +21,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from writers import COMMANDS, JOBS, ONCE, clean_run, command, digest, end, fresh, prepare, start, wait_until_begun
+from writers import (
+    COMMANDS,
+    JOBS,
+    ONCE,
+    USUAL,
+    clean_run,
+    command,
+    digest,
+    end,
+    fresh,
+    prepare,
+    start,
+    wait_until_begun,
+)
 
 
 def workers_of(folder: Path) -> list[int]:
@@ -96,7 +109,7 @@ def main() -> None:
     parser.add_argument("--of", choices=("commands", "workers"), default="commands")
     parser.add_argument("--executor", default="local")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=[*COMMANDS])
+    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=USUAL)
     given = parser.parse_args()
     print(f"{'command':12}{'workers':>8}{'work, s':>10}{'kills':>7}{'ends':>6}   bytes")
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:

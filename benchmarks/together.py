@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from writers import COMMANDS, clean_run, command, digest, fresh, is_one_error, prepare, start, wait_until_begun
+from writers import COMMANDS, USUAL, clean_run, command, digest, fresh, is_one_error, prepare, start, wait_until_begun
 
 
 def pair(name: str, folder: Path, out: Path, wait_s: float) -> list[tuple[int, str]]:
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--rows", type=int, default=30, help="of each task")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=[*COMMANDS])
+    parser.add_argument("--commands", nargs="*", choices=COMMANDS, default=USUAL)
     given = parser.parse_args()
     print(f"{'command':12}{'pairs':>7}{'both done':>10}{'odd':>6}{'other':>8}   the last error")
     with tempfile.TemporaryDirectory(prefix="together-") as folder:

@@ -19,7 +19,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from conversion import convert
+from conversion import FORMATS, convert
 from tests.hub import LoopbackHub
 from tests.openai_server import OpenAIServer
 from toolkit.demo.replica import write_replica
@@ -44,6 +44,7 @@ JOBS = {  # that are spread over workers
     "select": "select packed {out} --where \"id NOT LIKE '%7'\" --split train=0.7,validation=0.3",
     "deduplicate": "deduplicate packed {out} --near-text 0.6",
     "align": "align packed {out}",
+    **{f"convert {name}": f"convert packed {name} {{out}} --on-unfit drop" for name in FORMATS},
 }
 COMMANDS = {
     **JOBS,
@@ -79,6 +80,7 @@ index.close()
 Path(sys.argv[2]).parent.mkdir(exist_ok=True)
 Path(sys.argv[2]).write_text(json.dumps(answers))
 """
+USUAL = [name for name in COMMANDS if not name.startswith("convert ")]  # else every format of one way to write
 SHORT = {"init", "retry", "sweep"}  # of which nothing shows when they begin to write
 ONCE = {"init"}  # that refuse an output which is there
 OF_A_RUN = {"finalize", "retry", "sweep"}  # that begin with one that is made
