@@ -183,7 +183,10 @@ def test_a_fork_while_a_thread_reads_ahead_is_an_error_there():
 def test_an_interpreter_ends_silently_that_left_loops_early_and_has_open_iterations(source, packed):
     script = f"""
 import sys
+from torch.utils.data import DataLoader
 from unifiedvisual import StreamingDataset, load_dataset
+left = iter(DataLoader(StreamingDataset({str(packed)!r}), batch_size=1, collate_fn=list))
+next(left)
 rows = [
     iter(StreamingDataset({str(packed)!r}, threads=2)),
     iter(load_dataset({str(packed)!r}, split="train", streaming=True)),

@@ -1,14 +1,40 @@
 """Read ahead in a thread, so that inflating (which releases the GIL) overlaps with what is done with the result."""
 
+import atexit
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Generic, TypeVar
+from contextlib import suppress
+from functools import wraps
+from typing import Generic, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from toolkit.errors import UsageError
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+_open: WeakSet[Generator[object, None, None]] = WeakSet()
+
+
+def closed_at_exit(make: Callable[P, Generator[T, None, None]]) -> Callable[P, Generator[T, None, None]]:
+    """For a generator that has threads: one that a script leaves open is closed while its modules are still there."""
+
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        generator = make(*args, **kwargs)
+        _open.add(generator)
+        return generator
+
+    return made
+
+
+@atexit.register
+def _close_open() -> None:
+    for generator in list(_open):
+        with suppress(ValueError):  # it is running: another thread is in it
+            generator.close()
 
 
 def in_one_process(items: Iterable[T]) -> Generator[T, None, None]:
@@ -97,6 +123,7 @@ class _Reader(threading.Thread, Generic[T]):
         self.join()
 
 
+@closed_at_exit
 def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
     """The same items in the same order, up to `max_bytes` of them read before they are asked for; always at least one.
 

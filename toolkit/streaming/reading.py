@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ShardError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.schema import COLUMNS, to_dicts
+from toolkit.sources.ahead import closed_at_exit
 from toolkit.sources.footer import Chunk
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import Shard, check_sizes, read_manifest
@@ -247,6 +248,7 @@ def with_bytes(row: Encoded) -> Encoded:
     )
 
 
+@closed_at_exit
 def read_rows(
     places: Iterable[Place], groups: RowGroups, *, ahead: int, held: int
 ) -> Generator[tuple[Place, Encoded], None, None]:
