@@ -21,7 +21,7 @@ from toolkit.curation.database import database, literal
 from toolkit.curation.fits import KINDS, Fit, fits_of
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.look import Piece, TableWriter, pieces_of
-from toolkit.curation.phases import OnDone, Phases, Spread, quiet
+from toolkit.curation.phases import OnDone, Phases, Spread, quiet, readable
 from toolkit.curation.scorers import Judge, Scorer, open_scorer
 from toolkit.curation.scores import SCORES, SCORES_SCHEMA
 from toolkit.curation.select import chosen_tasks
@@ -110,7 +110,7 @@ def align(
         check_apart(out, root)
     if done := _finished(out, plan):
         return done
-    with open_job(out, plan, part=part) as job:
+    with open_job(out, plan, part=part) as job, readable(job.folder):
         if done := _finished(out, plan):
             return done
         phases = Phases(job=job, spread=Spread(workers=workers, executor=executor, part=part, on_done=on_done))
@@ -120,8 +120,7 @@ def align(
             raise PartDone(out, *part)
         not_scored = sum((Counter(each) for _, each in scored), Counter[str]())
         done = Alignment(**summary, not_scored=dict(sorted(not_scored.items())), plan=json.loads(json.dumps(plan)))
-        for path in (folder / name for name in (SCORES, PLOT) if (folder / name).exists()):
-            path.replace(out / path.name)
+        _place(folder, out)
         write_whole(out / SUMMARY, json.dumps(asdict(done), indent=1))
         job.close()
     return done
@@ -210,6 +209,13 @@ def _sum_up(scored: Sequence[Path], unit: int, folder: Path, tell: Tell) -> dict
         "scored": dict(found),
         "quantiles": {kind: [round(value, 6) for value in values] for kind, values in quantiles.items()},
     }
+
+
+def _place(folder: Path, out: Path) -> None:
+    for path in (folder / name for name in (SCORES, PLOT) if (folder / name).exists()):
+        path.replace(out / path.name)
+    if not (out / SCORES).exists():
+        raise FileNotFoundError(f"{SCORES} is not in {folder}")
 
 
 def _join(scored: Sequence[Path], path: Path) -> None:

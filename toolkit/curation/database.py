@@ -54,6 +54,11 @@ def _is_full(error: Exception) -> bool:
     return isinstance(error, duckdb.OutOfMemoryException)
 
 
+def is_of_duckdb(error: Exception) -> bool:
+    duckdb = sys.modules.get("duckdb")
+    return duckdb is not None and isinstance(error, duckdb.Error)
+
+
 @contextmanager
 def database(folder: Path) -> "Iterator[duckdb.DuckDBPyConnection]":
     """A database in memory that spills into a folder.

@@ -1,5 +1,6 @@
 """A job in phases, and the dataset it ends with."""
 
+import errno
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.curation.database import with_enough_memory
+import pyarrow as pa
+
+from toolkit.curation.database import is_of_duckdb, with_enough_memory
 from toolkit.curation.inputs import PackedInput, roots_of
-from toolkit.errors import PartDone, UnifiedVisualError, UsageError
+from toolkit.errors import PartDone, SourceError, UnifiedVisualError, UsageError
 from toolkit.executors import Tell
 from toolkit.packing.pack import PACKED_FROM, end, place_shards
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
@@ -21,6 +24,8 @@ from toolkit.staging.jobs import Job, Part, UnitWork, check_apart, forget, open_
 from toolkit.tasks import Task, in_order
 
 Plan = Mapping[str, Any]
+# What is not a file; None is Arrow's, of a file that is not Parquet.
+MISSING = (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 OnDone = Callable[[str, int, int], None]  # phase, finished units, all units
 
 
@@ -68,8 +73,34 @@ class Phases:
 
 
 def _numbered(work: UnitWork, first: int, unit: int, folder: Path, tell: Tell) -> Any:
-    folder.mkdir(exist_ok=True)
-    return with_enough_memory(partial(work, unit - first, folder, tell))
+    with readable(folder.parent):
+        folder.mkdir(exist_ok=True)
+        return with_enough_memory(partial(work, unit - first, folder, tell))
+
+
+@contextmanager
+def readable(staging: Path) -> Iterator[None]:
+    """
+    Raises:
+        SourceError: what units before have left is damaged. Errors of sources are classified where these are read.
+    """
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, UnifiedVisualError) or (isinstance(error, OSError) and error.errno not in MISSING):
+            raise
+        raise _damaged(staging, error) from error
+    except Exception as error:
+        if not is_of_duckdb(error):
+            raise
+        raise _damaged(staging, error) from error
+
+
+def _damaged(staging: Path, error: Exception) -> SourceError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return SourceError(
+        f"{staging}: unfinished work that cannot be read ({reason:.200}); delete the folder, and run the command again"
+    )
 
 
 @contextmanager
@@ -88,7 +119,8 @@ def open_phases(out: Path, plan: Plan, inputs: Sequence[PackedInput], spread: Sp
         if is_finished(out, plan):  # another process has just ended it
             yield None
         else:
-            yield Phases(job=job, spread=spread)
+            with readable(job.folder):
+                yield Phases(job=job, spread=spread)
 
 
 def is_finished(out: Path, plan: Plan) -> bool:

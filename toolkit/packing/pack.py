@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import UsageError
+from toolkit.errors import SourceError, UsageError
 from toolkit.executors import Tell
 from toolkit.packing.stage import PackOptions, stage_tasks, staged_shards
 from toolkit.sources.hub import HubRepository
@@ -200,6 +200,9 @@ def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, S
 
     Args:
         shards: where each lies, in order.
+
+    Raises:
+        SourceError: one is not there, or not as long as it was when it was written.
     """
     folder = job.out / "data" / task
     folder.mkdir(parents=True, exist_ok=True)
@@ -207,6 +210,12 @@ def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, S
         name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
         if staged.exists():
             staged.replace(folder / name)
+        found = (folder / name).stat().st_size if (folder / name).exists() else 0  # placed before, where it was resumed
+        if found != shard.bytes:
+            raise SourceError(
+                f"{folder / name}: {found:,} bytes of {shard.bytes:,}: what {job.folder} held is damaged; delete that "
+                "folder, and run the command again"
+            )
         yield replace(shard, path=f"data/{task}/{name}")
     sync_folder(folder)
 

@@ -3,15 +3,18 @@
     <out>/.staging/LOCK         held while a command is at work; parts of one job share it
     <out>/.staging/plan.json    what the work is: another plan is refused once a unit is finished
     <out>/.staging/00003/       files of unit 3
-    <out>/.staging/00003.done   unit 3 is finished, and this JSON is its result
+    <out>/.staging/00003.done   unit 3 is finished, and this JSON holds its result and a checksum; one that a bad disk
+                                has changed does not count, and the unit is done again
 
 Units do not depend on one another, and what becomes of all of them not on who did which: one process, several, a
 cluster, or each of them for a while until it was killed.
 """
 
 import json
+import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import DiskFull, PartDone, UsageError, shown
+from toolkit.errors import DiskFull, PartDone, SourceError, UsageError, reason_of, shown
 from toolkit.executors import Tell, run
 from toolkit.staging.files import disk_errors, disk_full, size_text, write_whole
 from toolkit.staging.locks import WAIT_S, hold, is_held, take
@@ -50,11 +53,18 @@ class Job:
         return self.folder / f"{number:05d}"
 
     def is_done(self, number: int) -> bool:
-        return self.unit(number).with_suffix(DONE).exists()
+        return _result_of(self.unit(number).with_suffix(DONE)) is not None
 
     def result(self, number: int) -> Any:
-        """Of a finished unit."""
-        return json.loads(self.unit(number).with_suffix(DONE).read_bytes())
+        """Of a finished unit.
+
+        Raises:
+            SourceError: its marker has become unreadable since.
+        """
+        marker = self.unit(number).with_suffix(DONE)
+        if (found := _result_of(marker)) is None:
+            raise SourceError(f"{marker}: cannot be read any more; run the same command again: it is resumed")
+        return found[0]
 
     def run(
         self,
@@ -167,7 +177,13 @@ def _plan(job: Job) -> Path:
 
 def _agree(job: Job, plan: dict[str, Any]) -> None:
     path = _plan(job)
-    before = json.loads(path.read_bytes()) if path.exists() else None
+    try:
+        before = dict(json.loads(_content(path))) if os.path.lexists(path) else None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: what the unfinished work is cannot be read ({reason_of(error)}); delete {job.folder}, and run "
+            "the command again"
+        ) from error
     if before == plan:
         return
     if before is not None:
@@ -199,7 +215,30 @@ def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
     with hold(folder.with_suffix(".lock"), busy=busy, wait_s=WAIT_S):
         if not job.is_done(unit):
             result = work(unit, folder, tell)
-            write_whole(folder.with_suffix(DONE), json.dumps(result, sort_keys=True))
+            text, marker = json.dumps(result, sort_keys=True), folder.with_suffix(DONE)
+            if marker.is_dir() and not marker.is_symlink():
+                shutil.rmtree(marker)
+            write_whole(marker, json.dumps([text, _checksum(text, folder.name)]))
+
+
+def _content(path: Path) -> bytes:
+    """Of a file, and of nothing that is read for ever."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is not a file")
+    return path.read_bytes()
+
+
+def _checksum(text: str, unit: str) -> int:
+    return zlib.crc32(f"{unit} {text}".encode())
+
+
+def _result_of(marker: Path) -> tuple[Any] | None:
+    """None: there is none, or not as it was written."""
+    try:
+        text, checksum = json.loads(_content(marker))
+        return (json.loads(text),) if _checksum(text, marker.stem) == checksum else None
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
 
 
 @contextmanager
