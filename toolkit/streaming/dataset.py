@@ -14,10 +14,11 @@ from toolkit.streaming.arguments import StreamingArguments
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.cursor import SKIPPED, Cursor, chosen_ranks, this_worker
-from toolkit.streaming.decode import RowDecoder, keep_freed_memory
+from toolkit.streaming.decode import RowDecoder
 from toolkit.streaming.groups import Layout
 from toolkit.streaming.guidance import make_dropout, without_prompt
 from toolkit.streaming.order import shuffle_rows
+from toolkit.streaming.process import settle
 from toolkit.streaming.reading import RowGroups, check_columns
 from toolkit.streaming.rows import read_items
 from toolkit.streaming.selection import Selection
@@ -229,7 +230,7 @@ class StreamingDataset(StreamingArguments, IterableDataset[dict[str, Any]]):
             threads=self.threads,
         )
         budget = self._contents.budget
-        keep_freed_memory()
+        settle()
         with closing(read):  # also when the loop is left early
             for taken, rows in enumerate(read, begin.taken + 1):
                 self._cursor.advance(begin, taken)

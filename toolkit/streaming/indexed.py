@@ -18,9 +18,10 @@ from torch.utils.data import Dataset, Sampler
 from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.cursor import running_ranks
-from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder, keep_freed_memory
+from toolkit.streaming.decode import DecodeMode, Fit, ImageType, RowDecoder
 from toolkit.streaming.groups import Layout, Numbering
 from toolkit.streaming.order import Order, open_groups
+from toolkit.streaming.process import settle
 from toolkit.streaming.reading import Encoded, RowGroups, check_columns, open_packed, with_bytes
 from toolkit.streaming.selection import Selection, Split, Where
 from toolkit.streaming.share import Share, Tail
@@ -121,7 +122,7 @@ class RowDataset(Dataset[dict[str, Any]]):
     def _prepare(self) -> None:
         """What a process has of its own."""
         self._read = lru_cache(maxsize=self._held)(self._reader.read)
-        keep_freed_memory()
+        settle()
 
 
 class OrderSampler(Sampler[int]):

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import acero
 
 from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.schema import COLUMNS
@@ -163,6 +162,8 @@ def _holds(where: Callable[[dict[str, Any]], Any], row: dict[str, Any]) -> bool:
 
 def _matches(table: pa.Table, where: pc.Expression) -> Mask:
     """Rows for which an expression is true; those for which it is null are left out, as in every filter of Arrow."""
+    from pyarrow import acero  # brings pandas along, which fills each worker's memory
+
     numbered = table.append_column("row number", pa.array(range(len(table)), pa.int64()))
     steps = [
         acero.Declaration("table_source", acero.TableSourceNodeOptions(numbered)),
