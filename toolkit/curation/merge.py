@@ -93,10 +93,11 @@ def merge(
             return read_finished(out)
         drawn_from = _check_ids(phases, pieces)
         brought = phases.run("shards", partial(_bring, pieces, copy, reference), len(pieces))
-        staged: dict[tuple[str, str], list[tuple[Path, Shard]]] = {}
+        staged: dict[tuple[str, str], list[tuple[Path | None, Shard]]] = {}
         for piece, (folder, found) in zip(pieces, brought, strict=True):
             shard = Shard(**{**found, "row_groups": tuple(found["row_groups"])})
-            staged.setdefault((shard.task, split_of(piece.shard)), []).append((folder / SHARD, shard))
+            place = None if reference and _reference(piece) else folder / SHARD
+            staged.setdefault((shard.task, split_of(piece.shard)), []).append((place, shard))
 
         def describe(shards: tuple[Shard, ...]) -> Manifest:
             if reference:

@@ -143,7 +143,7 @@ def read_finished(out: Path) -> Manifest:
     return read_manifest(LocalFolder(out))
 
 
-Staged = tuple[Path, Shard]
+Staged = tuple[Path | None, Shard]
 
 
 def finish(

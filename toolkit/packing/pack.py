@@ -195,11 +195,11 @@ def publish(job: Job, staged: Mapping[str, Path], split: str = DEFAULT_SPLIT) ->
     sync_folder(job.out / "data")
 
 
-def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, Shard]]) -> Iterator[Shard]:
+def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path | None, Shard]]) -> Iterator[Shard]:
     """Whole shards of a task and split under their own names.
 
     Args:
-        shards: where each lies, in order.
+        shards: where each lies, in order; None: in another dataset, where it stays.
 
     Raises:
         SourceError: one is not there, or not as long as it was when it was written.
@@ -208,10 +208,10 @@ def place_shards(job: Job, task: str, split: str, shards: Sequence[tuple[Path, S
     folder.mkdir(parents=True, exist_ok=True)
     for number, (staged, shard) in enumerate(shards):
         name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
-        if staged.exists():
+        if staged is not None and staged.exists():
             staged.replace(folder / name)
         found = (folder / name).stat().st_size if (folder / name).exists() else 0  # placed before, where it was resumed
-        if found != shard.bytes:
+        if staged is not None and found != shard.bytes:
             raise SourceError(
                 f"{folder / name}: {found:,} bytes of {shard.bytes:,}: what {job.folder} held is damaged; delete that "
                 "folder, and run the command again"
