@@ -128,13 +128,16 @@ def read_image(folder: Path, name: str) -> EncodedImage:
             kind="image_outside",
         )
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe is read for ever
+            raise OSError("it is not a file")
         return EncodedImage(path.read_bytes(), name)
     except (
         OSError,
         ValueError,
     ) as error:  # ValueError: no name that a file can have, with NUL or half a surrogate pair
         raise ImageError(
-            f"picture {name!r} cannot be read from {folder}: {getattr(error, 'strerror', error)}", kind="missing_image"
+            f"picture {name!r} cannot be read from {folder}: {getattr(error, 'strerror', None) or error}",
+            kind="missing_image",
         ) from error
 
 

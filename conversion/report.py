@@ -7,12 +7,15 @@ Two sums always hold, and a test checks them for every format:
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from toolkit.errors import SourceError, reason_of
+
 REPORT_NAME = "conversion_report.json"
 EXAMPLES = 3  # ids kept for each reason
+NUMBERS = {"format": str, **dict.fromkeys(("rows_in", "rows_out", "records_out", "images_in", "images_out"), int)}
 # The counters kept per reason; everything else in a Report is a plain number.
 REASONS = (
     "rows_dropped",
@@ -77,8 +80,28 @@ class Report:
 
     @classmethod
     def read(cls, path: Path) -> "Report":
-        columns = json.loads(path.read_bytes())
-        return cls(**{**columns, "examples": {key: tuple(ids) for key, ids in columns["examples"].items()}})
+        """
+        Raises:
+            SourceError: it is not as a conversion writes it.
+        """
+        try:
+            columns = json.loads(path.read_bytes())
+            found = cls(**{**columns, "examples": {key: tuple(ids) for key, ids in columns["examples"].items()}})
+            found._check()
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise SourceError(
+                f"{path}: not as `convert` writes it ({type(error).__name__}: {reason_of(error):.200}); convert again"
+            ) from error
+        return found
+
+    def _check(self) -> None:
+        for each in fields(self):
+            value, kind = getattr(self, each.name), NUMBERS.get(each.name, Mapping)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"{each.name} is {value!r:.100}")
+        for name in REASONS:
+            if wrong := [count for count in getattr(self, name).values() if type(count) is not int]:
+                raise TypeError(f"{name} counts {wrong[0]!r:.100}")
 
     def reasons(self) -> list[tuple[str, str, int, tuple[str, ...]]]:
         """Rows of a table: what happened, the reason, how often, example ids."""

@@ -5,11 +5,11 @@ sets hold.
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from conversion.formats import Shard
 from conversion.importing import ReadOptions, checked, foreign_row
-from toolkit.errors import ArchiveError, ImageError, RowError, SourceError, shown
+from toolkit.errors import ArchiveError, ImageError, RowError, SourceError, reason_of, shown
 from toolkit.parsing import load_json
 from toolkit.schema import COLUMNS, IMAGE_PART, EncodedImage, Message, Part, Row
 from toolkit.sources.dialects.records import MEMBER
@@ -44,11 +44,11 @@ def samples(tar: Path) -> Iterator[tuple[str, Sample]]:
     """(key, suffix -> content) of members that lie side by side; one sample is held at a time.
 
     Raises:
-        ArchiveError: the tar is cut off or not a tar, holds a device or a member that is too large, or a sample has a
-            member twice.
+        ArchiveError: the tar cannot be opened, is cut off or not a tar, holds a device or a member that is too large,
+            or a sample has a member twice.
     """
     key, sample = "", Sample()
-    with tar.open("rb") as file:
+    with _opened(tar) as file:
         for member in read_tar(file, str(tar), Watch(on_refused=partial(_refuse, tar))):
             if not (found := MEMBER.match(member.name)):
                 continue
@@ -61,6 +61,13 @@ def samples(tar: Path) -> Iterator[tuple[str, Sample]]:
             sample[found[2]] = member.data
     if sample:
         yield key, sample
+
+
+def _opened(tar: Path) -> BinaryIO:
+    try:
+        return tar.open("rb")
+    except OSError as error:
+        raise ArchiveError(f"{tar}: cannot be opened: {reason_of(error)}") from error
 
 
 def _refuse(tar: Path, kind: str, name: str) -> None:

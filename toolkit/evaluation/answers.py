@@ -81,6 +81,8 @@ class Answers:
     def _index(self) -> Iterator[tuple[str, tuple[int, int]]]:
         assert self.file is not None
         seen: set[str] = set()
+        if self.file.exists() and not self.file.is_file():
+            raise SourceError(f"{self.file}: not a file; answers are read more than once, which a pipe cannot do")
         try:
             with self.file.open("rb") as file:
                 place = 0

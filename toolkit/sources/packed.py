@@ -7,11 +7,11 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from toolkit.errors import RowError, ShardError
+from toolkit.errors import RowError, ShardError, SourceError, shorten
 from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, rows_of
 from toolkit.sources.ahead import in_one_process
-from toolkit.sources.manifest import MANIFEST, read_manifest
+from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
 from toolkit.sources.parquet import open_parquet, read_tables
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import Skips
@@ -48,14 +48,39 @@ class PackedSource:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(task for task, paths in self.paths.items() if any(_split_of(path) == self.split for path in paths))
+        """Those with shards of the split, also of which all are missing."""
+        there = {task for task, paths in self.paths.items() if any(_split_of(path) == self.split for path in paths)}
+        return tuple(in_order(there | {*self._missing}))
+
+    @cached_property
+    def _manifest(self) -> Manifest | None:
+        return read_manifest(self.repository) if MANIFEST in self.repository.list_files() else None
+
+    @cached_property
+    def _missing(self) -> dict[str, list[str]]:
+        """Task -> its shards of the split that the manifest names, and that are not there."""
+        found: dict[str, list[str]] = {}
+        for shard in self._manifest.shards if self._manifest else ():
+            if shard.path not in self.paths.get(shard.task, ()) and _split_of(shard.path) == self.split:
+                found.setdefault(shard.task, []).append(shard.path)
+        return found
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Definitions of the tasks that are not of the nine, as the manifest has them."""
-        return read_manifest(self.repository).vocabulary if MANIFEST in self.repository.list_files() else NO_TASKS
+        return self._manifest.vocabulary if self._manifest else NO_TASKS
 
     def shards(self, tasks: Iterable[str]) -> list[str]:
+        """
+        Raises:
+            SourceError: some that the manifest names are not there.
+        """
+        tasks = list(tasks)
+        if missing := [path for task in tasks for path in self._missing.get(task, ())]:
+            raise SourceError(
+                f"{self.repository.name}: not there, though {MANIFEST} names them: {shorten(missing)}; fetch them, or "
+                "name the tasks that are whole"
+            )
         return [path for task in tasks for path in self.paths.get(task, ()) if _split_of(path) == self.split]
 
     def fingerprint(self, tasks: Iterable[str]) -> str:
