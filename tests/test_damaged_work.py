@@ -128,3 +128,23 @@ def test_a_condition_of_the_user_is_no_damage(folder: Path) -> None:
     with pytest.raises(UnifiedVisualError) as caught:
         select(folder / "one", folder / "out", where="no_such_column = 1")
     assert "unfinished work" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[1", b"[" * 100_000])
+def test_what_a_finished_dataset_was_made_from_may_be_damaged_too(content: bytes, folder: Path) -> None:
+    merged(folder)
+    (folder / "out/.packed-from.json").write_bytes(content)
+    with pytest.raises(UsageError, match=r"out holds a dataset made from other files or with other options"):
+        merged(folder)
+    (folder / "one/.packed-from.json").write_bytes(content)
+    with pytest.raises(UsageError, match=r"one holds a dataset packed from other rows"):
+        pack_rows(demo_rows("image_editing", 2), folder / "one")
+
+
+@pytest.mark.parametrize("depth", [101, 300, 900, 100_000])
+def test_a_manifest_that_is_nested_deeply_is_one_error_for_all_who_copy_it(depth: int, folder: Path) -> None:
+    path = folder / "one/MANIFEST.json"
+    text = path.read_text().replace('"skipped": {}', '"skipped": {"a": ' + "[" * depth + "]" * depth + "}")
+    path.write_text(text)
+    with pytest.raises(SourceError, match=r"MANIFEST.json: cannot be read"):
+        merged(folder)

@@ -8,7 +8,7 @@ import yaml
 
 from toolkit.errors import SourceError
 
-MAX_DEPTH = 100  # of YAML that people write
+MAX_DEPTH = 100  # of YAML that people write, and of our own JSON
 MAX_VALUES = 200_000  # of YAML, aliases followed
 MAX_DIGITS = 1_000  # of a number in YAML; 1:1:1:... takes time that grows with the square
 
@@ -22,6 +22,20 @@ def load_json(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("not JSON that can be read: nested too deeply") from None
+
+
+def check_depth(value: Any) -> None:
+    """
+    Raises:
+        ValueError: lists and mappings are nested deeper than MAX_DEPTH.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inside for value in values]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
 def load_record(text: str | bytes, where: str) -> dict[str, Any]:

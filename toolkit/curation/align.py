@@ -129,8 +129,11 @@ def align(
 def _finished(out: Path, plan: Mapping[str, Any]) -> Alignment | None:
     if not (out / SUMMARY).exists():
         return None
-    found = Alignment(**json.loads((out / SUMMARY).read_bytes()))
-    if found.plan != json.loads(json.dumps(plan)):
+    try:
+        found = Alignment(**json.loads((out / SUMMARY).read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):  # damaged
+        found = None
+    if found is None or found.plan != json.loads(json.dumps(plan)):
         raise UsageError(f"{out} holds other scores; choose another folder, or remove it")
     forget(out)
     return found

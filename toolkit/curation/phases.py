@@ -15,7 +15,7 @@ from toolkit.curation.database import is_of_duckdb, with_enough_memory
 from toolkit.curation.inputs import PackedInput, roots_of
 from toolkit.errors import PartDone, SourceError, UnifiedVisualError, UsageError
 from toolkit.executors import Tell
-from toolkit.packing.pack import PACKED_FROM, end, place_shards
+from toolkit.packing.pack import end, made_from, place_shards
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.splits import SPLITS
@@ -130,8 +130,7 @@ def is_finished(out: Path, plan: Plan) -> bool:
     """
     if not (out / MANIFEST).exists():
         return False
-    made_from = out / PACKED_FROM
-    if not made_from.exists() or json.loads(made_from.read_bytes()) != json.loads(json.dumps(plan)):
+    if made_from(out) != json.loads(json.dumps(plan)):
         raise UsageError(
             f"{out} holds a dataset made from other files or with other options; choose another folder, or remove it"
         )

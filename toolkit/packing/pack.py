@@ -100,10 +100,17 @@ def end(job: Job, manifest: Manifest, packed_from: Mapping[str, Any]) -> None:
     job.close()
 
 
+def made_from(out: Path) -> Any:
+    """What `end` wrote of how a dataset was made; None where it cannot be read."""
+    try:
+        return json.loads((out / PACKED_FROM).read_bytes()) if (out / PACKED_FROM).is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def _finished(out: Path, source: Source, options: PackOptions, plan: dict[str, Any]) -> Manifest:
     manifest = read_manifest(LocalFolder(out))
-    path = out / PACKED_FROM
-    if path.exists() and json.loads(path.read_text()) != plan:
+    if (out / PACKED_FROM).exists() and made_from(out) != plan:
         raise UsageError(
             f"{out} holds a dataset packed from other files, tasks or options, or from files that changed since; "
             "choose another folder, or remove it"

@@ -1,6 +1,5 @@
 """Any rows -> the packed layout, in one pass over them."""
 
-import json
 import os
 import shutil
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import Any
 
 from toolkit.errors import RowError, UsageError
 from toolkit.executors import Tell
-from toolkit.packing.pack import PACKED_FROM, end, publish
+from toolkit.packing.pack import end, made_from, publish
 from toolkit.packing.shards import RowGrouper
 from toolkit.packing.stage import PackOptions, TaskShards, check_images
 from toolkit.rules import check_row
@@ -81,9 +80,8 @@ def pack_rows(
 
 
 def _finished(out: Path, plan: dict[str, Any], checked: "_CheckedRows") -> Manifest:
-    manifest, path = read_manifest(LocalFolder(out)), out / PACKED_FROM
-    packed_from = json.loads(path.read_bytes()) if path.exists() else {}
-    if packed_from != {**plan, "sha256": checked.end()["sha256"]}:
+    manifest = read_manifest(LocalFolder(out))
+    if made_from(out) != {**plan, "sha256": checked.end()["sha256"]}:
         raise UsageError(
             f"{out} holds a dataset packed from other rows or with other options; choose another folder, or remove it"
         )

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from toolkit.errors import SHOWN, ShardError, SourceError, shown
+from toolkit.parsing import check_depth
 from toolkit.sources.repository import Repository
 from toolkit.sources.splits import SPLITS, split_named_in
 from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
@@ -111,6 +112,7 @@ def read_manifest(repository: Repository) -> Manifest:
         text = file.read()
     try:
         content = json.loads(text)
+        check_depth(content)
         json.dumps(content, ensure_ascii=False).encode("utf-8")  # no half of a surrogate pair
         if content["format"] != FORMAT:
             raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
