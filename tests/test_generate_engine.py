@@ -237,7 +237,7 @@ def test_a_full_disk_stops_with_a_message_and_a_later_run_goes_on(tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Blobs, "put", full)
-    with pytest.raises(Exception, match=r"No space left on device.*then run again"):
+    with pytest.raises(Exception, match=r"the disk is full: .*then run the same command again"):
         engine.run(spec, tmp_path / "run")
     monkeypatch.setattr(Blobs, "put", put)
     assert engine.run(spec, tmp_path / "run") == {"ok": 3}
