@@ -46,8 +46,15 @@ def read_card(
 def read_croissant(
     source: str, *, repo_id: str | None = None, revision: str | None = None, token: str | bool | None = None
 ) -> dict[str, Any]:
-    """Croissant JSON-LD of a packed dataset. Arguments and errors as `read_card`."""
-    _, manifest, name = _open(source, repo_id, revision, token)
+    """Croissant JSON-LD of a packed dataset. Arguments and errors as `read_card`, and UsageError also where shards are
+    in other repositories.
+    """
+    repository, manifest, name = _open(source, repo_id, revision, token)
+    if _with_urls(manifest, repository) != manifest:
+        raise UsageError(
+            f"{source}: some of its shards are in other repositories, and Croissant describes the files of one; "
+            "`unifiedvisual select` of it, without a condition, brings them together"
+        )
     return croissant(manifest, repo_id=name, url=f"{HUB}/{name}")
 
 

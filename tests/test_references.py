@@ -8,14 +8,16 @@ import huggingface_hub
 import pytest
 
 import unifiedvisual
-from dataset_card import write_card
+from dataset_card import read_croissant, write_card
 from tests.replicas import truth
 from tests.test_pack import SMALL, content
+from toolkit.cli.app import main
 from toolkit.errors import SourceError, UsageError
 from toolkit.packing.push import plan_push
 from toolkit.packing.verify import verify_packed
+from toolkit.sources.manifest import MANIFEST
 from toolkit.sources.references import REFERENCES
-from toolkit.sources.repository import open_repository
+from toolkit.sources.repository import LocalFolder, open_repository
 from unifiedvisual import StreamingDataset, merge, pack_rows, select
 
 EDITING, REASONING = truth()["image_editing"], truth()["cot_collection"]
@@ -119,6 +121,26 @@ def test_plain_datasets_reads_them_by_the_card(fused):
     assert [row["id"] for row in streamed] == IDS[: 2 * len(EDITING)]
 
 
+def test_shards_that_are_in_the_folder_become_links(fused, tmp_path):
+    pack_rows([replace(row, id=f"more-{row.id}") for row in REASONING], tmp_path / "c", SMALL)
+    merge([fused, tmp_path / "c"], tmp_path / "again")
+    shard = "data/image_editing/train-00000-of-00006.parquet"
+    assert (fused / shard).samefile(tmp_path / "again" / shard)
+
+
+def test_croissant_tells_of_no_files_of_others(fused):
+    with pytest.raises(UsageError, match="some of its shards are in other repositories"):
+        read_croissant(str(fused))
+
+
+def test_the_command_names_no_next_step_that_is_refused(fused, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["merge", str(tmp_path / "a"), "hf://datasets/me/new", str(fused), "--reference"])
+    told = "".join(capsys.readouterr().out.split())
+    assert f"unifiedvisualverify{fused}--deep" in told
+    assert "push" not in told
+
+
 def test_push_says_what_to_do(fused):
     with pytest.raises(UsageError, match="3 of 7 shards are in other datasets of the Hub"):
         plan_push(fused, "me/fused")
@@ -139,6 +161,7 @@ def test_push_says_what_to_do(fused):
     ],
 )
 def test_nothing_else_is_referred_to(tmp_path, path, url, message):
+    (tmp_path / MANIFEST).touch()
     (tmp_path / REFERENCES).write_text(json.dumps({path: {"url": url, "bytes": 1}}))
     with pytest.raises(SourceError, match=message):
         open_repository(tmp_path)
@@ -155,7 +178,9 @@ def test_nothing_else_is_referred_to(tmp_path, path, url, message):
         f'{{"data/a/x.parquet": {{"url": "hf://datasets/a/b@{"0" * 40}/x.parquet", "bytes": {1 << 61}}}}}',
     ],
 )
-def test_a_damaged_list_is_an_error(tmp_path, text):
+def test_a_damaged_list_is_an_error_of_a_packed_dataset(tmp_path, text):
     (tmp_path / REFERENCES).write_text(text)
+    assert open_repository(tmp_path) == LocalFolder(tmp_path)  # a file of somebody else
+    (tmp_path / MANIFEST).touch()
     with pytest.raises(SourceError, match="cannot be read"):
         open_repository(tmp_path)

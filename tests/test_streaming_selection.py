@@ -3,6 +3,7 @@
 import itertools
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -112,6 +113,17 @@ def test_a_state_of_other_rows_is_refused_and_of_the_same_rows_resumes(numbers):
 def test_a_dataset_with_a_predicate_travels_to_spawned_workers(numbers):
     dataset = StreamingDataset(numbers, where=lambda row: is_even(row), columns=["id"])
     assert ids(pickle.loads(pickle.dumps(dataset))) == ids(dataset)
+
+
+@pytest.mark.parametrize("chosen", [{"where": is_even}, {"lengths": lambda row: 5, "max_tokens": 20}])
+def test_another_dataset_made_from_a_copy_never_has_other_rows(numbers, chosen):
+    dataset = StreamingDataset(numbers, columns=["id"], **chosen)
+    assert replace(dataset, seed=1).num_rows == dataset.num_rows
+    copied = pickle.loads(pickle.dumps(dataset))
+    assert copied.num_rows == dataset.num_rows
+    with pytest.raises(UsageError, match=r"has its rows, but not what chose them; pass where= and lengths= again"):
+        replace(copied, seed=1)
+    assert replace(copied, seed=1, **chosen).num_rows == dataset.num_rows
 
 
 def test_a_predicate_that_fails_names_the_row_and_the_columns(numbers):

@@ -9,6 +9,7 @@ from toolkit.cli.pack import print_manifest
 from toolkit.cli.terminal import phase_progress, print_json, say
 from toolkit.curation.inputs import open_inputs
 from toolkit.curation.merge import Ids, merge
+from toolkit.sources.references import REFERENCES
 
 
 def run(
@@ -39,4 +40,4 @@ def run(
     if as_json:
         print_json(asdict(manifest))
     else:
-        print_manifest(manifest, out)
+        print_manifest(manifest, out, can_be_pushed=not (out / REFERENCES).exists())

@@ -77,7 +77,7 @@ def _print_plan(source: Source, tasks: list[str], options: PackOptions, out: Pat
     )
 
 
-def print_manifest(manifest: Manifest, out: Path) -> None:
+def print_manifest(manifest: Manifest, out: Path, *, can_be_pushed: bool = True) -> None:
     columns = ("task", "rows", "published", "images", "bytes", "shards", "left out")
     rows = [
         (
@@ -92,4 +92,5 @@ def print_manifest(manifest: Manifest, out: Path) -> None:
         for task, shards in manifest.tasks.items()
     ]
     table(f"Packed to {out}", columns, rows, right=columns[1:-1])
-    hint(f"Next: unifiedvisual verify {out} --deep, then unifiedvisual push {out} ORG/NAME")
+    then = f", then unifiedvisual push {out} ORG/NAME" if can_be_pushed else ""
+    hint(f"Next: unifiedvisual verify {out} --deep{then}")

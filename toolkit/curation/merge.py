@@ -33,7 +33,7 @@ from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Manifest, Shard
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.references import REFERENCES, Reference, references_text
-from toolkit.sources.repository import LocalFolder, reference_to
+from toolkit.sources.repository import local_path, reference_to
 from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part
 from toolkit.tasks import in_order
@@ -211,8 +211,8 @@ def bring(source: PackedInput, shard: Shard, folder: Path, *, copy: bool = False
     Raises:
         ShardError: what was copied is not what the manifest tells of.
     """
-    target, repository = folder / SHARD, source.repository
-    if copy or not isinstance(repository, LocalFolder) or not _link(repository.root / shard.path, target):
+    target, here = folder / SHARD, local_path(source.repository, shard.path)
+    if copy or not here or not _link(here, target):
         _copy(source, shard, target)
     return replace(shard, path=SHARD)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from toolkit.errors import SHOWN, ShardError, SourceError, shown
 from toolkit.parsing import check_depth
+from toolkit.sources.repository import MANIFEST as MANIFEST
 from toolkit.sources.repository import Repository
 from toolkit.sources.splits import SPLITS, split_named_in
 from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
 
-MANIFEST = "MANIFEST.json"
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
 FORMAT = 1
 MOST = 1 << 60  # of anything that is counted, so that sums of it fit everywhere

@@ -20,6 +20,7 @@ from toolkit.sources.hub import HubRepository, pinned_repository
 from toolkit.sources.hub import open_hub as _open_hub
 from toolkit.sources.references import REFERENCES, Reference, parse_references
 
+MANIFEST = "MANIFEST.json"  # of a packed dataset; see manifest.py
 REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_URL = re.compile(
     r"hf://datasets/(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>refs/(?:convert|pr)/[^/]+|[^/]+))?(?:/(?P<folder>.*))?"
@@ -145,10 +146,18 @@ class ReferringFolder:
 
 def reference_to(repository: Repository, path: str, size: int) -> Reference | None:
     """Where a file lies on the Hub; None: it is on this machine."""
-    there = path
-    if isinstance(repository, ReferringFolder):
-        repository, there = repository.place(path)
+    repository, there = _place(repository, path)
     return repository.reference(there, size) if isinstance(repository, HubRepository) else None
+
+
+def local_path(repository: Repository, path: str) -> Path | None:
+    """Where a file lies on this machine."""
+    repository, there = _place(repository, path)
+    return repository.root / there if isinstance(repository, LocalFolder) else None
+
+
+def _place(repository: Repository, path: str) -> tuple[Repository, str]:
+    return repository.place(path) if isinstance(repository, ReferringFolder) else (repository, path)
 
 
 def root_of(repository: Repository) -> Path | None:
@@ -161,7 +170,13 @@ def _with_references(folder: LocalFolder, token: str | bool | None) -> Repositor
     if not (folder.root / REFERENCES).is_file():
         return folder
     with folder.open(REFERENCES) as file:
-        references = parse_references(file.read(), f"{folder.name}: {REFERENCES}")
+        text = file.read()
+    try:
+        references = parse_references(text, f"{folder.name}: {REFERENCES}")
+    except SourceError:
+        if (folder.root / MANIFEST).is_file():
+            raise
+        return folder  # a file of somebody else that happens to have this name
     pinned = {
         place: pinned_repository(*place, token=token)
         for place in {(each.repo_id, each.commit) for each in references.values()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
+from toolkit.errors import UsageError
 from toolkit.streaming.accelerate import processes
 from toolkit.streaming.arguments import StreamingArguments
 from toolkit.streaming.contents import Contents
@@ -268,4 +269,10 @@ class StreamingDataset(StreamingArguments, IterableDataset[dict[str, Any]]):
     def __getstate__(self) -> dict[str, Any]:
         """For worker processes that are spawned: torch.distributed does not run there, and rows are chosen already."""
         rank, world_size = self._ranks()
-        return {**self.__dict__, "where": None, "lengths": None, "rank": rank, "world_size": world_size}
+        chosen = {name: _not_copied for name in ("where", "lengths") if getattr(self, name) is not None}
+        return {**self.__dict__, **chosen, "rank": rank, "world_size": world_size}
+
+
+def _not_copied(_: dict[str, Any]) -> Any:
+    """What chose the rows, a lambda or large, is not in a copy; `replace` must not take it for None."""
+    raise UsageError("a copy of a dataset has its rows, but not what chose them; pass where= and lengths= again")
