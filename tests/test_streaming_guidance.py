@@ -4,6 +4,8 @@ import copy
 import math
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,6 +166,23 @@ def test_processes_count_side_by_side():
     for child in children:
         child.join()
     assert shared.total() == {"all": 3001, "of 0": 4000, "of 1": 2000}
+
+
+def test_a_fork_of_a_process_that_has_counts_makes_its_own():
+    script = """
+import os, signal
+from toolkit.streaming.counts import SharedCounts
+SharedCounts()
+if not (child := os.fork()):
+    signal.alarm(10)
+    counts = SharedCounts()
+    counts.add("kind")
+    os._exit(counts.total()["kind"])
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    threads = {**os.environ, "OMP_NUM_THREADS": "2"}  # those of torch, which a fork has not
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=threads, timeout=60)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_lines_of_processes_that_ended_are_used_again_with_their_counts(monkeypatch):

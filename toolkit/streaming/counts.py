@@ -21,7 +21,9 @@ class SharedCounts:
     """
 
     def __init__(self) -> None:
-        self._memory = torch.zeros(PROCESSES * TABLE.itemsize, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
+        # New, hence zeros. To fill or copy it would start the threads of OpenMP, which forks then wait for without end.
+        storage = torch.UntypedStorage._new_shared(PROCESSES * TABLE.itemsize)  # type: ignore[no-untyped-call]
+        self._memory = torch.empty(0, dtype=torch.uint8).set_(storage)
         self._own: tuple[int, int, Lock] | None = None  # process, its line, its threads' lock
 
     def add(self, kind: str, count: int = 1) -> None:
