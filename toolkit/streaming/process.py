@@ -1,13 +1,23 @@
 """What a process that decodes does once."""
 
 import gc
+from functools import cache
 
 from torch.utils.data import get_worker_info
 
 
 def settle() -> None:
-    """Have this process keep up to 64 MB of what it frees for what it needs next; and a worker not look for garbage in
-    what it was forked with, which it would copy by that, page by page.
+    """Have this process keep freed memory; and a worker not look for garbage in what it was forked with, which it would
+    copy by that, page by page.
+    """
+    _keep_freed_memory()
+    if get_worker_info() is not None and not gc.get_freeze_count():
+        gc.freeze()
+
+
+@cache  # a second block would be taken from what was kept, and be touched; a fork has the setting of its parent
+def _keep_freed_memory() -> None:
+    """Keep up to 64 MB of what is freed for what is needed next.
 
     glibc hands freed memory of a picture's size back to the kernel at once and takes it again, zeroed, page by page,
     for the next picture: in exact mode up to 250 pages and 0.4 ms of 7 for each. It adapts to the largest block that
@@ -15,5 +25,3 @@ def settle() -> None:
     Source: mallopt(3), M_MMAP_THRESHOLD.
     """
     bytes(31 << 20)
-    if get_worker_info() is not None and not gc.get_freeze_count():
-        gc.freeze()
