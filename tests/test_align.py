@@ -13,7 +13,7 @@ from tests.test_pack import SMALL, content
 from toolkit.cli.app import main
 from toolkit.curation import scorers
 from toolkit.curation.fits import fits_of
-from toolkit.errors import PartDone, RunStopped, UnknownName, UsageError
+from toolkit.errors import PartDone, RunStopped, SourceError, UnknownName, UsageError
 from toolkit.generation.core.protocol import Draw
 from toolkit.generation.procedural.script import picture
 from toolkit.generation.recipes.image_editing.script import edit_of
@@ -155,6 +155,13 @@ def test_cosines_of_an_embedder(colours, tmp_path, monkeypatch):
         "broken": None,
     }
     assert done.not_scored == {"bad image": 1}
+
+
+def test_a_model_that_cannot_be_loaded_is_not_called_a_damaged_shard(colours, tmp_path):
+    pytest.importorskip("transformers", reason="CLIP is its own; pip install transformers")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(SourceError, match=r"^model .*/model: cannot be loaded: .*; expected CLIP, SigLIP or their kin"):
+        align(colours, tmp_path / "out", by="clip", options={"model": str(tmp_path / "model")}, kinds=["caption"])
 
 
 def test_an_edit_is_nearer_to_the_instruction_than_what_it_was_made_from(tmp_path, monkeypatch):

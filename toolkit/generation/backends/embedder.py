@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import SourceError
 from toolkit.generation.backends.local import device_of
 from toolkit.images import decode_image
 
@@ -33,9 +34,22 @@ class TransformersEmbedder:
     """
     Args:
         options: model, and revision, device, dtype if need be.
+
+    Raises:
+        SourceError: the model cannot be loaded.
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
+        try:
+            self._load(options)
+        except Exception as error:  # of transformers, and of what it reads with
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise SourceError(
+                f"model {options['model']}: cannot be loaded: {reason}; expected CLIP, SigLIP or their kin, in a "
+                "folder or on the Hub, org/name"
+            ) from error
+
+    def _load(self, options: dict[str, Any]) -> None:
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
