@@ -124,6 +124,26 @@ def test_a_shard_that_is_lost_before_it_has_its_name_is_no_dataset_without_it(wh
     assert not (folder / "out/MANIFEST.json").exists()
 
 
+@pytest.mark.parametrize("what", ["one bit", "half", "nothing", "removed"])
+def test_a_marker_of_a_shard_that_is_lost_is_no_dataset_without_it(what: str, folder: Path) -> None:
+    def on_done(phase: str, done: int, total: int) -> None:
+        if phase == "shards" and done == total:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        select(folder / "one", folder / "out", per_task=1, on_done=on_done)
+    marker = next((folder / "out" / STAGING).glob("*/*/*.done"))
+    if what == "removed":
+        marker.unlink()
+    else:
+        changed_to(marker, what)
+    with pytest.raises(
+        SourceError, match=r"00000.done: unfinished work that cannot be read; delete the .staging it is"
+    ):
+        select(folder / "one", folder / "out", per_task=1)
+    assert not (folder / "out/MANIFEST.json").exists()
+
+
 def test_a_condition_of_the_user_is_no_damage(folder: Path) -> None:
     with pytest.raises(UnifiedVisualError) as caught:
         select(folder / "one", folder / "out", where="no_such_column = 1")

@@ -3,7 +3,6 @@
 `<number>.done` beside a shard says that it is whole.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-from toolkit.errors import ImageError, RowError, UsageError
+from toolkit.errors import ImageError, RowError, SourceError, UsageError
 from toolkit.images import check_is_image
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
 from toolkit.schema import MAX_ROW_BYTES, Row
@@ -21,8 +20,7 @@ from toolkit.sources.manifest import Shard
 from toolkit.sources.published.source import TOGETHER
 from toolkit.sources.repository import OnRead
 from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips, check_policy
-from toolkit.staging.files import write_whole
-from toolkit.staging.jobs import DONE
+from toolkit.staging.jobs import DONE, STAGING, mark, result_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +141,7 @@ class TaskShards:
             self._writer.abandon(error)
 
     def write(self, group: RowGroup) -> None:
-        if self._writer is None and not self._marker.exists():
+        if self._writer is None and result_of(self._marker) is None:
             self._writer = ShardWriter(self._folder / f"{self._number:05d}.parquet")
         if self._writer:
             self._writer.write(group)
@@ -154,7 +152,7 @@ class TaskShards:
     def _close(self) -> None:
         if self._writer:
             shard = self._writer.close(path=f"{self._number:05d}.parquet", task=self._task)
-            write_whole(self._marker, json.dumps(asdict(shard)))
+            mark(self._marker, asdict(shard))
         self._writer, self._number, self._size = None, self._number + 1, 0
 
     @property
@@ -163,7 +161,18 @@ class TaskShards:
 
 
 def staged_shards(folder: Path) -> list[Shard]:
-    """The whole shards of a task, in order; their paths are names in `folder`."""
-    markers = sorted(path for path in folder.glob(f"*{DONE}"))
-    contents = (json.loads(marker.read_text()) for marker in markers)
-    return [Shard(**{**content, "row_groups": tuple(content["row_groups"])}) for content in contents]
+    """The whole shards of a task, in order; their paths are names in `folder`.
+
+    Raises:
+        SourceError: what says so of one is lost or damaged.
+    """
+    shards = []
+    for number in range(len({path.stem for end in (DONE, ".parquet") for path in folder.glob(f"[0-9]*{end}")})):
+        marker = folder / f"{number:05d}{DONE}"
+        if (found := result_of(marker)) is None:
+            raise SourceError(
+                f"{marker}: unfinished work that cannot be read; delete the {STAGING} it is in, and run the "
+                "command again"
+            )
+        shards.append(Shard(**{**found[0], "row_groups": tuple(found[0]["row_groups"])}))
+    return shards

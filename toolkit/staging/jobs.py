@@ -53,7 +53,7 @@ class Job:
         return self.folder / f"{number:05d}"
 
     def is_done(self, number: int) -> bool:
-        return _result_of(self.unit(number).with_suffix(DONE)) is not None
+        return result_of(self.unit(number).with_suffix(DONE)) is not None
 
     def result(self, number: int) -> Any:
         """Of a finished unit.
@@ -62,7 +62,7 @@ class Job:
             SourceError: its marker has become unreadable since.
         """
         marker = self.unit(number).with_suffix(DONE)
-        if (found := _result_of(marker)) is None:
+        if (found := result_of(marker)) is None:
             raise SourceError(f"{marker}: cannot be read any more; run the same command again: it is resumed")
         return found[0]
 
@@ -215,10 +215,16 @@ def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
     with hold(folder.with_suffix(".lock"), busy=busy, wait_s=WAIT_S):
         if not job.is_done(unit):
             result = work(unit, folder, tell)
-            text, marker = json.dumps(result, sort_keys=True), folder.with_suffix(DONE)
+            marker = folder.with_suffix(DONE)
             if marker.is_dir() and not marker.is_symlink():
                 shutil.rmtree(marker)
-            write_whole(marker, json.dumps([text, _checksum(text, folder.name)]))
+            mark(marker, result)
+
+
+def mark(marker: Path, result: Any) -> None:
+    """Say that something is finished, with its result."""
+    text = json.dumps(result, sort_keys=True)
+    write_whole(marker, json.dumps([text, _checksum(text, marker.stem)]))
 
 
 def _content(path: Path) -> bytes:
@@ -232,8 +238,8 @@ def _checksum(text: str, unit: str) -> int:
     return zlib.crc32(f"{unit} {text}".encode())
 
 
-def _result_of(marker: Path) -> tuple[Any] | None:
-    """None: there is none, or not as it was written."""
+def result_of(marker: Path) -> tuple[Any] | None:
+    """What `mark` wrote; None: nothing, or it is not as it was written."""
     try:
         text, checksum = json.loads(_content(marker))
         return (json.loads(text),) if _checksum(text, marker.stem) == checksum else None
