@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from tests.replicas import replica, truth
 from toolkit.errors import ShardError, UsageError
 from toolkit.packing.pack import pack
 from toolkit.packing.stage import PackOptions
+from toolkit.sources import ahead
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import read_manifest
@@ -180,9 +182,33 @@ def test_a_fork_while_a_thread_reads_ahead_is_an_error_there():
     assert list(numbers) == list(range(1, 100))
 
 
+def test_what_threads_open_while_the_interpreter_ends_disturbs_nothing():
+    is_ended = threading.Event()
+
+    def opens():
+        while not is_ended.is_set():
+            opened = [ahead.closed_at_exit(lambda: (number for number in range(3)))() for _ in range(500)]
+            assert len(opened) == 500
+
+    threads = [threading.Thread(target=opens) for _ in range(2)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(50):
+            ahead._close_open()
+    finally:
+        is_ended.set()
+        sys.setswitchinterval(before)
+        for thread in threads:
+            thread.join()
+
+
 def test_an_interpreter_ends_silently_that_left_loops_early_and_has_open_iterations(source, packed):
     script = f"""
 import sys
+import threading
 from torch.utils.data import DataLoader
 from unifiedvisual import StreamingDataset, load_dataset
 left = iter(DataLoader(StreamingDataset({str(packed)!r}), batch_size=1, collate_fn=list))

@@ -8,14 +8,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from functools import wraps
 from typing import Generic, ParamSpec, TypeVar
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from toolkit.errors import UsageError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_open: WeakSet[Generator[object, None, None]] = WeakSet()
+_open: WeakValueDictionary[int, Generator[object, None, None]] = WeakValueDictionary()  # by id
 
 
 def closed_at_exit(make: Callable[P, Generator[T, None, None]]) -> Callable[P, Generator[T, None, None]]:
@@ -24,7 +24,7 @@ def closed_at_exit(make: Callable[P, Generator[T, None, None]]) -> Callable[P, G
     @wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
         generator = make(*args, **kwargs)
-        _open.add(generator)
+        _open[id(generator)] = generator
         return generator
 
     return made
@@ -32,9 +32,10 @@ def closed_at_exit(make: Callable[P, Generator[T, None, None]]) -> Callable[P, G
 
 @atexit.register
 def _close_open() -> None:
-    for generator in list(_open):
+    for reference in _open.valuerefs():  # a list at once, whatever other threads open meanwhile
         with suppress(ValueError):  # it is running: another thread is in it
-            generator.close()
+            if generator := reference():
+                generator.close()
 
 
 def in_one_process(items: Iterable[T]) -> Generator[T, None, None]:
