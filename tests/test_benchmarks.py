@@ -27,6 +27,7 @@ RUN_IN_PIECES = {"generate_scale", "resume", "stream", "stream_data", "stream_pe
 TOO_LONG = {
     "browse",
     "curate",
+    "decode_memory",
     "full_disk",
     "generate_http",
     "pack",

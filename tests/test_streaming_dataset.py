@@ -313,3 +313,10 @@ def test_sampler_resumes_once(numbers):
 def test_row_dataset_needs_a_row_for_every_number(demo):
     with pytest.raises(UsageError, match="leaves numbers without rows"):
         RowDataset(demo, policy=DecodePolicy(on_bad="skip"))
+
+
+def test_arguments_are_there_to_be_read_and_not_to_be_changed(numbers):
+    dataset = StreamingDataset(numbers, decode=None, batch_size=3)
+    assert (dataset.batch_size, dataset.seed, dataset.name) == (3, 0, "all")
+    with pytest.raises(UsageError, match="seed of a StreamingDataset that is open cannot be changed"):
+        dataset.seed = 1

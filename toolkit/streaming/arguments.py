@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 
 from toolkit.images import DecodePolicy
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType
@@ -51,3 +51,6 @@ class StreamingArguments:
 
     def __post_init__(self) -> None:
         """StreamingDataset opens the data here."""
+
+
+ARGUMENTS = frozenset(each.name for each in fields(StreamingArguments))

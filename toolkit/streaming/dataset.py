@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset
 
 from toolkit.errors import UsageError
 from toolkit.streaming.accelerate import processes
-from toolkit.streaming.arguments import StreamingArguments
+from toolkit.streaming.arguments import ARGUMENTS, StreamingArguments
 from toolkit.streaming.contents import Contents
 from toolkit.streaming.counts import SharedCounts
 from toolkit.streaming.cursor import SKIPPED, Cursor, chosen_ranks, this_worker
@@ -96,6 +96,11 @@ class StreamingDataset(StreamingArguments, IterableDataset[dict[str, Any]]):
         self._checksum = zlib.crc32(repr([self._contents.checksum, self.tail]).encode())  # of what a state must fit
         self._cursor = Cursor()
         self._share()  # says what is wrong with the arguments now, not in a worker
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ARGUMENTS and "_cursor" in self.__dict__:
+            raise UsageError(f"{name} of a StreamingDataset that is open cannot be changed; make another one")
+        super().__setattr__(name, value)
 
     # What there is
 
