@@ -334,3 +334,12 @@ def test_datasets_decides_what_offline_means_alike(monkeypatch):
         monkeypatch.setenv("HF_DATASETS_OFFLINE", value)
         assert hub_module.is_offline() is expected
         assert (value.upper() in datasets.config.ENV_VARS_TRUE_VALUES) is expected
+
+
+def test_a_file_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, hub):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/rows.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"'a/rows\.json' is a file; expected a folder"):
+        open_repository("a/rows.json")
+    assert hub.requests == []

@@ -320,3 +320,19 @@ def test_arguments_are_there_to_be_read_and_not_to_be_changed(numbers):
     assert (dataset.batch_size, dataset.seed, dataset.name) == (3, 0, "all")
     with pytest.raises(UsageError, match="seed of a StreamingDataset that is open cannot be changed"):
         dataset.seed = 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"policy": "skip"}, r"policy is 'skip'; expected a DecodePolicy, as DecodePolicy\(on_bad='skip'\)"),
+        ({"threads": 0}, "threads is 0; expected a whole number of at least 1"),
+        ({"threads": 1.5}, "threads is 1.5; expected a whole number"),
+        ({"ahead": -1}, "ahead is -1; expected a whole number of at least 0"),
+        ({"image_size": 1.5}, "image_size is 1.5; expected a number of pixels, or height and width"),
+        ({"image_size": (8, 0.5)}, "image_size is"),
+    ],
+)
+def test_what_is_no_such_argument_is_said_at_once(numbers, argument, message):
+    with pytest.raises(UsageError, match=message):
+        StreamingDataset(numbers, **argument)

@@ -212,6 +212,8 @@ def open_repository(
         return _open_hub(url["repo"], folder, revision or named or None, token)
     if (path := Path(text).expanduser()).is_dir():
         return _with_references(LocalFolder(path.absolute()), token)
+    if path.is_file():
+        raise SourceError(f"{text!r} is a file; expected a folder, 'org/name' or 'hf://datasets/org/name'")
     repo_id = text.rstrip("/")
     if REPO_ID.fullmatch(repo_id) and not text.startswith((".", "datasets/")):
         try:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 
+from toolkit.errors import UsageError
 from toolkit.images import DecodePolicy
 from toolkit.streaming.decode import DecodeMode, Fit, ImageType
 from toolkit.streaming.mixture import Component, Stop
@@ -50,7 +51,13 @@ class StreamingArguments:
     token: str | bool | None = None
 
     def __post_init__(self) -> None:
-        """StreamingDataset opens the data here."""
+        """StreamingDataset opens the data here too."""
+        for name, least in (("threads", 1), ("ahead", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise UsageError(f"{name} is {value!r}; expected a whole number of at least {least}")
+        if self.policy is not None and not isinstance(self.policy, DecodePolicy):
+            raise UsageError(f"policy is {self.policy!r}; expected a DecodePolicy, as DecodePolicy(on_bad='skip')")
 
 
 ARGUMENTS = frozenset(each.name for each in fields(StreamingArguments))

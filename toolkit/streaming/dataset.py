@@ -67,6 +67,7 @@ class StreamingDataset(StreamingArguments, IterableDataset[dict[str, Any]]):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._columns = check_columns(self.columns)
         self._decoder = RowDecoder.make(
             self.decode,

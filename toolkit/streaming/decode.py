@@ -60,7 +60,8 @@ class Target:
     image_type: ImageType | None = None
 
     def __post_init__(self) -> None:
-        if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
+        sides = self.size if isinstance(self.size, (tuple, list)) else ()
+        if self.size is not None and [isinstance(side, int) and side >= 1 for side in sides] != [True, True]:
             raise UsageError(f"image_size is {self.size!r}; expected a number of pixels, or height and width")
         for name, value, known in (
             ("fit", self.fit, get_args(Fit)),

@@ -1,4 +1,4 @@
-"""What a process that decodes does once."""
+"""What a process that decodes does once, and at its end."""
 
 import atexit
 import gc
