@@ -63,6 +63,12 @@ def saved(mode: str, kind: str, width: int, height: int, *, frames: int = 1, **o
     return file.getvalue()
 
 
+def lying(mode: str, width: int, height: int) -> bytes:
+    """An AVIF of 64 x 48, made of a frame of more."""
+    data = saved(mode, "AVIF", width, height, speed=10, subsampling="4:4:4")
+    return data.replace(struct.pack(">LL", width, height), struct.pack(">LL", 64, 48))
+
+
 def png(bits: int, colour: int, width: int, height: int, *, is_interlaced: bool = False, extra: bytes = b"") -> bytes:
     """All zeros."""
     sizes = [(width, height)]
@@ -146,6 +152,7 @@ def cases() -> Iterator[tuple[str, Make]]:
             yield f"{kind} {mode}, turned", partial(saved, mode, kind, exif=EXIF, **options)
             yield f"{kind} {mode}, animated", partial(saved, mode, kind, frames=2, **options)
         yield f"WEBP {mode}, lossless", partial(saved, mode, "WEBP", lossless=True, method=0)
+        yield f"AVIF {mode} that lies of its size", partial(lying, mode)
     yield "AVIF RGB, 4:2:0", partial(saved, "RGB", "AVIF", speed=10)
     for mode in ("1", "L", "P"):
         yield f"GIF {mode}", partial(saved, mode, "GIF")

@@ -70,7 +70,7 @@ class DecodePolicy:
         on_bad: "raise" an ImageError, "skip" (`decode` gives None), or a "placeholder" of the background colour. All
             are counted.
         max_pixels: width times height above which a picture is bad; None = where decoding it would take more than 300
-            MB of memory and ten times its file, or above 89,478,485. Read from the header, before anything is decoded.
+            MB of memory and ten times its file, or above 89,478,485. Read from headers, before anything is decoded.
             Above Pillow's own limit it holds in its place, for one such picture at a time.
         background: RGB, 0 to 255, shown through transparent pixels.
         placeholder_size: width and height in pixels.

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from toolkit.errors import ImageError
+from toolkit.images.avif import frame_pixels
 from toolkit.images.upright import UPRIGHT, orientation
 
 FREE_BYTES = 300_000_000  # that an image of any file may take
@@ -25,6 +26,7 @@ MADE_BYTES = 8  # a pixel: the image as it was stored and as RGB, or turned
 PLAIN_BYTES = 7  # likewise, of what is RGB and upright from the beginning: as RGB and as an array
 # A pixel, kept by Pillow's readers beside the image: what a frame leaves behind, two canvases, planes of 16 bits.
 READER_BYTES = {"GIF": 2, "WEBP": 8, "AVIF": 8}
+FRAME_BYTES = 8  # a pixel of an AVIF's frame
 TIFF_BITS, TIFF_COMPRESSION, TIFF_SAMPLES, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 258, 259, 277, 322, 323
 # libtiff holds a strip or tile, which may be the image, and its decoders a window on it, or coefficients of a JPEG.
 TIFF_TIMES, TIFF_JPEG_TIMES, TIFF_JPEG = 2, 3, (6, 7)
@@ -41,29 +43,37 @@ def check_memory(picture: Image.Image, data: bytes, where: str, max_pixels: int 
     Raises:
         ImageError: "too_large".
     """
+    largest, frames = frame_pixels(data) if picture.format == "AVIF" else (0, 0)
     pixels = picture.width * picture.height
+    told = f"{picture.width} x {picture.height} pixels"
+    if largest > pixels:
+        pixels, told = largest, f"{told} made of {largest:,}"
     if pixels > (MAX_PIXELS if max_pixels is None else max_pixels):
-        raise too_large(where, f"{picture.width} x {picture.height} pixels", max_pixels)
-    if max_pixels is not None or (pixels <= SURE_PIXELS and not _is_tiled(picture)):
+        raise too_large(where, told, max_pixels)
+    if max_pixels is not None or (max(pixels, frames / 2) <= SURE_PIXELS and not _is_tiled(picture)):
         return
-    needed, allowed = decoding_bytes(picture), FREE_BYTES + FILE_TIMES * len(data)
+    needed, allowed = decoding_bytes(picture, frames), FREE_BYTES + FILE_TIMES * len(data)
     if needed > allowed:
         raise ImageError(
-            f"{where}: {picture.width} x {picture.height} pixels in a file of {len(data):,} bytes, which take "
-            f"{needed / 1e6:,.0f} MB of memory to decode; expected at most {FREE_BYTES / 1e6:,.0f} MB and "
-            f"{FILE_TIMES} times the file, {allowed / 1e6:,.0f} MB in all; save it smaller, or read it with "
-            f"DecodePolicy(max_pixels={pixels:_}) if it is meant to be this large",
+            f"{where}: {told} in a file of {len(data):,} bytes, which take {needed / 1e6:,.0f} MB of memory to "
+            f"decode; expected at most {FREE_BYTES / 1e6:,.0f} MB and {FILE_TIMES} times the file, "
+            f"{allowed / 1e6:,.0f} MB in all; save it smaller, or read it with DecodePolicy(max_pixels={pixels:_}) if "
+            "it is meant to be this large",
             kind="too_large",
         )
 
 
-def decoding_bytes(picture: Image.Image) -> int:
-    """The most memory, in bytes, in which an opened image becomes upright RGB, or an array of it; its file aside."""
+def decoding_bytes(picture: Image.Image, frames: int = 0) -> int:
+    """The most memory, in bytes, in which an opened image becomes upright RGB, or an array of it; its file aside.
+
+    Args:
+        frames: pixels of all frames of an AVIF.
+    """
     kind, pixels = picture.format or "", picture.width * picture.height
     is_plain = kind == "JPEG" and picture.mode != "CMYK" and orientation(picture) not in UPRIGHT
     made = pixels * (PLAIN_BYTES if is_plain else MADE_BYTES + READER_BYTES.get(kind, 0))
     loading = {"JPEG": _jpeg_bytes, "TIFF": _tiff_bytes}.get(kind, lambda _: 0)(picture)
-    return WORK_BYTES + max(made, loading)
+    return WORK_BYTES + max(made, loading, frames and pixels * MADE_BYTES + frames * FRAME_BYTES)
 
 
 def too_large(where: str, found: str, max_pixels: int | None) -> ImageError:
