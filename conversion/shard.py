@@ -21,6 +21,7 @@ from conversion.report import Tally
 from toolkit.errors import RowError, shorten
 from toolkit.images import image_format
 from toolkit.schema import EncodedImage, Row
+from toolkit.staging.checksums import known, note, note_bytes, open_noted
 from toolkit.staging.files import sync_folder, sync_tree, write_whole
 
 Notes = dict[str, Any]  # what a format wants to remember of a shard for its top-level files; JSON
@@ -64,7 +65,7 @@ class ShardFolder:
 
     def open(self, path: Path) -> BinaryIO:
         """A file to write, closed with the shard if not before."""
-        return self._files.enter_context(path.open("wb", buffering=1 << 20))
+        return self._files.enter_context(open_noted(path))
 
     def path(self, name: str) -> Path:
         """Place of a file that ends up as `<out>/<name>`."""
@@ -84,7 +85,9 @@ class ShardFolder:
     def image(self, row: Row, number: int, folder: str = "images") -> str:
         """Writes `row.images[number]` and returns its name under `<out>`."""
         name = f"{folder}/{self.number:05d}/{row.id}-{number}.{suffix_of(row.images[number])}"
-        self.path(name).write_bytes(row.images[number].bytes)
+        path, content = self.path(name), row.images[number].bytes
+        path.write_bytes(content)
+        note_bytes(path, content)
         self.tally.images_out += 1
         return name
 
@@ -98,6 +101,9 @@ class ShardFolder:
         """Everything is written: brings it all to the disk, and returns tally and notes, as JSON."""
         self._files.close()
         (self._folder / "ids.txt").write_text("".join(f"{row_id}\n" for row_id in sorted(self._ids)), encoding="ascii")
+        for path in self._folder.rglob("*"):  # formats may also write by themselves
+            if path.is_file():
+                note(path, known(path))
         sync_tree(self._folder)
         return {"tally": asdict(self.tally), "notes": notes}
 

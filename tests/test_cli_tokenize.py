@@ -11,6 +11,7 @@ from dataclasses import replace
 import pyarrow.parquet as pq
 import pytest
 
+from tests.damage import Stopped, changed_to
 from tests.packed import pack_demo, split, write_packed
 from tests.processes import Command
 from tests.replicas import replica, truth
@@ -21,8 +22,10 @@ from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.common import open_image
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
+from toolkit.collate.token_jobs import Checkpoint, tokenize_source
 from toolkit.collate.tokens import StoredTokens, VQTokenizer
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus, tiny_llava
+from toolkit.sources.layout import open_source
 from toolkit.staging.locks import hold
 
 FAMILIES = {
@@ -122,12 +125,13 @@ def two_images_a_file_slowly():
 def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
     options = ["--model", str(checkpoints["emu3"])]
     process = Command("tokenize", packed, tmp_path / "killed", *options, before=two_images_a_file_slowly)
-    while process.poll() is None and len(list((tmp_path / "killed").glob(".staging/*/*.parquet"))) < 3:
+    while process.poll() is None and len(list((tmp_path / "killed").glob(".staging/*/*.done"))) < 3:
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -signal.SIGKILL  # it was not done yet
     assert not stored(tmp_path / "killed")
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob(".staging/*/*.parquet")}
+    whole = [path.with_suffix(".parquet") for path in (tmp_path / "killed").glob(".staging/*/*.done")]
+    kept = {path: path.stat().st_mtime_ns for path in whole}
     with patched_publish() as made:
         code, out, _ = run(packed, tmp_path / "killed", *options, "--json")
     assert code == 0
@@ -135,6 +139,24 @@ def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
     assert json.loads(out)["encoded"] == len(images())
     run(packed, tmp_path / "whole", *options)
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("what", ["one bit", "half", "removed", "folder"])
+@pytest.mark.parametrize("pattern", ["*/00001.parquet", "*/00000.done"])
+def test_a_file_of_ids_that_is_damaged_between_runs_is_made_again(checkpoints, packed, tmp_path, pattern, what):
+    def tokenized(out, last=None):
+        def on_images(more):
+            if last and len(list(out.glob(".staging/*/*.parquet"))) > last:
+                raise Stopped
+
+        given = Checkpoint(checkpoint=str(checkpoints["chameleon"]))
+        done = tokenize_source(open_source(packed), out, given, TASKS, images_per_file=2, on_images=on_images)
+        return done, content(out)
+
+    with pytest.raises(Stopped):
+        tokenized(tmp_path / "out", last=3)
+    changed_to(next((tmp_path / "out/.staging").glob(pattern)), what)
+    assert tokenized(tmp_path / "out") == tokenized(tmp_path / "whole")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader
 
+from tests.damage import Stopped, bytes_of, changed_to, stop
 from tests.packed import pack_demo, split, write_packed
 from tests.replicas import truth
 from toolkit.collate import get_collator
@@ -43,6 +44,17 @@ def test_lengths_are_those_of_the_collators_batches(packed, tmp_path, workers):
     assert (done.measured, done.known, done.left_out) == (len(expected), 0, {})
     assert (sum(told), stored.revision, len(stored)) == (len(expected), llava().revision, len(expected))
     assert [path.name[:8] for path in (tmp_path / "lengths").iterdir()] == ["lengths-"]
+
+
+def test_a_file_of_a_shard_that_is_damaged_between_runs_is_made_again(packed, tmp_path, monkeypatch):
+    measure_lengths(packed, llava(), tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr("toolkit.collate.lengths._publish", stop)
+        with pytest.raises(Stopped):
+            measure_lengths(packed, llava(), tmp_path / "out")
+    changed_to(next((tmp_path / "out/.staging").glob("*/lengths.parquet")), "one bit")
+    measure_lengths(packed, llava(), tmp_path / "out")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")
 
 
 def test_rows_that_are_there_are_not_measured_again(packed, tmp_path, monkeypatch):

@@ -1,20 +1,17 @@
 """Unfinished work that a bad disk, or somebody, has changed: done again, or one error; never other rows."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.damage import bytes_of, changed_to
 from toolkit.curation.merge import merge
 from toolkit.curation.select import select
 from toolkit.demo.rows import demo_rows
 from toolkit.errors import SourceError, UnifiedVisualError, UsageError
 from toolkit.packing.rows import pack_rows
 from toolkit.staging.jobs import STAGING, Job, open_job
-
-
-class Stopped(BaseException):
-    pass
 
 
 def numbers(done: list[int], unit: int, folder: Path, tell: object) -> dict[str, int]:
@@ -28,25 +25,6 @@ def work(job: Job) -> tuple[list[int], list[dict[str, int]]]:
     return done, job.run(lambda *given: numbers(done, *given), range(3))
 
 
-def changed_to(path: Path, what: str) -> None:
-    content = path.read_bytes()
-    path.unlink()
-    if what in ("/dev/zero", "nowhere", "."):
-        path.symlink_to(what)
-    elif what == "pipe":
-        os.mkfifo(path)
-    elif what == "folder":
-        path.mkdir()
-    elif what == "another unit's":
-        path.write_bytes(path.with_name("00000.done").read_bytes())
-    else:
-        path.write_bytes(
-            {"one bit": content.replace(b"1", b"3", 1), "half": content[:5], "nothing": b"", "deep": b"[" * 10_000}[
-                what
-            ]
-        )
-
-
 BAD = ["one bit", "half", "nothing", "deep", "/dev/zero", "nowhere", ".", "pipe", "folder", "another unit's"]
 
 
@@ -54,7 +32,11 @@ BAD = ["one bit", "half", "nothing", "deep", "/dev/zero", "nowhere", ".", "pipe"
 def test_a_unit_whose_marker_is_not_as_it_was_written_is_done_again(what: str, tmp_path: Path) -> None:
     with open_job(tmp_path, {"a": 1}) as job:
         assert work(job)[0] == [0, 1, 2]
-    changed_to(tmp_path / STAGING / "00001.done", what)
+    marker = tmp_path / STAGING / "00001.done"
+    if what == "another unit's":
+        marker.write_bytes(marker.with_name("00000.done").read_bytes())
+    else:
+        changed_to(marker, what)
     with open_job(tmp_path, {"a": 1}) as job:
         done, results = work(job)
     assert (done, results) == ([1], [{"unit": 0}, {"unit": 1}, {"unit": 2}])
@@ -78,32 +60,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def merged(folder: Path, stop_after: str = "") -> None:
+def merged(folder: Path, damage: Callable[[], None] = lambda: None, after: str = "") -> None:
     def on_done(phase: str, done: int, total: int) -> None:
-        if phase == stop_after and done == total:
-            raise Stopped
+        if phase == after and done == total:
+            damage()
 
     merge([folder / "one", folder / "other"], folder / "out", copy=True, on_done=on_done)
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def damaged(folder: Path, pattern: str, what: str) -> Callable[[], None]:
+    """To be called while a command is at work, which does not read again what it has just written."""
+    return lambda: changed_to(next((folder / "out" / STAGING).glob(pattern)), what)
 
 
 @pytest.mark.parametrize("what", ["half", "nothing", "nowhere", "folder", "removed"])
-def test_tables_between_phases_that_cannot_be_read_are_one_error_and_can_be_deleted(what: str, folder: Path) -> None:
+def test_tables_that_are_damaged_between_phases_are_one_error_and_can_be_deleted(what: str, folder: Path) -> None:
     merged(folder)
     wanted = bytes_of(folder / "out")
     (folder / "out").rename(folder / "clean")
-    with pytest.raises(Stopped):
-        merged(folder, stop_after="ids")
-    table = next((folder / "out" / STAGING).glob("*/ids.parquet"))
-    if what == "removed":
-        table.unlink()
-    else:
-        changed_to(table, what)
     with pytest.raises(SourceError, match=r"unfinished work that cannot be read .*; delete the folder, and run"):
-        merged(folder)
+        merged(folder, damaged(folder, "*/ids.parquet", what), after="ids")
     for path in sorted((folder / "out" / STAGING).rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     merged(folder)
@@ -112,15 +88,8 @@ def test_tables_between_phases_that_cannot_be_read_are_one_error_and_can_be_dele
 
 @pytest.mark.parametrize("what", ["half", "removed"])
 def test_a_shard_that_is_lost_before_it_has_its_name_is_no_dataset_without_it(what: str, folder: Path) -> None:
-    with pytest.raises(Stopped):
-        merged(folder, stop_after="shards")
-    shard = next((folder / "out" / STAGING).glob("*/shard.parquet"))
-    if what == "removed":
-        shard.unlink()
-    else:
-        changed_to(shard, what)
     with pytest.raises(SourceError, match=r"bytes of .*: what .*staging held is damaged; delete that folder"):
-        merged(folder)
+        merged(folder, damaged(folder, "*/shard.parquet", what), after="shards")
     assert not (folder / "out/MANIFEST.json").exists()
 
 
@@ -128,19 +97,12 @@ def test_a_shard_that_is_lost_before_it_has_its_name_is_no_dataset_without_it(wh
 def test_a_marker_of_a_shard_that_is_lost_is_no_dataset_without_it(what: str, folder: Path) -> None:
     def on_done(phase: str, done: int, total: int) -> None:
         if phase == "shards" and done == total:
-            raise Stopped
+            damaged(folder, "*/*/*.done", what)()
 
-    with pytest.raises(Stopped):
-        select(folder / "one", folder / "out", per_task=1, on_done=on_done)
-    marker = next((folder / "out" / STAGING).glob("*/*/*.done"))
-    if what == "removed":
-        marker.unlink()
-    else:
-        changed_to(marker, what)
     with pytest.raises(
         SourceError, match=r"00000.done: unfinished work that cannot be read; delete the .staging it is"
     ):
-        select(folder / "one", folder / "out", per_task=1)
+        select(folder / "one", folder / "out", per_task=1, on_done=on_done)
     assert not (folder / "out/MANIFEST.json").exists()
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from toolkit.sources.published.source import UpstreamSource
 from toolkit.sources.repository import root_of
 from toolkit.sources.skips import OnBad, Skips
 from toolkit.staging.jobs import Job, Part, check_apart, check_free, open_job
+from toolkit.staging.marks import DONE, is_whole, mark, remove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +142,18 @@ class _Encode:
     on_bad_image: OnBad
 
     def unit(self, number: int, folder: Path, tell: Tell) -> dict[str, Any]:
-        """Files 00000.parquet, ... of a unit; those that are there are not made again."""
+        """Files 00000.parquet, ... of a unit, each with a marker; those that are there are not made again."""
         folder.mkdir(exist_ok=True)
         _, tokenizer = _loaded(self.checkpoint)
         tokenizer.batch_size = self.batch_size
-        before = _staged(folder)
+        before = _whole(folder)
         here = {key for path in before for key, *_ in read_keys(path)}
         numbers = count(len(before))
         files = TokenFiles(
-            tokenizer.revision, self.images_per_file, lambda name: folder / f"{next(numbers):05d}.parquet"
+            tokenizer.revision,
+            self.images_per_file,
+            lambda name: folder / f"{next(numbers):05d}.parquet",
+            lambda path: mark(path.with_suffix(DONE), None, [path]),
         )
         skips = Skips(on_bad_image=self.on_bad_image)
         counts = encode_rows(
@@ -175,6 +179,16 @@ class _Encode:
 
 def _staged(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
+
+
+def _whole(folder: Path) -> list[Path]:
+    """The first files of a unit that are as they were written; others go, for each is made behind those before it."""
+    numbered = (folder / f"{number:05d}.parquet" for number in count())
+    files = list(takewhile(lambda path: is_whole(path.with_suffix(DONE)), numbered))
+    for path in folder.iterdir():
+        if path.with_suffix(".parquet") not in files:
+            remove(path)
+    return files
 
 
 def _publish(job: Job, revision: str, units: int, images_per_file: int) -> int:

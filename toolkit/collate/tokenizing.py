@@ -89,10 +89,18 @@ class TokenFiles:
     Args:
         revision: of the tokenizer.
         path_of: a name made of the content, which no other content has -> path of the next file.
+        on_file: called with every file that is written.
     """
 
-    def __init__(self, revision: str, images_per_file: int, path_of: Callable[[str], Path]) -> None:
-        self._revision, self._images_per_file, self._path_of = revision, images_per_file, path_of
+    def __init__(
+        self,
+        revision: str,
+        images_per_file: int,
+        path_of: Callable[[str], Path],
+        on_file: Callable[[Path], None] = lambda path: None,
+    ) -> None:
+        self._revision, self._images_per_file = revision, images_per_file
+        self._path_of, self._on_file = path_of, on_file
         self._ready: list[dict[str, Any]] = []
 
     @property
@@ -110,9 +118,11 @@ class TokenFiles:
         if not self._ready:
             return
         keys = "".join(entry["tokenizer"] + entry["sha256"] for entry in self._ready)
-        with whole_file(self._path_of(f"tokens-{hashlib.sha256(keys.encode()).hexdigest()[:16]}.parquet")) as file:
+        path = self._path_of(f"tokens-{hashlib.sha256(keys.encode()).hexdigest()[:16]}.parquet")
+        with whole_file(path) as file:
             table = pa.Table.from_pylist(self._ready, schema=SCHEMA)
             pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd")
+        self._on_file(path)
         self._ready.clear()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from toolkit.errors import MissingExtra, UnifiedVisualError
+from toolkit.staging.checksums import note
 from toolkit.staging.files import disk_full, sync_folder
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def write(db: "duckdb.DuckDBPyConnection", question: str, path: Path, *, group_r
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
+    note(path)
     sync_folder(path.parent)
 
 

@@ -34,6 +34,7 @@ from toolkit.sources.manifest import Manifest, Shard
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.references import REFERENCES, Reference, references_text
 from toolkit.sources.repository import local_path, reference_to
+from toolkit.staging.checksums import note_link
 from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part
 from toolkit.tasks import in_order
@@ -225,6 +226,7 @@ def _link(path: Path, target: Path) -> bool:
         if error.errno not in NO_LINKS:
             raise
         return False
+    note_link(target)
     return True
 
 

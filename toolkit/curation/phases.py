@@ -59,7 +59,7 @@ class Phases:
         """
         first, self.begun = self.begun, self.begun + count
         units = range(first, first + count)
-        if self.job.part and all(map(self.job.is_done, units)):
+        if self.job.part and all(map(self.job.is_done, units)) and len(self.job.whole(units)) == count:
             results = [self.job.result(unit) for unit in units]
         else:
             results = self.job.run(

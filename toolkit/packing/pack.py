@@ -186,7 +186,7 @@ def _stage(
 
 def _check_disk(source: Source, tasks: Iterable[str], job: Job) -> None:
     needed = source.disk_needed(tasks)
-    have = sum(path.stat().st_size for path in job.out.rglob("*.parquet"))
+    have = sum(path.stat().st_size for path in job.out.rglob("*.parquet") if path.is_file())
     check_space(job.out, needed["output"] - have)
     check_space(Path(tempfile.gettempdir()), needed["temporary"])
 

@@ -20,7 +20,8 @@ from toolkit.sources.manifest import Shard
 from toolkit.sources.published.source import TOGETHER
 from toolkit.sources.repository import OnRead
 from toolkit.sources.skips import MAX_IN_A_ROW, OnBad, Skips, check_policy
-from toolkit.staging.jobs import DONE, STAGING, mark, result_of
+from toolkit.staging.jobs import STAGING
+from toolkit.staging.marks import DONE, is_whole, mark, remove, result_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,7 @@ class TaskShards:
 
     def __init__(self, folder: Path, task: str, shard_bytes: int) -> None:
         self._folder, self._task, self._shard_bytes = folder, task, shard_bytes
-        self._number = self._size = 0
+        self._number, self._size, self._is_written = 0, 0, False
         self._writer: ShardWriter | None = None
 
     def __enter__(self) -> "TaskShards":
@@ -141,8 +142,11 @@ class TaskShards:
             self._writer.abandon(error)
 
     def write(self, group: RowGroup) -> None:
-        if self._writer is None and result_of(self._marker) is None:
-            self._writer = ShardWriter(self._folder / f"{self._number:05d}.parquet")
+        if not self._size:
+            self._is_written = is_whole(self._marker)
+        if self._writer is None and not self._is_written:
+            remove(self._path)
+            self._writer = ShardWriter(self._path)
         if self._writer:
             self._writer.write(group)
         self._size += group.payload_bytes
@@ -152,8 +156,12 @@ class TaskShards:
     def _close(self) -> None:
         if self._writer:
             shard = self._writer.close(path=f"{self._number:05d}.parquet", task=self._task)
-            mark(self._marker, asdict(shard))
+            mark(self._marker, asdict(shard), [self._path])
         self._writer, self._number, self._size = None, self._number + 1, 0
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{self._number:05d}.parquet"
 
     @property
     def _marker(self) -> Path:

@@ -14,7 +14,7 @@ from toolkit.executors import Tell, run
 from toolkit.schema import Row
 from toolkit.sources.findings import Findings, Problem, image_problems
 from toolkit.sources.skips import Skips
-from toolkit.staging.files import disk_errors
+from toolkit.staging.files import write_whole
 from toolkit.staging.jobs import Part, open_job
 
 IDS = "ids.jsonl"
@@ -104,8 +104,7 @@ def _kept(work: Callable[[int, Tell], Found], unit: int, folder: Path, tell: Tel
 
 def _without_ids(found: Found, path: Path) -> Found:
     """The rest; ids go to a file, a line each, in order."""
-    with disk_errors(path, lambda: "more are"):
-        path.write_text("".join(json.dumps(id) + "\n" for id in found.ids), encoding="ascii")
+    write_whole(path, "".join(json.dumps(id) + "\n" for id in found.ids))
     return replace(found, ids=())
 
 

@@ -5,6 +5,7 @@ writes the same file, or removed by `sweep`.
 """
 
 import contextlib
+import io
 import os
 import shutil
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from toolkit.errors import DiskFull, SourceError, UsageError, is_disk_full
+from toolkit.staging.checksums import BUFFER_BYTES, Summed, note
 from toolkit.staging.locks import WAIT_S, has_locks, open_locked, release
 
 FEW = 64  # up to this many files are flushed one by one, more with one call for the whole disk
@@ -31,16 +33,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         part, handle = _open_part(path)
     try:
         with disk_errors(path, lambda: _need_of(os.fstat(handle).st_size)):
-            with os.fdopen(handle, "wb", closefd=False) as file:
+            raw = Summed(handle, closefd=False)
+            with io.BufferedWriter(raw, BUFFER_BYTES) as file:
                 yield file
                 file.flush()
                 os.fsync(handle)
+                checksum = raw.checksum()
             part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     finally:
         release(handle)
+    note(path, checksum)
     sync_folder(path.parent)
 
 

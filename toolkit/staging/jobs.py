@@ -3,19 +3,21 @@
     <out>/.staging/LOCK         held while a command is at work; parts of one job share it
     <out>/.staging/plan.json    what the work is: another plan is refused once a unit is finished
     <out>/.staging/00003/       files of unit 3
-    <out>/.staging/00003.done   unit 3 is finished, and this JSON holds its result and a checksum; one that a bad disk
-                                has changed does not count, and the unit is done again
+    <out>/.staging/00003.done   unit 3 is finished: its result, and checksums of its files
+
+What an earlier process left is checked before it is used: a unit whose marker or files are no longer as they were
+written is done again.
 
 Units do not depend on one another, and what becomes of all of them not on who did which: one process, several, a
 cluster, or each of them for a while until it was killed.
 """
 
 import json
+import logging
 import os
 import shutil
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -24,12 +26,15 @@ from typing import Any
 
 from toolkit.errors import DiskFull, PartDone, SourceError, UsageError, reason_of, shown
 from toolkit.executors import Tell, run
+from toolkit.staging.checksums import noting
 from toolkit.staging.files import disk_errors, disk_full, size_text, write_whole
 from toolkit.staging.locks import WAIT_S, hold, is_held, take
+from toolkit.staging.marks import DONE, Placed, damaged, mark, remove, result_of
 
 STAGING = ".staging"
-DONE = ".done"
 _BUSY = "{}: another process is at work here; wait for it, or choose another folder"
+
+_log = logging.getLogger(__name__)
 
 Part = tuple[int, int]  # (i, N): every N-th unit from unit i
 UnitWork = Callable[[int, Path, Tell], Any]  # (number, its folder, to be called with news) -> JSON
@@ -53,7 +58,26 @@ class Job:
         return self.folder / f"{number:05d}"
 
     def is_done(self, number: int) -> bool:
-        return result_of(self.unit(number).with_suffix(DONE)) is not None
+        return result_of(self._marker(number)) is not None
+
+    def _marker(self, number: int) -> Path:
+        return self.unit(number).with_suffix(DONE)
+
+    def whole(self, units: Iterable[int]) -> list[int]:
+        """Those that are finished, and whose files are as they were written. What is damaged of others is removed, so
+        that they are done again.
+        """
+        placed = Placed(self.out, self.folder)
+        return [unit for unit in units if self.is_done(unit) and self._is_whole(unit, placed)]
+
+    def _is_whole(self, unit: int, placed: Placed) -> bool:
+        if not (found := damaged(self._marker(unit), placed)):
+            return True
+        with _alone(self.unit(unit)):
+            for path in (*found, self._marker(unit)):
+                remove(path)
+        _log.warning("%s: was damaged since it was written; this unit of the work is done again", found[0])
+        return False
 
     def result(self, number: int) -> Any:
         """Of a finished unit.
@@ -61,9 +85,10 @@ class Job:
         Raises:
             SourceError: its marker has become unreadable since.
         """
-        marker = self.unit(number).with_suffix(DONE)
-        if (found := result_of(marker)) is None:
-            raise SourceError(f"{marker}: cannot be read any more; run the same command again: it is resumed")
+        if (found := result_of(self._marker(number))) is None:
+            raise SourceError(
+                f"{self._marker(number)}: cannot be read any more; run the same command again: it is resumed"
+            )
         return found[0]
 
     def run(
@@ -89,8 +114,8 @@ class Job:
         """
         first, step = self.part or (0, 1)
         ours = units[first::step]
-        missing = [unit for unit in ours if not self.is_done(unit)]
-        before = len(ours) - len(missing)
+        left = {*self.whole(ours)}
+        missing, before = [unit for unit in ours if unit not in left], len(left)
         if before:
             on_done(before, len(ours))
         ended = run(partial(_do, work, self), missing, executor=executor, workers=workers, on_news=on_news)
@@ -211,20 +236,18 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
     folder = job.unit(unit)
-    busy = f"{folder}: another process is at work on this unit; wait for it"
-    with hold(folder.with_suffix(".lock"), busy=busy, wait_s=WAIT_S):
+    with _alone(folder):
         if not job.is_done(unit):
-            result = work(unit, folder, tell)
-            marker = folder.with_suffix(DONE)
-            if marker.is_dir() and not marker.is_symlink():
-                shutil.rmtree(marker)
-            mark(marker, result)
+            with noting() as files:
+                result = work(unit, folder, tell)
+                mark(folder.with_suffix(DONE), result, list(files))
 
 
-def mark(marker: Path, result: Any) -> None:
-    """Say that something is finished, with its result."""
-    text = json.dumps(result, sort_keys=True)
-    write_whole(marker, json.dumps([text, _checksum(text, marker.stem)]))
+@contextmanager
+def _alone(unit: Path) -> Iterator[None]:
+    busy = f"{unit}: another process is at work on this unit; wait for it"
+    with hold(unit.with_suffix(".lock"), busy=busy, wait_s=WAIT_S):
+        yield
 
 
 def _content(path: Path) -> bytes:
@@ -232,19 +255,6 @@ def _content(path: Path) -> bytes:
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is not a file")
     return path.read_bytes()
-
-
-def _checksum(text: str, unit: str) -> int:
-    return zlib.crc32(f"{unit} {text}".encode())
-
-
-def result_of(marker: Path) -> tuple[Any] | None:
-    """What `mark` wrote; None: nothing, or it is not as it was written."""
-    try:
-        text, checksum = json.loads(_content(marker))
-        return (json.loads(text),) if _checksum(text, marker.stem) == checksum else None
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
 
 
 @contextmanager
