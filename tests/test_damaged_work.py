@@ -1,6 +1,6 @@
 """Unfinished work that a bad disk, or somebody, has changed: done again, or one error; never other rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from toolkit.curation.select import select
 from toolkit.demo.rows import demo_rows
 from toolkit.errors import SourceError, UnifiedVisualError, UsageError
 from toolkit.packing.rows import pack_rows
+from toolkit.schema import Row
+from toolkit.staging.files import write_whole
 from toolkit.staging.jobs import STAGING, Job, open_job
 
 
@@ -58,6 +60,15 @@ def folder(tmp_path: Path) -> Path:
     pack_rows(demo_rows("image_editing", 2), tmp_path / "one")
     pack_rows(demo_rows("mm_internet", 2), tmp_path / "other")
     return tmp_path
+
+
+def test_rows_may_write_files_of_their_own_while_they_are_packed(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        for row in demo_rows("image_editing", 2):
+            write_whole(tmp_path / f"{row.id}.txt", row.answer)
+            yield row
+
+    assert pack_rows(rows(), tmp_path / "packed").total("rows") == 2
 
 
 def merged(folder: Path, damage: Callable[[], None] = lambda: None, after: str = "") -> None:
