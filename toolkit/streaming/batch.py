@@ -1,8 +1,11 @@
 """Rows -> a batch, assembled in the worker that decoded them."""
 
 import errno
+import fcntl
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -10,6 +13,9 @@ from torch.multiprocessing import get_sharing_strategy
 from torch.utils.data import get_worker_info
 
 from toolkit.errors import UnifiedVisualError, UsageError, reason_of
+
+KEPT_FILES = 4  # two that wait, as is usual, one in the loop, one to write to
+_kept: dict[tuple[int, int], list[int]] = {}
 
 
 def collate_images(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -58,16 +64,53 @@ def _in_shared_memory(pictures: list[torch.Tensor]) -> torch.Tensor:
     rebuild_storage_fd.
     """
     size = sum(picture.nbytes for picture in pictures)
-    file = os.memfd_create("batch")
+    file = _free_file()
     try:
         if sum(os.write(file, picture.numpy().data) for picture in pictures) < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        storage = torch.UntypedStorage._new_shared_fd_cpu(file, size)  # type: ignore[attr-defined]
+        lent = _lent(file)
+        storage = torch.UntypedStorage._new_shared_fd_cpu(lent, size)  # type: ignore[attr-defined]
     except OSError as error:
+        os.close(file)
         raise UnifiedVisualError(
             f"a batch of {size:,} bytes, which a worker passes to the loop, does not fit into memory "
             f"({reason_of(error)}); use a smaller batch_size, num_workers or prefetch_factor"
         ) from error
-    finally:
-        os.close(file)
+    os.close(lent)
     return torch.empty(0, dtype=pictures[0].dtype).set_(storage).view(len(pictures), *pictures[0].shape)
+
+
+def _files() -> list[int]:
+    """Kept by this thread; a fork must not write to those of its parent."""
+    return _kept.setdefault((os.getpid(), threading.get_ident()), [])
+
+
+def _free_file() -> int:
+    """A file in memory to write to: one of an earlier batch that is held no more, for a new page costs several times
+    what it costs to write to it.
+    """
+    for file in list(_files()):
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            _files().remove(file)
+            os.lseek(file, 0, os.SEEK_SET)
+            return file
+    return os.memfd_create("batch")
+
+
+def _lent(file: int) -> int:
+    """What travels with the batch in the place of the file, which is kept to be written to again: an open file
+    description with a lock, that Linux drops with the last descriptor and the last mapping of it, in any process.
+
+    Source: flock(2), mmap(2).
+    """
+    if len(_files()) >= KEPT_FILES:
+        return file
+    try:
+        lent = os.open(f"/proc/self/fd/{file}", os.O_RDWR)
+        fcntl.flock(lent, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # no /proc, no locks
+        return file
+    _files().append(file)
+    return lent
