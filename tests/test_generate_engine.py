@@ -359,6 +359,10 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
             {"recipes": {"image_editing": 0}},
             "'recipes.image_editing.n' is 0: input should be greater than or equal to 1",
         ),
+        (
+            {"recipes": {"image_editing": 1}, "concurrency": 10**12},
+            "'concurrency' is 10+: input should be less than or equal to 100000",
+        ),
         ({"recipes": {"import_llava_cot": 1}}, "needs records of image, conversations; add source"),
         ({"recipes": {"image_editing": {"n": 1, "source": "gone.jsonl"}}}, "gone.jsonl: cannot be read"),
         ({"recipes": {"image_editing": 1}, "backend": {}}, "'backend' is not known; known: .*backends"),

@@ -24,6 +24,12 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: &a [*a]", "lies within what it names"),
         ("a: &a {b: {c: *a}}", "lies within what it names"),
         ("\xff\xfe\xfd", "utf-8"),
+        ("a: !!bool maybe", "not of the kind its tag says"),
+        ("a: !!int ''", "not of the kind its tag says"),
+        ("a: !!float ''", "not of the kind its tag says"),
+        ("a: !!timestamp soon", "not of the kind its tag says"),
+        ("a: !!float x", "could not convert"),
+        ("a: !!binary x", "base64"),
     ],
 )
 def test_yaml_that_would_take_for_ever_or_says_two_things_is_an_error(text, said):

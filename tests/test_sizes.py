@@ -16,7 +16,9 @@ def test_sizes_are_read_as_datasets_reads_max_shard_size(text, size):
     assert read_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "0", "-5MB", "5 apples", "MB", "1e6", "5 MBit"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-5MB", "5 apples", "MB", "1e6", "5 MBit", "9" * 30, "9" * 5_000 + "TB", "5000000TB"]
+)
 def test_what_is_no_size_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="as in 500MB"):
         read_bytes(text)

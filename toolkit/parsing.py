@@ -67,6 +67,8 @@ def load_yaml(data: bytes) -> Any:
         return yaml.load(text, Loader=_Loader)  # a safe loader
     except (ValueError, OverflowError) as error:  # no UTF-8, 2026-13-45, a number of 5,000 digits
         raise yaml.YAMLError(f"a value that is none: {error}") from error
+    except (LookupError, AttributeError) as error:  # what yaml comes to at !!bool maybe, !!int '' and !!timestamp soon
+        raise yaml.YAMLError(f"a value that is not of the kind its tag says ({error})") from error
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

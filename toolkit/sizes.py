@@ -2,12 +2,13 @@
 
 import re
 
-from toolkit.errors import UsageError
+from toolkit.errors import UsageError, shown
 
 UNITS = {
     **{f"{prefix}B": 1000**power for power, prefix in enumerate(("", "K", "M", "G", "T"))},
     **{f"{prefix}iB": 1024**power for power, prefix in enumerate(("K", "M", "G", "T"), start=1)},
 }
+MOST = 1 << 62  # bytes: more than any file system holds
 _BY_NAME = {name.lower(): size for name, size in UNITS.items()}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 
@@ -19,12 +20,12 @@ def read_bytes(text: str | int) -> int:
         UsageError: it is neither, or not one byte.
     """
     found = _SIZE.fullmatch(str(text))
-    size = int(float(found[1]) * _BY_NAME.get((found[2] or "B").lower(), 0)) if found else 0
-    if size < 1:
+    size = float(found[1]) * _BY_NAME.get((found[2] or "B").lower(), 0) if found else 0
+    if not 1 <= size <= MOST:
         raise UsageError(
-            f"{text!r} is not a size; write a number of bytes, or one with {', '.join(UNITS)}, as in 500MB"
+            f"{shown(text)} is not a size; write a number of bytes, or one with {', '.join(UNITS)}, as in 500MB"
         )
-    return size
+    return int(size)
 
 
 def show_bytes(size: float) -> str:

@@ -11,6 +11,7 @@ from toolkit.cli.terminal import phase_progress, print_json, say, table
 from toolkit.curation.align import PLOT, QUANTILES, align
 from toolkit.curation.scores import SCORES
 from toolkit.errors import UsageError
+from toolkit.parsing import load_yaml
 
 
 def run(source: str, out: Path, *, option: list[str], kinds: str, tasks: str, as_json: bool, **how: Any) -> None:
@@ -43,6 +44,6 @@ def _parse(text: str) -> tuple[str, Any]:
     if not found:
         raise UsageError(f"--option is {text!r}; expected NAME=VALUE")
     try:
-        return name, yaml.safe_load(os.path.expandvars(value))
+        return name, load_yaml(os.path.expandvars(value).encode("utf-8", "surrogateescape"))
     except yaml.YAMLError as error:
         raise UsageError(f"--option is {text!r}: not YAML: {str(error).splitlines()[0]}") from error

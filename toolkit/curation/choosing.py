@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
 JUDGED = "judged.parquet"
+MOST = 1 << 62  # of what duckdb counts
 HEX = 16  # digits of an md5 that are compared
 
 
@@ -50,7 +51,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         for name, least in (("max_image_bytes", 1), ("per_task", 1), ("sample", 0)):
-            if (value := getattr(self, name)) is not None and (value < least or value <= 0):
+            if (value := getattr(self, name)) is not None and not (least <= value <= MOST and value > 0):
                 raise UsageError(f"{name} is {value}; expected a positive number")
         if self.sample is not None and self.sample >= 1 and self.sample != int(self.sample):
             raise UsageError(f"sample is {self.sample}; expected a whole number of rows, or a share below 1")
@@ -60,7 +61,7 @@ class Choice:
     def _check_split(self, split: Mapping[str, float]) -> None:
         if unknown := [name for name in split if name not in SPLITS]:
             raise UsageError(f"split has {unknown[0]!r}; known: {', '.join(SPLITS)}")
-        if any(share <= 0 for share in split.values()) or abs(sum(split.values()) - 1) > 1e-9:
+        if not (all(share > 0 for share in split.values()) and abs(sum(split.values()) - 1) <= 1e-9):
             raise UsageError(f"split is {dict(split)}; expected shares above 0 that come to 1")
 
     @property

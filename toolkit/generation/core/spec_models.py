@@ -16,6 +16,7 @@ from pydantic import (
 from toolkit.generation.core.options import TAG
 
 Count = Annotated[StrictInt, Field(ge=1)]
+MAX_CONCURRENCY = 100_000  # a task of some kB for each; as many as a batch of a provider takes
 
 
 class _Model(BaseModel):
@@ -138,7 +139,7 @@ class SpecFile(_Model):
         ],
     ]
     budget: BudgetFile | None = None
-    concurrency: Count = 8
+    concurrency: StrictInt = Field(8, ge=1, le=MAX_CONCURRENCY)
     attempts: Count = 5
     stop_after: Count = 10
     prices: dict[str, dict[str, Any]] | None = None
