@@ -3,8 +3,10 @@ runs them.
 """
 
 import gc
+import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -25,6 +27,7 @@ gc.disable()  # until everything is imported: it would go through all of it, aga
 # empties it for each test.
 HUB = LoopbackHub()
 HOME = tempfile.TemporaryDirectory(prefix="hf-home-")
+TESTS = itertools.count()
 os.environ.update(
     HF_HUB_DISABLE_XET="1",
     HF_HUB_DISABLE_TELEMETRY="1",
@@ -33,6 +36,7 @@ os.environ.update(
 )
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HOME=HOME.name, no_proxy="127.0.0.1,localhost")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is forked cannot use a GPU
+os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # trio's is imported with it, and seeds what nobody here uses
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models are tiny; and threads of a torch would be missing in its forks
 for name in ("HF_TOKEN", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ.pop(name, None)
@@ -44,8 +48,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def no_network() -> Iterator[None]:
     """Any connection that leaves this machine fails the test that makes it."""
     connect = socket.socket.connect
 
@@ -58,7 +62,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(f"tests may only reach loopback, not {address!r}")
         connect(self, address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(socket.socket, "connect", loopback_only)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", loopback_only)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,13 +79,11 @@ def nothing_is_synced() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def workers_are_forks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def workers_are_forks() -> Iterator[None]:
     """Processes of the local executor are forks of this one, given what a spawned one would be: torch and transformers
-    take a new interpreter seconds. Marked `spawns`, a test gets them as users do.
+    take a new interpreter seconds. With `workers_are_spawned` a test gets them as users do.
     """
-    if request.node.get_closest_marker("spawns"):
-        return
     context = multiprocessing.get_context("fork")
 
     def process(*, target: Callable[..., None], args: tuple[object, Connection], daemon: bool) -> BaseProcess:
@@ -88,18 +92,30 @@ def workers_are_forks(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
     forks = SimpleNamespace(Pipe=context.Pipe, Process=process)
     ways = SimpleNamespace(get_context=lambda _: forks, parent_process=multiprocessing.parent_process)
-    monkeypatch.setattr("toolkit.executors.local.multiprocessing", ways)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.executors.local.multiprocessing", ways)
+        yield
+
+
+@pytest.fixture
+def workers_are_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolkit.executors.local.multiprocessing", multiprocessing)
 
 
 @pytest.fixture(autouse=True)
-def own_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def own_caches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of this test's caches, which is made by what keeps something there."""
     import datasets.config
     import huggingface_hub.constants
 
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))  # for the processes a test starts
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf-home" / "hub"))
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf-datasets")
-    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", str(tmp_path / "hf-datasets" / "downloads"))
+    folder = Path(HOME.name, f"test-{next(TESTS)}")
+    monkeypatch.setenv("HF_HOME", str(folder / "hf-home"))  # for the processes a test starts
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hf-home" / "hub"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "hf-datasets")
+    monkeypatch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", str(folder / "hf-datasets" / "downloads"))
+    yield folder
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # a process that outlives the test may still write there
 
 
 @pytest.fixture
@@ -168,7 +184,6 @@ def _is_slow(path: Path) -> bool:
 
 def pytest_collection_finish() -> None:
     """What is imported stays: forks need not look through it, nor copy it by that."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -17,7 +17,7 @@ from toolkit.executors import WorkerDied, run
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.spawns
+pytestmark = pytest.mark.usefixtures("workers_are_spawned")
 
 
 def square(unit, tell):

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 import time
 from functools import cache
 
@@ -14,8 +15,13 @@ def settle() -> None:
     copy by that, page by page.
     """
     _keep_freed_memory()
-    if get_worker_info() is not None and not gc.get_freeze_count():
-        gc.freeze()
+    if get_worker_info() is not None:
+        _freeze(os.getpid())
+
+
+@cache  # once in each process; gc.get_freeze_count() counts one by one, 0.1 s for a million objects
+def _freeze(process: int) -> None:
+    gc.freeze()
 
 
 @cache  # a second block would be taken from what was kept, and be touched; a fork has the setting of its parent
