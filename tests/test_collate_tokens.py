@@ -1,7 +1,9 @@
 import hashlib
 import io
+import os
 import subprocess
 import sys
+from collections import Counter
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +16,7 @@ from toolkit.collate.chameleon import chameleon_tokenizer
 from toolkit.collate.emu3 import emu3_tokenizer
 from toolkit.collate.janus import janus_tokenizer
 from toolkit.collate.tokenizing import tokenize
-from toolkit.collate.tokens import StoredTokens
+from toolkit.collate.tokens import StoredTokens, _open, stored_files
 from toolkit.demo.tiny_models import tiny_chameleon, tiny_emu3, tiny_janus
 from toolkit.errors import RowError, ShardError, SourceError, UsageError
 from toolkit.sources.skips import Skips
@@ -224,6 +226,35 @@ def test_an_empty_folder_and_a_broken_file_are_named(tmp_path):
     (tmp_path / "tokens-00000.parquet").write_bytes(b"PAR1")
     with pytest.raises(ShardError, match=r"tokens-00000\.parquet: cannot be read"):
         StoredTokens(tmp_path)
+
+
+def test_ids_with_a_flipped_bit_are_an_error_and_never_other_ids(tmp_path):
+    given = rows(*range(1, 9))
+    tokenize(given, Sizes(), tmp_path)
+    [path] = stored_files(tmp_path)
+    content, found = path.read_bytes(), Counter()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        _open.cache_clear()
+        try:
+            kept = StoredTokens(tmp_path, revision="r1")
+            ids = [kept.find(row["images"][0]).tolist() for row in given]
+        except (SourceError, RowError):  # RowError: of a picture that is no longer there
+            found["error"] += 1
+        else:
+            assert ids == [[width, 4] for width in range(1, 9)]
+            found["harmless"] += 1
+    assert found["error"] > len(content) / 2
+
+
+def test_a_file_of_ids_that_is_cut_while_it_is_read_is_an_error(tmp_path):
+    given = rows(*range(1, 200))
+    tokenize(given, Sizes(), tmp_path)
+    kept = StoredTokens(tmp_path)
+    assert kept.find(given[0]["images"][0]).tolist() == [1, 4]
+    os.truncate(stored_files(tmp_path)[0], 100)
+    with pytest.raises(ShardError, match="cannot be read as stored ids"):
+        kept.find(given[-1]["images"][0])
 
 
 def test_look_ups_cross_row_groups_and_survive_pickling(tmp_path):

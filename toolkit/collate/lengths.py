@@ -146,4 +146,4 @@ def _publish(out: Path, files: list[Path]) -> None:
 
 def _write(path: Path, table: pa.Table) -> None:
     with whole_file(path) as file:
-        pq.write_table(table, file, compression="zstd")
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)

@@ -121,7 +121,7 @@ class TokenFiles:
         path = self._path_of(f"tokens-{hashlib.sha256(keys.encode()).hexdigest()[:16]}.parquet")
         with whole_file(path) as file:
             table = pa.Table.from_pylist(self._ready, schema=SCHEMA)
-            pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd")
+            pq.write_table(table, file, row_group_size=ROW_GROUP, compression="zstd", write_page_checksum=True)
         self._on_file(path)
         self._ready.clear()
 

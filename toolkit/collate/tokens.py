@@ -9,6 +9,7 @@ mixture or subset of rows, and ids of another checkpoint are never taken by mist
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -228,7 +229,7 @@ class StoredTokens:
 
         Raises:
             UsageError: the picture is already decoded.
-            RowError: it was never tokenized.
+            RowError: it was never tokenized. ShardError: the file of its ids is damaged.
         """
         sha256 = hashlib.sha256(bytes_of(image)).hexdigest()
         if sha256 not in self._places:
@@ -237,8 +238,9 @@ class StoredTokens:
                 kind="missing_tokens",
             )
         place = self._places[sha256]
-        ids = _open(place.path).read_row_group(place.row_group, columns=["ids"], use_threads=False)["ids"][place.row]
-        return torch.tensor(ids.as_py(), dtype=torch.int64)
+        with _readable(place.path):
+            found = _open(place.path).read_row_group(place.row_group, columns=["ids"], use_threads=False)
+            return torch.tensor(found["ids"][place.row].as_py(), dtype=torch.int64)
 
 
 def image_ids(images: Sequence[Any], source: ImageTokenizer | StoredTokens, *, row_id: str = "") -> list[Tensor]:
@@ -272,14 +274,19 @@ def read_keys(path: Path) -> Iterator[tuple[str, str, int, int]]:
     Raises:
         ShardError: it cannot be read.
     """
+    with _readable(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            keys = file.read_row_group(group, columns=["sha256", "tokenizer"], use_threads=False)
+            pairs = zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)
+            for row, (sha256, tokenizer) in enumerate(pairs):
+                yield sha256, tokenizer, group, row
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                keys = file.read_row_group(group, columns=["sha256", "tokenizer"], use_threads=False)
-                pairs = zip(keys["sha256"].to_pylist(), keys["tokenizer"].to_pylist(), strict=True)
-                for row, (sha256, tokenizer) in enumerate(pairs):
-                    yield sha256, tokenizer, group, row
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        yield
+    except (OSError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
         raise ShardError(
             f"{path}: cannot be read as stored ids: {reason_of(error)}; delete the file and run tokenize again"
         ) from error
@@ -287,4 +294,5 @@ def read_keys(path: Path) -> Iterator[tuple[str, str, int, int]]:
 
 @lru_cache(maxsize=16)
 def _open(path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(path, memory_map=True)
+    """Not mapped into memory: a file that is cut meanwhile would end the process."""
+    return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)

@@ -94,7 +94,7 @@ def _counted(count: CountTokens, row: dict[str, Any]) -> int:
 
 def read_lengths(path: Path) -> pa.Table:
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns=SCHEMA.names, use_threads=False)
     except (OSError, KeyError, pa.ArrowException) as error:
         raise ShardError(
