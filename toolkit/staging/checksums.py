@@ -4,12 +4,13 @@ disk, so that nothing is read again; of a link, which file it is.
 
 import io
 import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
+
+from isal import isal_zlib
 
 READ_BYTES = 1 << 20
 BUFFER_BYTES, NOTED_BUFFER_BYTES = 128 << 10, 1 << 20  # of files that are written
@@ -58,7 +59,7 @@ def note_link(path: Path) -> None:
 
 def note_bytes(path: Path, content: bytes) -> None:
     """A file is written with so many bytes."""
-    note(path, Checksum(len(content), zlib.crc32(content)))
+    note(path, Checksum(len(content), isal_zlib.crc32(content)))
 
 
 def known(path: Path) -> Checksum:
@@ -71,7 +72,7 @@ def checksum_of(path: Path) -> Checksum:
     size = crc = 0
     with path.open("rb", buffering=0) as file:
         while data := file.read(READ_BYTES):
-            size, crc = size + len(data), zlib.crc32(data, crc)
+            size, crc = size + len(data), isal_zlib.crc32(data, crc)
     return Checksum(size, crc)
 
 
@@ -94,7 +95,7 @@ class Summed(io.FileIO):
 
     def write(self, data: Any, /) -> int:
         count = super().write(data)
-        self._size, self._crc = self._size + count, zlib.crc32(memoryview(data).cast("B")[:count], self._crc)
+        self._size, self._crc = self._size + count, isal_zlib.crc32(memoryview(data).cast("B")[:count], self._crc)
         return count
 
     def checksum(self) -> Checksum | None:

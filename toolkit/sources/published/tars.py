@@ -85,7 +85,7 @@ def _inflated(raw: "_OneWay", head: bytes) -> Any:
         return io.BufferedReader(_OneWay(b"", pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")), 1 << 20)
     if head[257:262] == b"ustar" or (head and _is_header(head)):
         return io.BufferedReader(raw, 1 << 20)
-    return igzip.IGzipFile(fileobj=raw, mode="rb")
+    return io.BufferedReader(cast(Any, igzip.IGzipFile(fileobj=raw, mode="rb")), 1 << 20)
 
 
 class _OneWay(io.RawIOBase):
