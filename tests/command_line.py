@@ -4,8 +4,6 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 from toolkit.cli.app import app
 
 
@@ -15,7 +13,7 @@ def parse_command(line: str) -> None:
     """
     program, *rest = shlex.split(line.partition(" > ")[0], comments=True)
     assert program == "unifiedvisual", line
-    command: Any = typer.main.get_command(app)
+    command = app.command_line
     context = command.make_context(program, rest)
     while hasattr(command, "resolve_command"):
         name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
@@ -24,7 +22,7 @@ def parse_command(line: str) -> None:
 
 def commands() -> Iterator[tuple[str, Any]]:
     """Every command with its name as it is typed, groups too."""
-    yield from _below("unifiedvisual", typer.main.get_command(app))
+    yield from _below("unifiedvisual", app.command_line)
 
 
 def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:

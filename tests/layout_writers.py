@@ -10,7 +10,6 @@ from typing import Any
 
 import datasets
 import duckdb
-import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -64,6 +63,8 @@ def _by_datasets(records: list[dict[str, Any]], path: Path) -> None:
 
 
 def _by_polars(records: list[dict[str, Any]], path: Path) -> None:
+    import polars
+
     polars.DataFrame(pa.Table.from_pylist(records)).write_parquet(path, row_group_size=5)
 
 

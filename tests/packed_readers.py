@@ -11,7 +11,6 @@ from typing import Any
 from unittest.mock import patch
 
 import datasets
-import typer.main
 
 import unifiedvisual
 from tests.fuzzing.runs import Hang, limited
@@ -41,7 +40,6 @@ COMMANDS = {
 }
 REFUSES_ALL = {"inspect"}  # it looks at layouts that are not packed
 FEATURES = features() | {"images": datasets.List(datasets.Image(decode=False))}
-BUILT = typer.main.get_command(command_line.app)  # once: it takes most of the time of a short command
 
 
 def command(words: str) -> None:
@@ -108,7 +106,6 @@ def _unlogged() -> Iterator[None]:
 def read_by(readers: Iterable[str], source: Path, out: Path) -> dict[str, tuple[str, str]]:
     with (
         _unlogged(),
-        patch.object(typer.main, "get_command", lambda app: BUILT),
         patch.object(preview, "inline_plots", lambda *counts, **options: []),
     ):
         return {reader: outcome(reader, source, out) for reader in readers}

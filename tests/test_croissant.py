@@ -5,14 +5,16 @@ import hashlib
 import io
 import json
 
-import mlcroissant
 import pytest
 from PIL import Image
 
 from dataset_card.croissant import CONTEXT, croissant
+from tests.installed import when_used
 from tests.packed_folder import packed_rows, write_packed
 from toolkit.schema import COLUMNS
 from toolkit.tasks import TASKS
+
+mlcroissant = when_used("mlcroissant")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:rdflib.*"),  # mlcroissant's own dependencies

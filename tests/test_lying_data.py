@@ -10,7 +10,6 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import typer.main
 
 import unifiedvisual
 from tests.layouts import png
@@ -32,12 +31,8 @@ FEATURES = unifiedvisual.row_features() | {"images": datasets.List(datasets.Imag
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """What takes most of the time of short commands: their options are put together once, and no plots are drawn."""
-    monkeypatch.setattr(typer.main, "get_command", lambda app: BUILT)
+    """No plots are drawn, which takes most of the time of short commands."""
     monkeypatch.setattr(preview, "inline_plots", lambda *counts, **options: [])
-
-
-BUILT = typer.main.get_command(command_line.app)
 
 
 def write(folder: Path, table: pa.Table) -> str:

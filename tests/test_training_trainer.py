@@ -15,8 +15,6 @@ torch = pytest.importorskip("torch", reason="training needs torch; pip install t
 transformers = pytest.importorskip("transformers", reason="the Trainer is transformers'; pip install transformers")
 needs("accelerate", reason="transformers' Trainer needs it; pip install accelerate")
 
-from toolkit.training.trainer import UnifiedTrainer  # noqa: E402
-
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
@@ -40,6 +38,8 @@ def make(emu3, folder, *, train=None, evaluate=None, model=None, **options):
     }
     settings |= {"logging_steps": 1, "save_steps": 1, "report_to": [], "disable_tqdm": True, "use_cpu": True}
     settings |= {"dataloader_pin_memory": False, "lr_scheduler_type": "linear"} | options
+    from toolkit.training.trainer import UnifiedTrainer
+
     return UnifiedTrainer(
         model=wrapped("emu3", model),
         args=transformers.TrainingArguments(output_dir=str(folder), **settings),
@@ -71,6 +71,8 @@ def test_an_evaluation_is_the_mean_over_tokens_whatever_its_batches(emu3, tmp_pa
 
 
 def test_a_model_whose_batches_would_weigh_the_same_is_told(tmp_path):
+    from toolkit.training.trainer import UnifiedTrainer
+
     model, collate = bare("Qwen3-VL")
     options = {"report_to": [], "use_cpu": True, "per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
     arguments = transformers.TrainingArguments(output_dir=str(tmp_path), **options)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.example_runs import run_example
@@ -56,6 +55,8 @@ def full(value):
 
 def sharded(model):
     """FSDP2 as it is used: each layer of text and of vision, then the rest."""
+    from torch.distributed.fsdp import fully_shard
+
     layers = [each for each in unwrapped(model).modules() if type(each).__name__ in model._no_split_modules]
     for layer in layers:
         fully_shard(layer)

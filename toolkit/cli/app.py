@@ -253,7 +253,7 @@ app.add_typer(evaluate_app.app, name="evaluate", short_help="Exact scores of a m
 
 def as_typed(message: str) -> str:
     """An error of the library in options: `on_missing="skip"` is `--on-missing skip`, `pass x="y"` else `-o x=y`."""
-    names = "|".join(sorted(_option_names(typer.main.get_command(app))))
+    names = "|".join(sorted(_option_names(app.command_line)))
 
     def typed(found: re.Match[str]) -> str:
         said = f"--{found[1].replace('_', '-')} {found[2] or found[3] or found[4] or ''}"
@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> Any:
     escape_what_cannot_be_written()
     spreading.arguments[:] = sys.argv[1:] if arguments is None else arguments
     try:
-        return app(arguments)
+        return app.command_line(arguments)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print("interrupted; run the same command again to resume", file=sys.stderr)
