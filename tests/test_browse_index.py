@@ -101,6 +101,22 @@ def test_without_any_place_the_index_is_in_memory(packed, monkeypatch, tmp_path)
     index.close()
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.6, 0.7, 0.9])
+def test_an_index_with_a_flipped_bit_answers_what_it_should(packed, share):
+    def answers():
+        index = Index(open_packed(packed), keep=True)
+        found = index.known, index.matches(Filter(text="a")).tolist(), index.summaries(range(len(ALL)), "a")
+        index.close()
+        return found
+
+    wanted = answers()
+    (file,) = (packed / FOLDER).glob("*.duckdb")
+    content = bytearray(file.read_bytes())
+    content[int(len(content) * share)] ^= 1
+    file.write_bytes(content)
+    assert answers() == wanted
+
+
 def test_a_damaged_index_is_no_reason_to_stop(packed):
     Index(open_packed(packed), keep=True).close()
     (file,) = (packed / FOLDER).glob("*.duckdb")

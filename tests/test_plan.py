@@ -157,6 +157,16 @@ def test_a_damaged_cache_is_made_again(tmp_path, own_caches, damage):
     assert open_source(tmp_path).plans == first
 
 
+def test_a_cache_with_a_flipped_bit_changes_no_plan(tmp_path, own_caches):
+    write(tmp_path, [{"conversations": turns(), "image": "Image_Editing/1.png"}])
+    first = open_source(tmp_path).plans
+    [kept] = (own_caches / "hf-home/datasets/unifiedvisual-surveys").glob("*.json")
+    content = kept.read_bytes()
+    for place in range(0, len(content), len(content) // 20):
+        kept.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert open_source(tmp_path).plans == first
+
+
 def test_a_changed_file_is_surveyed_again(tmp_path):
     write(tmp_path, [{"prompt": "q", "answer": "a"}], "Image_Editing.parquet")
     assert open_source(tmp_path).plans[0].rows == 1

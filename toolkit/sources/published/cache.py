@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import logging
 import os
 import zlib
@@ -15,10 +14,10 @@ import numpy as np
 from toolkit.errors import SourceError
 from toolkit.sources.published.shapes.facts import ColumnFacts
 from toolkit.sources.published.survey import FileSurvey
-from toolkit.staging.files import write_whole
+from toolkit.staging.marks import mark, result_of
 from toolkit.tasks import TASKS
 
-VERSION = 3  # of what a survey finds; raise it with every change of that
+VERSION = 4  # of what a survey finds; raise it with every change of that
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +35,14 @@ def cached(fingerprint: str, make: Callable[[], list[FileSurvey]]) -> list[FileS
     """
     key = hashlib.sha256(f"{VERSION}\n{','.join(TASKS)}\n{fingerprint}".encode()).hexdigest()[:32]
     path = cache_folder() / f"{key}.json"
-    try:
-        kept = json.loads(path.read_bytes())
-        return [_from_json(kept[number]) for number in range(kept[-1]["files"])]
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
-        logger.warning("%s: cannot be used (%s: %s); the files are looked at again", path, type(error).__name__, error)
+    if kept := result_of(path):
+        return [_from_json(each) for each in kept[0]]
+    if path.exists():
+        logger.warning("%s: damaged, or not to be read; the files are looked at again", path)
     surveys = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps([*map(_to_json, surveys), {"files": len(surveys)}]))
+        mark(path, [*map(_to_json, surveys)])
     except (OSError, SourceError) as error:
         logger.info("%s: the survey is not kept: %s", path, error)
     return surveys
