@@ -463,6 +463,7 @@ def test_a_file_that_is_read_is_not_written_over(run, tmp_path, command):
         ("where='nope = 1': no column", "--where 'nope = 1': no column"),
         ('pass on_bad_row="skip" to go on', "pass --on-bad-row skip to go on"),
         ("pass workers= or more", "pass --workers or more"),
+        ("name the columns with columns=; parts=8", "name the columns with --column; --parts 8"),
     ],
 )
 def test_messages_name_options_as_they_are_typed(said, typed):

@@ -253,13 +253,13 @@ app.add_typer(evaluate_app.app, name="evaluate", short_help="Exact scores of a m
 
 def as_typed(message: str) -> str:
     """An error of the library in options: `on_missing="skip"` is `--on-missing skip`, `pass x="y"` else `-o x=y`."""
-    names = "|".join(sorted(_option_names(app.command_line)))
+    names = "|".join(sorted(_option_names(app.command_line), reverse=True))  # "parts" before "part"
 
     def typed(found: re.Match[str]) -> str:
         said = f"--{found[1].replace('_', '-')} {found[2] or found[3] or found[4] or ''}"
         return said if found.string.startswith(("'", '"'), found.end()) else said.rstrip()
 
-    message = re.sub(rf"""(?<![\w-])({names})=(?:"([\w-]+)"|'([\w-]+)'|(\d+))?(?!\w)""", typed, message)
+    message = re.sub(rf"""(?<![\w-])({names})s?=(?:"([\w-]+)"|'([\w-]+)'|(\d+))?(?!\w)""", typed, message)
     return re.sub(r"""\bpass ([a-z_]+)=(["'])(.+?)\2""", r"pass -o \1=\3", message)
 
 
