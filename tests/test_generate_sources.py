@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.damage import changed_to
 from tests.generation_runs import picture, write_spec
 from tests.openai_server import OpenAIServer
 from toolkit.errors import SourceError, UsageError
@@ -209,6 +210,20 @@ def test_downloads_are_bounded_and_heed_what_servers_forbid(tmp_path, site):
     assert not list((tmp_path / "d").rglob("*.json"))  # it may be reached another time
     site.headers = {"X-Robots-Tag": "otherbot: noindex, noai"}
     assert Downloads(tmp_path / "c").get(f"{root}/0.png").problem == "not_for_training"
+
+
+@pytest.mark.parametrize("what", ["one bit", "half", "nothing", "removed", "deep", "nowhere", "/dev/zero"])
+@pytest.mark.parametrize("suffix", ["png", "json"])
+def test_a_download_that_was_damaged_since_is_made_again(tmp_path, site, suffix, what):
+    address = f"{site.url.removesuffix('/v1')}/0.png"
+    site.downloads = {"/0.png": picture(0)}
+    downloads = Downloads(tmp_path)
+    for asked in (1, 1):
+        assert downloads.get(address).path.read_bytes() == picture(0)
+        assert len(site.fetched) == asked
+    changed_to(next(tmp_path.rglob(f"*.{suffix}")), what)
+    assert downloads.get(address).path.read_bytes() == picture(0)
+    assert len(site.fetched) == 2
 
 
 def test_llava_cot_as_published_is_read_from_its_split_zip(tmp_path):

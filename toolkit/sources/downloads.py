@@ -4,7 +4,6 @@ training are left out.
 """
 
 import hashlib
-import json
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from toolkit import __version__
 from toolkit.errors import ImageError
 from toolkit.images import check_is_image, image_format
 from toolkit.staging.files import write_whole
+from toolkit.staging.marks import is_whole, mark, result_of
 
 THREADS, TIMEOUT_S, TRIES = 16, 10.0, 2
 DEADLINES = 6  # times the timeout, for a whole picture
@@ -49,23 +49,19 @@ class Downloads:
     def get(self, address: str) -> Fetched:
         key = hashlib.sha256(address.encode("utf-8", "replace")).hexdigest()
         note = self._folder / key[:2] / f"{key}.json"
-        try:
-            known = json.loads(note.read_bytes())
-            path = note.with_suffix(f".{known['suffix']}") if known["suffix"] else None
-            if path is None or path.exists():
-                return Fetched(path, known["problem"])
-        except (OSError, ValueError, KeyError):
-            pass
+        if is_whole(note) and (known := result_of(note)):
+            suffix = known[0]["suffix"]
+            return Fetched(note.with_suffix(f".{suffix}") if suffix else None, known[0]["problem"])
         found = self._download(address)
         note.parent.mkdir(parents=True, exist_ok=True)
         if found == NOT_REACHED:
             return Fetched(None, NOT_REACHED)
         if isinstance(found, str):
-            write_whole(note, json.dumps({"url": address, "suffix": "", "problem": found}))
+            mark(note, {"url": address, "suffix": "", "problem": found})
             return Fetched(None, found)
         path = note.with_suffix(f".{image_format(found)}")
         write_whole(path, found)
-        write_whole(note, json.dumps({"url": address, "suffix": path.suffix[1:], "problem": ""}))
+        mark(note, {"url": address, "suffix": path.suffix[1:], "problem": ""}, [path])
         return Fetched(path)
 
     def _download(self, address: str) -> bytes | str:

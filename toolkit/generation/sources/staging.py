@@ -29,6 +29,7 @@ from toolkit.images import image_format
 from toolkit.sources.downloads import NOT_REACHED, Downloads, Fetched
 from toolkit.staging.files import write_whole
 from toolkit.staging.locks import hold
+from toolkit.staging.marks import mark, result_of
 
 VERSION = 1  # of what is staged; raise it when it changes
 BATCH = 32  # rows whose pictures are fetched at the same time
@@ -236,11 +237,11 @@ def _pinned(source: SourceSpec) -> SourceSpec:
         with hub_errors(source.path):
             commit = HfApi().dataset_info(source.path, revision=source.revision).sha
         note.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(note, json.dumps(commit))
+        mark(note, commit)
     except SourceError as error:
-        if not note.exists():
+        if (kept := result_of(note)) is None:
             raise
-        commit = json.loads(note.read_bytes())
+        [commit] = kept
         logger.warning("%s: the Hub gives no commit (%s); taken is that of last time, %s", source.path, error, commit)
     return SourceSpec(**{**asdict(source), "revision": commit})
 
