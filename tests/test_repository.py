@@ -302,6 +302,26 @@ def test_a_wait_of_a_day_is_an_error_and_not_a_sleep(hub, packed, monkeypatch, c
     assert max(slept, default=0) < 10
 
 
+def test_an_answer_without_end_is_an_error_and_a_file_may_be_large(hub, packed, monkeypatch):
+    (packed / "large.bin").write_bytes(bytes(100_000))
+    hub.add_folder("org/uv", packed)
+    monkeypatch.setattr(hub_waits, "MAX_ANSWER_BYTES", 50_000)
+    with open_repository("org/uv").stream("large.bin") as file:
+        assert file.read() == bytes(100_000)
+    monkeypatch.setattr(hub_waits, "MAX_ANSWER_BYTES", 50)
+    with pytest.raises(SourceError, match=r"/api/datasets/org/uv.*: an answer of more than"):
+        open_repository("org/uv")
+
+
+def test_an_answer_that_comes_in_drops_is_told_and_given_up(hub, packed, monkeypatch, caplog):
+    hub.fail("slow", method="GET", path="^/api/", chunk_bytes=1, delay_s=0.01, times=100)
+    monkeypatch.setattr(hub_waits, "TOLD_WAIT_S", 0.05)
+    monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 0.5)
+    with pytest.raises(SourceError, match=r"an answer of more than 100 MiB or 0.5 s"):
+        open_repository("org/uv")
+    assert "the Hub answers slowly; waiting" in caplog.text
+
+
 def test_uploads_heed_it_too(hub, packed, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     hub.fail("429", method="POST", path="preupload|commit|lfs", retry_after_s=86_400, times=100)

@@ -6,8 +6,10 @@ No wait is long and silent: the client itself sleeps as long as it is asked to, 
 import logging
 import re
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from toolkit.errors import SourceError
@@ -15,6 +17,7 @@ from toolkit.sources.advice import advice
 
 LONGEST_WAIT_S = 300  # that the Hub is waited for when it asks to; its limits are counted over five minutes
 TOLD_WAIT_S = 10
+MAX_ANSWER_BYTES = 100 << 20  # that is no file; a listing has 60 bytes a file, in pages of 1,000
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,26 @@ def asked_wait_s(headers: Mapping[str, str]) -> int:
     asked = headers.get("Retry-After", "").strip()
     reset = re.search(r"\br=0\b.*;\s*t=(\d{1,9})", headers.get("RateLimit", ""))
     return max(int(asked) if asked.isdecimal() else 0, int(reset[1]) if reset else 0)
+
+
+def _bounded(read: Callable[..., Iterator[bytes]], url: Any, *arguments: Any, **options: Any) -> Iterator[bytes]:
+    """The bytes of an answer, unpacked.
+
+    Raises:
+        SourceError: more than any listing has, or not all of them in time.
+    """
+    size, begun, is_told = 0, time.monotonic(), False
+    for piece in read(*arguments, **options):
+        size, waited_s = size + len(piece), time.monotonic() - begun
+        if waited_s > TOLD_WAIT_S and not is_told:
+            is_told = True
+            logger.warning("%s: the Hub answers slowly; waiting", url.host)
+        if size > MAX_ANSWER_BYTES or waited_s > LONGEST_WAIT_S:
+            raise SourceError(
+                f"{url.host}{url.path}: an answer of more than {MAX_ANSWER_BYTES >> 20} MiB or {LONGEST_WAIT_S} s, "
+                "which the Hub does not give; is something in between?"
+            )
+        yield piece
 
 
 class _Waits:
@@ -50,8 +73,12 @@ class _Waits:
             self._calls -= 1
 
     def check(self, response: Any) -> None:
-        """Raises SourceError for a wait that is too long."""
-        if not self._calls or response.status_code not in (408, 429, 503):
+        """Raises SourceError for a wait that is too long; an answer that has no end will raise it."""
+        if not self._calls:
+            return
+        if "/api/" in response.request.url.path and "/resolve/" not in response.request.url.path:  # no file
+            response.iter_bytes = partial(_bounded, response.iter_bytes, response.request.url)
+        if response.status_code not in (408, 429, 503):
             return
         asked, url = asked_wait_s(response.headers), response.request.url
         if asked > LONGEST_WAIT_S:
