@@ -12,6 +12,8 @@ from weakref import WeakValueDictionary
 
 from toolkit.errors import UsageError
 
+GLANCE_S = 0.005  # after which a thread looks for what is ready, little as it may be
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -97,7 +99,8 @@ class _Reader(threading.Thread, Generic[T]):
             if not self.is_stopped:
                 self._waiting.append(item)
                 self._waiting_bytes += self._size_of(item)
-                self._change.notify()
+                if self._waiting_bytes >= self._max_bytes // 8:  # each item by itself would wake it too often
+                    self._change.notify()
             return not self.is_stopped
 
     def take(self) -> T:
@@ -108,7 +111,7 @@ class _Reader(threading.Thread, Generic[T]):
         """
         with self._change:
             while not self._waiting and self._ended is None:
-                self._change.wait()
+                self._change.wait(GLANCE_S)
             if not self._waiting:
                 assert self._ended is not None
                 raise self._ended

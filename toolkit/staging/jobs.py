@@ -26,6 +26,7 @@ from typing import Any
 
 from toolkit.errors import DiskFull, PartDone, SourceError, UsageError, reason_of, shown
 from toolkit.executors import Tell, run
+from toolkit.executors.memory import keep_freed_memory
 from toolkit.staging.checksums import noting
 from toolkit.staging.files import disk_errors, disk_full, size_text, write_whole
 from toolkit.staging.locks import WAIT_S, hold, is_held, take
@@ -235,6 +236,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 
 def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
+    keep_freed_memory()
     folder = job.unit(unit)
     with _alone(folder):
         if not job.is_done(unit):

@@ -9,12 +9,14 @@ from functools import cache
 from torch import distributed
 from torch.utils.data import get_worker_info
 
+from toolkit.executors.memory import keep_freed_memory
+
 
 def settle() -> None:
     """Have this process keep freed memory; and a worker not look for garbage in what it was forked with, which it would
     copy by that, page by page.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     if get_worker_info() is not None:
         _freeze(os.getpid())
 
@@ -22,18 +24,6 @@ def settle() -> None:
 @cache  # once in each process; gc.get_freeze_count() counts one by one, 0.1 s for a million objects
 def _freeze(process: int) -> None:
     gc.freeze()
-
-
-@cache  # a second block would be taken from what was kept, and be touched; a fork has the setting of its parent
-def _keep_freed_memory() -> None:
-    """Keep up to 64 MB of what is freed for what is needed next.
-
-    glibc hands freed memory of a picture's size back to the kernel at once and takes it again, zeroed, page by page,
-    for the next picture: in exact mode up to 250 pages and 0.4 ms of 7 for each. It adapts to the largest block that
-    was ever freed, up to 32 MB, so one is, untouched. Elsewhere this does nothing.
-    Source: mallopt(3), M_MMAP_THRESHOLD.
-    """
-    bytes(31 << 20)
 
 
 @atexit.register
