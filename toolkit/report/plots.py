@@ -105,13 +105,15 @@ def draw(plot: Plot, stats: Stats) -> bytes:
     """
     check_installed()
     from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     buffer = io.BytesIO()
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, plot.height(len(stats))), layout="constrained")
         plot.draw(figure, stats)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        # savefig() draws twice, the first time for a layout that is found again.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
