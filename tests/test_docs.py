@@ -220,7 +220,8 @@ def test_quoted_messages_are_in_the_source():
     strings = "\n\n".join(strings_of_the_code())
     patterns = {message: r"[^\n]*?".join(map(re.escape, message.split("..."))) for message in quoted}
     assert len(quoted) > 80
-    assert [message for message, pattern in patterns.items() if not re.search(pattern, strings)] == []
+    is_there = lambda message: message in strings or ("..." in message and re.search(patterns[message], strings))  # noqa: E731
+    assert [message for message in quoted if not is_there(message)] == []
 
 
 def test_readme_says_that_upstreams_columns_were_not_seen():

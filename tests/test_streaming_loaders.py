@@ -210,8 +210,9 @@ def test_batches_of_workers_are_those_of_the_loop(tmp_path, options, strategy):
 
 
 @pytest.mark.parametrize("left", [0, 5000])
-def test_full_memory_is_an_error_that_says_so(tmp_path, left):
+def test_full_memory_is_an_error_that_says_so(tmp_path, monkeypatch, left):
     """A limit on the size of files holds for memory that is written as one, too."""
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)  # that its end is waited for
     folder = pack_demo(tmp_path / "packed", ["image_editing"])
     dataset = StreamingDataset(folder, image_size=64, batch_size=4, decode="fused")
     loader = DataLoader(dataset, batch_size=4, num_workers=1, collate_fn=partial(collate_when_full, left))

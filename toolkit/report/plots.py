@@ -113,7 +113,7 @@ def draw(plot: Plot, stats: Stats) -> bytes:
         figure = Figure(figsize=(WIDTH, plot.height(len(stats))), layout="constrained")
         plot.draw(figure, stats)
         # savefig() draws twice, the first time for a layout that is found again.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
