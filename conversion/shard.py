@@ -6,6 +6,7 @@ ids.txt         ids of the rows kept, to find one that two shards share
 """
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,8 +102,8 @@ class ShardFolder:
         """Everything is written: brings it all to the disk, and returns tally and notes, as JSON."""
         self._files.close()
         (self._folder / "ids.txt").write_text("".join(f"{row_id}\n" for row_id in sorted(self._ids)), encoding="ascii")
-        for path in self._folder.rglob("*"):  # formats may also write by themselves
-            if path.is_file():
+        for place, _, names in os.walk(self._folder):  # formats may also write by themselves
+            for path in (Path(place, name) for name in names):
                 note(path, known(path))
         sync_tree(self._folder)
         return {"tally": asdict(self.tally), "notes": notes}

@@ -242,7 +242,8 @@ def _do(work: UnitWork, job: Job, unit: int, tell: Tell) -> None:
         if not job.is_done(unit):
             with noting() as files:
                 result = work(unit, folder, tell)
-                mark(folder.with_suffix(DONE), result, [path for path in files if path.is_relative_to(folder)])
+                ours = [path for path in files if str(path).startswith(f"{folder}{os.sep}")]
+                mark(folder.with_suffix(DONE), result, ours)
 
 
 @contextmanager
