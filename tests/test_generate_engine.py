@@ -361,6 +361,10 @@ def test_the_preset_is_a_spec_of_all_generating_recipes():
             "'recipes.image_editing.n' is 0: input should be greater than or equal to 1",
         ),
         (
+            {"recipes": {"image_editing": 10**12}},
+            "input should be less than or equal to 100000000",
+        ),
+        (
             {"recipes": {"image_editing": 1}, "concurrency": 10**12},
             "'concurrency' is 10+: input should be less than or equal to 100000",
         ),

@@ -15,7 +15,8 @@ from pydantic import (
 
 from toolkit.generation.core.options import TAG
 
-Count = Annotated[StrictInt, Field(ge=1)]
+MAX_SAMPLES = 100_000_000  # of a recipe; `plan` looks at each, 2.5 s for a million
+Count = Annotated[StrictInt, Field(ge=1, le=MAX_SAMPLES)]
 MAX_CONCURRENCY = 100_000  # a task of some kB for each; as many as a batch of a provider takes
 
 
