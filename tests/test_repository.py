@@ -1,5 +1,6 @@
 """Folders as they are found, addresses as people write them, and the Hub when it is slow, full or away."""
 
+import json
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import datasets
 import huggingface_hub
 import pytest
+from huggingface_hub.hf_api import RepoFile
 
 import unifiedvisual
 from tests.hub import LoopbackHub
@@ -19,6 +21,7 @@ from toolkit.packing.push import push
 from toolkit.sources import hub as hub_module
 from toolkit.sources import hub_waits
 from toolkit.sources import repository as module
+from toolkit.sources.hub import pinned_repository
 from toolkit.sources.hub_waits import asked_wait_s
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder, downloaded, folder_in, open_repository
@@ -251,6 +254,33 @@ def test_what_was_not_loaded_is_an_error_offline(on_hub, monkeypatch):
 def test_a_cache_that_cannot_be_written_to_stops_nothing(on_hub, monkeypatch):
     monkeypatch.setattr(hub_module, "write_whole", lambda path, content: (_ for _ in ()).throw(PermissionError()))
     assert len(load("cot_collection")) > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"commit": "a" * 40, "files": ["x"]},
+        {"commit": 7, "files": {}},
+        {"commit": "a" * 40, "files": {"x": "1e9"}},
+        {"commit": "a" * 40, "files": {"x": -1}},
+    ],
+)
+def test_a_damaged_note_of_a_download_counts_for_nothing(on_hub, monkeypatch, content):
+    load("cot_collection")
+    for path in Path(huggingface_hub.constants.HF_HUB_CACHE).rglob("unifiedvisual/*.json"):
+        path.write_text(json.dumps(content))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SourceError, match="org/uv: offline, and not in the local cache; download it once"):
+        open_repository("org/uv").list_files()
+
+
+@pytest.mark.parametrize(("path", "size"), [(1.5, 3), (["a"], 3), ("a", "3"), ("a", -1)])
+def test_a_listing_of_what_cannot_be_is_an_error(hub, monkeypatch, path, size):
+    entry = RepoFile(path="a", size=3, oid="0" * 40)
+    entry.path, entry.size = path, size
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", lambda *args, **options: [entry])
+    with pytest.raises(SourceError, match=r"the Hub (lists a file|says that it has) .*; try again later"):
+        pinned_repository("org/uv", "a" * 40, token=None).list_files()
 
 
 # Waits that the Hub asks for

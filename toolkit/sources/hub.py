@@ -184,6 +184,8 @@ def _listed(repository: HubRepository) -> dict[str, int]:
             repository.repo_id, folder or None, recursive=True, revision=commit, repo_type="dataset"
         )
         files = [entry for entry in tree if isinstance(entry, RepoFile)]
+    if odd := [entry.path for entry in files if not isinstance(entry.path, str)]:
+        raise SourceError(f"{repository.name}: the Hub lists a file {odd[0]!r:.40}; try again later")
     start = len(folder) + 1 if folder else 0
     return dict(sorted((entry.path[start:], _checked_size(entry.path, entry.size) or 0) for entry in files))
 
@@ -221,7 +223,11 @@ def _recall(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and {"commit", "files"} <= content.keys() else None
+    if not isinstance(content, dict) or not isinstance(content.get("commit"), str):
+        return None
+    files = content.get("files")
+    is_whole = isinstance(files, dict) and all(isinstance(size, int) and size >= 0 for size in files.values())
+    return content if is_whole else None
 
 
 def _memory(repo_id: str, revision: str, folder: str) -> Path:
