@@ -143,6 +143,13 @@ def test_a_missing_picture_stops_by_default_after_all_whole_rows_came():
     assert (came, caught.value.kind) == (["ie-r2", "ie-r0", "ie-r1", "ie-r3"], "missing_image")
 
 
+def test_a_missing_picture_whose_member_is_refused_is_told_so():
+    pipe = tarfile.TarInfo("images/d")
+    pipe.type = tarfile.FIFOTYPE
+    with pytest.raises(RowError, match=r"picture 'd' is not in '[^']+'; member 'images/d' is refused: device; .*skip"):
+        run([sketch("r4", "d")], archive_of(pipe))
+
+
 def run_lazily(sketches, packed):
     rows = join(
         sketches,

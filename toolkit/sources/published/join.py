@@ -96,7 +96,7 @@ class _Pass:
     def run(self) -> Iterator[Row]:
         watch = Watch(
             wanted=self._is_wanted,
-            on_refused=lambda kind, name: self._skips.note(f"refused_{kind}", f"{self._archive.name}: member {name!r}"),
+            on_refused=self._refuse,
             on_link=self._add_link,
         )
         yield from self._deliver(watch, lambda name: (name,), set())
@@ -112,6 +112,10 @@ class _Pass:
         if found:
             self._coming[name] = shown, found
         return bool(found)
+
+    def _refuse(self, kind: str, name: str) -> None:
+        self._skips.note(f"refused_{kind}", f"{self._archive.name}: member {name!r}")
+        self._waiting.refused[name.rpartition("/")[2]] = f"; member {name!r} is refused: {kind.replace('_', ' ')}"
 
     def _add_link(self, name: str, target: str) -> None:
         self._links.setdefault(name, target)

@@ -49,6 +49,7 @@ class WaitingRows:
         self._next = 0  # first row not yet out, for order "rows"
         self._unclear: set[tuple[int, str]] = set()  # archive, folder of rows: some of these may be in another archive
         self._places: dict[tuple[int, str], str] = {}  # archive, folder of rows -> folder of members
+        self.refused: dict[str, str] = {}  # last part of the name of a member that is not read -> what is said of it
         self._fruitful: set[int] = set()  # archives in which some row's picture was found
 
     def add(self, sketch: Sketch, places: Sequence[tuple[str, Scope]]) -> Iterator[Row]:
@@ -258,6 +259,7 @@ class WaitingRows:
             self._skips.bad(error)
             return
         names = ", ".join(repr(self._archives[number].name) for number in first.scope)
+        names += self.refused.get(first.name.rpartition("/")[2], "")
         more = f" ({lacking:,} rows lack pictures)" if lacking > 1 else ""
         error = RowError(
             f"{sketch.where}: picture {first.name!r} is not in {names}{first.hint}{more}", kind="missing_image"
