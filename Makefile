@@ -43,9 +43,9 @@ demo: $(VENV)/core
 	$(BIN)/unifiedvisual demo $(OUT)
 	@echo 'source $(BIN)/activate puts unifiedvisual on the path'
 
-# Each process imports torch and collects all tests anew, 6 s: a third one on two cores costs more than it saves.
+# Three on two cores: tests wait for servers and processes. Two take a tenth less CPU and a fifth more time.
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 docs: $(VENV)/docs
 	$(BIN)/python -m tests.notebooks --check
@@ -59,7 +59,7 @@ consumers: $(CONSUMED)
 	PYTHONPATH="$$(cd '$(CONSUMED)' && pwd)" $(BIN)/python -m pytest tests/test_conversion_*.py $(ARGS)
 
 test-fast: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
