@@ -5,6 +5,7 @@ import gc
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 import torch.multiprocessing
 from torch.utils.data import DataLoader, IterableDataset
 
+from toolkit.errors import UnifiedVisualError
 from toolkit.streaming import batch as batches
 from toolkit.streaming.batch import KEPT_FILES, collate_images
 
@@ -113,6 +115,20 @@ def test_a_fork_writes_to_no_file_of_its_parent() -> None:
     assert file_of(batches._in_shared_memory([torch.full((3, 8, 8), 3, dtype=torch.uint8)])) == file
 
 
+@pytest.mark.parametrize("error", [OSError(12, "Cannot allocate memory"), RuntimeError("unable to mmap")])
+def test_a_batch_that_cannot_be_mapped_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(batches, "_kept", {})
+    monkeypatch.setattr(torch.UntypedStorage, "_new_shared_fd_cpu", refuse)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises((UnifiedVisualError, RuntimeError)):
+        batches._in_shared_memory([torch.zeros((3, 8, 8), dtype=torch.uint8)])
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert set(map(len, batches._kept.values())) == {0}
+
+
 @pytest.mark.parametrize("missing", ["proc", "locks"])
 def test_without_the_means_each_batch_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     def refuse(*args: object) -> int:
@@ -120,8 +136,10 @@ def test_without_the_means_each_batch_has_memory_of_its_own(monkeypatch: pytest.
 
     monkeypatch.setattr(*{"proc": (os, "open"), "locks": (fcntl, "flock")}[missing], refuse)
     monkeypatch.setattr(batches, "_kept", {})
+    before = len([*Path("/proc/self/fd").iterdir()])
     made = [batches._in_shared_memory([torch.full((3, 8, 8), number, dtype=torch.uint8)]) for number in range(9)]
     assert [has_pixels(images, [number]) for number, images in enumerate(made)] == [True] * 9
+    assert len([*Path("/proc/self/fd").iterdir()]) == before + len(made)  # each batch has its own, as torch does it
     del made[::2]
     assert len({file_of(images) for images in made}) == len(made)
     assert batches._kept == {} or set(map(len, batches._kept.values())) == {0}

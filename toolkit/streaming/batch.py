@@ -63,20 +63,24 @@ def _in_shared_memory(pictures: list[torch.Tensor]) -> torch.Tensor:
     Source: torch 2.13, utils/data/_utils/collate.py, collate_tensor_fn; multiprocessing/reductions.py,
     rebuild_storage_fd.
     """
-    size = sum(picture.nbytes for picture in pictures)
-    file = _free_file()
+    size, file, lent, storage = sum(picture.nbytes for picture in pictures), _free_file(), None, None
     try:
         if sum(os.write(file, picture.numpy().data) for picture in pictures) < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         lent = _lent(file)
-        storage = torch.UntypedStorage._new_shared_fd_cpu(lent, size)  # type: ignore[attr-defined]
+        storage = torch.UntypedStorage._new_shared_fd_cpu(lent or file, size)  # type: ignore[attr-defined]
     except OSError as error:
-        os.close(file)
         raise UnifiedVisualError(
             f"a batch of {size:,} bytes, which a worker passes to the loop, does not fit into memory "
             f"({reason_of(error)}); use a smaller batch_size, num_workers or prefetch_factor"
         ) from error
-    os.close(lent)
+    finally:
+        if lent and storage is not None:
+            _files().append(file)
+        else:
+            os.close(file)
+        if lent:
+            os.close(lent)
     return torch.empty(0, dtype=pictures[0].dtype).set_(storage).view(len(pictures), *pictures[0].shape)
 
 
@@ -99,18 +103,21 @@ def _free_file() -> int:
     return os.memfd_create("batch")
 
 
-def _lent(file: int) -> int:
+def _lent(file: int) -> int | None:
     """What travels with the batch in the place of the file, which is kept to be written to again: an open file
     description with a lock, that Linux drops with the last descriptor and the last mapping of it, in any process.
 
     Source: flock(2), mmap(2).
     """
     if len(_files()) >= KEPT_FILES:
-        return file
+        return None
     try:
         lent = os.open(f"/proc/self/fd/{file}", os.O_RDWR)
+    except OSError:  # no /proc
+        return None
+    try:
         fcntl.flock(lent, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:  # no /proc, no locks
-        return file
-    _files().append(file)
+    except OSError:  # no locks
+        os.close(lent)
+        return None
     return lent
