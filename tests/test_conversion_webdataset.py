@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from conversion import convert_shards, import_rows
+from conversion.webdataset import _header
 from conversion.webdataset_import import MEMBER
 from tests.conversion_rows import (
     EIGHT,
@@ -132,6 +133,14 @@ def test_json_holds_every_column_and_names_the_members(out):
         ],
         "provenance": '{"row": 42}',
     }
+
+
+@pytest.mark.parametrize("name", ["", "ie-1.0.jpg", "a" * 99, "a" * 100, "a" * 101, "a/" * 60, "\u00fc.jpg", "~" * 100])
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 8**11 - 1, 8**11, 8**12])
+def test_headers_are_those_of_tarfile(name, size):
+    info = tarfile.TarInfo(name)
+    info.size = size
+    assert _header(name, size) == info.tobuf(tarfile.PAX_FORMAT)
 
 
 def test_tars_end_by_size(tmp_path):
