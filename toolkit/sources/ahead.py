@@ -12,8 +12,6 @@ from weakref import WeakValueDictionary
 
 from toolkit.errors import UsageError
 
-GLANCE_S = 0.005  # after which a thread looks for what is ready, little as it may be
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -99,8 +97,7 @@ class _Reader(threading.Thread, Generic[T]):
             if not self.is_stopped:
                 self._waiting.append(item)
                 self._waiting_bytes += self._size_of(item)
-                if self._waiting_bytes >= self._max_bytes // 8:  # each item by itself would wake it too often
-                    self._change.notify()
+                self._change.notify()
             return not self.is_stopped
 
     def take(self) -> T:
@@ -111,7 +108,7 @@ class _Reader(threading.Thread, Generic[T]):
         """
         with self._change:
             while not self._waiting and self._ended is None:
-                self._change.wait(GLANCE_S)
+                self._change.wait()
             if not self._waiting:
                 assert self._ended is not None
                 raise self._ended
