@@ -237,6 +237,13 @@ def test_an_arrow_file_whose_texts_lie_elsewhere_in_memory_is_damaged(tmp_path, 
         open_foreign(tmp_path, format="pairs")
 
 
+def test_an_arrow_file_with_a_column_whose_name_is_no_text_is_damaged(tmp_path):
+    data = arrow({"image": "a.png", "text": "aa"})
+    (tmp_path / "a.arrow").write_bytes(data.replace(b"text", b"t\xe5xt"))
+    with pytest.raises(SourceError, match="not a whole Arrow file"):
+        open_foreign(tmp_path, format="pairs")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
