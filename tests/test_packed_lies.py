@@ -83,6 +83,19 @@ def test_a_stream_ends_with_one_of_our_errors_or_gives_what_is_there(lying):
         assert [row["messages"] is None for row in stream] == [False, True, False]
 
 
+@pytest.mark.parametrize("decode", [None, "exact"])
+def test_a_path_of_an_image_that_is_no_text_ends_in_one_of_our_errors(tmp_path, decode):
+    pack_rows(demo_rows("image_editing", 1), tmp_path)
+    path = min(tmp_path.rglob("*.parquet"))
+    named = pq.read_table(path)["images"][0].as_py()[0]["path"].encode()
+    data = path.read_bytes()
+    assert named in data
+    path.write_bytes(data.replace(named, b"\xff" + named[1:]))
+    stream = StreamingDataset(str(tmp_path), decode=decode, image_size=8 if decode else None, rank=0, world_size=1)
+    with pytest.raises(RowError, match=r"a row cannot be read: .*utf-8"):
+        list(stream)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "kind"),
     [("images", [{"bytes": True, "path": ""}], "empty_image"), ("task", None, "bad_text"), ("id", None, "bad_text")],

@@ -13,6 +13,7 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from toolkit.errors import ShardError, SourceError, reason_of
+from toolkit.schema import to_dicts
 from toolkit.sources.footer import Chunk
 from toolkit.streaming.pages import PlainPage, plain_pages
 
@@ -101,7 +102,7 @@ def image_slices(
     fields, ends = pictures.values, pictures.offsets.to_pylist()
     if sum(len(page.values) for page in pages) != len(fields) or pictures.null_count or fields.null_count:
         return None
-    paths = (path or "" for path in fields.field("path").to_pylist())
+    paths = (row["path"] or "" for row in to_dicts(pa.table({"path": fields.field("path")})))
     found = []
     for page in pages:
         checked = CheckedPage(page) if verify else None
