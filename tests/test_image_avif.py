@@ -118,6 +118,19 @@ def test_many_tiles_of_the_same_bytes_are_no_way_to_make_work() -> None:
     assert caught.value.kind == "broken"
 
 
+@pytest.mark.parametrize(
+    "units",
+    [b"\x0a" + b"\xff" * 900_000, bytes.fromhex("0a0918157fbda2021a0d08") * 80_000],
+    ids=["a size without end", "many headers"],
+)
+def test_units_of_nonsense_are_passed_at_once(units: bytes) -> None:
+    start = len(table(b"meta", places((0, 0, 0)))) + 8
+    content = table(b"meta", places((0, start, len(units)))) + box(b"mdat", units)
+    assert content[start : start + len(units)] == units
+    with pytest.raises(ValueError, match=r"without a frame|sequence headers"):
+        frame_pixels(content)
+
+
 def test_what_could_be_read_in_two_ways_is_refused() -> None:
     twice = encoded("RGB", SAID, frames=2)
     chunk = twice.index(b"stco") - 4
@@ -136,6 +149,7 @@ def test_what_could_be_read_in_two_ways_is_refused() -> None:
         table(b"meta", places((0, 0, 0))),
         table(b"meta", places((1, 0, 100))),
         table(b"meta", places(*[(0, 0, 1 << 31)] * 60_000)),
+        table(b"meta", table(b"iloc", struct.pack(">BBH", 0, 0, 60_000), struct.pack(">HHH", 1, 0, 65_535) * 60_000)),
         table(b"meta", b"".join(box(b"idat") for _ in range(100_000))),
         box(
             b"moov", b"".join(box(b"stbl", table(b"stco", bytes(8)), table(b"stsz", bytes(12))) for _ in range(20_000))

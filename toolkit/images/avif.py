@@ -14,6 +14,8 @@ MOST_LEVELS = len(CONTAINERS)  # of boxes in boxes
 SEQUENCE_HEADER, FRAME_HEADER, FRAME = 1, 3, 6  # types of units
 KEPT_FRAMES = 9  # eight to refer to, and the one that is being decoded
 IN_META = 1  # where the bytes of an item may be, in place of the file
+MOST_HEADERS = 16  # of a stream; usual is one
+SIZE_BYTES = 8  # of a unit, at most
 STREAMS_TIMES = 8  # the file is what all streams are at most; tiles may share their bytes
 Stream = tuple[bytes, list[tuple[int, int]]]  # a file or a box, and the parts of it that a stream is made of
 
@@ -78,8 +80,10 @@ def _items(data: bytes, tables: dict[bytes, bytes]) -> Iterator[Stream]:
         is_in_meta = version > 0 and numbers.take(16) & 15 == IN_META
         source = tables.get(b"idat", b"") if is_in_meta else data
         numbers.take(16)
-        base, parts = numbers.take(base_bits), []
-        for _ in range(numbers.take(16)):
+        base, parts, count = numbers.take(base_bits), [], numbers.take(16)
+        if count > 1 and not offset_bits + length_bits:
+            raise ValueError(f"an AVIF with {count} parts of an item that are all the same")
+        for _ in range(count):
             numbers.take(index_bits if version else 0)
             start = base + numbers.take(offset_bits)
             parts.append((start, min(start + (numbers.take(length_bits) or len(source)), len(source))))
@@ -88,7 +92,7 @@ def _items(data: bytes, tables: dict[bytes, bytes]) -> Iterator[Stream]:
 
 def _first_sample(data: bytes, tables: dict[bytes, bytes]) -> Iterator[Stream]:
     """Of the track with this "stbl" box."""
-    if len(tables) < 2:
+    if b"stsz" not in tables or not tables.keys() & {b"stco", b"co64"}:
         return
     chunks, sizes = _Numbers(tables.get(b"co64") or tables[b"stco"]), _Numbers(tables[b"stsz"])
     chunks.take(64)  # version and flags, count
@@ -102,11 +106,13 @@ def _first_sample(data: bytes, tables: dict[bytes, bytes]) -> Iterator[Stream]:
 
 def _frames(stream: Stream) -> list[int]:
     """The most pixels of each frame that a decoder keeps; none where the stream is no AV1."""
-    largest = count = 0
+    largest = count = headers = 0
     source, parts = stream
     for kind, unit in _units(b"".join(source[start:end] for start, end in parts)):
         if kind == SEQUENCE_HEADER:
-            largest = max(largest, _sequence_pixels(_Numbers(unit[:512])))
+            largest, headers = max(largest, _sequence_pixels(_Numbers(unit[:512]))), headers + 1
+        if headers > MOST_HEADERS:
+            raise ValueError(f"an AVIF with over {MOST_HEADERS} sequence headers in a stream")
         count += kind in (FRAME_HEADER, FRAME)
     return [largest] * min(count, KEPT_FRAMES) if largest else []
 
@@ -121,7 +127,7 @@ def _units(stream: bytes) -> Iterator[tuple[int, bytes]]:
         if head & 2:
             size = shift = 0
             more = True
-            while more and at < len(stream):
+            while more and at < len(stream) and shift < SIZE_BYTES * 7:
                 size |= (stream[at] & 127) << shift
                 more, at, shift = stream[at] > 127, at + 1, shift + 7
         yield head >> 3 & 15, stream[at : at + size]
