@@ -237,6 +237,12 @@ def test_an_arrow_file_whose_texts_lie_elsewhere_in_memory_is_damaged(tmp_path, 
         open_foreign(tmp_path, format="pairs")
 
 
+def test_a_file_that_holds_no_records_is_named(tmp_path):
+    (tmp_path / "f.txt").write_text("x")
+    with pytest.raises(SourceError, match=r"/f\.txt: nothing in it is read: no file of records and no image"):
+        open_foreign(tmp_path / "f.txt")
+
+
 def test_an_arrow_file_with_a_column_whose_name_is_no_text_is_damaged(tmp_path):
     data = arrow({"image": "a.png", "text": "aa"})
     (tmp_path / "a.arrow").write_bytes(data.replace(b"text", b"t\xe5xt"))

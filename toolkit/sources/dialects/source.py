@@ -211,7 +211,8 @@ def _recognised(
                 found.append(tried)
         if found:
             return tuple(found), not_read
-    raise nothing_recognised(repository.name, not_read)
+    is_one = len(wanted) == 1 and not not_read  # a file that is no file of records
+    raise nothing_recognised(f"{repository.name}/{wanted[0]}" if is_one else repository.name, not_read)
 
 
 def _task_of(group: Recognised, name: str, outputs: Outputs) -> Task:
