@@ -1,9 +1,11 @@
 """Packed datasets for tests, written with pyarrow alone."""
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -43,6 +45,17 @@ def write_packed(folder: Path, shards: dict[str, list[list[pa.Table]]], **option
         Manifest(source={"name": "test"}, options={}, shards=tuple(written)).to_json()
     )
     return folder
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+    (folder / "MANIFEST.json").write_bytes(manifest_of(content))
+
+
+def manifest_of(content: Mapping[str, Any]) -> bytes:
+    """A MANIFEST.json that says this, with the checksum of what it says."""
+    says = {name: value for name, value in content.items() if name != "checksum"}
+    text = json.dumps(says, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps({**says, "checksum": f"sha256:{hashlib.sha256(text).hexdigest()}"}).encode()
 
 
 def pack_demo(folder: Path, tasks: Iterable[str], *, rows_per_group: int = 2, groups_per_shard: int = 2) -> Path:

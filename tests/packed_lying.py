@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from tests.layouts import png
 from tests.lying import BEYOND, DEEP, raw
+from tests.packed import write_manifest
 from toolkit.demo.rows import demo_rows
 from toolkit.packing.rows import pack_rows
 from toolkit.packing.stage import PackOptions
@@ -53,7 +54,7 @@ def says(folder: Path) -> Any:
 
 
 def say(folder: Path, content: Any) -> None:
-    (folder / MANIFEST).write_bytes(json.dumps(content).encode("utf-8", "surrogatepass"))
+    write_manifest(folder, content)
 
 
 def shards_of(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """`unifiedvisual browse`: what the pages say, against the rows they were made from."""
 
 import io
+import json
 import random
 import re
 from dataclasses import replace
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tests import conversion_rows
 from tests.browse_site import ALL, LONG, ROWS, TEXTS, client_of, write_rows
-from tests.packed import split, write_packed
+from tests.packed import split, write_manifest, write_packed
 from toolkit.errors import ShardError
 from toolkit.report.browse import PAGE_ROWS
 from toolkit.report.index import Filter, Index
@@ -255,8 +256,9 @@ def test_a_shard_that_is_not_the_manifests_stops_the_start(tmp_path):
     pq.write_table(table.slice(1), shard, row_group_size=4)
     with pytest.raises(ShardError, match=f"says {size:,} bytes"):
         open_packed(folder)
-    manifest = (folder / "MANIFEST.json").read_text()
-    (folder / "MANIFEST.json").write_text(manifest.replace(f": {size},", f": {shard.stat().st_size},"))
+    manifest = json.loads((folder / "MANIFEST.json").read_bytes())
+    manifest["shards"][0]["bytes"] = shard.stat().st_size
+    write_manifest(folder, manifest)
     with pytest.raises(ShardError, match="the manifest says"):
         Index(open_packed(folder))
     answers = pa.Array.from_buffers(
@@ -273,10 +275,10 @@ def test_a_picture_without_bytes_in_the_file_is_told_on_the_page(tmp_path):
     folder = write_packed(tmp_path / "packed", {"llava_cot": [[table]]})
     images = pa.array([[{"bytes": None, "path": "lost.jpg"}]], table.schema.field("images").type)
     (shard,) = folder.glob("data/*/*.parquet")
-    size = shard.stat().st_size
     pq.write_table(table.set_column(table.column_names.index("images"), "images", images), shard, compression="none")
-    manifest = (folder / "MANIFEST.json").read_text()
-    (folder / "MANIFEST.json").write_text(manifest.replace(f": {size},", f": {shard.stat().st_size},"))
+    manifest = json.loads((folder / "MANIFEST.json").read_bytes())
+    manifest["shards"][0]["bytes"] = shard.stat().st_size
+    write_manifest(folder, manifest)
     answer = client_of(folder).get("/row/lc-00000001")
     assert answer.status_code == 200, answer.text
     assert "no bytes" in answer.text

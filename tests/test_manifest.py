@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.packed import pack_numbers
+from tests.packed import pack_numbers, write_manifest
 from toolkit.errors import ShardError, SourceError
 from toolkit.sources.manifest import read_manifest
 from toolkit.sources.repository import LocalFolder
@@ -21,7 +21,7 @@ def change(packed, **values):
     """The first shard of the manifest says something else."""
     content = json.loads((packed / "MANIFEST.json").read_text())
     content["shards"][0] |= values
-    (packed / "MANIFEST.json").write_text(json.dumps(content))
+    write_manifest(packed, content)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ OTHER = {"name": "other", "description": 7}
 )
 def test_what_is_told_beside_the_shards_has_its_form(packed, values):
     content = json.loads((packed / "MANIFEST.json").read_text())
-    (packed / "MANIFEST.json").write_text(json.dumps(content | values))
+    write_manifest(packed, content | values)
     with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \(ValueError: "):
         read_manifest(LocalFolder(packed))
 
@@ -115,16 +115,54 @@ def test_paths_that_lead_elsewhere_are_refused(packed, path):
 def test_a_path_that_is_listed_twice_is_refused(packed):
     content = json.loads((packed / "MANIFEST.json").read_text())
     content["shards"].append(content["shards"][0])
-    (packed / "MANIFEST.json").write_text(json.dumps(content))
+    write_manifest(packed, content)
     with pytest.raises(SourceError, match="a path is listed twice"):
         read_manifest(LocalFolder(packed))
 
 
 def test_half_a_surrogate_pair_in_a_manifest_is_refused_where_it_is_read(packed):
     content = json.loads((packed / "MANIFEST.json").read_text())
-    (packed / "MANIFEST.json").write_text(json.dumps(content | {"source": {"repository": "\ud800"}}))
+    write_manifest(packed, content | {"source": {"repository": "\ud800"}})
     with pytest.raises(SourceError, match=r"MANIFEST\.json: cannot be read \(UnicodeEncodeError: "):
         read_manifest(LocalFolder(packed))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"rows": 5', '"rows":   5', None),
+        ('"name": "test"', '"name": "text"', "it was damaged or edited"),
+        ('"image_bytes": 0', '"image_bytes": 1', "it was damaged or edited"),
+        ('"checksum": "sha256:', '"checksum": "sha256:0', "it was damaged or edited"),
+        ('"checksum"', '"Checksum"', "cannot be read"),
+        ('"rows": 5', '"rows": 4, "rows": 5', None),
+    ],
+)
+def test_a_manifest_with_another_word_or_number_is_not_believed(packed, before, after, told):
+    text = (packed / "MANIFEST.json").read_text()
+    assert before in text
+    (packed / "MANIFEST.json").write_text(text.replace(before, after, 1))
+    if told is None:
+        assert sum(shard.rows for shard in read_manifest(LocalFolder(packed)).shards) == 9
+    else:
+        with pytest.raises(SourceError, match=rf"{told}.*download it again, or pack again"):
+            read_manifest(LocalFolder(packed))
+
+
+def test_a_manifest_without_its_checksum_is_not_believed(packed):
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    del content["checksum"]
+    (packed / "MANIFEST.json").write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="its checksum is missing"):
+        read_manifest(LocalFolder(packed))
+
+
+def test_a_manifest_without_one_of_its_shards_is_not_believed_from_the_hub_either(packed, hub):
+    content = json.loads((packed / "MANIFEST.json").read_text())
+    (packed / "MANIFEST.json").write_text(json.dumps(content | {"shards": content["shards"][:1]}))
+    hub.add_folder("me/short", packed)
+    with pytest.raises(SourceError, match="it was damaged or edited"):
+        StreamingDataset("me/short")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}', '{"format": 2}', "\xff"])

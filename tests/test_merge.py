@@ -8,6 +8,7 @@ import pytest
 
 import unifiedvisual
 from dataset_card import write_card
+from tests.packed import write_manifest
 from tests.replicas import replica, truth
 from tests.test_pack import SMALL, content
 from toolkit.errors import PartDone, SourceError, UnifiedVisualError, UsageError
@@ -148,7 +149,7 @@ def write_old(folder, table):
     pq.write_table(table, path)
     manifest = json.loads((folder / "MANIFEST.json").read_text())
     manifest["shards"][0]["bytes"] = path.stat().st_size
-    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     return folder
 
 

@@ -12,6 +12,7 @@ import pytest
 from dataset_card.files import first_rows
 from tests.layouts import png
 from tests.lying import raw
+from tests.packed import write_manifest
 from toolkit.curation.align import align
 from toolkit.curation.deduplicate import deduplicate
 from toolkit.curation.merge import merge
@@ -52,7 +53,7 @@ def lying(request, tmp_path):
     content = json.loads(manifest.read_bytes())
     data = shard.read_bytes()
     content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest.write_text(json.dumps(content))
+    write_manifest(tmp_path, content)
     return request.param, tmp_path
 
 
@@ -140,7 +141,7 @@ def rewritten(tmp_path):
 def tell(folder, shard, **told):
     content, data = json.loads((folder / MANIFEST).read_bytes()), shard.read_bytes()
     content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **told}
-    (folder / MANIFEST).write_text(json.dumps(content))
+    write_manifest(folder, content)
 
 
 @pytest.mark.parametrize("told", [{"bytes": 1 << 30}, {"image_bytes": 1}, {"quadrants": {"mm-mm": 2}}], ids=str)
@@ -264,7 +265,7 @@ def test_a_shard_without_one_of_the_columns_is_not_streamed(tmp_path):
     pq.write_table(pq.read_table(shard).drop_columns(["origin"]), shard, compression="none", use_dictionary=False)
     content = json.loads(manifest.read_bytes())
     content["shards"][0]["bytes"] = shard.stat().st_size
-    manifest.write_text(json.dumps(content))
+    write_manifest(tmp_path, content)
     with pytest.raises(ShardError, match=r"no columns .*origin"):
         list(StreamingDataset(str(tmp_path), decode=None, rank=0, world_size=1))
 

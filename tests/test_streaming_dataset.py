@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import unifiedvisual
-from tests.packed import numbered, pack_demo, pack_numbers, write_packed
+from tests.packed import numbered, pack_demo, pack_numbers, write_manifest, write_packed
 from tests.replicas import replica, truth
 from toolkit.collate.common import open_image
 from toolkit.errors import ImageError, ShardError, UnifiedVisualError, UnknownName, UsageError
@@ -268,10 +268,9 @@ def test_unknown_names_are_refused(demo):
 
 def test_a_shard_that_is_not_that_of_the_manifest_is_refused(tmp_path):
     folder = pack_numbers(tmp_path / "a", [[5, 5]])
-    manifest = (folder / "MANIFEST.json").read_text()
-    (folder / "MANIFEST.json").write_text(
-        manifest.replace('"row_groups": [\n    5,\n    5', '"row_groups": [\n    6,\n    4')
-    )
+    manifest = json.loads((folder / "MANIFEST.json").read_bytes())
+    manifest["shards"][0]["row_groups"] = [6, 4]
+    write_manifest(folder, manifest)
     with pytest.raises(ShardError, match="row group 1: 5 rows; the manifest says 4 rows"):
         RowDataset(folder)[7]
 

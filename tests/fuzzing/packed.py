@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.fuzzing.mutations import changed_bytes, changed_value
 from tests.fuzzing.surface import as_json, scratch, surface
+from tests.packed import manifest_of
 from toolkit.demo.rows import demo_rows
 from toolkit.packing.rows import pack_rows
 from toolkit.rules import check_row
@@ -90,9 +91,8 @@ def fitting_manifest(data: bytes, **of_shard: Any) -> bytes:
     says = packed().says
     path = packed().shard.relative_to(packed().folder).as_posix()
     more = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **of_shard}
-    return json.dumps(
-        {**says, "shards": [{**each, **more} if each["path"] == path else each for each in says["shards"]]}
-    ).encode()
+    shards = [{**each, **more} if each["path"] == path else each for each in says["shards"]]
+    return manifest_of({**says, "shards": shards})
 
 
 @surface(lambda dice: changed_bytes(packed().data, dice))
@@ -104,7 +104,20 @@ def shard_fitting(data: bytes) -> str:
 
 @surface(lambda dice: changed_value(packed().says, dice), of_values=True)
 def manifest(value: Any) -> str:
+    """As it comes from a bad disk or network: other rows are a fault."""
     with changed(packed().manifest, as_json(value)) as folder:
+        found = list(streamed(folder))
+    assert found == truth(), "other rows, though the manifest has a checksum"
+    return "equal"
+
+
+@surface(lambda dice: changed_value(packed().says, dice), of_values=True)
+def manifest_written(value: Any) -> str:
+    """As someone writes it, with the checksum that it needs."""
+    data = as_json(value)
+    with suppress(RecursionError, AttributeError):  # of what is deep, or no object
+        data = manifest_of(json.loads(data))
+    with changed(packed().manifest, data) as folder:
         return "equal" if list(streamed(folder)) == truth() else "other rows"
 
 

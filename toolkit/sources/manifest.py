@@ -1,5 +1,9 @@
-"""What a packed dataset holds: MANIFEST.json, written last, so that a folder without it is not finished."""
+"""What a packed dataset holds: MANIFEST.json, written last, so that a folder without it is not finished.
 
+It ends with a checksum of itself: shards are known by their own, but a manifest that lost one would be believed.
+"""
+
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +20,7 @@ from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
 
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
 FORMAT = 1
+CHECKSUM = "checksum"
 MOST = 1 << 60  # of anything that is counted, so that sums of it fit everywhere
 
 
@@ -97,15 +102,15 @@ class Manifest:
         for name in ("vocabulary", "drawn_from"):
             if not content[name]:
                 del content[name]
-        return json.dumps(content, indent=1, sort_keys=True) + "\n"
+        return json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True) + "\n"
 
 
 def read_manifest(repository: Repository) -> Manifest:
     """The manifest of a packed dataset.
 
     Raises:
-        SourceError: there is none, it is not whole, it says what cannot be, or a newer version of this package wrote
-            it.
+        SourceError: there is none, it is not whole or not as it was written, it says what cannot be, or a newer version
+            of this package wrote it.
     """
     where = f"{repository.name}: {MANIFEST}"
     with repository.open(MANIFEST) as file:
@@ -113,14 +118,27 @@ def read_manifest(repository: Repository) -> Manifest:
     try:
         content = json.loads(text)
         check_depth(content)
-        json.dumps(content, ensure_ascii=False).encode("utf-8")  # no half of a surrogate pair
         if content["format"] != FORMAT:
             raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
-        return _parse(content)
+        told = content.pop(CHECKSUM, None)
+        right, manifest = _checksum(content), _parse(content)
+        if told != right:
+            is_told = "missing" if told is None else shown(told)
+            raise ValueError(f"it was damaged or edited: its checksum is {is_told}, and {right} would be right")
+        return manifest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SourceError(
             f"{where}: cannot be read ({type(error).__name__}: {error}); download it again, or pack again"
         ) from error
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Of what a manifest says, however its JSON is laid out.
+
+    Raises:
+        UnicodeEncodeError: a text holds half of a surrogate pair.
+    """
+    return "sha256:" + hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def check_sizes(shards: Iterable[Shard], sizes: Mapping[str, int], where: str) -> None:
