@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import datasets
@@ -343,13 +344,39 @@ def test_an_answer_without_end_is_an_error_and_a_file_may_be_large(hub, packed, 
         open_repository("org/uv")
 
 
-def test_an_answer_that_comes_in_drops_is_told_and_given_up(hub, packed, monkeypatch, caplog):
+def test_an_answer_that_takes_too_long_is_given_up(hub, packed, monkeypatch):
     hub.fail("slow", method="GET", path="^/api/", chunk_bytes=1, delay_s=0.01, times=100)
-    monkeypatch.setattr(hub_waits, "TOLD_WAIT_S", 0.05)
+    monkeypatch.setattr(hub_waits, "LEAST_BYTES", 1)
     monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 0.5)
     with pytest.raises(SourceError, match=r"an answer of more than 100 MiB or 0.5 s"):
         open_repository("org/uv")
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", ["slow", "drip", "hang"])
+def test_what_comes_in_drops_or_not_at_all_is_told_and_given_up(hub, packed, monkeypatch, caplog, fault, call):
+    open_repository("org/uv").list_files()  # a connection that is there already is watched too
+    path, act = CALLS[call]
+    hub.fail(fault, path=path, chunk_bytes=1, delay_s=9 if fault == "hang" else 0.01, times=100)
+    monkeypatch.setattr(hub_waits, "TOLD_WAIT_S", 0.05)
+    monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 0.3)
+    for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        monkeypatch.setattr(huggingface_hub.constants, name, 1)
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match=r"127.0.0.1.*: (\d+ bytes came in|an answer of .*) 0.3 s[,;]"):
+        act()
     assert "the Hub answers slowly; waiting" in caplog.text
+    assert time.monotonic() - begun < 9
+
+
+def test_a_file_that_is_slow_but_comes_is_waited_for(hub, packed, monkeypatch):
+    (packed / "large.bin").write_bytes(bytes(100_000))
+    hub.add_folder("org/uv", packed)
+    hub.fail("slow", path="large.bin", chunk_bytes=10_000, delay_s=0.1, times=100)
+    monkeypatch.setattr(hub_waits, "LEAST_BYTES", 10_000)
+    monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 0.5)
+    with open_repository("org/uv").stream("large.bin") as file:
+        assert file.read() == bytes(100_000)
 
 
 def test_uploads_heed_it_too(hub, packed, monkeypatch):

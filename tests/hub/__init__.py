@@ -103,13 +103,13 @@ class LoopbackHub:
         Args:
             kind: a status ("429" with Retry-After, "500", "503", "401", ...); "cut": close the connection after
                 `after_bytes` of the body; "slow": pause `delay_s` after each `chunk_bytes` of the body; "hang": say
-                nothing for `delay_s`, then close the connection.
+                nothing for `delay_s`, then close the connection; "drip": headers without end, `delay_s` a byte.
 
         Raises:
             ValueError: no such kind.
         """
-        if not (kind in (*BODY_KINDS, "hang") or kind.isdigit()):
-            raise ValueError(f"unknown fault {kind!r}; known: a status, 'cut', 'hang', 'slow'")
+        if not (kind in (*BODY_KINDS, "drip", "hang") or kind.isdigit()):
+            raise ValueError(f"unknown fault {kind!r}; known: a status, 'cut', 'drip', 'hang', 'slow'")
         with self.lock:
             self.faults.append(
                 Fault(

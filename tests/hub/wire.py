@@ -64,6 +64,10 @@ class Wire(BaseHTTPRequestHandler):
             self.hub.closing.wait(fault.delay_s)
             self.close_connection = True
             return True
+        if fault.kind == "drip":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            while not self.hub.closing.wait(fault.delay_s):
+                self.wfile.write(b".")
         raise HubError(
             int(fault.kind),
             "failing on purpose",

@@ -18,6 +18,7 @@ from toolkit.sources.advice import advice
 LONGEST_WAIT_S = 300  # that the Hub is waited for when it asks to; its limits are counted over five minutes
 TOLD_WAIT_S = 10
 MAX_ANSWER_BYTES = 100 << 20  # that is no file; a listing has 60 bytes a file, in pages of 1,000
+LEAST_BYTES = 300 << 10  # that come in LONGEST_WAIT_S, unless the answer ends: 1 KiB a second
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +38,58 @@ def _bounded(read: Callable[..., Iterator[bytes]], url: Any, *arguments: Any, **
     Raises:
         SourceError: more than any listing has, or not all of them in time.
     """
-    size, begun, is_told = 0, time.monotonic(), False
+    size, begun = 0, time.monotonic()
     for piece in read(*arguments, **options):
-        size, waited_s = size + len(piece), time.monotonic() - begun
-        if waited_s > TOLD_WAIT_S and not is_told:
-            is_told = True
-            logger.warning("%s: the Hub answers slowly; waiting", url.host)
-        if size > MAX_ANSWER_BYTES or waited_s > LONGEST_WAIT_S:
+        size += len(piece)
+        if size > MAX_ANSWER_BYTES or time.monotonic() - begun > LONGEST_WAIT_S:
             raise SourceError(
                 f"{url.host}{url.path}: an answer of more than {MAX_ANSWER_BYTES >> 20} MiB or {LONGEST_WAIT_S} s, "
                 "which the Hub does not give; is something in between?"
             )
         yield piece
+
+
+class _Connection:
+    """Counts what comes through a connection while it is waited for, in headers, listings and files alike: the client's
+    own timeout begins anew with each byte.
+    """
+
+    def __init__(self, stream: Any, host: str) -> None:
+        self._host, self._is_told, self._size, self._waited_s = host, False, 0, 0.0
+        self._read: Callable[..., bytes] = stream.read
+        self._write: Callable[..., None] = stream.write
+        stream.read, stream.write = self.read, self.write
+
+    def write(self, *arguments: Any, **options: Any) -> None:
+        self._size, self._waited_s = 0, 0.0  # a request begins
+        self._write(*arguments, **options)
+
+    def read(self, *arguments: Any, **options: Any) -> bytes:
+        begun, piece = time.monotonic(), b""
+        try:
+            piece = self._read(*arguments, **options)
+        finally:
+            self._count(len(piece), time.monotonic() - begun)
+        return piece
+
+    def _count(self, num_bytes: int, seconds: float) -> None:
+        """Raises SourceError: hardly anything came in a long time."""
+        self._size, self._waited_s = self._size + num_bytes, self._waited_s + seconds
+        if self._size >= LEAST_BYTES:
+            self._size, self._waited_s = 0, 0.0
+        if self._waited_s > TOLD_WAIT_S and not self._is_told:
+            self._is_told = True
+            logger.warning("%s: the Hub answers slowly; waiting", self._host)
+        if self._waited_s >= LONGEST_WAIT_S:
+            raise SourceError(
+                f"{self._host}: {self._size:,} bytes came in {LONGEST_WAIT_S} s; check the network and try again later"
+            )
+
+
+def _connected(host: str, event: str, happened: Mapping[str, Any]) -> None:
+    """Told of each step of a request, by the client's "trace" extension."""
+    if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+        _Connection(happened["return_value"], host)
 
 
 class _Waits:
@@ -66,11 +107,20 @@ class _Waits:
         with self._lock:
             self._calls += 1
             if hooks is not None and self.check not in hooks["response"]:
+                hooks["request"].append(self.watch)
                 hooks["response"].append(self.check)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._calls -= 1
+
+    def watch(self, request: Any) -> None:
+        """The request waits at most so long for each byte, and counts what comes through a connection that it opens."""
+        if not self._calls:
+            return
+        waits = request.extensions["timeout"]  # None: for ever, the client's own way with listings
+        waits.update({name: LONGEST_WAIT_S for name, seconds in waits.items() if seconds is None})
+        request.extensions["trace"] = partial(_connected, request.url.host)
 
     def check(self, response: Any) -> None:
         """Raises SourceError for a wait that is too long; an answer that has no end will raise it."""
