@@ -499,7 +499,7 @@ MANIFESTS: dict[str, Callable[[bytes], bytes]] = {
     "a text": lambda data: b'"shards"',
     "with 1 MB of blanks": lambda data: data + b" " * 1_000_000,
     "twice": lambda data: data + data,
-    "with a key twice": lambda data: data.replace(b'"format": 1', b'"format": 1, "format": 1', 1),
+    "with a key twice": lambda data: data.replace(b'"format": 2', b'"format": 1, "format": 2', 1),
     "HTML": CONTENTS["HTML"],
 }
 

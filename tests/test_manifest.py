@@ -149,11 +149,18 @@ def test_a_manifest_with_another_word_or_number_is_not_believed(packed, before, 
             read_manifest(LocalFolder(packed))
 
 
-def test_a_manifest_without_its_checksum_is_not_believed(packed):
+def test_a_manifest_without_its_checksum_is_not_believed_unless_it_is_older(packed):
     content = json.loads((packed / "MANIFEST.json").read_text())
-    del content["checksum"]
+    checksum = content.pop("checksum")
     (packed / "MANIFEST.json").write_text(json.dumps(content))
     with pytest.raises(SourceError, match="its checksum is missing"):
+        read_manifest(LocalFolder(packed))
+    older = json.dumps(content | {"format": 1}, indent=1, sort_keys=True) + "\n"
+    (packed / "MANIFEST.json").write_text(older)
+    assert read_manifest(LocalFolder(packed)).to_json() == older
+    assert len(list(StreamingDataset(packed, rank=0, world_size=1))) == 9
+    (packed / "MANIFEST.json").write_text(json.dumps(content | {"format": 1, "checksum": checksum}))
+    with pytest.raises(SourceError, match="it was damaged or edited"):
         read_manifest(LocalFolder(packed))
 
 
@@ -165,7 +172,9 @@ def test_a_manifest_without_one_of_its_shards_is_not_believed_from_the_hub_eithe
         StreamingDataset("me/short")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}', '{"format": 2}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", "[" * 100_000, '{"format": 1}', '{"format": 2}', '{"format": 3}', "\xff"]
+)
 def test_a_manifest_that_is_none_is_a_source_error(packed, text):
     (packed / "MANIFEST.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(SourceError, match=r"MANIFEST\.json: "):

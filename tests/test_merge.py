@@ -131,14 +131,14 @@ def test_datasets_on_the_hub_are_merged(two, tmp_path, hub):
 
 def test_versions_of_the_layout_do_not_mix(two, tmp_path):
     (tmp_path / "b/MANIFEST.json").write_text(
-        (tmp_path / "b/MANIFEST.json").read_text().replace('"format": 1', '"format": 2')
+        (tmp_path / "b/MANIFEST.json").read_text().replace('"format": 2', '"format": 3')
     )
     fewer = pq.read_table(tmp_path / "a/data/cot_collection/train-00000-of-00001.parquet").drop_columns(["regions"])
     old = write_old(tmp_path / "older", fewer)
     with pytest.raises(SourceError) as raised:
         merge([two[0], two[1], old], tmp_path / "out")
     assert len(str(raised.value).splitlines()) == 2
-    assert "format 2; expected 1" in str(raised.value)
+    assert "format 3; expected 1 or 2" in str(raised.value)
     assert "'regions' differ; pack it again" in str(raised.value)
 
 

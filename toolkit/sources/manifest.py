@@ -1,6 +1,7 @@
 """What a packed dataset holds: MANIFEST.json, written last, so that a folder without it is not finished.
 
-It ends with a checksum of itself: shards are known by their own, but a manifest that lost one would be believed.
+Since format 2 it has a checksum of itself: shards are known by their own, but a manifest that lost one would be
+believed.
 """
 
 import hashlib
@@ -19,7 +20,8 @@ from toolkit.sources.splits import SPLITS, split_named_in
 from toolkit.tasks import QUADRANTS, TASKS, Task, in_order
 
 PLOTS = "plots/"  # where a dataset may have pictures of itself, for its card
-FORMAT = 1
+FORMAT = 2
+UNCHECKED = 1  # the format before, without a checksum; else the same
 CHECKSUM = "checksum"
 MOST = 1 << 60  # of anything that is counted, so that sums of it fit everywhere
 
@@ -102,7 +104,9 @@ class Manifest:
         for name in ("vocabulary", "drawn_from"):
             if not content[name]:
                 del content[name]
-        return json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True) + "\n"
+        if self.format != UNCHECKED:
+            content[CHECKSUM] = _checksum(content)
+        return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def read_manifest(repository: Repository) -> Manifest:
@@ -118,13 +122,15 @@ def read_manifest(repository: Repository) -> Manifest:
     try:
         content = json.loads(text)
         check_depth(content)
-        if content["format"] != FORMAT:
-            raise SourceError(f"{where}: format {content['format']!r}; expected {FORMAT}; update this package")
+        if content["format"] not in (UNCHECKED, FORMAT):
+            raise SourceError(
+                f"{where}: format {shown(content['format'])}; expected {UNCHECKED} or {FORMAT}; update this package"
+            )
         told = content.pop(CHECKSUM, None)
-        right, manifest = _checksum(content), _parse(content)
-        if told != right:
+        found, manifest = _checksum(content), _parse(content)
+        if told != (found if manifest.format == FORMAT else None):
             is_told = "missing" if told is None else shown(told)
-            raise ValueError(f"it was damaged or edited: its checksum is {is_told}, and {right} would be right")
+            raise ValueError(f"it was damaged or edited: its checksum is {is_told}; what it says has {found}")
         return manifest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise SourceError(
