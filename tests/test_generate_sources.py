@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from tests.damage import changed_to
 from tests.generation_runs import picture, write_spec
 from tests.openai_server import OpenAIServer
-from toolkit.errors import SourceError, UsageError
+from tests.small_disk import SmallDisk
+from toolkit.errors import DiskFull, SourceError, UsageError
 from toolkit.generation.core.spec_file import parse_spec, read_spec
 from toolkit.generation.recipes import get_recipe
 from toolkit.generation.recipes.records import open_records
@@ -128,6 +130,29 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
     with pytest.raises((SourceError, UsageError), match=problem):
         records(tmp_path, "image_editing", {"path": name, "columns": EDITS})
+
+
+def test_a_cache_on_a_disk_that_fills_says_so_and_goes_on(tmp_path, monkeypatch):
+    text = "before,order\n" + "".join(f"no.png,{'a long text ' * 60}{number}\n" for number in range(40))
+    (tmp_path / "a.csv").write_text(text)
+    source = {"path": "a.csv", "columns": {"rationale": "order", "source": "before", "target": "before"}}
+    wanted = records(tmp_path, "import_cot_collection", source)
+    size = 4096
+    disk = SmallDisk(tmp_path / "disk", size)
+    monkeypatch.setenv("HF_HOME", str(disk.path))
+    try:
+        while True:
+            try:
+                found = records(tmp_path, "import_cot_collection", source)
+                break
+            except DiskFull as error:
+                assert re.match(f"{disk.path}/.*: the disk is full: .* are free, more is needed", str(error))
+                size += 4096
+                disk.grow(size)
+        assert size > 20_000
+        assert [found.read(n, 0) for n in range(40)] == [wanted.read(n, 0) for n in range(40)]
+    finally:
+        disk.close()
 
 
 def test_more_records_are_added_to_those_that_are_there(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from toolkit.generation.sources.reading import archives, member_of, open_rows, v
 from toolkit.generation.sources.shapes import SHAPES, Shape
 from toolkit.images import image_format
 from toolkit.sources.downloads import NOT_REACHED, Downloads, Fetched
-from toolkit.staging.files import write_whole
+from toolkit.staging.files import disk_errors, write_whole
 from toolkit.staging.locks import hold
 from toolkit.staging.marks import mark, result_of
 
@@ -57,15 +57,16 @@ def stage(source: SourceSpec, kind: type[RecordModel], n: int) -> Staged:
         n: records that are wanted; there are less where the source ends before.
 
     Raises:
-        SourceError: the source cannot be read. UsageError: it has no columns for the records.
+        SourceError: the source cannot be read. UsageError: it lacks columns of the records. DiskFull: no space is left.
     """
     source = _pinned(source)
     folder = cache_folder() / digest([VERSION, asdict(source), _stamp(source), sorted(kind.model_fields)])[:32]
-    folder.mkdir(parents=True, exist_ok=True)
-    with hold(folder / ".lock", busy=f"{folder}: another process fills it; wait for it", wait_s=WAIT_S):
-        stager = _Stager(source, kind, folder)
-        if stager.records < n and not (folder / END).exists():
-            stager.fill(n)
+    with disk_errors(folder, lambda: "more is"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with hold(folder / ".lock", busy=f"{folder}: another process fills it; wait for it", wait_s=WAIT_S):
+            stager = _Stager(source, kind, folder)
+            if stager.records < n and not (folder / END).exists():
+                stager.fill(n)
     with (folder / SKIPPED).open("rb") as file:
         lost = Counter(json.loads(line)["problem"] for line in file)
     return Staged(path=folder / RECORDS, lost=dict(lost.most_common()))
