@@ -28,6 +28,7 @@ FLOORS = (
     "toolkit",
     "toolkit.errors",
     "toolkit.sizes",
+    "toolkit.minhash",
     "toolkit.parsing",
     "toolkit.published",
     "toolkit.registry",

@@ -15,8 +15,9 @@ from PIL import Image
 from tests.test_pack import SMALL, content
 from toolkit.curation.database import database
 from toolkit.curation.pictures import MANY_PICTURES, MAX_BITS, masks_of
-from toolkit.curation.texts import band_rows, bands, jaccard, runs, words
+from toolkit.curation.texts import jaccard, runs, words
 from toolkit.errors import DiskFull, PartDone, SourceError, UsageError
+from toolkit.minhash import band_rows, bands
 from toolkit.packing.verify import verify_packed
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
 from toolkit.sources.repository import LocalFolder

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from toolkit.curation.inputs import check_shards
 from toolkit.curation.look import Piece, TableWriter, read_columns
-from toolkit.curation.texts import bands, runs, words
+from toolkit.curation.texts import runs, words
 from toolkit.errors import ImageError
 from toolkit.executors import Tell
 from toolkit.images import decode_image
 from toolkit.images.hash import phash_of, thumbnail
+from toolkit.minhash import bands
 from toolkit.staging.files import whole_file
 
 ITEMS, PICTURES = "items.parquet", "pictures.parquet"

@@ -8,6 +8,7 @@ different things may differ in few bits.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolkit.errors import MissingExtra
 from toolkit.generation.core.blobs import Blob, Blobs
 from toolkit.generation.core.spec import Duplicates
 from toolkit.generation.journal import Finished
 from toolkit.images import decode_image
 from toolkit.images.hash import phash
+from toolkit.minhash import bands
 
 COMPARED = ("input", "output")
 MAX_BITS = 6  # of 64, up to which two pictures are compared by pixels
@@ -128,34 +129,24 @@ class _Texts:
 
     def __init__(self, least: float | None) -> None:
         self._least, self._runs = least, dict[str, frozenset[str]]()
-        if least is None:
-            return
-        try:
-            from datasketch import MinHash, MinHashLSH
-        except ImportError as error:
-            raise MissingExtra("datasketch", "generate") from error
-        self._hash, self._index = MinHash, MinHashLSH(threshold=max(0.1, 0.8 * least), num_perm=128)
+        self._ids = defaultdict[int, list[str]](list)  # of the texts that have a band
 
     def add(self, text: str, id: str) -> None:
         if self._least is not None:
             self._runs[id] = runs_of(text)
-            self._index.insert(id, self._hashed(self._runs[id]))
+            for band in bands(self._runs[id], self._least):
+                self._ids[band].append(id)
 
     def like(self, text: str, sample: Finished) -> Duplicate | None:
         if self._least is None:
             return None
         mine = runs_of(text)
-        near = self._index.query(self._hashed(mine))
+        near = {id for band in bands(mine, self._least) for id in self._ids.get(band, ())}
         shares = [(len(mine & self._runs[id]) / len(mine | self._runs[id]), id) for id in near]
         share, of = max(shares, key=lambda each: (each[0], each[1]), default=(0.0, ""))
         if share < self._least:
             return None
         return Duplicate(id=sample.id, index=sample.idx, role="instruction", of=of, alike=round(share, 3))
-
-    def _hashed(self, runs: frozenset[str]) -> Any:
-        hashed = self._hash(num_perm=128, seed=1)
-        hashed.update_batch([run.encode() for run in runs])
-        return hashed
 
 
 def runs_of(text: str) -> frozenset[str]:
