@@ -76,6 +76,16 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def photographs_are_small() -> Iterator[None]:
+    """Of the demo rows: a sixteenth of the pixels, which tests would else spend a fifth of their time to encode, hash
+    and decode. What is about size makes rows of its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("toolkit.demo.rows.LONG_SIDE_PX", 96)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def nothing_is_synced() -> Iterator[None]:
     """What is written is not brought to the disk, which takes as long as others on the machine write: what is killed
     here are processes, which leave what they wrote to the system. tests/test_staging_files.py looks at what is synced.

@@ -4,10 +4,11 @@ replies never fit a schema: what is proved here is the protocol, the counts and 
 failures."""
 
 import asyncio
+import multiprocessing
 import os
+import runpy
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -49,25 +50,14 @@ class Serve:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.root, self.url, self._log = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port}/v1", folder / "serve.log"
-        command = [
-            sys.executable,
-            "-m",
-            "transformers.cli.transformers",
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--device",
-            "cpu",
-        ]
-        with self._log.open("wb") as log:
-            environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        words = ["serve", "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+        # A fork, for it has torch and transformers, which made the models.
+        self.process = multiprocessing.get_context("fork").Process(target=_serve, args=(words, self._log))
+        self.process.start()
 
     def wait(self):
         for _ in range(START_S * 4):
-            assert self.process.poll() is None, self._log.read_text()
+            assert self.process.is_alive(), self._log.read_text()
             try:
                 return urllib.request.urlopen(f"{self.root}/health", timeout=5).read()
             except OSError:
@@ -77,10 +67,21 @@ class Serve:
     def answered(self, status):
         return self._log.read_text().count(f'POST /v1/chat/completions HTTP/1.1" {status}')
 
+    def send_signal(self, number):
+        os.kill(self.process.pid, number)
+
     def close(self):
-        self.process.send_signal(signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
         self.process.kill()
-        self.process.wait()
+        self.process.join()
+
+
+def _serve(words, log):
+    for handle in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), handle)
+    sys.stdout, sys.stderr = (os.fdopen(handle, "w", buffering=1) for handle in (1, 2))
+    sys.argv = ["transformers", *words]
+    runpy.run_module("transformers.cli.transformers", run_name="__main__")
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +185,8 @@ def test_a_server_that_hangs_is_asked_again_until_it_answers(server, tmp_path, m
         backends={"all": backend(server, server.text, timeout_s=1.0)},
         attempts=30,
     )
-    wake = threading.Timer(2.5, server.process.send_signal, [signal.SIGCONT])
-    server.process.send_signal(signal.SIGSTOP)
+    wake = threading.Timer(2.5, server.send_signal, [signal.SIGCONT])
+    server.send_signal(signal.SIGSTOP)
     wake.start()
     engine.run(read_spec(path), tmp_path / "run")
     wake.join()

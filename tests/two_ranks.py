@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import warnings
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,13 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
 }
 
 
+def share_tokens(folder):
+    """Ids of pictures that the whole run has stored are those of the run in parts."""
+    if torch.distributed.get_rank() == 0 and (folder / "whole" / "tokens").exists():
+        shutil.copytree(folder / "whole" / "tokens", folder / "parts" / "tokens")
+    torch.distributed.barrier()
+
+
 BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process, which takes as many rows for an update
 
 
@@ -98,6 +106,7 @@ def examples(folder, packed):
     for name, (example, *own) in EXAMPLES.items():
         options = ("--data", packed, *EXAMPLE, *own)
         run_example(example, *options, "--out", folder / name / "whole", "--steps", 4)
+        share_tokens(folder / name)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 2)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 4, "--resume")
     for example in BEGUN_ALONE:
@@ -116,6 +125,7 @@ def main(rank: int, port: int, folder: Path, packed: str) -> None:
     GradientState._reset_state()
     warnings.resetwarnings()
     torch.set_num_threads(1)
+    gc.freeze()  # what is imported by now; Trainer looks for garbage at each start
     for family in FAMILIES:  # the first Trainer starts torch.distributed
         found = {"trainer": trainer_update(family, folder / "unused", rows=2, accumulation=1)}
         found["accumulated"] = trainer_update(family, folder / "unused", rows=1, accumulation=2)
@@ -125,7 +135,7 @@ def main(rank: int, port: int, folder: Path, packed: str) -> None:
         name = f"{family}-{torch.distributed.get_rank()}.json"
         (folder / name).write_text(json.dumps(streamed(family, packed)))
         gc.collect()
-        gc.freeze()  # what is imported by now; Trainer looks for garbage at each start
+        gc.freeze()
     for family in (family for family in READING if family not in FAMILIES):
         torch.save({"fsdp": loop_update(family, sharded)}, folder / f"{family}-{torch.distributed.get_rank()}.pt")
     examples(folder, packed)
