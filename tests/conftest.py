@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import toolkit.demo.rows
 from tests.hub import LoopbackHub
 
 gc.disable()  # until everything is imported: it would go through all of it, again and again
@@ -30,6 +31,10 @@ if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK):
     memory = os.statvfs(MEMORY)
     if memory.f_bavail * memory.f_frsize > ROOM and not memory.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = tempfile.tempdir = MEMORY
+
+# Photographs of the demo rows have a sixteenth of their pixels: to encode, hash and decode them took a fifth of the
+# time. Some test files make rows as they are imported, so not in a fixture.
+toolkit.demo.rows.LONG_SIDE_PX = 96
 
 # Read by huggingface_hub and datasets at import, so set before any test module imports them. One Hub per process; `hub`
 # empties it for each test.
@@ -72,16 +77,6 @@ def no_network() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", loopback_only)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def photographs_are_small() -> Iterator[None]:
-    """Of the demo rows: a sixteenth of the pixels, which tests would else spend a fifth of their time to encode, hash
-    and decode. What is about size makes rows of its own.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("toolkit.demo.rows.LONG_SIDE_PX", 96)
         yield
 
 

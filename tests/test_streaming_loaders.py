@@ -254,6 +254,7 @@ def free_port() -> int:
 
 def forked(work, *arguments) -> None:
     """Two ranks; spawned ones would import torch and all else again."""
+    importlib.import_module("torch._dynamo")  # which DistributedDataParallel imports, in each rank else: two seconds
     torch.multiprocessing.start_processes(work, (free_port(), *arguments), nprocs=2, start_method="fork")
 
 
