@@ -5,7 +5,7 @@ thing is red or orange.
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 MIN_MARGIN = 9.0  # CIE76 dE between the right name and the next one
@@ -61,5 +61,11 @@ def difference(one: Rgb, other: Rgb) -> float:
 @lru_cache(maxsize=65536)
 def margin(rgb: Rgb, name: str) -> float:
     """How much nearer `rgb` is to `name` than to any other name, in dE; negative if another name is nearer."""
-    nearest = {other: min(difference(rgb, focal) for focal in focals) for other, focals in FOCAL.items()}
-    return min(distance for other, distance in nearest.items() if other != name) - nearest[name]
+    mine, focal = lab(rgb), _focal_labs()
+    nearest = {other: min([math.dist(mine, each) for each in focal[other]]) for other in COLOURS}
+    return min([distance for other, distance in nearest.items() if other != name]) - nearest[name]
+
+
+@cache
+def _focal_labs() -> dict[str, list[tuple[float, float, float]]]:
+    return {name: [lab(rgb) for rgb in focals] for name, focals in FOCAL.items()}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, pieces
+from toolkit.scene.verify.regions import Mask, Piece, eroded, filled, framed, pieces
 from toolkit.scene.verify.silhouettes import ASPECT_WEIGHT, ASPECTS, CELLS, drawings
 
 Box: TypeAlias = tuple[int, int, int, int]  # x0 y0 x1 y1, pixels of a region
@@ -181,7 +181,7 @@ def _filled_but(mask: Mask, without: Mask) -> Mask:
 
 
 def _widened(mask: Mask, by: int) -> Mask:
-    return ~eroded(np.pad(~mask, by, constant_values=True), by)[by:-by, by:-by]
+    return ~eroded(framed(~mask, by), by)[by:-by, by:-by]
 
 
 def _best(seen: Mask, known: Mask, line: int) -> _Fit:

@@ -30,15 +30,22 @@ def pieces(mask: Mask, least: int) -> list[Piece]:
 
 def filled(mask: Mask) -> Mask:
     """The mask with every hole that the outside does not reach."""
-    padded = np.pad(~mask, 1, constant_values=True)
-    rows, starts, ends = _runs(padded)
+    free = framed(~mask, 1)
+    rows, starts, ends = _runs(free)
     roots = _joined(rows, starts, ends)
-    outside = np.zeros_like(padded)
-    for row, start, end in zip(
-        rows[roots == roots[0]], starts[roots == roots[0]], ends[roots == roots[0]], strict=True
-    ):
-        outside[row, start:end] = True
-    return ~outside[1:-1, 1:-1]
+    holes = np.flatnonzero(roots != roots[0])
+    whole = ~free
+    for row, start, end in zip(rows[holes].tolist(), starts[holes].tolist(), ends[holes].tolist(), strict=True):
+        whole[row, start:end] = True
+    return whole[1:-1, 1:-1]
+
+
+def framed(mask: Mask, by: int) -> Mask:
+    """The mask in a frame of True; as `numpy.pad` makes it, which takes longer than what is asked of it here."""
+    height, width = mask.shape
+    wider = np.ones((height + 2 * by, width + 2 * by), dtype=bool)
+    wider[by : by + height, by : by + width] = mask
+    return wider
 
 
 def eroded(mask: Mask, by: int) -> Mask:
@@ -63,8 +70,10 @@ def _all_of(mask: Mask, count: int) -> Mask:
 
 def _runs(mask: Mask) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Row, first column and column after the last of each run of True, in reading order."""
-    width = mask.shape[1] + 1  # a column of False ends each row
-    edges = np.flatnonzero(np.diff(np.pad(mask, ((0, 0), (0, 1))).ravel(), prepend=False))
+    height, width = mask.shape[0], mask.shape[1] + 1  # a column of False ends each row, and one comes before all
+    flat = np.zeros(1 + height * width, dtype=bool)
+    flat[1:].reshape(height, width)[:, :-1] = mask
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
     rows = edges[::2] // width
     return rows, edges[::2] - rows * width, edges[1::2] - rows * width
 
