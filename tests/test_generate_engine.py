@@ -32,7 +32,6 @@ from toolkit.sources.packed import PackedSource, find_shards
 from toolkit.sources.repository import LocalFolder
 from toolkit.tasks import TASKS
 
-
 COUNTS = {**dict.fromkeys(GENERATING, 2), "mm_internet": 4}  # each fourth document of mm_internet has a planted defect
 
 
