@@ -9,7 +9,7 @@ import pytest
 
 from tests.openai_server import KEY, OpenAIServer
 from tests.test_generate_clip import ColourEmbedder, shades
-from tests.test_pack import SMALL, content
+from tests.test_pack import content
 from toolkit.cli.app import main
 from toolkit.curation import scorers
 from toolkit.curation.fits import fits_of
@@ -20,7 +20,9 @@ from toolkit.generation.recipes.image_editing.script import edit_of
 from toolkit.scene.language import caption
 from toolkit.scene.streams import Stream
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
-from unifiedvisual import align, pack_rows, select
+from unifiedvisual import PackOptions, align, pack_rows, select
+
+SMALL = PackOptions(shard_bytes=200_000, row_group_bytes=60_000)
 
 
 def edit_row(index, *, done=True):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.test_pack import SMALL, content
+from tests.test_pack import content
 from toolkit.curation.database import database
 from toolkit.curation.pictures import MANY_PICTURES, MAX_BITS, masks_of
 from toolkit.curation.texts import jaccard, runs, words
@@ -21,8 +21,9 @@ from toolkit.minhash import band_rows, bands
 from toolkit.packing.verify import verify_packed
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row
 from toolkit.sources.repository import LocalFolder
-from unifiedvisual import deduplicate, merge, pack_rows
+from unifiedvisual import PackOptions, deduplicate, merge, pack_rows
 
+SMALL = PackOptions(shard_bytes=200_000, row_group_bytes=60_000)
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "lmnrst"]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dataset_card import write_card
 from tests.replicas import truth
-from tests.test_pack import SMALL, content
+from tests.test_pack import content
 from toolkit.cli.select import parse_split
 from toolkit.curation.components import components
 from toolkit.errors import PartDone, UnifiedVisualError, UsageError
@@ -22,6 +22,7 @@ from toolkit.sources.repository import LocalFolder
 from unifiedvisual import RowDataset, StreamingDataset, load_dataset, merge, pack_rows, select
 
 EDITING, REASONING, LLAVA = (truth()[task] for task in ("image_editing", "cot_collection", "llava_cot"))
+SMALL = PackOptions(shard_bytes=30_000, row_group_bytes=10_000)
 SIZES = {"shard_bytes": SMALL.shard_bytes, "row_group_bytes": SMALL.row_group_bytes}
 
 

@@ -24,7 +24,7 @@ from toolkit.tasks import TASKS
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packed")
     source = replica(folder / "source", "columns", tasks=("image_editing", "cot_collection"))
-    pack(open_source(source), folder / "packed", TASKS, PackOptions(shard_bytes=200_000, row_group_bytes=60_000))
+    pack(open_source(source), folder / "packed", TASKS, PackOptions(shard_bytes=20_000, row_group_bytes=6_000))
     return folder / "packed"
 
 
@@ -198,7 +198,7 @@ def test_a_check_in_parts_or_processes_finds_what_a_whole_one_finds(broken, tmp_
 
 def test_a_full_temporary_disk_is_no_damaged_shard(whole, hub, tmp_path, monkeypatch):
     hub.add_folder("loopback/packed", whole)
-    disk = SmallDisk(tmp_path / "disk", 64 << 10)
+    disk = SmallDisk(tmp_path / "disk", 16 << 10)
     monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
     try:
         with pytest.raises(DiskFull, match=r"disk: the disk is full: .* are free, more than .* are needed"):
