@@ -454,6 +454,12 @@ def test_a_task_that_cannot_be_told_is_asked_for(tmp_path):
         plan_of(tmp_path, [{"prompt": "q", "answer": "a"}])
 
 
+def test_a_file_of_thousands_of_columns_is_refused_at_once(tmp_path):
+    table = pa.table({f"c{number}": ["x"] for number in range(1_001)})
+    with pytest.raises(LayoutError, match="1,001 columns, with those in others; at most 1,000 are read"):
+        plan_of(tmp_path, table, name="Image_Editing.parquet")
+
+
 def test_two_columns_of_one_name_are_named(tmp_path):
     table = pa.Table.from_arrays([pa.array(["x"])] * 3, names=["prompt", "answer", "prompt"])
     with pytest.raises(LayoutError, match="column names that occur twice: 'prompt'"):

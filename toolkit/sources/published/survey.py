@@ -5,6 +5,7 @@ Batches are bounded in bytes, and the result is kept on disk (cache.py), so that
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from toolkit.errors import LayoutError, shorten
 from toolkit.images.files import format_name
 from toolkit.parsing import load_json
-from toolkit.sources.parquet import Parquet, open_parquet
+from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.shapes.facts import ColumnFacts, LeafFacts
 from toolkit.sources.published.shapes.leaves import Leaf, is_list, leaves_of, lengths_of, parsed_leaves, unfold
 from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name, is_picture_struct
@@ -29,6 +30,7 @@ from toolkit.sources.repository import Repository
 BATCH_ROWS, BATCH_BYTES = 4096, 8 << 20
 HEAVY_BYTES = 16 << 10  # mean size of a text above which it may be a picture in base64
 PROBED = 8  # values
+MAX_COLUMNS = 1_000  # of a file: each takes milliseconds, and a plan has to be read by a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,18 @@ def survey_files(
         on_progress: told the path of each file before it is read.
 
     Raises:
-        LayoutError: a file has two columns of one name. ShardError: it is not whole.
+        LayoutError: a file has two columns of one name, or more than MAX_COLUMNS. ShardError: it is not whole.
     """
     for path in paths:
         on_progress(path)
         with open_parquet(repository, path) as parquet:
-            names = parquet.schema_arrow.names
-            if doubled := sorted({name for name in names if names.count(name) > 1}):
+            if parquet.metadata.num_columns > MAX_COLUMNS:
+                raise LayoutError(
+                    f"{repository.name}: {path}: {parquet.metadata.num_columns:,} columns, with those in others; "
+                    f"at most {MAX_COLUMNS:,} are read; write the file again with those that rows need"
+                )
+            names = Counter(parquet.schema_arrow.names)
+            if doubled := sorted(name for name, times in names.items() if times > 1):
                 raise LayoutError(
                     f"{repository.name}: {path}: column names that occur twice: {shorten(doubled)}; which is meant "
                     "cannot be told; write the file again with one column of each name"
@@ -72,11 +79,16 @@ def survey_files(
 
 
 class _Looker:
-    """The facts of one file while it is read."""
+    """The facts of one file while it is read; leaves are called as Parquet names them."""
 
     def __init__(self, parquet: pq.ParquetFile) -> None:
         self._parquet = parquet
-        self._sizes = _sizes(parquet)
+        leaves = [parquet.schema.column(number) for number in range(parquet.metadata.num_columns)]
+        self._leaves = {leaf.path: leaf for leaf in reversed(leaves)}
+        self._sizes = {
+            leaf.path: sum(group[number].uncompressed_bytes for group in parquet.chunks)
+            for number, leaf in enumerate(leaves)
+        }
         self.rows = int(parquet.metadata.num_rows)
         self.columns: dict[str, ColumnFacts] = {}
         self.signs: dict[str, Signs] = {}
@@ -108,9 +120,7 @@ class _Looker:
 
     def _probe(self, leaf: str) -> LeafFacts | None:
         """Facts of a leaf whose values are pictures, or bytes that may be, by the first few that are there."""
-        column = next(
-            column for number in range(len(self._sizes)) if (column := self._parquet.schema.column(number)).path == leaf
-        )
+        column = self._leaves[leaf]
         is_bytes = column.physical_type in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY") and column.logical_type.type == "NONE"
         if not is_bytes and self._sizes[leaf] < HEAVY_BYTES * self.rows:
             return None
@@ -187,14 +197,6 @@ def _signs_of_tags(leaf: Leaf, rows: int) -> Signs:
     ]
     paths, places = [path for path, _ in pairs], [row for _, row in pairs]
     return signs_of(pa.array(paths, pa.string()), np.array(places, np.int32), rows)
-
-
-def _sizes(parquet: Parquet) -> dict[str, int]:
-    """Path of each leaf, as Parquet names it -> its bytes before compression."""
-    paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
-    return {
-        path: sum(group[number].uncompressed_bytes for group in parquet.chunks) for number, path in enumerate(paths)
-    }
 
 
 def _is_picture(value: Any) -> bool:
