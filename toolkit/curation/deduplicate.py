@@ -144,7 +144,7 @@ def deduplicate(
 
     Raises:
         UsageError: the source is not packed; `out` holds something else, or another process is at work there.
-        SourceError: something cannot be read. MissingExtra: duckdb or jinja2 is not installed.
+        SourceError: something cannot be read. MissingExtra: duckdb, datasketch or jinja2 is not installed.
     """
     rule = Rule(by=by, near_text=near_text, near_images=near_images)
     [opened] = open_inputs([source], token=token)
