@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from tests.hub import LoopbackHub
 from tests.packed import pack_demo, pack_numbers
+from tests.processes import FORKS
 from tests.replicas import truth
 from toolkit.errors import UnifiedVisualError, UsageError
 from toolkit.streaming.batch import collate_images
@@ -171,8 +172,9 @@ def test_the_state_with_workers_needs_to_be_told_how_far_the_loop_is(numbers):
         dataset.state_dict()
 
 
-def test_spawned_workers_read_the_same(numbers):
-    assert list(loader(stream(numbers), 1, multiprocessing_context="spawn")) == list(loader(stream(numbers), 0))
+def test_workers_that_are_sent_the_dataset_read_the_same(numbers):
+    """As spawned ones are."""
+    assert list(loader(stream(numbers), 1, multiprocessing_context=FORKS)) == list(loader(stream(numbers), 0))
 
 
 def test_batches_are_put_together_in_the_worker(tmp_path):

@@ -1,39 +1,40 @@
-"""What a process that decodes does once, in an interpreter of its own, for here everything is frozen already."""
+"""What a process that decodes does once, in another process, for here everything is frozen already."""
 
-import subprocess
-import sys
+import gc
+import json
+import resource
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
+from tests.processes import FORKS
 from toolkit.streaming import process
 
-SCRIPT = """
-import gc, resource
-from torch.utils.data import DataLoader, IterableDataset
-from toolkit.streaming.process import settle
 
 def resident_mb():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
 
 class Epochs(IterableDataset):
     def __iter__(self):
         before = resident_mb()
         for _ in range(5):
-            settle()
+            process.settle()
         yield resident_mb() - before < 8, gc.get_freeze_count() > 0
 
-for workers in (0, 1):
-    print(*DataLoader(Epochs(), batch_size=None, num_workers=workers))
-"""
+
+def epochs(path):
+    path.write_text(json.dumps([list(DataLoader(Epochs(), batch_size=None, num_workers=n)) for n in (0, 1)]))
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="says how much memory is used on Linux alone")
-def test_epochs_touch_no_memory_and_only_workers_freeze_what_they_were_forked_with():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("[True, False]\n[True, True]\n", "")
+def test_epochs_touch_no_memory_and_only_workers_freeze_what_they_were_forked_with(tmp_path):
+    other = FORKS.Process(target=epochs, args=(tmp_path / "found.json",))
+    other.start()
+    other.join(60)
+    assert json.loads((tmp_path / "found.json").read_text()) == [[[True, False]], [[True, True]]]
 
 
 def test_a_process_group_that_is_left_has_time_to_finish_at_exit(tmp_path, monkeypatch):
