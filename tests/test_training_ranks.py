@@ -9,7 +9,7 @@ from tests.example_runs import WARNINGS, losses_of, run_example, trained_alike, 
 from tests.installed import needs
 from tests.packed import pack_demo
 from tests.training_families import FAMILIES, READING, difference, trainer_update
-from tests.two_ranks import BEGUN_ALONE, EXAMPLE, main
+from tests.two_ranks import BEGUN_ALONE, EXAMPLE, SAVED, main
 from toolkit.streaming.dataset import StreamingDataset
 
 torch = pytest.importorskip("torch", reason="training needs torch; pip install torch")
@@ -24,8 +24,8 @@ def two_ranks(tmp_path_factory):
     tasks = ["image_generation", "image_editing", "llava_cot", "cot_collection"]
     packed = pack_demo(folder / "packed", tasks)
     for name in BEGUN_ALONE:
-        options = ("--data", packed, *EXAMPLE, "--accumulate", 2)
-        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 4)
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 2, *SAVED.get(name, ()))
+        run_example(name, *options, "--out", folder / f"{name}-alone" / "whole", "--steps", 3)
         run_example(name, *options, "--out", folder / f"{name}-alone" / "parts", "--steps", 2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -80,7 +80,8 @@ def streamed(family, packed):
     return {"ids": ids[:4], "losses": [entry["loss"] for entry in made.state.log_history if "loss" in entry]}
 
 
-EXAMPLE = ("--save-every", 2, "--batch-size", 1, "--samples", 0, "--workers", 0)
+EXAMPLE = ("--batch-size", 1, "--samples", 0, "--workers", 0)
+SAVED = {"lightning": ("--save-every", 1)}  # the others save at the end, too
 EXAMPLES: dict[str, tuple[Any, ...]] = {  # folder -> example and its options
     "chameleon": ("chameleon", "--accumulate", 2),
     "chameleon-fsdp": ("chameleon", "--fsdp", "--checkpointing"),
@@ -102,16 +103,16 @@ BEGUN_ALONE = ("chameleon", "accelerate", "lightning", "sft")  # by one process,
 
 
 def examples(folder, packed):
-    """Each example for four steps, and for two and then the rest; and the rest of what one process has begun."""
+    """Each example for three steps, and for two and then the rest; and the rest of what one process has begun."""
     for name, (example, *own) in EXAMPLES.items():
-        options = ("--data", packed, *EXAMPLE, *own)
-        run_example(example, *options, "--out", folder / name / "whole", "--steps", 4)
+        options = ("--data", packed, *EXAMPLE, *own, *SAVED.get(example, ()))
+        run_example(example, *options, "--out", folder / name / "whole", "--steps", 3)
         share_tokens(folder / name)
         run_example(example, *options, "--out", folder / name / "parts", "--steps", 2)
-        run_example(example, *options, "--out", folder / name / "parts", "--steps", 4, "--resume")
+        run_example(example, *options, "--out", folder / name / "parts", "--steps", 3, "--resume")
     for example in BEGUN_ALONE:
-        options = ("--data", packed, *EXAMPLE, "--accumulate", 1)
-        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 4, "--resume")
+        options = ("--data", packed, *EXAMPLE, "--accumulate", 1, *SAVED.get(example, ()))
+        run_example(example, *options, "--out", folder / f"{example}-alone" / "parts", "--steps", 3, "--resume")
 
 
 def main(rank: int, port: int, folder: Path, packed: str) -> None:
