@@ -141,22 +141,36 @@ def test_a_killed_run_goes_on_where_it_was(run, checkpoints, packed, tmp_path):
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("what", ["one bit", "half", "removed", "folder"])
-@pytest.mark.parametrize("pattern", ["*/00001.parquet", "*/00000.done"])
-def test_a_file_of_ids_that_is_damaged_between_runs_is_made_again(checkpoints, packed, tmp_path, pattern, what):
-    def tokenized(out, last=None):
+@pytest.fixture(scope="module")
+def tokenized(checkpoints, packed):
+    """Tokenizes one task into a folder, two pictures a file; gives the result and the files. It may be stopped once
+    there are more than `last` of them.
+    """
+
+    def tokenize(out, last=None):
         def on_images(more):
             if last and len(list(out.glob(".staging/*/*.parquet"))) > last:
                 raise Stopped
 
         given = Checkpoint(checkpoint=str(checkpoints["chameleon"]))
-        done = tokenize_source(open_source(packed), out, given, TASKS, images_per_file=2, on_images=on_images)
-        return done, content(out)
+        options = {"images_per_file": 2, "on_images": on_images}
+        return tokenize_source(open_source(packed), out, given, TASKS[:1], **options), content(out)
 
+    return tokenize
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tokenized, tmp_path_factory):
+    return tokenized(tmp_path_factory.mktemp("undisturbed") / "whole")
+
+
+@pytest.mark.parametrize("what", ["one bit", "half", "removed", "folder"])
+@pytest.mark.parametrize("pattern", ["*/00001.parquet", "*/00000.done"])
+def test_a_file_of_ids_that_is_damaged_between_runs_is_made_again(tokenized, undisturbed, tmp_path, pattern, what):
     with pytest.raises(Stopped):
         tokenized(tmp_path / "out", last=3)
     changed_to(next((tmp_path / "out/.staging").glob(pattern)), what)
-    assert tokenized(tmp_path / "out") == tokenized(tmp_path / "whole")
+    assert tokenized(tmp_path / "out") == undisturbed
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def clean_of(given: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], "Clean"]:
+    """What a command makes; each is run undisturbed once."""
+    return cache(lambda command: Clean(command, given, tmp_path_factory.mktemp("clean")))
+
+
 class Clean:
     """What a command makes, and how often it asks for units."""
 
@@ -134,9 +141,9 @@ def again(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_one_bit_of_any_file_of_a_unit_and_the_unit_is_done_again(
-    command: str, given: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: str, clean_of: Callable[[str], "Clean"], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clean = Clean(command, given, tmp_path)
+    clean = clean_of(command)
     left, out = tmp_path / "left", tmp_path / "out"
     clean.stopped(left)
     units = files_by_unit(left)
@@ -151,9 +158,13 @@ def test_one_bit_of_any_file_of_a_unit_and_the_unit_is_done_again(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_is_whole_is_not_done_again(
-    command: str, given: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    command: str,
+    clean_of: Callable[[str], "Clean"],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clean = Clean(command, given, tmp_path)
+    clean = clean_of(command)
     clean.stopped(tmp_path / "out")
     monkeypatch.setattr("toolkit.staging.jobs._do", lambda *given: pytest.fail("a unit was done again"))
     assert clean.done(tmp_path / "out") == clean.result
@@ -163,9 +174,9 @@ def test_what_is_whole_is_not_done_again(
 @pytest.mark.parametrize("what", ["half", "nothing", "removed", "another's", "folder", "pipe", "/dev/zero", "nowhere"])
 @pytest.mark.parametrize("command", ["pack", "convert edit-triples"])
 def test_files_that_are_no_longer_files_are_made_again(
-    command: str, what: str, given: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: str, what: str, clean_of: Callable[[str], "Clean"], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clean = Clean(command, given, tmp_path)
+    clean = clean_of(command)
     clean.stopped(out := tmp_path / "out")
     last = {unit: files[-1] for unit, files in files_by_unit(out).items()}
     contents = [(out / path).read_bytes() for path in last.values()]
@@ -180,9 +191,9 @@ def test_files_that_are_no_longer_files_are_made_again(
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("verify", "convert messages")])
 def test_files_that_have_their_place_in_the_result_already_are_checked_there(
-    command: str, given: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    command: str, clean_of: Callable[[str], "Clean"], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clean, out = Clean(command, given, tmp_path), tmp_path / "out"
+    clean, out = clean_of(command), tmp_path / "out"
     last = LAST.get(command.split()[0], "toolkit.packing.pack.write_whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(last, stop)
@@ -199,9 +210,9 @@ def test_files_that_have_their_place_in_the_result_already_are_checked_there(
 
 @pytest.mark.parametrize("what", ["one bit", "half", "removed", "folder"])
 def test_a_shard_that_is_whole_in_an_unfinished_unit_is_checked_too(
-    what: str, given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, clean_of: Callable[[str], "Clean"], given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clean, out = Clean("pack", given, tmp_path), tmp_path / "out"
+    clean, out = clean_of("pack"), tmp_path / "out"
     clean.stopped(out)
     for marker in (out / STAGING).glob("*.done"):
         marker.unlink()

@@ -117,6 +117,7 @@ def is_plain(line):
 
 def run_in_shell(block, folder):
     environment = {**os.environ, "PATH": f"{folder / '.venv/bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment["USE_TORCH"] = "0"  # datasets would import it for a stream
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         cwd=folder,

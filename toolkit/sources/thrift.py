@@ -30,22 +30,25 @@ def read_struct(content: Content, at: int, *, with_lists: bool = False) -> tuple
         if not step:  # the number is written out
             number, at = _integer(content, at)
         number += step
-        fields[number], at = _field(content, at, kind, with_lists)
+        if I16 <= kind <= I64 and (byte := content[at]) < 128:  # most are; a footer has thousands
+            fields[number], at = (byte >> 1) ^ -(byte & 1), at + 1
+        else:
+            fields[number], at = _field(content, at, kind, with_lists)
     return fields, at + 1
 
 
 def _field(content: Content, at: int, kind: int, with_lists: bool) -> tuple[Any, int]:
-    if kind in (TRUE, FALSE):
-        return kind == TRUE, at
-    if kind == BYTE:
-        return content[at], at + 1
-    if kind in (I16, I32, I64):
+    if I16 <= kind <= I64:
         return _integer(content, at)
     if kind == BINARY:
         length, at = _varint(content, at)
         return (at, length), at + length
     if kind == STRUCT:
         return read_struct(content, at, with_lists=with_lists)
+    if kind in (TRUE, FALSE):
+        return kind == TRUE, at
+    if kind == BYTE:
+        return content[at], at + 1
     if kind == DOUBLE:
         return None, at + 8
     if kind == LIST and with_lists:
@@ -73,8 +76,10 @@ def _integer(content: Content, at: int) -> tuple[int, int]:
 
 def _varint(content: Content, at: int) -> tuple[int, int]:
     """Seven bits in each byte, low ones first; the highest bit says that more follow."""
-    number = 0
-    for shift in range(0, 70, 7):
+    if (number := content[at]) < 128:
+        return number, at + 1
+    number, at = number & 127, at + 1
+    for shift in range(7, 70, 7):
         byte, at = content[at], at + 1
         number |= (byte & 127) << shift
         if byte < 128:
