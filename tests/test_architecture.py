@@ -79,6 +79,12 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Walked once, which takes longer than to parse."""
+    return tuple(ast.walk(tree(path)))
+
+
+@cache
 def modules() -> dict[str, Path]:
     """Name -> file of every module that is installed."""
     files = [path for folder in ("toolkit", "conversion", "dataset_card") for path in (ROOT / folder).rglob("*.py")]
@@ -93,7 +99,7 @@ def _name(path: Path) -> str:
 def imports(path: Path) -> frozenset[str]:
     """Modules of ours that a file imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -155,7 +161,7 @@ def test_files_and_functions_are_short():
 
 def _functions(file: Path) -> Iterator[tuple[str, int]]:
     """Lines of each from `def` on, but for the docstring."""
-    for node in ast.walk(tree(file)):
+    for node in nodes(file):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node, clean=False) is not None
             docstring = node.body[0].end_lineno - node.body[0].lineno + 1 if documented else 0
@@ -193,7 +199,7 @@ def test_nothing_reads_parquet_with_threads_of_arrow():
     calls = [
         (path, node)
         for path in modules().values()
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READS_PARQUET
     ]
     threaded = [

@@ -117,11 +117,11 @@ def test_mixtures_are_read_and_rows_of_a_packed_dataset_are_counted(tmp_path):
 def few(monkeypatch):
     """Each measure asks a few things."""
     for name, (make, _, along, chance) in MEASURES.items():
-        monkeypatch.setitem(MEASURES, name, (make, 4, min(along, 2), chance))
+        monkeypatch.setitem(MEASURES, name, (make, 2, min(along, 1), chance))
 
 
 def test_a_short_training_lowers_the_loss_gives_the_same_figures_twice_and_is_kept(tmp_path, few):
-    settings = {"coupled": Settings(tokens=16_000, every=8_000, items=200)}
+    settings = {"coupled": Settings(tokens=8_000, every=4_000, items=100)}
     done = []
     runs = [
         study(tmp_path / name, ["coupled"], [0], settings, on_done=lambda *each: done.append(each[:2]))[0]
