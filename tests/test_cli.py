@@ -315,7 +315,7 @@ def test_a_source_is_packed_counted_verified_pushed_and_read_back(run, hub, tmp_
     code, text, _ = run("pack", source, out, "--dry-run", "--json")
     assert (code, json.loads(text)["rows"]) == (0, {"image_editing": ROWS_PER_TASK, "cot_collection": ROWS_PER_TASK})
     assert not out.exists()
-    code, text, _ = run("pack", source, out, "--shard-size", 200_000, "--tasks", "visual_generation,cot_collection")
+    code, text, _ = run("pack", source, out, "--shard-size", 20_000, "--tasks", "visual_generation,cot_collection")
     assert code == 0
     assert "Next: unifiedvisual verify" in text
     assert (out / "README.md").read_text().count('load_dataset("fnlp-vision/UnifiedVisual"') == 3

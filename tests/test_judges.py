@@ -24,7 +24,7 @@ def packed(tmp_path_factory):
         open_source(replica(folder / "source", "json")),
         folder / "packed",
         TASKS,
-        PackOptions(shard_bytes=400_000, row_group_bytes=100_000),
+        PackOptions(shard_bytes=40_000, row_group_bytes=10_000),
     )
     return folder / "packed"
 

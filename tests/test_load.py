@@ -109,7 +109,7 @@ def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
         method="GET",
         path=r"Image_Editing\.tar\.gz$",
         times=1,
-        **({"after_bytes": 100_000} if kind == "cut" else {}),
+        **({"after_bytes": 10_000} if kind == "cut" else {}),
     )
     hub.fail("500" if kind == "cut" else kind, path=r"^/api/datasets/org/uv", times=1)
     assert_is_truth(load("org/uv", "image_editing", streaming=True), "image_editing")
@@ -117,9 +117,9 @@ def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
 
 @pytest.mark.parametrize("kind", ["429", "500", "cut", "slow"])
 def test_streaming_packed_shards_from_a_hub_survives_faults(replicas, hub, tmp_path, kind):
-    pack(open_source(replicas("columns")), tmp_path / "packed", ["image_editing"], PackOptions(row_group_bytes=200_000))
+    pack(open_source(replicas("columns")), tmp_path / "packed", ["image_editing"], PackOptions(row_group_bytes=20_000))
     hub.add_folder("org/packed", tmp_path / "packed")
-    hub.fail(kind, method="GET", path=r"\.parquet$", times=2, **({"after_bytes": 20_000} if kind == "cut" else {}))
+    hub.fail(kind, method="GET", path=r"\.parquet$", times=2, **({"after_bytes": 2_000} if kind == "cut" else {}))
     assert_is_truth(load("org/packed", "image_editing", streaming=True), "image_editing")
 
 

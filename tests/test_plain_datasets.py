@@ -53,7 +53,7 @@ def digest(row):
 def test_plain_datasets_reads_every_config_of_what_was_pushed(hub, tmp_path):
     source = replica(tmp_path / "source", "messages")
     for arguments in (
-        ["pack", source, tmp_path / "packed", "--shard-size", 300_000],
+        ["pack", source, tmp_path / "packed", "--shard-size", 30_000],
         ["push", tmp_path / "packed", "loopback/uv", "--token", hub.token],
     ):
         main_exits_with_zero([str(argument) for argument in arguments])

@@ -44,7 +44,7 @@ def packed(tmp_path_factory, truth):
         open_source(folder / "source"),
         folder / "packed",
         TASKS,
-        PackOptions(shard_bytes=700_000, row_group_bytes=250_000),
+        PackOptions(shard_bytes=70_000, row_group_bytes=25_000),
     )
     return folder / "packed"
 
