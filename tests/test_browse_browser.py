@@ -54,7 +54,7 @@ def test_a_reader_filters_opens_enlarges_and_pages_by_keyboard_and_asks_no_other
         "const [done] = arguments, img = document.querySelector('#viewer img'); img.decode().then(() => "
         "done([img.naturalWidth, img.getAttribute('src')]))"
     )
-    assert browser.execute_async_script(loaded) == [384, f"/image/{ids[2]}/0"]
+    assert browser.execute_async_script(loaded) == [96, f"/image/{ids[2]}/0"]
     press(browser, Keys.ESCAPE)
     press(browser, "u")
     assert query_and_path(browser) == ("/", "task=image_editing")

@@ -3,6 +3,7 @@ made from.
 """
 
 import json
+import time
 
 import datasets
 import pytest
@@ -101,8 +102,15 @@ def test_streaming_from_a_hub_reads_each_archive_once_in_one_request(replicas, h
     assert archives[0].path.endswith("Image_Editing.tar.gz")
 
 
+@pytest.fixture
+def short_pauses(monkeypatch):
+    """Between one try and the next."""
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda pause_s: sleep(min(pause_s, 0.1)))
+
+
 @pytest.mark.parametrize("kind", ["429", "500", "503", "cut"])
-def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
+def test_streaming_from_a_hub_survives_faults(replicas, hub, short_pauses, kind):
     hub.add_folder("org/uv", replicas("columns"))
     hub.fail(
         kind,
@@ -116,7 +124,7 @@ def test_streaming_from_a_hub_survives_faults(replicas, hub, kind):
 
 
 @pytest.mark.parametrize("kind", ["429", "500", "cut", "slow"])
-def test_streaming_packed_shards_from_a_hub_survives_faults(replicas, hub, tmp_path, kind):
+def test_streaming_packed_shards_from_a_hub_survives_faults(replicas, hub, short_pauses, tmp_path, kind):
     pack(open_source(replicas("columns")), tmp_path / "packed", ["image_editing"], PackOptions(row_group_bytes=20_000))
     hub.add_folder("org/packed", tmp_path / "packed")
     hub.fail(kind, method="GET", path=r"\.parquet$", times=2, **({"after_bytes": 2_000} if kind == "cut" else {}))
