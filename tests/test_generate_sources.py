@@ -137,7 +137,7 @@ def test_a_cache_on_a_disk_that_fills_says_so_and_goes_on(tmp_path, monkeypatch)
     (tmp_path / "a.csv").write_text(text)
     source = {"path": "a.csv", "columns": {"rationale": "order", "source": "before", "target": "before"}}
     wanted = records(tmp_path, "import_cot_collection", source)
-    size = 4096
+    size, told = 4096, list[str]()
     disk = SmallDisk(tmp_path / "disk", size)
     monkeypatch.setenv("HF_HOME", str(disk.path))
     try:
@@ -146,9 +146,10 @@ def test_a_cache_on_a_disk_that_fills_says_so_and_goes_on(tmp_path, monkeypatch)
                 found = records(tmp_path, "import_cot_collection", source)
                 break
             except DiskFull as error:
-                assert re.match(f"{disk.path}/.*: the disk is full: .* are free, more is needed", str(error))
+                told.append(str(error))
                 size += 4096
                 disk.grow(size)
+        assert all(re.match(f"{disk.path}/.*: the disk is full: .* are free, more is needed", each) for each in told)
         assert size > 20_000
         assert [found.read(n, 0) for n in range(40)] == [wanted.read(n, 0) for n in range(40)]
     finally:
