@@ -46,6 +46,7 @@ HOSTILE = {
     "number": ("1" * 5000, "bad_json"),
     "not columns": ([1, 2], "bad_record"),
     "null": (None, "bad_record"),
+    "thousands of columns": ({**GOOD, **dict.fromkeys(map(str, range(1_000)))}, "huge_record"),
     "no turns": ({"conversations": []}, "bad_record"),
     "null turns": ({"conversations": None}, "bad_record"),
     "text of turns": ({"conversations": "hello"}, "bad_record"),
@@ -266,3 +267,15 @@ def test_a_zip_of_records_that_cannot_be_opened_is_named(tmp_path, change, told)
     (tmp_path / "a.jsonl.zip").write_bytes(change(whole))
     with pytest.raises(SourceError, match=told):
         open_foreign(tmp_path)
+
+
+def test_files_of_thousands_of_columns_are_not_read(tmp_path):
+    wide = {f"c{number}": "x" for number in range(1_001)}
+    for name, make in (("a.jsonl", jsonl), ("a.parquet", parquet), ("a.arrow", arrow)):
+        write(tmp_path / name[2:], {name: make(wide)})
+        with pytest.raises(SourceError, match="1,001 columns"):
+            open_foreign(tmp_path / name[2:])
+    several = [{f"c{number}-{each}": "x" for each in range(30)} for number in range(40)]
+    write(tmp_path / "several", {"a.jsonl": jsonl(*several)})
+    with pytest.raises(SourceError, match="its records have 1,200 columns in all"):
+        open_foreign(tmp_path / "several")

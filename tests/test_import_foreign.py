@@ -294,3 +294,12 @@ def test_a_dialect_of_an_installed_package_is_recognised_before_ours(guest, tmp_
     assert (found.groups[0].dialect, found.tasks[0]) == ("murmurs", Task(name="murmuring", quadrant="text-text"))
     assert found.groups[0].also == ("vqa",)
     assert isinstance(opened(Path(tmp_path / "src"), SETS["vqav2"], format="vqa").rows.tasks, tuple)
+
+
+def test_where_no_record_is_left_it_says_why_and_packs_nothing(run, tmp_path):
+    record = {"image": "no.png", "conversations": [turn("human", "Q"), turn("gpt", "A")]}
+    write(tmp_path / "src", {"a.jsonl": jsonl(record)})
+    code, _, errors = run("import", tmp_path / "src", tmp_path / "out", "--on-bad-row", "skip")
+    assert code == 1
+    assert "out: no row is left; left out: {'conversation': {'missing_image': 1}}; nothing was packed" in errors
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -456,7 +456,7 @@ def test_a_task_that_cannot_be_told_is_asked_for(tmp_path):
 
 def test_a_file_of_thousands_of_columns_is_refused_at_once(tmp_path):
     table = pa.table({f"c{number}": ["x"] for number in range(1_001)})
-    with pytest.raises(LayoutError, match="1,001 columns, with those in others; at most 1,000 are read"):
+    with pytest.raises(ShardError, match="1,001 columns, with those in others; at most 1,000 are read"):
         plan_of(tmp_path, table, name="Image_Editing.parquet")
 
 

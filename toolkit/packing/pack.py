@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import SourceError, UsageError
+from toolkit.errors import SourceError, UnifiedVisualError, UsageError
 from toolkit.executors import Tell
 from toolkit.packing.stage import PackOptions, stage_tasks, staged_shards
 from toolkit.sources.hub import HubRepository
@@ -59,13 +59,13 @@ def pack(
     Raises:
         UsageError: `out` holds something else, or is where the source is, or another process is at work there; no such
             rows. UnknownName: a task that is defined nowhere.
-        SourceError: the source cannot be read; RowError: a bad row, unless skipped.
+        SourceError: the source cannot be read; RowError: a bad row, unless skipped. UnifiedVisualError: no row is left.
         DiskFull: there is not space enough. PartDone: the part is.
     """
     options = options or PackOptions()
     tasks = _present(source, tasks)
     vocabulary = _described(source, tasks)
-    plan = {"source": source.fingerprint(tasks), "tasks": tasks, "options": _shaping(options)}
+    plan: dict[str, Any] = {"source": source.fingerprint(tasks), "tasks": tasks, "options": _shaping(options)}
     if (out / MANIFEST).exists():
         return _finished(out, source, options, plan)
     _check_inputs(source, out)
@@ -75,19 +75,17 @@ def pack(
             return _finished(out, source, options, plan)
         _check_disk(source, tasks, job)
         units = _units(source, tasks)
-        skipped = job.run(
+        found = job.run(
             partial(_stage, source, units, options),
             _largest_first(source, units) if workers > 1 else range(len(units)),
             executor=executor,
             workers=workers,
             on_news=lambda news: on_read(*news),
         )
+        skipped = {task: counts for unit in found for task, counts in unit.items() if counts}
+        shards = _published(job, source, _staged(job, units, tasks), skipped)
         manifest = Manifest(
-            source=_describe(source),
-            options=_shaping(options),
-            shards=tuple(publish(job, _staged(job, units, tasks), getattr(source, "split", DEFAULT_SPLIT))),
-            skipped={task: counts for unit in skipped for task, counts in unit.items() if counts},
-            vocabulary=vocabulary,
+            source=_describe(source), options=plan["options"], shards=shards, skipped=skipped, vocabulary=vocabulary
         )
         end(job, manifest, plan)
     return manifest
@@ -170,6 +168,16 @@ def _staged(job: Job, units: Sequence[Sequence[str]], tasks: Sequence[str]) -> d
         for task in unit
     }
     return {task: places[task] for task in tasks}
+
+
+def _published(
+    job: Job, source: Source, staged: Mapping[str, Path], skipped: Mapping[str, Mapping[str, int]]
+) -> tuple[Shard, ...]:
+    """Raises UnifiedVisualError: there is none."""
+    if not any(map(staged_shards, staged.values())):
+        job.close()
+        raise UnifiedVisualError(f"{job.out}: no row is left; left out: {skipped}; nothing was packed")
+    return tuple(publish(job, staged, getattr(source, "split", DEFAULT_SPLIT)))
 
 
 def _largest_first(source: Source, units: Sequence[Sequence[str]]) -> list[int]:

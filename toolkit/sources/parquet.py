@@ -22,6 +22,7 @@ BATCH_ROWS, BATCH_BYTES = 256, 64 << 20
 UNEVEN = 8  # rows of a batch may be so many times as large as they are on average before it is larger than meant
 FEW_ROWS = 32  # in a batch of a large row group, should all that is large in it lie together
 BUFFER_BYTES = 1 << 20
+MAX_COLUMNS = 1_000  # of a file or a record: each takes its time, and what is found is told to a person
 
 
 @contextmanager
@@ -44,11 +45,18 @@ def open_parquet(
     with repository.open(path) as file:
         try:
             with parquet_file(file, metadata, verify=verify) as parquet:
+                check_width(parquet.metadata.num_columns)
                 yield parquet
         except broken as error:
             if is_disk_full(error):  # of what the block writes
                 raise
             raise ShardError(f"{repository.name}: {path}: {_impostor(file) or cause_of(error)}") from error
+
+
+def check_width(count: int) -> None:
+    """Raises ArrowInvalid for more columns than are read, those inside others counted."""
+    if count > MAX_COLUMNS:
+        raise pa.ArrowInvalid(f"{count:,} columns, with those in others; at most {MAX_COLUMNS:,} are read")
 
 
 def _impostor(file: BinaryIO) -> str:

@@ -11,14 +11,14 @@ from itertools import islice
 from typing import Any
 
 from toolkit.errors import RowError, SourceError, UsageError, shorten, shown
-from toolkit.images.files import format_name
 from toolkit.sources.dialects import DIALECTS
 from toolkit.sources.dialects.dialect import Dialect, Fields, Use
+from toolkit.sources.dialects.fields import holds_image, is_video_name
 from toolkit.sources.dialects.records import KEY, Record, read_records
-from toolkit.sources.published.shapes.pictures import is_encoded, is_picture_name
+from toolkit.sources.parquet import MAX_COLUMNS
 from toolkit.sources.repository import Repository
 
-VIDEO = re.compile(r"\.(mp4|webm|avi|mov|mkv|m4v)$", re.IGNORECASE)
+MOST_TOLD = 12  # columns
 LOOKED_AT = 50  # records of a group
 KEPT = "keep"  # the use of columns that go into the provenance
 COMMON = {
@@ -56,7 +56,8 @@ class Recognised:
 
     @property
     def why(self) -> str:
-        used = ", ".join(name for names in self.columns.values() for name in names)
+        columns = [name for names in self.columns.values() for name in names]
+        used = ", ".join(columns[:MOST_TOLD]) + (f" (+{len(columns) - MOST_TOLD} more)" if columns[MOST_TOLD:] else "")
         return f"{self.fitting} of {self.looked_at} records looked at have {used}: {find_dialect(self.dialect).sign}"
 
 
@@ -96,6 +97,8 @@ def recognise(
     if not found:
         return f"no record in it{f'; {bad[0]}' if bad else ''}"
     names = list(dict.fromkeys(name for record in found for name in record))
+    if len(names) > MAX_COLUMNS:
+        return f"its records have {len(names):,} columns in all; at most {MAX_COLUMNS:,} are read"
     reasons: list[str] = []
     fitting: list[Recognised] = []
     for name in _candidates(dialect, given or {}):
@@ -130,17 +133,22 @@ def _look(repository: Repository, files: Sequence[str]) -> tuple[list[dict[str, 
     bad: list[RowError] = []
     for path in files:
         for record in islice(read_records(repository, path), LOOKED_AT):
-            if isinstance(record, Record) and isinstance(record.values, dict):
-                found.append(record.values)
-            else:
-                bad.append(record if isinstance(record, RowError) else not_a_record(record))
+            values = values_in(record)
+            bad.append(values) if isinstance(values, RowError) else found.append(values)
         if found:
             break
     return found, bad
 
 
-def not_a_record(record: Record) -> RowError:
-    return RowError(f"a record is {shown(record.values)}; expected columns", kind="bad_record")
+def values_in(record: Record | RowError) -> dict[str, Any] | RowError:
+    """The columns of a record, or what is wrong with it."""
+    if isinstance(record, RowError):
+        return record
+    if not isinstance(record.values, dict):
+        return RowError(f"a record is {shown(record.values)}; expected columns", kind="bad_record")
+    if (count := len(record.values)) > MAX_COLUMNS:
+        return RowError(f"has {count:,} columns; at most {MAX_COLUMNS:,} are read", kind="huge_record")
+    return record.values
 
 
 def _in_order() -> Iterator[str]:
@@ -201,23 +209,6 @@ def _try(
         images_not_read=images,
         fitting=fitting,
     )
-
-
-def is_video_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(VIDEO.search(value))
-
-
-def holds_image(value: Any, depth: int = 4) -> bool:
-    """Whether a value is an encoded image, the name of one, or holds either, a few levels down."""
-    if isinstance(value, str):
-        try:
-            return is_picture_name(value) or is_encoded(value)
-        except RowError:  # base64 that is cut off
-            return True
-    if isinstance(value, bytes):
-        return bool(format_name(value))
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return depth > 0 and any(holds_image(each, depth - 1) for each in inner)
 
 
 def _fits(dialect: Dialect, fields: Fields) -> bool:

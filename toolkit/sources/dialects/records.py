@@ -25,7 +25,7 @@ from toolkit.errors import ArchiveError, RowError, ShardError
 from toolkit.images.files import PATH_SUFFIXES
 from toolkit.parsing import load_json
 from toolkit.sources.dialects.json_records import json_records
-from toolkit.sources.parquet import open_parquet, read_batches
+from toolkit.sources.parquet import check_width, open_parquet, read_batches
 from toolkit.sources.published.archives import read_archive
 from toolkit.sources.published.holdings import Archive
 from toolkit.sources.published.members import Watch
@@ -189,6 +189,7 @@ def _arrow(repository: Repository, path: str, is_needed: Callable[[str], bool]) 
             is_file = file.read(6) == b"ARROW1"
             file.seek(0)
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
+            check_width(len(reader.schema))
             batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else iter(reader)
             for batch in batches:
                 batch.validate(full=True)  # as it is not: places in memory that are read

@@ -13,6 +13,7 @@ from toolkit.errors import RowError, UnifiedVisualError
 from toolkit.rules import check_row
 from toolkit.schema import IMAGE_PART, EncodedImage, Message, Part, Row, image_roles, quadrant_of, text_of
 from toolkit.sources.dialects.dialect import Dialect, Draft
+from toolkit.sources.dialects.fields import holds_image, is_video_name
 from toolkit.sources.dialects.pictures import Stock
 from toolkit.sources.dialects.recognising import (
     COMMON,
@@ -20,11 +21,9 @@ from toolkit.sources.dialects.recognising import (
     Columns,
     complete,
     find_dialect,
-    holds_image,
-    is_video_name,
-    not_a_record,
     project,
     top_of,
+    values_in,
 )
 from toolkit.sources.dialects.records import FOLDER, Record, read_records
 from toolkit.sources.published.shapes.pictures import Reference
@@ -109,16 +108,16 @@ class Piece:
     ) -> "_Drafted":
         if isinstance(record, RowError):
             raise record
-        if not isinstance(record.values, dict):
-            raise not_a_record(record)
-        fields = project(record.values, columns_of(tuple(record.values)), {**dialect.uses, **COMMON})
+        if isinstance(values := values_in(record), RowError):
+            raise values
+        fields = project(values, columns_of(tuple(values)), {**dialect.uses, **COMMON})
         for use, each in dialect.uses.items():
             if each.needed and fields.get(use) is None:
                 columns = ", ".join(self.columns.get(use, ()))
-                raise RowError(f"has no {columns or use}; it has {sorted(record.values)}", kind="bad_record")
-        self._refuse_unread(record.values, columns_of(tuple(record.values)))
+                raise RowError(f"has no {columns or use}; it has {sorted(values)}", kind="bad_record")
+        self._refuse_unread(values, columns_of(tuple(values)))
         draft = dialect.read(fields, self.given)
-        videos = [name for name, value in record.values.items() if is_video_name(value)]
+        videos = [name for name, value in values.items() if is_video_name(value)]
         if videos and not references(draft):
             raise RowError(f"is about a video ({', '.join(videos)}), which rows cannot hold", kind="video")
         return _Drafted(record, fields, draft)

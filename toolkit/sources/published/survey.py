@@ -30,7 +30,6 @@ from toolkit.sources.repository import Repository
 BATCH_ROWS, BATCH_BYTES = 4096, 8 << 20
 HEAVY_BYTES = 16 << 10  # mean size of a text above which it may be a picture in base64
 PROBED = 8  # values
-MAX_COLUMNS = 1_000  # of a file: each takes milliseconds, and a plan has to be read by a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +56,11 @@ def survey_files(
         on_progress: told the path of each file before it is read.
 
     Raises:
-        LayoutError: a file has two columns of one name, or more than MAX_COLUMNS. ShardError: it is not whole.
+        LayoutError: a file has two columns of one name. ShardError: it is not whole, or has thousands of columns.
     """
     for path in paths:
         on_progress(path)
         with open_parquet(repository, path) as parquet:
-            if parquet.metadata.num_columns > MAX_COLUMNS:
-                raise LayoutError(
-                    f"{repository.name}: {path}: {parquet.metadata.num_columns:,} columns, with those in others; "
-                    f"at most {MAX_COLUMNS:,} are read; write the file again with those that rows need"
-                )
             names = Counter(parquet.schema_arrow.names)
             if doubled := sorted(name for name, times in names.items() if times > 1):
                 raise LayoutError(
