@@ -197,3 +197,34 @@ def test_a_foreign_column_shape_is_recognised_read_and_packed(run, guest, tmp_pa
     assert [[part["text"] for message in row["messages"] for part in message["content"]] for row in rows] == [
         record["dialogue"] for record in records
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("(record['x'], PNG)", "turn 0 holds b'\\x89PNG'; expected text, or a picture as Reference(path)"),
+        ("(Reference(PNG),)", "turn 0: Reference(b'\\x89PNG'): its path is no text"),
+        ("record['x']", "turn 0: content is 'q'; expected a tuple"),
+    ],
+)
+def test_what_a_shape_puts_where_nothing_would_read_it_is_a_problem(run, tmp_path, content, problem):
+    (tmp_path / "mine.py").write_text(
+        "from toolkit.sources.published.shapes import Draft, Guess\n"
+        "from toolkit.sources.published.shapes.pictures import Reference\n"
+        "from toolkit.sources.published.shapes.placing import Turn\n"
+        "PNG = b'\\x89PNG'\n"
+        "class Mine:\n"
+        "    uses = ()\n"
+        "    def recognise(self, table, given): return Guess({'keep': ('x',)})\n"
+        f"    def read(self, record, columns): return Draft((Turn('user', {content}), Turn('assistant', ('a',))))\n"
+        "    def problems(self, columns): return ()\n"
+        "SHAPE = Mine()\n"
+    )
+    (tmp_path / "source/data").mkdir(parents=True)
+    pq.write_table(pa.table({"x": ["q"]}), tmp_path / "source/data/train.parquet")
+    entry = {"task": "cot_collection", "shape": f"{tmp_path}/mine.py:SHAPE"}
+    (tmp_path / "mapping.yaml").write_text(yaml.safe_dump({"files": {"data/*.parquet": entry}}))
+    code, out = run("inspect", tmp_path / "source", "--mapping", tmp_path / "mapping.yaml", "--json")
+    assert code == 1
+    assert problem in json.dumps(json.loads(out)).replace("\\\\", "\\")
+    assert "mine.py:SHAPE" in out

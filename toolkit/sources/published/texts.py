@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from toolkit.errors import RowError, UnifiedVisualError
+from toolkit.errors import RowError, UnifiedVisualError, shown
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.published.members import normalise_name
 from toolkit.sources.published.plan import FilePlan
@@ -11,7 +11,7 @@ from toolkit.sources.published.shapes import COLUMN_SHAPES, ColumnShape, Draft
 from toolkit.sources.published.shapes.common import read_pools
 from toolkit.sources.published.shapes.pictures import Reference
 from toolkit.sources.published.shapes.placeholders import Placeholders, placeholders_of
-from toolkit.sources.published.shapes.placing import Pools
+from toolkit.sources.published.shapes.placing import Break, Gap, Pools, Turn
 from toolkit.sources.published.sketches import RowBuilder, Sketch, settle
 from toolkit.sources.published.telling import TEXT_TASK
 from toolkit.sources.repository import Repository
@@ -74,6 +74,7 @@ def _sketch(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
             kind="unknown_task",
         )
     draft, pools = shape.read(record, plan.columns), read_pools(record, plan.columns)
+    _check_draft(draft, plan.shape)
     placeholders = placeholders_of(plan.placeholders)
     if plan.signs is not None and raw.task == TEXT_TASK:
         _refuse_lost_pictures(draft, placeholders)
@@ -94,6 +95,29 @@ def _sketch(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
         | ({"columns": kept} if kept else {}),
     )
     return settle(sketch, raw.task) if raw.task else sketch
+
+
+def _check_draft(draft: Draft, shape: str) -> None:
+    """What a shape of one's own may have put where it does not belong, and nothing would read there."""
+    for number, turn in enumerate(draft.turns):
+        where = f"shape {shape!r}: turn {number}"
+        if not isinstance(turn, Turn):
+            raise RowError(f"{where} is {shown(turn)}; expected a Turn", kind="bad_draft")
+        if not isinstance(turn.content, (tuple, list)):
+            raise RowError(f"{where}: content is {shown(turn.content)}; expected a tuple", kind="bad_draft")
+        for piece in (*turn.content, *turn.pictures):
+            if isinstance(piece, Reference) and not isinstance(piece.path, str):
+                raise RowError(
+                    f"{where}: Reference({shown(piece.path)}): its path is no text; a picture in the row itself is "
+                    'Reference("", bytes=...)',
+                    kind="bad_draft",
+                )
+            if not isinstance(piece, (str, Reference, Gap, Break)):
+                raise RowError(
+                    f"{where} holds {shown(piece)}; expected text, or a picture as Reference(path) or "
+                    'Reference("", bytes=...)',
+                    kind="bad_draft",
+                )
 
 
 def _refuse_lost_pictures(draft: Draft, placeholders: Placeholders) -> None:
