@@ -59,8 +59,8 @@ class ReadOptions:
         if self.any_task and TASK_NAME.fullmatch(name):
             return Task(name=name)
         raise RowError(
-            f"the record names no task we know ({name!r}); pass task= with one of {', '.join(KNOWN_TASKS)}, or with "
-            "'module:NAME' of your own",
+            f"the record names {f'task {name!r}, which we do not know' if name else 'no task'}; pass task= with one of "
+            f"{', '.join(KNOWN_TASKS)}, or with 'module:NAME' of your own",
             kind="no_task",
         )
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from conversion.formats import FORMATS, Format, Shard, get_format
 from conversion.report import REPORT_NAME, Report
-from toolkit.errors import RowError, SourceError, UnknownName, UsageError
+from toolkit.errors import RowError, SourceError, UnifiedVisualError, UnknownName, UsageError
 from toolkit.registry import make_options
 from toolkit.schema import Row
 from toolkit.sources.dialects import DIALECTS
@@ -49,7 +49,13 @@ def import_pieces(name: str, src: Path, *, options: Mapping[str, object] = _NO_O
     if form.read is None:
         known = [other for other in FORMATS if get_format(other).read]
         raise UsageError(f"format {name!r} has no way back; import knows {', '.join(known)}")
-    return form.read(src, make_options(form.read_options, options))
+    read_options = make_options(form.read_options, options)
+    try:
+        return form.read(src, read_options)
+    except (UnifiedVisualError, OSError):
+        raise
+    except Exception as error:  # of a format of one's own
+        raise SourceError(f"{src}: `read` of format {name!r} failed: {type(error).__name__}: {error!s:.200}") from error
 
 
 def _good_rows(piece: Shard, on_bad: Callable[[RowError], None]) -> Iterator[Row]:
@@ -106,7 +112,8 @@ def import_source(
         vocabulary={given.name: given} if given and given.name not in TASKS else {},
     )
     if not rows.tasks:
-        raise SourceError(f"{src}: holds no row that could be read as {name}")
+        first = next((row for piece in rows.pieces for row in piece() if isinstance(row, RowError)), "no record")
+        raise SourceError(f"{src}: holds no row that could be read as {name}: {first}")
     return rows
 
 

@@ -140,6 +140,34 @@ def test_a_foreign_format_is_listed_written_checked_and_read_back(run, packed, g
     assert [row["messages"] for row in rows[0]] == [row["messages"] for row in rows[1]]
 
 
+@pytest.mark.parametrize(
+    ("record", "cause"),
+    [
+        (
+            {"id": "a", "images": []},
+            "record 0: not a record of this format (KeyError: 'turns'); found ['id', 'images']",
+        ),
+        (
+            {"turns": [["user", ["Q"]], ["assistant", ["A"]]], "images": []},
+            "record 0: the record names no task; pass --task",
+        ),
+    ],
+)
+def test_an_import_without_a_row_says_why_the_first_record_makes_none(guest, tmp_path, capsys, record, cause):  # noqa: F811
+    (tmp_path / "hex.jsonl").write_text(json.dumps(record) + "\n")
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "hex.jsonl"), str(tmp_path / "out"), "-f", "guest_formats:FORMAT"])
+    assert cause in capsys.readouterr().err
+
+
+def test_a_format_whose_read_fails_is_named_with_the_cause(guest, tmp_path, capsys):  # noqa: F811
+    text = (guest / "guest_formats.py").read_text().replace("return record_shards(", "return {}['shards'](")
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path), str(tmp_path / "out"), "-f", f"{tmp_path}/mine.py:FORMAT"])
+    assert "mine.py:FORMAT' failed: KeyError: 'shards'" in capsys.readouterr().err
+
+
 def test_a_format_of_a_file_is_written_by_several_processes(run, guest, tmp_path):  # noqa: F811
     rows = truth()
     source = write_packed(
