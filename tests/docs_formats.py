@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import unifiedvisual
-from conversion import describe
+from conversion import FORMATS, describe
 from toolkit.sources.dialects import DIALECTS
 from toolkit.sources.dialects.dialect import Dialect
 from toolkit.sources.dialects.recognising import find_dialect
@@ -21,7 +21,7 @@ END_DIALECTS = "<!-- end of dialects -->"
 
 def table() -> str:
     """A line for every format and profile, then the guide to each, which is also in the README.md of its folders."""
-    entries = describe()
+    entries = [entry for entry in describe() if entry["format"] in FORMATS.own]
     header = (
         "| format | profile | read by | pictures in prompts | pictures in answers | pictures trained | "
         "lossless | way back |\n|---|---|---|---|---|---|---|---|"

@@ -15,7 +15,7 @@ import yaml
 from conversion import convert_shards, describe
 from tests.conversion_plugins import options_for
 from tests.conversion_rows import ROWS, RowShard
-from tests.test_conversion_contract import PROFILES
+from tests.test_conversion_claims import PROFILES
 
 ENTRIES = {(entry["format"], entry["profile"]): entry for entry in describe()}
 

@@ -115,7 +115,7 @@ def test_prompt_schemas_use_known_keywords_only(name):
 
 
 def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
-    recipes = {name: get_recipe(name) for name in RECIPES}
+    recipes = {name: get_recipe(name) for name in RECIPES.own}
     assert {asked for recipe in recipes.values() for asked in recipe.prompts} == set(PROMPTS) - {
         SAFETY_PROMPT,
         EXPAND_PROMPT,
@@ -124,7 +124,7 @@ def test_every_prompt_is_used_and_every_recipe_is_what_its_entry_says():
     assert {recipe.task for recipe in recipes.values()} == set(TASKS)
 
 
-@pytest.mark.parametrize("kind", BACKENDS)
+@pytest.mark.parametrize("kind", BACKENDS.own)
 def test_backends_are_described_and_refuse_options_they_do_not_know(kind, tmp_path):
     assert f"\n{kind} " in (backends.__doc__ or "")
     assert kind in " ".join((generate_app.run.__doc__ or "").split())
