@@ -82,14 +82,7 @@ class Registry(Mapping[str, str]):
         if name in self._own:
             return load_object(self._own[name])
         target = self._foreign[name].value if name in self._foreign else name
-        try:
-            return load_object(target)
-        except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
-            message = _FILE_NAME.sub(lambda found: repr(_path_of(found[1])), str(error))
-            raise UsageError(
-                f"{self._one} {name!r} cannot be loaded: {type(error).__name__}: {message}; expected 'module:NAME' of "
-                "an importable module, or 'path/to/file.py:NAME'"
-            ) from error
+        return load_named(f"{self._one} {name!r}", target)
 
     def make(self, name: str) -> Any:
         """What the factory of that name returns, called without arguments once per process.
@@ -121,6 +114,22 @@ def make_options(kind: type[Any], given: Mapping[str, object]) -> Any:
         if name not in known:
             raise UnknownName("option", name, known)
     return kind(**given)
+
+
+def load_named(what: str, target: str) -> Any:
+    """As `load_object`, with an error that says of what it is.
+
+    Raises:
+        UsageError: the module, the file or the object is not there.
+    """
+    try:
+        return load_object(target)
+    except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
+        message = _FILE_NAME.sub(lambda found: repr(_path_of(found[1])), str(error))
+        raise UsageError(
+            f"{what} cannot be loaded: {type(error).__name__}: {message}; expected 'module:NAME' of an importable "
+            "module, or 'path/to/file.py:NAME'"
+        ) from error
 
 
 def load_object(target: str) -> Any:

@@ -150,6 +150,9 @@ def _print(spec: RunSpec, summary: Summary, folder: Path, *, as_json: bool) -> N
         for name, f in summary.recipes.items()
     ]
     table(f"Run {spec.name} in {folder}", columns, cells, right=columns[1:-1])
+    for name, funnel in summary.recipes.items():
+        for reason, detail in funnel.failures.items():
+            say(f"{name}: failed at {reason}: {detail}")
     _print_models(summary)
 
 

@@ -4,6 +4,8 @@ import webbrowser
 from dataclasses import replace
 from pathlib import Path
 
+import typer
+
 from toolkit.cli.terminal import print_json, say, warn_each
 from toolkit.errors import RunStopped, UsageError
 from toolkit.generation.core.spec_file import read_spec
@@ -58,8 +60,11 @@ def preview(path: Path, out: Path | None, *, rows: int, page: Path | None, open_
         stopped = error
     written = page or folder / "preview.html"
     shown = write_trial(spec, folder, written, rows)
-    say(f"{written}: {shown:,} samples with every step.")
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(shown.items()))
+    say(f"{written}: {shown.total():,} samples with every step{f': {states}' if states else ''}.")
     if stopped:
         raise stopped
     if open_it:
         webbrowser.open(written.resolve().as_uri())
+    if shown["failed"]:
+        raise typer.Exit(1)

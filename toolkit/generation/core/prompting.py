@@ -13,19 +13,23 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
 from toolkit.errors import UnknownName, UsageError
+from toolkit.generation.core.replies import TYPES
+from toolkit.generation.core.spec import ROLES
 from toolkit.parsing import load_yaml
+
+Kind = Literal["chat", "generate", "edit", "retrieve"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     name: str  # with its version: "edit_instruction@1"
     role: str
-    kind: Literal["chat", "generate", "edit", "retrieve"]
+    kind: Kind
     system: str
     user: str
     schema: dict[str, Any] | None
@@ -138,7 +142,7 @@ def read_prompt(path: Path) -> Prompt:
     try:
         text = path.read_bytes()
         content = load_yaml(text)
-        return Prompt(
+        prompt = Prompt(
             name=path.name.removesuffix(".yaml"),
             role=content["role"],
             kind=content.get("kind", "chat"),
@@ -150,14 +154,28 @@ def read_prompt(path: Path) -> Prompt:
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise UsageError(f"{path}: is no prompt: {problem}; expected role, user, and for a chat schema") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+    for name, found, known in (("role", prompt.role, ROLES), ("kind", prompt.kind, get_args(Kind))):
+        if found not in known:
+            raise UsageError(f"{path}: {name} is {found!r}; expected one of {', '.join(known)}")
+    if prompt.kind == "chat" and (prompt.schema or {}).get("type") != "object":
+        raise UsageError(f"{path}: the reply to a chat prompt is an object; expected schema: {{type: object, ...}}")
+    return prompt
 
 
-def strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema as servers want it: every property required, no others."""
+def strict(schema: dict[str, Any], where: str = "schema") -> dict[str, Any]:
+    """A schema as servers want it: every property required, no others.
+
+    Raises:
+        UsageError: a type that JSON does not have.
+    """
     closed = dict(schema)
+    if schema["type"] not in TYPES:
+        raise UsageError(f"{where}: type is {schema['type']!r}; expected one of {', '.join(TYPES)}")
     if schema["type"] == "object":
-        properties = {name: strict(value) for name, value in schema["properties"].items()}
+        properties = {name: strict(value, f"{where}.{name}") for name, value in schema["properties"].items()}
         closed |= {"properties": properties, "required": list(properties), "additionalProperties": False}
     elif schema["type"] == "array":
-        closed["items"] = strict(schema["items"])
+        closed["items"] = strict(schema["items"], f"{where}[]")
     return closed

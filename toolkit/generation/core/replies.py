@@ -13,7 +13,7 @@ KEYWORDS = {
     *("type", "properties", "required", "additionalProperties", "items", "enum", "description"),
     *("minItems", "maxItems", "minLength", "minimum", "maximum"),
 }
-_TYPES: dict[str, tuple[type, ...]] = {
+TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
     "string": (str,),
@@ -79,7 +79,7 @@ def _no_number(name: str) -> None:
 
 def problems_of(value: Any, schema: dict[str, Any], where: str = "reply") -> Iterator[str]:
     """Everything about a value that its schema does not allow."""
-    kind, types = schema["type"], _TYPES[schema["type"]]
+    kind, types = schema["type"], TYPES[schema["type"]]
     is_kind = isinstance(value, types) and (kind == "boolean" or not isinstance(value, bool))
     if not is_kind:
         yield f"{where} is {_short(value)}; expected {kind}"

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from toolkit.errors import UsageError, shown
 from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.protocol import Backend, Fatal, Reply, Request, Usage
 from toolkit.generation.procedural.script import Script
-from toolkit.registry import load_object
+from toolkit.registry import load_named
 from toolkit.scene.difficulty import USUAL
 
 
@@ -45,8 +46,15 @@ def script_of(target: str) -> Script:
     """
     Args:
         target: of `Recipe.script`; "" = the recipe has none.
+
+    Raises:
+        UsageError: it cannot be loaded, or is no Script.
     """
-    script: Script = load_object(target) if target else Script()
+    script = load_named(f"script {target!r}", target) if target else Script()
+    if not isinstance(script, Script):
+        raise UsageError(
+            f"script {target!r} is {shown(script)}; expected a toolkit.generation.procedural.script.Script"
+        )
     return script
 
 

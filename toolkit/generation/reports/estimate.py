@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from toolkit.errors import ImageError
+from toolkit.errors import ImageError, RunStopped
 from toolkit.generation.calls.calls import RAISED
 from toolkit.generation.calls.prices import BYTES_PER_TOKEN, TEMPLATE_TOKENS, Asked, Price, image_tokens, output_reserve
 from toolkit.generation.calls.sending import PAID_TRIES
@@ -101,7 +101,13 @@ def _tried(spec: RunSpec, planned: Planned, counts: dict[str, _Counts]) -> int:
     )
     backends = {"all": BackendSpec(kind="procedural")}
     with tempfile.TemporaryDirectory(prefix="estimate-") as folder:
-        run(replace(spec, backends=backends, mixes={}, recipes=(wanted,), max_usd=None), Path(folder))
+        tried = replace(spec, backends=backends, mixes={}, recipes=(wanted,), max_usd=None)
+        if run(tried, Path(folder))["failed"] == samples:
+            failed = next(finished(Path(folder), wanted.name))
+            raise RunStopped(
+                f"recipes.{wanted.name}: nothing can be estimated: all of {samples} samples tried with the scene "
+                f"engine failed, the first at {failed.step}: {failed.reason}: {failed.detail}"
+            )
         for call in calls_in(journal_paths(Path(folder))[0]):
             asked, answered = json.loads(call.request), json.loads(call.response or "{}")
             texts = len(asked["system"]) + len(asked["user"]) + len(json.dumps(asked["schema"] or ""))

@@ -17,6 +17,7 @@ class Funnel:
     Attributes:
         planned: samples, or as many as were tried where enough became rows.
         reasons: "step: reason" -> samples that were rejected or failed there.
+        failures: "step: reason" -> what the first that failed there said.
     """
 
     planned: int
@@ -24,6 +25,7 @@ class Funnel:
     rejected: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> int:
@@ -49,11 +51,15 @@ def summarise(spec: RunSpec, folder: Path) -> Summary:
     for each in plan(spec):
         states: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
+        failures: dict[str, str] = {}
         for sample in finished(folder, each.recipe.name):
             if sample.idx < each.n and sample.id == each.id(sample.idx):
                 states[sample.state] += 1
                 if sample.reason:
                     reasons[f"{sample.step}: {sample.reason}"] += 1
+                if sample.state == "failed":
+                    failures.setdefault(f"{sample.step}: {sample.reason}", sample.detail or "")
         planned = states.total() if each.accept is not None and states["ok"] >= each.accept else each.n
-        funnels[each.recipe.name] = Funnel(planned=planned, **states, reasons=dict(reasons.most_common()))
+        why = dict(reasons.most_common())
+        funnels[each.recipe.name] = Funnel(planned=planned, **states, reasons=why, failures=failures)
     return Summary(recipes=funnels, models=uses(folder))

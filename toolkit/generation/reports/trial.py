@@ -5,6 +5,7 @@ there is none. One file that asks for nothing over the network.
 import base64
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ class Sample:
     row: RowView | None
 
 
-def write_trial(spec: RunSpec, folder: Path, out: Path, most: int) -> int:
-    """Write the page of the first samples of each recipe; returns how many it shows.
+def write_trial(spec: RunSpec, folder: Path, out: Path, most: int) -> Counter[str]:
+    """Write the page of the first samples of each recipe; returns how many it shows in each state.
 
     Args:
         folder: of the run; most: samples of a recipe.
@@ -79,7 +80,7 @@ def write_trial(spec: RunSpec, folder: Path, out: Path, most: int) -> int:
         recipes[each.recipe.name] = list(_samples(found, folder, blobs))
     assets = {**inlined("style", ("style.css", "preview.css", "trial.css")), **inlined("script", ("page.js",))}
     write_whole(out, template.render(name=spec.name, recipes=recipes, **assets))
-    return sum(map(len, recipes.values()))
+    return Counter(sample.state for shown in recipes.values() for sample in shown)
 
 
 def _samples(found: list[Finished], folder: Path, blobs: Blobs) -> Iterator[Sample]:

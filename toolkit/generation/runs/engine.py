@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from traceback import extract_tb
 
 from toolkit.errors import DiskFull, RowError, RunStopped, UnifiedVisualError, is_disk_full, reason_of
 from toolkit.generation.calls.budget import Budget
@@ -21,7 +22,7 @@ from toolkit.generation.core.keys import number_of
 from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal import Finished, Journal, finished, insert_sample, journal_paths
 from toolkit.generation.journal.reading import redraws, spent
-from toolkit.generation.recipes.recipe import Rejected, StepFailed
+from toolkit.generation.recipes.recipe import Recipe, Rejected, StepFailed
 from toolkit.generation.runs.interrupts import draining
 from toolkit.generation.runs.lock import lock
 from toolkit.generation.runs.plans import Planned, agree, check_budget, plan
@@ -252,5 +253,14 @@ class _Work:
             raise
         except Exception as error:
             # one sample that breaks a recipe must not end a paid run; stop_after ends one that breaks them all
-            return Finished(id, name, index, "failed", RECIPE_STEP, type(error).__name__, str(error)[:500], None)
+            detail = f"{str(error)[:500]} ({_place_of(error, planned.recipe)})"
+            return Finished(id, name, index, "failed", RECIPE_STEP, type(error).__name__, detail, None)
         return Finished(id, name, index, "ok", None, None, None, row_to_json(row))
+
+
+def _place_of(error: Exception, recipe: Recipe) -> str:
+    """ "file.py:12", where the recipe last was."""
+    frames = extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(recipe.folder.resolve())]
+    last = (own or frames)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"

@@ -5,6 +5,7 @@ leave no trace.
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from toolkit.errors import UsageError
 from toolkit.generation.core.blobs import Blobs
 from toolkit.generation.core.spec import Duplicates, RunSpec
+from toolkit.generation.journal.reading import states
 from toolkit.generation.runs.duplicates import Duplicate, duplicates
 from toolkit.generation.runs.plans import Planned, plan
 from toolkit.generation.runs.rows import accepted
@@ -73,6 +75,16 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
     return manifest
 
 
+def _why_none(folder: Path) -> str:
+    ended = Counter[str]()
+    for (_, state), number in states(folder).items():
+        ended[state] += number
+    if not ended:
+        return "no sample is finished; run `unifiedvisual generate run` first"
+    found = ", ".join(f"{number:,} {state}" for state, number in sorted(ended.items()))
+    return f"no sample is left to pack ({found}); `unifiedvisual generate status` says why"
+
+
 def _pack(
     planned: list[Planned], folder: Path, options: PackOptions | None, without: Collection[str], digest: str
 ) -> Manifest:
@@ -105,5 +117,5 @@ def _digest(planned: list[Planned], folder: Path, options: PackOptions | None, w
             digest.update(f"\n{each.recipe.name}\t{sample.id}".encode())
             count += 1
     if not count:
-        raise UsageError(f"{folder}: no sample is finished; run `unifiedvisual generate run` first")
+        raise UsageError(f"{folder}: {_why_none(folder)}")
     return digest.hexdigest()

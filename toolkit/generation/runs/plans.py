@@ -15,7 +15,7 @@ from toolkit.generation.calls.prices import Asked, Price, price_of, price_table,
 from toolkit.generation.core.columns import By
 from toolkit.generation.core.options import Options, read_options
 from toolkit.generation.core.prompting import Prompt, check_own, find_own, find_prompts, own_names, step_of
-from toolkit.generation.core.spec import ROLES, BackendSpec, RecipeSpec, RunSpec, recipe_key, sample_id
+from toolkit.generation.core.spec import PROCEDURAL, ROLES, BackendSpec, RecipeSpec, RunSpec, recipe_key, sample_id
 from toolkit.generation.core.topics import Topics, read_topics
 from toolkit.generation.journal.reading import finished
 from toolkit.generation.procedural.procedural import script_of
@@ -73,7 +73,7 @@ def plan(spec: RunSpec) -> list[Planned]:
             raise UnknownName("role of backends", role, {*ROLES, "all", *steps})
         check_backend(backend)
     for name, found in prompts.items():
-        _check_answered(spec, name, found.values())
+        _check_answered(spec, recipes[name], found.values())
     topics = read_topics(Path(spec.topics)) if spec.topics else Topics()
     return [_planned(spec, each, recipes[each.name], prompts[each.name], topics) for each in spec.recipes]
 
@@ -89,19 +89,27 @@ def _draws_records(spec: RunSpec, wanted: RecipeSpec) -> bool:
     return spec.is_procedural and not wanted.from_nothing
 
 
-def _check_answered(spec: RunSpec, recipe: str, prompts: Iterable[Prompt]) -> None:
+def _check_answered(spec: RunSpec, recipe: Recipe, prompts: Iterable[Prompt]) -> None:
     """
     Raises:
         UsageError: a backend is asked for what it does not do.
     """
+    scripted = script_of(recipe.script).answers
+    prompts = tuple(prompts)
+    is_scripted = any(prompt.step in scripted for prompt in prompts)  # not all are asked where the scene engine plays
     for prompt in prompts:
         seat = spec.seat(prompt.role, prompt.step)
         for _, name in spec.players(seat):
             backend = spec.backend(name)
             if not get_backend(backend).takes(prompt.kind, prompt.step, backend.options):
                 raise UsageError(
-                    f"backends: {seat}: {backend.kind!r} does not answer {prompt.step} of {recipe}, which wants "
+                    f"backends: {seat}: {backend.kind!r} does not answer {prompt.step} of {recipe.name}, which wants "
                     f"{prompt.kind}; give {prompt.role} or {prompt.role}.{prompt.step} another backend"
+                )
+            if backend.kind == PROCEDURAL and not is_scripted:
+                raise UsageError(
+                    f"backends: {seat}: the scene engine has no answer to {prompt.step} of {recipe.name}, whose script "
+                    f"answers {', '.join(scripted) or 'nothing'}; add it there, or give {prompt.role} another backend"
                 )
 
 
