@@ -74,7 +74,8 @@ def _sketch(where: str, raw: Raw, plan: FilePlan, shape: ColumnShape) -> Sketch:
             kind="unknown_task",
         )
     draft, pools = shape.read(record, plan.columns), read_pools(record, plan.columns)
-    _check_draft(draft, plan.shape)
+    if plan.shape not in COLUMN_SHAPES.own:
+        _check_draft(draft, plan.shape)
     placeholders = placeholders_of(plan.placeholders)
     if plan.signs is not None and raw.task == TEXT_TASK:
         _refuse_lost_pictures(draft, placeholders)
