@@ -157,7 +157,7 @@ def test_a_drawn_step_of_another_problem_is_caught():
 
 
 def test_a_blind_guesser_scores_at_chance_and_one_who_copies_the_prompt_at_nothing():
-    items = pictures_of("question", 200)
+    items = pictures_of("question", 100)
     stream = Stream("guess")
     hits = [stream.below(round(1 / item.chance)) == 0 for item in items]
     expected = sum(item.chance for item in items) / len(items)
