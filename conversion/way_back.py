@@ -79,7 +79,7 @@ def format_of(source: str, name: str = "") -> str:
         return written if written and get_format(written).read else ""
     if name in DIALECTS:
         return ""
-    if ":" in name:
+    if ":" in name or name.endswith(".py"):
         return name if isinstance(FORMATS.load(name), Format) else ""
     known = [other for other in FORMATS if get_format(other).read]
     if name not in FORMATS:

@@ -133,6 +133,14 @@ def test_tasks_of_ones_own_are_packed_with_their_definition(tmp_path):
     assert json.loads((tmp_path / "out/MANIFEST.json").read_text())["vocabulary"]["haiku"]["prefix"] == "hk"
 
 
+def test_a_task_may_be_named_by_its_file_and_what_is_no_task_is_told(tmp_path):
+    (tmp_path / "mine.py").write_text("from toolkit.tasks import Task\nSUMS = Task(name='sums', prefix='su')\n")
+    row = replace(REASONING[0], task="sums")
+    assert list(pack_rows([row], tmp_path / "out", tasks=[f"{tmp_path}/mine.py:SUMS"]).tasks) == ["sums"]
+    with pytest.raises(UsageError, match="task is 3; expected its name: a known one, 'module:NAME' or"):
+        pack_rows([row], tmp_path / "other", tasks=[3])
+
+
 def test_limit_counts_rows_of_each_task(tmp_path):
     manifest = pack_rows(mixed(), tmp_path / "out", PackOptions(limit=2))
     assert {task: manifest.total("rows", [task]) for task in manifest.tasks} == {

@@ -112,3 +112,10 @@ def test_what_a_file_defines_is_understood_by_another_process(tmp_path):
     pickled = pickle.dumps(SHAPES.load(f"{file}:Holder")()).hex()
     code = f"import pickle, toolkit.registry; print(pickle.loads(bytes.fromhex('{pickled}')).shape)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "7\n"
+
+
+def test_the_object_itself_and_a_file_without_a_name_are_told_from_an_unknown_name():
+    with pytest.raises(UsageError, match=r"column shape is \{'a': 1\}; expected its name"):
+        SHAPES.load({"a": 1})
+    with pytest.raises(UsageError, match=r"'mine.py': of a file the object is named too, as in 'mine.py:NAME'"):
+        SHAPES.load("mine.py")

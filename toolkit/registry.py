@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from toolkit.errors import UnknownName, UsageError
+from toolkit.errors import UnknownName, UsageError, shown
 
 
 class Registry(Mapping[str, str]):
@@ -62,8 +62,14 @@ class Registry(Mapping[str, str]):
         """
         Raises:
             UnknownName: neither a known name nor of the form "module:NAME"; lists the known.
-            UsageError: another package declares a name that is taken.
+            UsageError: no name at all; or another package declares a name that is taken.
         """
+        if not isinstance(name, str):  # from Python, the object itself
+            raise UsageError(
+                f"{self._one} is {shown(name)}; expected its name: a known one, 'module:NAME' or 'path/to/file.py:NAME'"
+            )
+        if name.endswith(".py"):
+            raise UsageError(f"{self._one} {name!r}: of a file the object is named too, as in '{name}:NAME'")
         if name not in self and ":" not in name:
             raise UnknownName(self._one, name, self)
         if name in self._own and name in self._foreign:

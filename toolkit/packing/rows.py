@@ -20,7 +20,7 @@ from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.sources.rows import RowsDigest
 from toolkit.staging.jobs import forget, open_job
-from toolkit.tasks import TASKS, Task, configs_of, describe_tasks, in_order
+from toolkit.tasks import TASKS, Task, configs_of, describe_tasks, find_task, in_order
 
 
 def pack_rows(
@@ -28,7 +28,7 @@ def pack_rows(
     out: str | os.PathLike[str],
     options: PackOptions | None = None,
     *,
-    tasks: Iterable[Task] = (),
+    tasks: Iterable[Task | str] = (),
     source: str = "rows",
 ) -> Manifest:
     """Pack rows of any tasks, in any order, into a dataset that loads and streams like any other.
@@ -43,7 +43,8 @@ def pack_rows(
         rows: read once. A RowError among them stands for a row that was left out.
         out: a folder; made if it is not there.
         options: sizes of shards and row groups, and what to do with bad rows.
-        tasks: definitions of tasks that are neither of the nine nor declared by an installed package.
+        tasks: those that are neither of the nine nor declared by an installed package: the `Task`, or "module:NAME" or
+            "path/to/file.py:NAME" of it.
         source: what the manifest says of where the rows come from.
 
     Raises:
@@ -51,7 +52,8 @@ def pack_rows(
         UnknownName: a task that is defined nowhere. RowError: a bad row, unless skipped. DiskFull: no space is left.
     """
     out, options = Path(out), options or PackOptions()
-    checked = _CheckedRows(rows, options, {task.name: task for task in tasks})
+    known = [task if isinstance(task, Task) else find_task(task) for task in tasks]
+    checked = _CheckedRows(rows, options, {task.name: task for task in known})
     plan = {"rows of": source, "options": asdict(options)}
     if (out / MANIFEST).exists():
         return _finished(out, plan, checked)
