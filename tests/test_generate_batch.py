@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from tests.batch_server import BatchServer
 from tests.generation_runs import KEY, PRICES, http_spec
 from tests.processes import Command
 from toolkit.errors import RunStopped, UsageError
+from toolkit.generation.backends import batch_files
 from toolkit.generation.backends.batch_files import split
 from toolkit.generation.calls import sending as calls
 from toolkit.generation.core.spec_file import read_spec
@@ -22,6 +24,7 @@ from toolkit.generation.reports.summary import summarise
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
 from toolkit.generation.runs.plans import plan
+from toolkit.staging.files import disk_full
 
 RECIPES = {"image_generation_topic": 4}
 STEPS = 4  # chat calls of a sample; its picture is a fifth
@@ -261,6 +264,25 @@ def test_killed_while_waiting_goes_on_waiting_for_the_same_batch(server, spec_pa
         for folder in (run_folder, tmp_path / "clean")
     ]
     assert shas[0] == shas[1]
+
+
+@pytest.mark.parametrize("kind", [r"\d-\w+\.jsonl", r"\.remote\.json", r"\.out\.jsonl"])
+def test_a_file_of_a_batch_that_does_not_fit_stops_the_run_which_goes_on(
+    server, spec_path, tmp_path, monkeypatch, kind
+):
+    path, write = spec_path(), batch_files.write_whole
+
+    def full(place, content):
+        if re.search(rf"{kind}$", place.name):
+            raise disk_full(place, "more is")
+        write(place, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_files, "write_whole", full)
+        with pytest.raises(RunStopped, match=r"^/.*: the disk is full: .* are free, more is needed"):
+            run(path, tmp_path / "run")
+    assert run(path, tmp_path / "run").recipes["image_generation_topic"].ok == 4
+    assert set(sends(server).values()) == {1}
 
 
 def test_every_answer_is_kept_as_it_came(server, spec_path, tmp_path):

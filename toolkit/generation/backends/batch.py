@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from toolkit.errors import UnifiedVisualError
 from toolkit.generation.backends.answers import error_of
 from toolkit.generation.backends.batch_files import MAX_BYTES, MAX_REQUESTS, BatchFile, BatchFolder, is_good, split
 from toolkit.generation.backends.http import Server
@@ -23,7 +24,6 @@ from toolkit.generation.core.protocol import (
     Adapted,
     Backend,
     BadRequest,
-    CallError,
     Fatal,
     Refused,
     Reply,
@@ -129,7 +129,12 @@ class Batched(Backend):
         for endpoint in sorted({endpoint for endpoint, _ in waiting}):
             lines = [line for each, line in waiting if each == endpoint]
             for part in split(lines):
-                batch = self._folder.write(part)
+                try:
+                    batch = self._folder.write(part)
+                except Exception as error:  # each that waits must hear of it
+                    for line in part:
+                        self._tell(json.loads(line)["custom_id"], error)
+                    continue
                 self._under_way |= dict.fromkeys(batch.keys, batch)
                 self._follow(batch)
 
@@ -140,7 +145,7 @@ class Batched(Backend):
 
     async def _through(self, batch: BatchFile) -> None:
         """One batch to its end; every call in it gets a line or an error."""
-        problem: CallError | None = None
+        problem: Exception | None = None
         lines: dict[str, dict[str, Any]] = {}
         try:
             lines = await self._results(batch)
@@ -150,7 +155,7 @@ class Batched(Backend):
             problem = Transient("batch_gone", detail=detail, may_cost=True)
         except Refused as error:  # what the server does not accept of a batch is no fault of the samples in it
             problem = Fatal(f"batch_{error.problem}", detail=error.detail, raw=error.raw, status=error.status)
-        except CallError as error:
+        except UnifiedVisualError as error:
             problem = error
         except Exception as error:  # each that waits must hear of it
             problem = Fatal("batch_broken", detail=f"{batch.name}: {type(error).__name__}: {error}")
@@ -159,14 +164,14 @@ class Batched(Backend):
                 self._under_way.pop(key, None)
             self._tell(key, problem or lines.get(key) or {})
 
-    def _tell(self, key: str, found: CallError | dict[str, Any]) -> None:
+    def _tell(self, key: str, found: Exception | dict[str, Any]) -> None:
         waiting = self._futures.get(key)
         if waiting and not waiting.done():
-            if isinstance(found, CallError):
+            if isinstance(found, Exception):
                 waiting.set_exception(found)
             else:
                 waiting.set_result(found)
-        elif not isinstance(found, CallError) and is_good(found):
+        elif not isinstance(found, Exception) and is_good(found):
             self._answered[key] = found
 
     async def _results(self, batch: BatchFile) -> dict[str, dict[str, Any]]:
