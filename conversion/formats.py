@@ -122,6 +122,12 @@ def get_format(name: str) -> Format:
     found = FORMATS.load(name)
     if not isinstance(found, Format):
         raise UsageError(f"format {name!r} is {found!r}; expected a conversion.formats.Format")
+    if isinstance(found.writer, type):
+        for method in ("write", "close"):
+            if not callable(getattr(found.writer, method, None)):
+                raise UsageError(f"format {name!r}: its writer {found.writer.__name__} has no {method}(); see Writer")
+    if found.read is not None and found.read_options is type(None):
+        raise UsageError(f"format {name!r}: has a read but no read_options; give conversion.importing.ReadOptions")
     return found
 
 

@@ -23,8 +23,8 @@ PRICES = {"chat": {"input_per_mtok": 2.0, "output_per_mtok": 8.0}, "draw": {"per
 
 
 def prompt_files() -> dict[str, Path]:
-    """Name -> file, of the prompts of every recipe."""
-    folders = {folder for name in RECIPES for folder in get_recipe(name).prompt_folders}
+    """Name -> file, of the prompts of every recipe of this package."""
+    folders = {folder for name in RECIPES.own for folder in get_recipe(name).prompt_folders}
     return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}
 
 

@@ -9,10 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from conversion.formats import get_format
 from tests.guests import guest, write_guest, write_llava  # noqa: F401 (a fixture)
 from tests.packed import split, write_packed
 from tests.replicas import truth
 from toolkit.cli.app import main
+from toolkit.collate import COLLATORS
+from toolkit.errors import UsageError
+from toolkit.sources.published.shapes import COLUMN_SHAPES
 from unifiedvisual import StoredLengths, StreamingDataset, load_dataset
 
 KEEP = ("--profile", "next", "--output-images", "context")
@@ -256,3 +260,48 @@ def test_what_a_shape_puts_where_nothing_would_read_it_is_a_problem(run, tmp_pat
     assert code == 1
     assert problem in json.dumps(json.loads(out)).replace("\\\\", "\\")
     assert "mine.py:SHAPE" in out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("DIALOGUE = Dialogue()", "DIALOGUE = Dialogue", "is the class Dialogue; expected an object of it"),
+        ("def problems", "def problem", "has no problems; expected a column shape"),
+        ('uses = ("dialogue",)', 'uses = "dialogue"', "has uses 'dialogue'; expected a tuple of names"),
+    ],
+)
+def test_what_is_no_column_shape_is_told_when_it_is_loaded(guest, tmp_path, old, new, problem):  # noqa: F811
+    text = (guest / "guest_shapes.py").read_text()
+    assert old in text
+    (tmp_path / "mine.py").write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=f"mine.py:DIALOGUE' {problem}"):
+        COLUMN_SHAPES.load(f"{tmp_path}/mine.py:DIALOGUE")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("def close", "def ended", "its writer HexWriter has no close"),
+        ("def write(", "def put(", "its writer HexWriter has no write"),
+        (", read_options=ReadOptions", "", "has a read but no read_options"),
+    ],
+)
+def test_what_is_no_format_is_told_when_it_is_loaded(guest, tmp_path, old, new, problem):  # noqa: F811
+    text = (guest / "guest_formats.py").read_text()
+    assert old in text
+    (tmp_path / "mine.py").write_text(text.replace(old, new))
+    with pytest.raises(UsageError, match=f"mine.py:FORMAT': {problem}"):
+        get_format(f"{tmp_path}/mine.py:FORMAT")
+
+
+def test_a_collator_without_encode_is_told_when_it_is_loaded(guest, tmp_path):  # noqa: F811
+    pytest.importorskip("torch", reason="collators make torch tensors; pip install torch")
+    (tmp_path / "mine.py").write_text((guest / "guest_collators.py").read_text().replace("def encode(", "def code("))
+    with pytest.raises(UsageError, match=r"mine\.py:ShortCollator' has no encode"):
+        COLLATORS.load(f"{tmp_path}/mine.py:ShortCollator")
+
+
+def test_a_declared_object_that_cannot_be_loaded_is_told_with_its_package(guest, tmp_path):  # noqa: F811
+    (guest / "guest_formats.py").write_text("FORMATS = {}\n")
+    with pytest.raises(UsageError, match="format 'hex' of uv-guest cannot be loaded: AttributeError"):
+        get_format("hex")

@@ -15,7 +15,7 @@ A file is looked for from the working directory; a module must be importable, as
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from importlib import import_module
@@ -36,10 +36,13 @@ class Registry(Mapping[str, str]):
     Args:
         kind: plural, as in the entry-point group, with "_" between words.
         entries: what this package brings.
+        wrong: what an object of somebody else's lacks, in words; "" = nothing.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, entries: Mapping[str, str], *, wrong: Callable[[Any], str] = lambda found: ""
+    ) -> None:
+        self.kind, self._wrong = kind, wrong
         self._own = dict(entries)
         self._made: dict[str, Any] = {}
 
@@ -87,8 +90,12 @@ class Registry(Mapping[str, str]):
         self.check(name)
         if name in self._own:
             return load_object(self._own[name])
-        target = self._foreign[name].value if name in self._foreign else name
-        return load_named(f"{self._one} {name!r}", target)
+        entry = self._foreign.get(name)
+        target, whose = (entry.value, f" of {_distribution(entry)}") if entry else (name, "")
+        found = load_named(f"{self._one} {name!r}{whose}", target)
+        if problem := self._wrong(found):
+            raise UsageError(f"{self._one} {name!r}{whose} {problem}")
+        return found
 
     def make(self, name: str) -> Any:
         """What the factory of that name returns, called without arguments once per process.

@@ -44,6 +44,7 @@ COLLATORS = Registry(
         "janus": "toolkit.collate.janus:JanusCollator",
         "understanding": "toolkit.collate.understanding:UnderstandingCollator",
     },
+    wrong=lambda found: f"has no {', '.join(found.__abstractmethods__)}" if inspect.isabstract(found) else "",
 )
 
 

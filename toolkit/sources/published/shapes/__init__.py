@@ -17,6 +17,17 @@ from toolkit.sources.published.shapes.table import Table
 Columns = Mapping[str, tuple[str, ...]]  # use -> columns, by dotted name
 Record = Mapping[str, Any]  # dotted name -> value
 
+
+def _wrong(shape: Any) -> str:
+    if isinstance(shape, type):
+        return f"is the class {shape.__name__}; expected an object of it"
+    if lacks := [name for name in ("recognise", "read", "problems") if not callable(getattr(shape, name, None))]:
+        return f"has no {', '.join(lacks)}; expected a column shape"
+    if not isinstance(uses := getattr(shape, "uses", None), (tuple, list)):
+        return f"has uses {uses!r}; expected a tuple of names"
+    return ""
+
+
 COLUMN_SHAPES = Registry(
     "column_shapes",
     {
@@ -24,6 +35,7 @@ COLUMN_SHAPES = Registry(
         "pairs": "toolkit.sources.published.shapes.pairs:SHAPE",
         "columns": "toolkit.sources.published.shapes.columns:SHAPE",
     },
+    wrong=_wrong,
 )
 
 
