@@ -270,7 +270,7 @@ def test_a_shard_without_one_of_the_columns_is_not_streamed(tmp_path):
         list(StreamingDataset(str(tmp_path), decode=None, rank=0, world_size=1))
 
 
-@pytest.mark.parametrize("size", ["12", -1, None, 1.5])
+@pytest.mark.parametrize("size", ["12", -1, None, 1.5, 1 << 64])
 def test_a_hub_that_tells_no_size_is_an_error(hub, tmp_path, size):
     pack_rows(demo_rows("image_editing", 2), tmp_path)
     hub.add_folder("org/set", tmp_path)

@@ -192,7 +192,7 @@ def _listed(repository: HubRepository) -> dict[str, int]:
 
 def _checked_size(where: str, size: Any) -> int | None:
     """Raises SourceError for what is no size; None: it is not told."""
-    if size is None or (isinstance(size, int) and size >= 0):
+    if size is None or (isinstance(size, int) and 0 <= size < 1 << 63):
         return size
     raise SourceError(f"{where}: the Hub says that it has {size!r:.40} bytes; try again later")
 
