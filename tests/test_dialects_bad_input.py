@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
 from tests.dialect_sets import GREEN, RED, SETS, arrow, image, jsonl, parquet, tar, turn
@@ -279,3 +280,13 @@ def test_files_of_thousands_of_columns_are_not_read(tmp_path):
     write(tmp_path / "several", {"a.jsonl": jsonl(*several)})
     with pytest.raises(SourceError, match="its records have 1,200 columns in all"):
         open_foreign(tmp_path / "several")
+
+
+def test_an_arrow_file_with_two_columns_of_one_name_is_damaged(tmp_path):
+    sink = io.BytesIO()
+    table = pa.Table.from_arrays([pa.array(["x"])] * 2, names=["a", "a"])
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    write(tmp_path, {"a.arrow": sink.getvalue()})
+    with pytest.raises(SourceError, match='"a" exists 2 times'):
+        open_foreign(tmp_path)

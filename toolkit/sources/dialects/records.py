@@ -194,8 +194,8 @@ def _arrow(repository: Repository, path: str, is_needed: Callable[[str], bool]) 
             for batch in batches:
                 batch.validate(full=True)  # as it is not: places in memory that are read
                 yield batch.select([name for name in batch.schema.names if is_needed(name)])
-        # MemoryError: of a size that it claims; UnicodeDecodeError: of a column's name
-        except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
+        # MemoryError: of a size that it claims; UnicodeDecodeError: of a column's name; KeyError: of two of one name
+        except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, KeyError) as error:
             raise ShardError(f"{repository.name}: {path}: not a whole Arrow file ({error!s:.200})") from error
 
 
