@@ -262,36 +262,27 @@ def test_what_a_shape_puts_where_nothing_would_read_it_is_a_problem(run, tmp_pat
     assert "mine.py:SHAPE" in out
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ("DIALOGUE = Dialogue()", "DIALOGUE = Dialogue", "is the class Dialogue; expected an object of it"),
-        ("def problems", "def problem", "has no problems; expected a column shape"),
-        ('uses = ("dialogue",)', 'uses = "dialogue"', "has uses 'dialogue'; expected a tuple of names"),
-    ],
-)
-def test_what_is_no_column_shape_is_told_when_it_is_loaded(guest, tmp_path, old, new, problem):  # noqa: F811
-    text = (guest / "guest_shapes.py").read_text()
-    assert old in text
-    (tmp_path / "mine.py").write_text(text.replace(old, new))
-    with pytest.raises(UsageError, match=f"mine.py:DIALOGUE' {problem}"):
-        COLUMN_SHAPES.load(f"{tmp_path}/mine.py:DIALOGUE")
+SHAPE, FORM = ("guest_shapes.py", COLUMN_SHAPES.load, "DIALOGUE"), ("guest_formats.py", get_format, "FORMAT")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
+    ("entry", "old", "new", "problem"),
     [
-        ("def close", "def ended", "its writer HexWriter has no close"),
-        ("def write(", "def put(", "its writer HexWriter has no write"),
-        (", read_options=ReadOptions", "", "has a read but no read_options"),
+        (SHAPE, "DIALOGUE = Dialogue()", "DIALOGUE = Dialogue", " is the class Dialogue; expected an object of it"),
+        (SHAPE, "def problems", "def problem", " has no problems; expected a column shape"),
+        (SHAPE, 'uses = ("dialogue",)', 'uses = "dialogue"', " has uses 'dialogue'; expected a tuple of names"),
+        (FORM, "def close", "def ended", ": its writer HexWriter has no close"),
+        (FORM, "def write(", "def put(", ": its writer HexWriter has no write"),
+        (FORM, ", read_options=ReadOptions", "", ": has a read but no read_options"),
     ],
 )
-def test_what_is_no_format_is_told_when_it_is_loaded(guest, tmp_path, old, new, problem):  # noqa: F811
-    text = (guest / "guest_formats.py").read_text()
+def test_what_is_no_shape_and_no_format_is_told_when_it_is_loaded(guest, tmp_path, entry, old, new, problem):  # noqa: F811
+    file, load, name = entry
+    text = (guest / file).read_text()
     assert old in text
     (tmp_path / "mine.py").write_text(text.replace(old, new))
-    with pytest.raises(UsageError, match=f"mine.py:FORMAT': {problem}"):
-        get_format(f"{tmp_path}/mine.py:FORMAT")
+    with pytest.raises(UsageError, match=f"mine.py:{name}'{problem}"):
+        load(f"{tmp_path}/mine.py:{name}")
 
 
 def test_a_collator_without_encode_is_told_when_it_is_loaded(guest, tmp_path):  # noqa: F811

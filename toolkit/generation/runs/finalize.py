@@ -76,6 +76,7 @@ def finalize(spec: RunSpec, folder: Path, options: PackOptions | None = None) ->
 
 
 def _why_none(folder: Path) -> str:
+    """What became of the samples of a run that has no row."""
     ended = Counter[str]()
     for (_, state), number in states(folder).items():
         ended[state] += number
