@@ -168,7 +168,7 @@ def test_a_batch_that_comes_too_early_is_made_again_later_and_costs_no_attempt(s
 
 def test_a_batch_that_is_wrong_stops_the_run_with_the_servers_words(server, spec_path, tmp_path):
     server.failed = [("invalid_model", "The model 'chat' has no batches")]
-    with pytest.raises(RunStopped, match="batch_failed: The model 'chat' has no batches"):
+    with pytest.raises(RunStopped, match=r"^text: chat: batch_failed: The model 'chat' has no batches"):
         run(spec_path(), tmp_path / "run")
 
 
@@ -184,6 +184,18 @@ def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_
     assert summary.recipes["image_generation_topic"].ok == 4
     assert summary.in_doubt == lines  # the server may have billed them
     assert run(path, run_folder).recipes["image_generation_topic"].ok == 4
+
+
+def test_a_batch_that_cannot_be_put_aside_stops_the_run(server, spec_path, tmp_path, monkeypatch):
+    def drop(batch):
+        raise PermissionError(13, "Permission denied", str(batch.path))
+
+    path, run_folder = spec_path(), tmp_path / "run"
+    killed_when(server, path, run_folder, batches=2)
+    server.batches.clear()
+    monkeypatch.setattr(batch_files.BatchFile, "drop", drop)
+    with pytest.raises(RunStopped, match=r"batch_broken: \w+-\w+.*: PermissionError: .*Permission denied"):
+        run(path, run_folder)
 
 
 @pytest.mark.parametrize(

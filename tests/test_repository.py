@@ -369,6 +369,20 @@ def test_what_comes_in_drops_or_not_at_all_is_told_and_given_up(hub, packed, mon
     assert time.monotonic() - begun < 9
 
 
+@pytest.mark.parametrize("call", CALLS)
+def test_silence_is_told_while_it_lasts(hub, packed, monkeypatch, caplog, call):
+    path, act = CALLS[call]
+    hub.fail("hang", path=path, delay_s=9, times=100)
+    monkeypatch.setattr(hub_waits, "TOLD_WAIT_S", 0.05)
+    monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 1.0)
+    for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        monkeypatch.setattr(huggingface_hub.constants, name, 1)
+    with pytest.raises(SourceError, match=r"0 bytes came in 1.0 s"):
+        act()
+    [told] = [record for record in caplog.records if "the Hub answers slowly" in record.message]
+    assert told.created < time.time() - 0.5
+
+
 def test_a_file_that_is_slow_but_comes_is_waited_for(hub, packed, monkeypatch):
     (packed / "large.bin").write_bytes(bytes(100_000))
     hub.add_folder("org/uv", packed)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.small_disk import MIB, SmallDisk
 from toolkit.errors import DiskFull, SourceError, UsageError
-from toolkit.staging import files
+from toolkit.staging import files, locks
 from toolkit.staging.files import check_space, sweep, whole_file, write_whole
 from toolkit.staging.locks import hold, is_held, take
 
@@ -141,6 +141,20 @@ def test_a_lock_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path, o
     with hold(tmp_path / "LOCK", busy=""):
         pass
     assert not names(tmp_path)
+
+
+def test_a_long_wait_for_another_process_is_told_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(locks, "WAIT_S", 0.05)
+    with (
+        hold(tmp_path / "LOCK", busy=""),
+        pytest.raises(UsageError, match="busy here"),
+        hold(tmp_path / "LOCK", busy="busy here", wait_s=0.5),
+    ):
+        pass
+    assert caplog.messages == [f"{tmp_path}: another process is at work there; waiting for it"]
+    with hold(tmp_path / "LOCK", busy="", wait_s=0.5):
+        pass
+    assert len(caplog.messages) == 1
 
 
 def is_refused(path, *, shared=False):

@@ -64,20 +64,28 @@ class _Connection:
         self._size, self._waited_s = 0, 0.0  # a request begins
         self._write(*arguments, **options)
 
-    def read(self, *arguments: Any, **options: Any) -> bytes:
-        begun, piece = time.monotonic(), b""
-        try:
-            piece = self._read(*arguments, **options)
-        finally:
-            self._count(len(piece), time.monotonic() - begun)
-        return piece
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What comes within `timeout` s; silence is told of while it lasts, so the wait is a few short ones."""
+        left_s = LONGEST_WAIT_S if timeout is None else timeout
+        while True:
+            begun, piece = time.monotonic(), b""
+            try:
+                piece = self._read(max_bytes, min(left_s, TOLD_WAIT_S))
+            except Exception as error:
+                left_s -= TOLD_WAIT_S
+                if left_s <= 0 or not isinstance(error.__cause__, TimeoutError):
+                    raise
+            else:
+                return piece
+            finally:
+                self._count(len(piece), time.monotonic() - begun)
 
     def _count(self, num_bytes: int, seconds: float) -> None:
         """Raises SourceError: hardly anything came in a long time."""
         self._size, self._waited_s = self._size + num_bytes, self._waited_s + seconds
         if self._size >= LEAST_BYTES:
             self._size, self._waited_s = 0, 0.0
-        if self._waited_s > TOLD_WAIT_S and not self._is_told:
+        if self._waited_s >= TOLD_WAIT_S and not self._is_told:
             self._is_told = True
             logger.warning("%s: the Hub answers slowly; waiting", self._host)
         if self._waited_s >= LONGEST_WAIT_S:
@@ -119,7 +127,8 @@ class _Waits:
         if not self._calls:
             return
         waits = request.extensions["timeout"]  # None: for ever, the client's own way with listings
-        waits.update({name: LONGEST_WAIT_S for name, seconds in waits.items() if seconds is None})
+        longest = {"connect": TOLD_WAIT_S}  # or an error
+        waits.update({name: longest.get(name, LONGEST_WAIT_S) for name, each in waits.items() if each is None})
         request.extensions["trace"] = partial(_connected, request.url.host)
 
     def check(self, response: Any) -> None:

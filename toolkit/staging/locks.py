@@ -12,7 +12,8 @@ from pathlib import Path
 
 from toolkit.errors import UsageError
 
-WAIT_S = 10.0  # for a killed process to be gone
+WAIT_S = 10.0  # for a killed process to be gone; who waits longer is told
+_LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _TRIES = 100  # to make a file in a folder that others may remove meanwhile
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -63,7 +64,7 @@ def open_locked(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> int
     Raises:
         UsageError: no file can be made there, as in /proc.
     """
-    until = time.monotonic() + wait_s
+    until, told_at = time.monotonic() + wait_s, time.monotonic() + min(wait_s, WAIT_S)
     while True:
         handle = _open(path)
         is_ours = take(handle, shared=shared)
@@ -71,8 +72,11 @@ def open_locked(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> int
             return handle
         release(handle)
         if not is_ours:
-            if time.monotonic() >= until:
+            if (now := time.monotonic()) >= until:
                 return None
+            if now >= told_at:
+                _LOG.warning("%s: another process is at work there; waiting for it", path.parent)
+                told_at = until
             time.sleep(_POLL_S)
 
 
@@ -113,9 +117,7 @@ def release(handle: int) -> None:
 
 @cache
 def _warn() -> None:
-    logging.getLogger(__name__).warning(
-        "this file system has no locks (flock): let only one process at a time work in a folder"
-    )
+    _LOG.warning("this file system has no locks (flock): let only one process at a time work in a folder")
 
 
 def _is_at(handle: int, path: Path) -> bool:

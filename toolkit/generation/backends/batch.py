@@ -24,6 +24,7 @@ from toolkit.generation.core.protocol import (
     Adapted,
     Backend,
     BadRequest,
+    CallError,
     Fatal,
     Refused,
     Reply,
@@ -149,13 +150,9 @@ class Batched(Backend):
         lines: dict[str, dict[str, Any]] = {}
         try:
             lines = await self._results(batch)
-        except _Gone:
-            batch.drop()
-            detail = f"{batch.name}: its server has no such batch any more; its calls are asked again"
-            problem = Transient("batch_gone", detail=detail, may_cost=True)
         except Refused as error:  # what the server does not accept of a batch is no fault of the samples in it
             problem = Fatal(f"batch_{error.problem}", detail=error.detail, raw=error.raw, status=error.status)
-        except UnifiedVisualError as error:
+        except (CallError, UnifiedVisualError) as error:
             problem = error
         except Exception as error:  # each that waits must hear of it
             problem = Fatal("batch_broken", detail=f"{batch.name}: {type(error).__name__}: {error}")
@@ -175,7 +172,12 @@ class Batched(Backend):
             self._answered[key] = found
 
     async def _results(self, batch: BatchFile) -> dict[str, dict[str, Any]]:
-        ended = await self._ended(batch)
+        try:
+            ended = await self._ended(batch)
+        except _Gone as error:
+            batch.drop()
+            detail = f"{batch.name}: its server has no such batch any more; its calls are asked again"
+            raise Transient("batch_gone", detail=detail, may_cost=True) from error
         files = [ended[name] for name in ("output_file_id", "error_file_id") if ended.get(name)]
         texts = [await self._patiently(self._inner.server.text, f"files/{file}/content") for file in files]
         if not texts:
