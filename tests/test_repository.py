@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import datasets
@@ -373,6 +374,7 @@ def test_what_comes_in_drops_or_not_at_all_is_told_and_given_up(hub, packed, mon
 def test_silence_is_told_while_it_lasts(hub, packed, monkeypatch, caplog, call):
     path, act = CALLS[call]
     hub.fail("hang", path=path, delay_s=9, times=100)
+    monkeypatch.setattr(hub_waits, "READ_S", 0.05)
     monkeypatch.setattr(hub_waits, "TOLD_WAIT_S", 0.05)
     monkeypatch.setattr(hub_waits, "LONGEST_WAIT_S", 1.0)
     for name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
@@ -381,6 +383,21 @@ def test_silence_is_told_while_it_lasts(hub, packed, monkeypatch, caplog, call):
         act()
     [told] = [record for record in caplog.records if "the Hub answers slowly" in record.message]
     assert told.created < time.time() - 0.5
+
+
+def test_a_connection_that_is_closed_by_another_thread_is_not_waited_for(hub, packed, monkeypatch):
+    monkeypatch.setattr(hub_waits, "READ_S", 0.1)
+    repository = open_repository("org/uv")
+    hub.fail("hang", path="/tree/", delay_s=9)
+    begun = time.monotonic()
+    with ThreadPoolExecutor() as threads:
+        listing = threads.submit(repository.list_files)
+        while not any("/tree/" in request.path for request in hub.requests):
+            time.sleep(0.01)
+        time.sleep(0.2)  # the thread waits for the answer
+        huggingface_hub.close_session()  # the client's own way when it cannot connect elsewhere
+        assert "MANIFEST.json" in listing.result()
+    assert time.monotonic() - begun < 6
 
 
 def test_a_file_that_is_slow_but_comes_is_waited_for(hub, packed, monkeypatch):

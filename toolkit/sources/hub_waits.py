@@ -17,6 +17,9 @@ from toolkit.sources.advice import advice
 
 LONGEST_WAIT_S = 300  # that the Hub is waited for when it asks to; its limits are counted over five minutes
 TOLD_WAIT_S = 10
+READ_S = (
+    1.0  # a longer wait is several: the client closes connections under threads that read, which wakes none of them
+)
 MAX_ANSWER_BYTES = 100 << 20  # that is no file; a listing has 60 bytes a file, in pages of 1,000
 LEAST_BYTES = 300 << 10  # that come in LONGEST_WAIT_S, unless the answer ends: 1 KiB a second
 
@@ -65,14 +68,14 @@ class _Connection:
         self._write(*arguments, **options)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What comes within `timeout` s; silence is told of while it lasts, so the wait is a few short ones."""
+        """What comes within `timeout` s; silence is told of while it lasts."""
         left_s = LONGEST_WAIT_S if timeout is None else timeout
         while True:
             begun, piece = time.monotonic(), b""
             try:
-                piece = self._read(max_bytes, min(left_s, TOLD_WAIT_S))
+                piece = self._read(max_bytes, min(left_s, READ_S))
             except Exception as error:
-                left_s -= TOLD_WAIT_S
+                left_s -= READ_S
                 if left_s <= 0 or not isinstance(error.__cause__, TimeoutError):
                     raise
             else:
