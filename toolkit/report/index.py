@@ -228,15 +228,17 @@ class Index:
         Args:
             text: that was searched for.
         """
-        columns = f"{_SHOWN}, string_split(searched, {BETWEEN}), {WANTED}"
+        searched = f"string_split(searched, {BETWEEN})" if text else "NULL"  # most of the time goes into reading it
         question = (
-            f"SELECT {columns} FROM rows WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
+            f"SELECT {_SHOWN}, {searched}, {WANTED} FROM rows "
+            "WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
         )
         found = self._ask(question, {"positions": [int(position) for position in positions], "text": text})
         names = _SHOWN.split(", ")
         return [
             Summary(
-                **dict(zip(names, shown, strict=True)), found=_excerpt(dict(zip(TEXTS, texts[1:], strict=True)), wanted)
+                **dict(zip(names, shown, strict=True)),
+                found=_excerpt(dict(zip(TEXTS, texts[1:], strict=True)), wanted) if text else None,
             )
             for *shown, texts, wanted in found
         ]
@@ -283,9 +285,9 @@ def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter, _: int) -> NDA
     return cast(NDArray[np.int32], found["position"])
 
 
-def _excerpt(texts: dict[str, str], searched: str | None) -> tuple[str, str, str, str] | None:
+def _excerpt(texts: dict[str, str], searched: str) -> tuple[str, str, str, str] | None:
     for name, text in texts.items():
-        if searched and (at := text.find(searched)) >= 0:
+        if (at := text.find(searched)) >= 0:
             end = at + len(searched)
             before, behind = text[max(0, at - AROUND) : at], text[end : end + AROUND]
             return name, "..." * (at > AROUND) + before, text[at:end], behind + "..." * (end + AROUND < len(text))

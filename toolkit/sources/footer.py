@@ -16,6 +16,8 @@ from toolkit.sources.thrift import OtherwiseWritten, read_struct
 
 ROW_GROUPS, COLUMNS, META_DATA = 4, 1, 3  # fields of FileMetaData, RowGroup, ColumnChunk
 PATH, CODEC, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_OFFSET, DICTIONARY_OFFSET = 3, 4, 6, 7, 9, 11
+WANTED_DATA = dict.fromkeys((CODEC, UNCOMPRESSED_BYTES, COMPRESSED_BYTES, DATA_OFFSET, DICTIONARY_OFFSET)) | {PATH: {}}
+WANTED = {ROW_GROUPS: {COLUMNS: {META_DATA: WANTED_DATA}}}
 TAIL_BYTES = 8  # the length of the footer, and "PAR1"
 
 
@@ -50,7 +52,7 @@ def column_chunks(file: BinaryIO) -> list[list[Chunk]]:
     file.seek(-TAIL_BYTES - size, os.SEEK_END)
     content = file.read(size)
     try:
-        footer, _ = read_struct(content, 0, with_lists=True)
+        footer, _ = read_struct(content, 0, WANTED)
         return [[_chunk(content, each[META_DATA]) for each in group[COLUMNS]] for group in footer.get(ROW_GROUPS, ())]
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, OtherwiseWritten) as error:
         raise pa.ArrowInvalid(f"a column chunk that does not say what it is: {error!r:.100}") from error
