@@ -172,14 +172,20 @@ def test_a_batch_that_is_wrong_stops_the_run_with_the_servers_words(server, spec
         run(spec_path(), tmp_path / "run")
 
 
-def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_path, tmp_path):
-    path, run_folder = spec_path(), tmp_path / "run"
+def run_whose_batch_is_lost(server, path, run_folder):
+    """A killed run, of whose second batch the server knows nothing any more; the calls in it."""
     killed_when(server, path, run_folder, batches=2)
     sent = {server.files[batch["input_file_id"]]: name for name, batch in server.batches.items()}
     [noted] = [path for path in run_folder.rglob("0002*.jsonl") if path.read_bytes() in sent]
     lost, lines = sent[noted.read_bytes()], noted.read_bytes().count(b"\n")
     noted.with_suffix(".remote.json").write_text(json.dumps({"id": lost}))  # and it is gone when the run goes on
     del server.batches[lost]
+    return lines
+
+
+def test_a_batch_that_is_gone_is_asked_again_in_another_and_booked(server, spec_path, tmp_path):
+    path, run_folder = spec_path(), tmp_path / "run"
+    lines = run_whose_batch_is_lost(server, path, run_folder)
     summary = run(path, run_folder)
     assert summary.recipes["image_generation_topic"].ok == 4
     assert summary.in_doubt == lines  # the server may have billed them
@@ -191,8 +197,7 @@ def test_a_batch_that_cannot_be_put_aside_stops_the_run(server, spec_path, tmp_p
         raise PermissionError(13, "Permission denied", str(batch.path))
 
     path, run_folder = spec_path(), tmp_path / "run"
-    killed_when(server, path, run_folder, batches=2)
-    server.batches.clear()
+    run_whose_batch_is_lost(server, path, run_folder)
     monkeypatch.setattr(batch_files.BatchFile, "drop", drop)
     with pytest.raises(RunStopped, match=r"batch_broken: \w+-\w+.*: PermissionError: .*Permission denied"):
         run(path, run_folder)
