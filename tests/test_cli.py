@@ -172,6 +172,7 @@ BAD_INPUT = {
         1,
         "missing_image: 1",
     ),
+    "deep folder": (["convert", "{source}", "llava", "{missing}" + "/a" * 1500], None, 1, "nested more deeply than"),
     "unknown command": (["publish"], None, 2, "No such command"),
     "no argument": (["verify"], None, 2, "Missing argument"),
 }

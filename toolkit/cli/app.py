@@ -281,7 +281,7 @@ def main(arguments: list[str] | None = None) -> Any:
         raise
     except BrokenPipeError:
         raise SystemExit(141) from None
-    except OSError as error:
+    except (OSError, RecursionError) as error:
         print(f"error: {visible(in_words(error))}", file=sys.stderr)
         raise SystemExit(1) from None
     except Exception as error:

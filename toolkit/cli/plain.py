@@ -20,7 +20,9 @@ def visible(text: str) -> str:
     return CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
-def in_words(error: OSError) -> str:
+def in_words(error: OSError | RecursionError) -> str:
     """What the system refused, and why, without its number."""
+    if isinstance(error, RecursionError):
+        return "a path, or a value in a file, is nested more deeply than Python follows: about 1,000 levels"
     paths = " -> ".join(str(path) for path in (error.filename, error.filename2) if path is not None)
     return f"{paths}: {reason_of(error)}" if paths else reason_of(error)
