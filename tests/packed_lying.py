@@ -215,7 +215,8 @@ def fit(folder: Path, path: Path) -> None:
     content, data, metadata = says(folder), path.read_bytes(), pq.read_metadata(path)
     shard = next(each for each in content["shards"] if each["path"] == path.relative_to(folder).as_posix())
     groups = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
-    told = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "rows": sum(groups), "row_groups": groups}
+    told = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "footer_crc32": None}
+    told |= {"rows": sum(groups), "row_groups": groups}
     try:
         table = pq.read_table(path, columns=["images", "quadrant"])
         images = [image or {} for row in table["images"].to_pylist() for image in row or []]

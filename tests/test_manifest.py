@@ -49,6 +49,8 @@ def change(packed, **values):
         {"sha256": None},
         {"sha256": "0" * 63},
         {"page_checksums": "yes"},
+        {"footer_crc32": -1},
+        {"footer_crc32": "00ff"},
         {"size": 1},
     ],
     ids=str,

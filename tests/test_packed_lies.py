@@ -52,7 +52,7 @@ def lying(request, tmp_path):
     )
     content = json.loads(manifest.read_bytes())
     data = shard.read_bytes()
-    content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "footer_crc32": None}
     write_manifest(tmp_path, content)
     return request.param, tmp_path
 
@@ -140,7 +140,8 @@ def rewritten(tmp_path):
 
 def tell(folder, shard, **told):
     content, data = json.loads((folder / MANIFEST).read_bytes()), shard.read_bytes()
-    content["shards"][0] |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **told}
+    true = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "footer_crc32": None}
+    content["shards"][0] |= true | told
     write_manifest(folder, content)
 
 
@@ -164,6 +165,15 @@ def test_verify_reads_as_strictly_as_others_a_page_whose_bytes_are_not_those_of_
 def test_verify_says_where_pages_lack_the_checksums_that_the_manifest_promises(rewritten):
     folder = rewritten(has_checksums=False, page_checksums=True)
     assert [kind for kind, _ in verify_packed(LocalFolder(folder)).problems] == ["no_checksum"]
+
+
+def test_verify_compares_the_footers_checksum(rewritten):
+    folder = rewritten(footer_crc32=1)
+    [(kind, message)] = verify_packed(LocalFolder(folder)).problems
+    assert kind == "wrong_hash"
+    assert message.endswith("; MANIFEST.json says 1")
+    with pytest.raises(ShardError, match="footer does not have the checksum"):
+        list(StreamingDataset(rewritten(footer_crc32=1, page_checksums=True), verify=True))
 
 
 @pytest.mark.parametrize("command", NULLS)
@@ -240,6 +250,7 @@ def test_columns_that_cannot_become_those_of_a_row_are_an_error(tmp_path):
     table = pq.read_table(shard)
     place = table.column_names.index("images")
     pq.write_table(table.set_column(place, "images", pa.array([["a.png"]] * 3)), shard)
+    tell(tmp_path, shard)
     source = open_source(tmp_path)
     for read in (
         lambda: list(source.read("image_editing")),
@@ -247,7 +258,6 @@ def test_columns_that_cannot_become_those_of_a_row_are_an_error(tmp_path):
     ):
         with pytest.raises(ShardError, match="columns of other types"):
             read()
-    tell(tmp_path, shard)
     with pytest.raises(ShardError, match="expected lists of bytes and path"):
         list(StreamingDataset(str(tmp_path), rank=0, world_size=1))
 

@@ -1,5 +1,6 @@
 """Flipped bytes are told where they are asked after, and a fork in the middle of an iteration is an error."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,15 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 import unifiedvisual
-from tests.packed import pack_demo
+from tests.packed import pack_demo, write_manifest
 from tests.replicas import replica, truth
-from toolkit.errors import ShardError, UsageError
+from toolkit.curation.select import select
+from toolkit.demo.rows import demo_rows
+from toolkit.errors import ShardError, SourceError, UsageError
 from toolkit.packing.pack import pack
+from toolkit.packing.rows import pack_rows
 from toolkit.packing.stage import PackOptions
 from toolkit.sources import ahead
 from toolkit.sources.ahead import read_ahead
 from toolkit.sources.layout import open_source
-from toolkit.sources.manifest import read_manifest
+from toolkit.sources.manifest import MANIFEST, read_manifest
 from toolkit.sources.repository import LocalFolder
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.indexed import RowDataset
@@ -93,6 +97,34 @@ def test_a_flipped_byte_of_a_text_is_told(packed):
     shard_of(packed).write_bytes(content)
     with pytest.raises(ShardError):
         list(StreamingDataset(packed, columns=["id"], verify=True))
+
+
+def test_a_flipped_bit_of_a_footer_is_told(tmp_path):
+    pack_rows(demo_rows("image_editing", 1), tmp_path / "packed")
+    shard, whole = shard_of(tmp_path), shard_of(tmp_path).read_bytes()
+    rows = list(StreamingDataset(tmp_path / "packed", decode=None, verify=True))
+    begin = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    is_text = whole.index(b"\x1c", whole.index(b"\x02id", begin))  # the logical type of the column `id`
+    for at in (is_text, *range(begin, len(whole), 61)):
+        shard.write_bytes(whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :])
+        for read in (
+            lambda: list(StreamingDataset(tmp_path / "packed", decode=None, verify=True)),
+            lambda: list(open_source(tmp_path / "packed").read("image_editing")),
+        ):
+            with pytest.raises(ShardError, match="its footer does not have the checksum that was written"):
+                read()
+        with pytest.raises(SourceError):
+            select(tmp_path / "packed", tmp_path / "selected", where="true")
+    shard.write_bytes(whole)
+    assert list(StreamingDataset(tmp_path / "packed", decode=None, verify=True)) == rows
+
+
+def test_footers_without_a_checksum_in_the_manifest_are_read(packed):
+    says = json.loads((packed / MANIFEST).read_bytes())
+    assert all(isinstance(each.pop("footer_crc32"), int) for each in says["shards"])
+    write_manifest(packed, says)
+    assert len(list(StreamingDataset(packed, decode=None, verify=True))) == len(ROWS)
+    assert "footer_crc32" not in read_manifest(LocalFolder(packed)).to_json()
 
 
 def test_a_hub_dataset_is_verified_too(hub, packed):

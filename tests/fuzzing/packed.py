@@ -90,7 +90,7 @@ def fitting_manifest(data: bytes, **of_shard: Any) -> bytes:
     """The manifest for another first shard."""
     says = packed().says
     path = packed().shard.relative_to(packed().folder).as_posix()
-    more = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), **of_shard}
+    more = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "footer_crc32": None, **of_shard}
     shards = [{**each, **more} if each["path"] == path else each for each in says["shards"]]
     return manifest_of({**says, "shards": shards})
 

@@ -29,8 +29,8 @@ from toolkit.errors import PartDone, RowError, UnknownName, UsageError
 from toolkit.executors import Tell
 from toolkit.report.plots import draw_histograms
 from toolkit.schema import Row
-from toolkit.sources.packed import checked_rows
-from toolkit.sources.parquet import open_parquet, read_tables
+from toolkit.sources.packed import checked_rows, open_shard
+from toolkit.sources.parquet import read_tables
 from toolkit.sources.repository import root_of
 from toolkit.staging.files import whole_file, write_whole
 from toolkit.staging.jobs import Part, check_apart, forget, open_job
@@ -162,7 +162,7 @@ def _score(
     with (
         whole_file(folder / SCORES) as file,
         TableWriter(file) as writer,
-        open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet,
+        open_shard(piece.source.repository, piece.shard) as parquet,
     ):
         writer.write(SCORES_SCHEMA.empty_table())
         rows = map(_good, checked_rows(read_tables(parquet), piece.shard.path))

@@ -20,7 +20,8 @@ from toolkit.executors import Tell
 from toolkit.images import image_size
 from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Shard
-from toolkit.sources.parquet import open_parquet, read_batches
+from toolkit.sources.packed import open_shard
+from toolkit.sources.parquet import read_batches
 from toolkit.staging.files import whole_file
 
 ROWS = "rows.parquet"
@@ -74,7 +75,7 @@ def read_columns(piece: Piece, columns: Sequence[str]) -> Iterator[pa.RecordBatc
     Raises:
         RowError: a row has null in one of them.
     """
-    with open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet:
+    with open_shard(piece.source.repository, piece.shard) as parquet:
         paths = [parquet.metadata.schema.column(n).path for n in range(parquet.metadata.num_columns)]
         for batch in read_batches(parquet, [path for path in paths if path.partition(".")[0] in columns]):
             check_filled(batch, piece.shard.path)

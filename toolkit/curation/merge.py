@@ -31,6 +31,7 @@ from toolkit.packing.shards import ShardWriter
 from toolkit.rules import MAX_ID
 from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Manifest, Shard
+from toolkit.sources.packed import open_shard
 from toolkit.sources.parquet import open_parquet
 from toolkit.sources.references import REFERENCES, Reference, references_text
 from toolkit.sources.repository import local_path, reference_to
@@ -247,7 +248,7 @@ def _rewritten(piece: Piece, target: Path) -> Shard:
     """A shard with prefixed ids; its row groups and pictures stay as they are."""
     writer = ShardWriter(target)
     try:
-        with open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet:
+        with open_shard(piece.source.repository, piece.shard) as parquet:
             for number in range(parquet.num_row_groups):
                 table = parquet.read_row_group(number, use_threads=False).select(list(COLUMNS)).cast(ARROW_SCHEMA)
                 check_filled(table, piece.shard.path)

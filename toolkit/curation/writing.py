@@ -23,7 +23,8 @@ from toolkit.executors import Tell
 from toolkit.packing.stage import PackOptions, TaskShards, staged_shards
 from toolkit.schema import ARROW_SCHEMA, COLUMNS
 from toolkit.sources.manifest import Shard
-from toolkit.sources.parquet import open_parquet, read_group
+from toolkit.sources.packed import open_shard
+from toolkit.sources.parquet import read_group
 
 RUN_SHARDS = 32  # written by one unit at most
 KEPT = "kept.parquet"  # piece, row, split of the rows that stay, in this order
@@ -131,7 +132,7 @@ def _kept_rows(piece: Piece, kept: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     rows, splits = kept["row"].to_numpy(), kept["split"].to_numpy()
     ends = np.cumsum([0, *piece.shard.row_groups])
     groups = [n for n in range(len(ends) - 1) if np.any((rows >= ends[n]) & (rows < ends[n + 1]))]
-    with open_parquet(piece.source.repository, piece.shard.path, verify=True) as parquet:
+    with open_shard(piece.source.repository, piece.shard) as parquet:
         for number in groups:
             start = int(ends[number])
             for table in read_group(parquet, number):

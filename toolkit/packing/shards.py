@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.schema import Row, parquet_schema, rows_to_table
+from toolkit.sources.ahead import closed_after
+from toolkit.sources.footer import footer_crc32
 from toolkit.sources.manifest import Shard
 from toolkit.staging.files import whole_file
 
@@ -66,12 +68,13 @@ class RowGrouper:
         return group
 
 
-def row_groups(rows: Iterable[Row], row_group_bytes: int) -> Iterator[RowGroup]:
+def row_groups(rows: Iterator[Row], row_group_bytes: int) -> Iterator[RowGroup]:
     """All groups of the rows of a task."""
     grouper = RowGrouper(row_group_bytes)
-    for row in rows:
-        if group := grouper.add(row):
-            yield group
+    with closed_after(rows):
+        for row in rows:
+            if group := grouper.add(row):
+                yield group
     if group := grouper.rest():
         yield group
 
@@ -95,7 +98,7 @@ class ShardWriter:
     """One Parquet file while it grows; it has its name once `close` returns."""
 
     def __init__(self, path: Path) -> None:
-        self._stack = ExitStack()
+        self._path, self._stack = path, ExitStack()
         self._sink = _HashingSink(self._stack.enter_context(whole_file(path)))
         schema = parquet_schema()
         self._writer = pq.ParquetWriter(self._sink, schema, **_options(schema))
@@ -118,6 +121,8 @@ class ShardWriter:
         self._writer.close()
         self._sink.close()
         self._stack.close()
+        with self._path.open("rb") as file:
+            crc32 = footer_crc32(file)
         return Shard(
             path=path,
             task=task,
@@ -129,6 +134,7 @@ class ShardWriter:
             row_groups=tuple(self._num_rows),
             quadrants=dict(sorted(self._quadrants.items())),
             page_checksums=True,
+            footer_crc32=crc32,
         )
 
     def abandon(self, error: BaseException) -> None:

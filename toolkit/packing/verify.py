@@ -25,6 +25,7 @@ from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, Row, rows_of
 from toolkit.sources.checks import Check, Found, read_ids, run_check, summed
 from toolkit.sources.findings import Findings, Problem, image_problems, refused_elsewhere
+from toolkit.sources.footer import footer_crc32
 from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
 from toolkit.sources.packed import find_shards
 from toolkit.sources.parquet import cause_of, parquet_file, read_tables
@@ -119,6 +120,7 @@ def check_shard(repository: Repository, shard: Shard, deep: bool) -> Found:
                 groups = parquet.chunks if shard.images else []
                 pages = [image_pages(file.fileno(), image_chunk(group)) for group in groups]
                 problems += _bare_pages(pages, shard)
+                problems += () if is_damaged else _footer_problems(file, shard)
                 notes += _slow_reading(pages, shard)
                 for row in (row for table in read_tables(parquet) for row in rows_of(table)):
                     counts.add(row)
@@ -202,6 +204,11 @@ def _layout_problems(parquet: pq.ParquetFile, shard: Shard) -> Iterator[Problem]
 def _bare_pages(groups: Sequence[list[PlainPage] | None], shard: Shard) -> Iterator[Problem]:
     if shard.page_checksums and (bare := sum(page.crc is None for group in groups for page in group or ())):
         yield "no_checksum", f"{shard.path}: {bare} pages of images have no checksum; {MANIFEST} says that all have"
+
+
+def _footer_problems(file: BinaryIO, shard: Shard) -> Iterator[Problem]:
+    if shard.footer_crc32 is not None and (found := footer_crc32(file)) != shard.footer_crc32:
+        yield "wrong_hash", f"{shard.path}: the CRC-32 of its footer is {found}; {MANIFEST} says {shard.footer_crc32}"
 
 
 def _slow_reading(groups: Sequence[list[PlainPage] | None], shard: Shard) -> Iterator[Problem]:

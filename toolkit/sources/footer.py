@@ -8,6 +8,8 @@ Source: apache/parquet-format, parquet.thrift (FileMetaData, RowGroup, ColumnChu
 """
 
 import os
+import zlib
+from contextlib import suppress
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -47,15 +49,39 @@ def column_chunks(file: BinaryIO) -> list[list[Chunk]]:
     Raises:
         pa.ArrowInvalid: one of them does not say what it is.
     """
-    file.seek(-TAIL_BYTES, os.SEEK_END)
-    size = int.from_bytes(file.read(TAIL_BYTES)[:4], "little")
-    file.seek(-TAIL_BYTES - size, os.SEEK_END)
-    content = file.read(size)
+    content = _footer(file)
     try:
         footer, _ = read_struct(content, 0, WANTED)
         return [[_chunk(content, each[META_DATA]) for each in group[COLUMNS]] for group in footer.get(ROW_GROUPS, ())]
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, OtherwiseWritten) as error:
         raise pa.ArrowInvalid(f"a column chunk that does not say what it is: {error!r:.100}") from error
+
+
+def _footer(file: BinaryIO) -> bytes:
+    """With its length behind it."""
+    file.seek(-TAIL_BYTES, os.SEEK_END)
+    size = int.from_bytes(file.read(TAIL_BYTES)[:4], "little")
+    file.seek(-TAIL_BYTES - size, os.SEEK_END)
+    return file.read(size + TAIL_BYTES)
+
+
+def footer_crc32(file: BinaryIO) -> int:
+    """Of the footer and its length, which no page's checksum is of. `file`: as for `column_chunks`."""
+    return zlib.crc32(_footer(file))
+
+
+def check_footer(file: BinaryIO, crc32: int | None) -> None:
+    """
+    Args:
+        crc32: as it was written; None = it is not known.
+
+    Raises:
+        pa.ArrowInvalid: it is another.
+    """
+    with suppress(OSError):  # there is no room for one
+        if crc32 is None or footer_crc32(file) == crc32:
+            return
+    raise pa.ArrowInvalid("its footer does not have the checksum that was written")
 
 
 def _chunk(content: bytes, said: dict[int, Any]) -> Chunk:

@@ -37,6 +37,7 @@ class Shard:
         row_groups: rows of each row group, in order.
         quadrants: quadrant -> rows.
         page_checksums: every page has one.
+        footer_crc32: of the file's footer, which they are not of; None where it was not written down.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Shard:
     row_groups: tuple[int, ...]
     quadrants: dict[str, int]
     page_checksums: bool = False
+    footer_crc32: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,9 @@ class Manifest:
         for name in ("vocabulary", "drawn_from"):
             if not content[name]:
                 del content[name]
+        for shard in content["shards"]:
+            if shard["footer_crc32"] is None:
+                del shard["footer_crc32"]
         if self.format != UNCHECKED:
             content[CHECKSUM] = _checksum(content)
         return json.dumps(content, indent=1, sort_keys=True) + "\n"
@@ -224,6 +229,8 @@ def _parse_shard(number: int, content: Mapping[str, Any]) -> Shard:
         **{f"row_groups[{index}]": rows for index, rows in enumerate(shard.row_groups)},
         **{f"quadrants[{name!r}]": rows for name, rows in shard.quadrants.items()},
     }
+    if shard.footer_crc32 is not None:
+        counts["footer_crc32"] = shard.footer_crc32
     for name, value in counts.items():
         if not _is_count(value):
             raise ValueError(f"{where}.{name} is {value!r:.40}; expected a whole number from 0 to 2^60")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +12,8 @@ from toolkit.errors import RowError, ShardError, SourceError, shorten
 from toolkit.rules import check_row
 from toolkit.schema import ARROW_SCHEMA, COLUMNS, Row, rows_of
 from toolkit.sources.ahead import in_one_process
-from toolkit.sources.manifest import MANIFEST, Manifest, read_manifest
-from toolkit.sources.parquet import open_parquet, read_tables
+from toolkit.sources.manifest import MANIFEST, Manifest, Shard, read_manifest
+from toolkit.sources.parquet import Parquet, open_parquet, read_tables
 from toolkit.sources.repository import OnRead, Repository, downloaded
 from toolkit.sources.skips import Skips
 from toolkit.sources.splits import DEFAULT_SPLIT, check_split, split_named_in
@@ -64,6 +65,11 @@ class PackedSource:
             if shard.path not in self.paths.get(shard.task, ()) and _split_of(shard.path) == self.split:
                 found.setdefault(shard.task, []).append(shard.path)
         return found
+
+    @cached_property
+    def _footers(self) -> dict[str, int | None]:
+        """CRC-32 of the footer of each shard that the manifest names."""
+        return {shard.path: shard.footer_crc32 for shard in self._manifest.shards} if self._manifest else {}
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -128,9 +134,14 @@ class PackedSource:
         Raises:
             ShardError: cut off, damaged, or not of our columns.
         """
-        with open_parquet(self.repository, shard, verify=True) as parquet:
+        with open_parquet(self.repository, shard, verify=True, footer=self._footers.get(shard)) as parquet:
             for table in in_one_process(read_tables(parquet)):
                 yield as_rows(table, f"{self.repository.name}: {shard}")
+
+
+def open_shard(repository: Repository, shard: Shard) -> AbstractContextManager[Parquet]:
+    """A shard of a manifest, its pages and its footer compared with their checksums. Raises as `open_parquet`."""
+    return open_parquet(repository, shard.path, verify=True, footer=shard.footer_crc32)
 
 
 def checked_rows(tables: Iterable[pa.Table], where: str) -> Iterator[Row | RowError]:

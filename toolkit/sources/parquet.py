@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toolkit.errors import ShardError, is_disk_full, reason_of
-from toolkit.sources.footer import Chunk, column_chunks
+from toolkit.sources.footer import Chunk, check_footer, column_chunks
 from toolkit.sources.impostors import impostor
 from toolkit.sources.repository import Repository
 
@@ -27,13 +27,19 @@ MAX_COLUMNS = 1_000  # of a file or a record: each takes its time, and what is f
 
 @contextmanager
 def open_parquet(
-    repository: Repository, path: str, *, metadata: pq.FileMetaData | None = None, verify: bool = False
+    repository: Repository,
+    path: str,
+    *,
+    metadata: pq.FileMetaData | None = None,
+    verify: bool = False,
+    footer: int | None = None,
 ) -> Iterator["Parquet"]:
     """A Parquet file, closed at the end.
 
     Args:
         metadata: of this file, from an earlier opening, so that its footer is not read again.
         verify: pages that have a checksum are compared with it when they are read.
+        footer: its CRC-32 as the manifest has it, which it is compared with when it is read.
 
     Raises:
         ShardError: cut off, damaged, or not Parquet; also while it is read inside the block.
@@ -44,6 +50,8 @@ def open_parquet(
     )  # bound here: a stream that ends with the interpreter is closed when modules are empty already
     with repository.open(path) as file:
         try:
+            if metadata is None:
+                check_footer(file, footer)
             with parquet_file(file, metadata, verify=verify) as parquet:
                 check_width(parquet.metadata.num_columns)
                 yield parquet
