@@ -3,6 +3,8 @@
 import io
 import random
 import tarfile
+import threading
+from itertools import count
 
 import pytest
 from isal import igzip
@@ -427,6 +429,23 @@ def test_reading_ahead_keeps_order_hands_over_errors_and_stops_when_left():
     assert next(endless) == 0
     endless.close()
     assert len(asked) <= 6
+
+
+def test_what_is_read_ahead_is_closed_when_left_in_the_thread_that_reads_it():
+    threads = []
+
+    def source():
+        threads.append(threading.current_thread())
+        try:
+            yield from count()
+        finally:
+            threads.append(threading.current_thread())
+
+    items = source()  # which somebody else holds too, such as a traceback
+    ahead = read_ahead(items, size_of=lambda item: 1, max_bytes=1)
+    assert next(ahead) == 0
+    ahead.close()
+    assert threads[0] is threads[1] is not threading.current_thread()
 
 
 def test_ids_that_come_again_get_numbers_that_none_has_without_trying_all_of_them():

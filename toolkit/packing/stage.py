@@ -5,7 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,7 +14,7 @@ from toolkit.errors import ImageError, RowError, SourceError, UsageError
 from toolkit.images import check_is_image
 from toolkit.packing.shards import RowGroup, ShardWriter, row_groups
 from toolkit.schema import MAX_ROW_BYTES, Row
-from toolkit.sources.ahead import read_ahead
+from toolkit.sources.ahead import closed_after, read_ahead
 from toolkit.sources.layout import Source
 from toolkit.sources.manifest import Shard
 from toolkit.sources.published.source import TOGETHER
@@ -96,9 +96,7 @@ def _stage_rows(rows: Iterator[Row], folder: Path, task: str, options: PackOptio
 
 def _checked(rows: Iterator[Row], skips: Skips, limit: int | None) -> Iterator[Row]:
     left = limit
-    with ExitStack() as stack:
-        if hasattr(rows, "close"):  # here, in the thread that reads: what rows come from may be bound to it
-            stack.enter_context(closing(rows))  # type: ignore[type-var]
+    with closed_after(rows):
         for row in rows:
             if left == 0:
                 return

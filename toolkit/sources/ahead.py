@@ -5,7 +5,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import wraps
 from typing import Generic, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
@@ -36,6 +36,13 @@ def _close_open() -> None:
         with suppress(ValueError):  # it is running: another thread is in it
             if generator := reference():
                 generator.close()
+
+
+def closed_after(items: Iterator[T]) -> AbstractContextManager[object]:
+    """Closes a generator at the end of the block, in the thread that reads: what it reads from may be bound to that.
+    Left to the garbage collector, it is closed at any time and in any thread.
+    """
+    return closing(items) if isinstance(items, Generator) else nullcontext()
 
 
 def in_one_process(items: Iterable[T]) -> Generator[T, None, None]:
@@ -79,9 +86,10 @@ class _Reader(threading.Thread, Generic[T]):
     def run(self) -> None:
         outcome: BaseException = StopIteration()
         try:
-            for item in self._items:
-                if not self._add(item):
-                    return
+            with closed_after(self._items):
+                for item in self._items:
+                    if not self._add(item):
+                        return
         except BaseException as error:  # handed over, not handled
             outcome = error
         finally:
@@ -128,9 +136,9 @@ class _Reader(threading.Thread, Generic[T]):
 def read_ahead(items: Iterator[T], *, size_of: Callable[[T], int], max_bytes: int) -> Generator[T, None, None]:
     """The same items in the same order, up to `max_bytes` of them read before they are asked for; always at least one.
 
-    What `items` raises is raised here, in its place. Leaving early stops the thread before this generator's close()
-    returns, so that what it reads from can be closed; one inside it stops at its next item. The thread is a daemon: it
-    never keeps a finished script alive.
+    What `items` raises is raised here, in its place. Leaving early closes them, in the thread, and stops it before
+    this generator's close() returns, so that what they read from can be closed; one inside it stops at its next item.
+    The thread is a daemon: it never keeps a finished script alive.
     """
     process, outer = os.getpid(), threading.current_thread()
     reader = _Reader(items, size_of, max_bytes)
