@@ -81,6 +81,7 @@ def test_an_unknown_name_lists_the_known():
         ("math:no_such_name", "no attribute 'no_such_name'"),
         ("/no/such/file.py:X", "No such file"),
         (":X", "cannot be loaded"),
+        (".:X", "cannot be loaded: TypeError"),
         ("math:", "cannot be loaded"),
     ],
 )
@@ -96,6 +97,12 @@ def test_a_file_with_an_error_is_named_and_can_be_loaded_when_fixed(tmp_path):
         SHAPES.load(f"{file}:X")
     file.write_text("X = 1\n")
     assert SHAPES.load(f"{file}:X") == 1
+
+
+def test_a_module_may_raise_what_it_likes(tmp_path):
+    (tmp_path / "odd.py").write_text("{}['key']")
+    with pytest.raises(UsageError, match=r"odd\.py:X' cannot be loaded: KeyError: 'key'"):
+        SHAPES.load(f"{tmp_path}/odd.py:X")
 
 
 def test_looking_at_names_imports_nothing():

@@ -137,7 +137,7 @@ def load_named(what: str, target: str) -> Any:
     """
     try:
         return load_object(target)
-    except (ImportError, AttributeError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # a module of somebody else's raises what it likes
         message = _FILE_NAME.sub(lambda found: repr(_path_of(found[1])), str(error))
         raise UsageError(
             f"{what} cannot be loaded: {type(error).__name__}: {message}; expected 'module:NAME' of an importable "
