@@ -21,9 +21,11 @@ from toolkit.packing.rows import pack_rows
 from toolkit.packing.stage import PackOptions
 from toolkit.sources import ahead
 from toolkit.sources.ahead import read_ahead
+from toolkit.sources.footer import footer_crc32
 from toolkit.sources.layout import open_source
 from toolkit.sources.manifest import MANIFEST, read_manifest
-from toolkit.sources.repository import LocalFolder
+from toolkit.sources.parquet import open_parquet
+from toolkit.sources.repository import LocalFolder, open_repository
 from toolkit.streaming.dataset import StreamingDataset
 from toolkit.streaming.indexed import RowDataset
 from toolkit.streaming.slices import OpenFile
@@ -117,6 +119,23 @@ def test_a_flipped_bit_of_a_footer_is_told(tmp_path):
             select(tmp_path / "packed", tmp_path / "selected", where="true")
     shard.write_bytes(whole)
     assert list(StreamingDataset(tmp_path / "packed", decode=None, verify=True)) == rows
+
+
+@pytest.mark.parametrize("left", [0, 5, 40])
+def test_a_file_without_room_for_a_footer_has_another_one(packed, hub, left):
+    name = f"org/short-{left}"
+    hub.add_folder(name, packed)
+    shard = shard_of(packed).relative_to(packed).as_posix()
+    with LocalFolder(packed).open(shard) as file:
+        crc32 = footer_crc32(file)
+    shard_of(packed).write_bytes(shard_of(packed).read_bytes()[-left:] if left else b"")
+    hub.add_folder(name, packed)
+    for repository in (LocalFolder(packed), open_repository(name)):
+        with (
+            pytest.raises(ShardError, match="its footer does not have the checksum that was written"),
+            open_parquet(repository, shard, footer=crc32),
+        ):
+            pass
 
 
 def test_footers_without_a_checksum_in_the_manifest_are_read(packed):

@@ -49,8 +49,8 @@ def column_chunks(file: BinaryIO) -> list[list[Chunk]]:
     Raises:
         pa.ArrowInvalid: one of them does not say what it is.
     """
-    content = _footer(file)
     try:
+        content = _footer(file)
         footer, _ = read_struct(content, 0, WANTED)
         return [[_chunk(content, each[META_DATA]) for each in group[COLUMNS]] for group in footer.get(ROW_GROUPS, ())]
     except (KeyError, ValueError, TypeError, IndexError, RecursionError, OtherwiseWritten) as error:
@@ -78,7 +78,7 @@ def check_footer(file: BinaryIO, crc32: int | None) -> None:
     Raises:
         pa.ArrowInvalid: it is another.
     """
-    with suppress(OSError):  # there is no room for one
+    with suppress(OSError, ValueError):  # there is no room for one; a file of the Hub says so by ValueError
         if crc32 is None or footer_crc32(file) == crc32:
             return
     raise pa.ArrowInvalid("its footer does not have the checksum that was written")
