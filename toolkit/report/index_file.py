@@ -19,13 +19,12 @@ from toolkit.streaming.reading import Packed
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # of the tables; another number, another file
+FORMAT = 1  # of the tables; another number, another file
 MEMORY = "128MB"  # of duckdb's own; what is in the file need not stay in memory
 FOLDER, CACHE = ".browse", "unifiedvisual-browse"
-# What is searched is not compressed: reading more of a file takes half the time of unpacking it.
 TABLES = """CREATE TABLE IF NOT EXISTS rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR,
     task VARCHAR, quadrant VARCHAR, source VARCHAR, license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR,
-    reply VARCHAR, searched VARCHAR USING COMPRESSION uncompressed);
+    reply VARCHAR, searched VARCHAR);
     CREATE TABLE IF NOT EXISTS loaded (shard INTEGER)"""
 
 
