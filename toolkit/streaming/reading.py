@@ -163,10 +163,8 @@ class RowGroups:
         packed = self._sources[group.source]
         shard = packed.shards[group.shard]
         known = self._footers.get(group[:2])
-        footer = shard.footer_crc32 if packed.verify else None
-        with open_parquet(
-            packed.repository, shard.path, metadata=known, verify=packed.verify, footer=footer
-        ) as parquet:
+        crc32 = shard.footer_crc32 if packed.verify else None
+        with open_parquet(packed.repository, shard.path, metadata=known, verify=packed.verify, footer=crc32) as parquet:
             footer, expected = parquet.metadata, shard.row_groups[group.number]
             found = footer.row_group(group.number).num_rows if group.number < footer.num_row_groups else 0
             if found != expected:
