@@ -15,7 +15,7 @@ from tests import conversion_rows
 from tests.packed import split, write_packed
 from tests.replicas import truth
 from toolkit.cli.browse import open_site
-from toolkit.report.browse import make_app
+from toolkit.report.browse import Site, make_app
 from toolkit.report.guard import own_names
 from toolkit.schema import EncodedImage, Row
 
@@ -73,11 +73,9 @@ def write_rows(folder: Path) -> Path:
     return write_packed(folder, {task: split(rows, 3, 2) for task, rows in ROWS.items()})
 
 
-def client_of(source: str | Path) -> TestClient:
-    return TestClient(
-        make_app(open_site(str(source), revision=None, token=None, wait=True), own_names("127.0.0.1", PORT)),
-        base_url=f"http://127.0.0.1:{PORT}",
-    )
+def client_of(source: str | Path | Site) -> TestClient:
+    site = source if isinstance(source, Site) else open_site(str(source), revision=None, token=None, wait=True)
+    return TestClient(make_app(site, own_names("127.0.0.1", PORT)), base_url=f"http://127.0.0.1:{PORT}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The index of `browse` in its file: kept, resumed, shared, and left out where there is no place for it."""
 
+import resource
 import shutil
 import threading
 from dataclasses import replace
@@ -11,8 +12,6 @@ from tests.browse_site import ALL, client_of, write_rows
 from tests.packed import split, write_packed
 from tests.replicas import truth
 from toolkit.cli.browse import close_site, open_site
-from toolkit.report.browse import make_app
-from toolkit.report.guard import own_names
 from toolkit.report.index import Filter, Index
 from toolkit.report.index_file import CACHE, FOLDER
 from toolkit.sources.published.cache import cache_folder
@@ -63,16 +62,14 @@ def test_pages_come_before_the_index_is_whole_and_say_so(packed, monkeypatch):
     go = threading.Event()
     load = Index._load
 
-    def slowly(self, number, shard, first):
-        if number:
+    def slowly(self, shards):
+        if shards[0][0]:  # all but the first
             go.wait(20)
-        load(self, number, shard, first)
+        load(self, shards)
 
     monkeypatch.setattr(Index, "_load", slowly)
     site = open_site(str(packed), revision=None, token=None)
-    from starlette.testclient import TestClient
-
-    client = TestClient(make_app(site, own_names("127.0.0.1", 8765)), base_url="http://127.0.0.1:8765")
+    client = client_of(site)
     page = client.get("/").text
     assert f"of {len(ALL)} rows have been read so far" in page
     assert 'id="row-' in page
@@ -96,6 +93,39 @@ def test_without_any_place_the_index_is_in_memory(packed, monkeypatch, tmp_path)
     (packed / FOLDER).write_text("no folder")
     (tmp_path / "file").touch()
     monkeypatch.setattr("toolkit.report.index_file.cache_folder", lambda: tmp_path / "file" / "cache" / "surveys")
+    index = Index(open_packed(packed), keep=True)
+    assert index.known.num_rows == len(ALL)
+    index.close()
+
+
+def test_a_damaged_shard_is_told_on_the_page(packed):
+    last = sorted((packed / "data").rglob("*.parquet"))[-1]
+    content = bytearray(last.read_bytes())
+    content[4:-1000] = bytes(len(content) - 1004)
+    last.write_bytes(content)
+    site = open_site(str(packed), revision=None, token=None)
+    site.index._thread.join()
+    for address in ("/", "/row/ie-0000", "/compare/ie-0000"):
+        page = client_of(site).get(address)
+        assert page.status_code == 500
+        assert last.name in page.text
+        assert "download it again" in page.text
+    close_site(site)
+
+
+def test_a_disk_that_gets_full_meanwhile_is_told_on_the_page(packed):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        site = open_site(str(packed), revision=None, token=None)
+        site.index._thread.join()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    page = client_of(site).get("/")
+    assert page.status_code == 500
+    assert "what is read cannot be kept" in page.text
+    assert "File too large; free some space there, then start again" in page.text
+    close_site(site)
     index = Index(open_packed(packed), keep=True)
     assert index.known.num_rows == len(ALL)
     index.close()
@@ -147,12 +177,10 @@ def test_rows_are_compared_side_by_side_with_their_images(packed):
 
 
 def test_a_row_is_compared_with_that_of_another_dataset(packed, tmp_path):
-    from starlette.testclient import TestClient
-
     changed = replace(conversion_rows.EDIT, source="somewhere else")
     other = write_packed(tmp_path / "other", {"image_editing": split([changed], 1, 1)})
     site = open_site(str(packed), against=str(other), revision=None, token=None, wait=True)
-    client = TestClient(make_app(site, own_names("127.0.0.1", 8765)), base_url="http://127.0.0.1:8765")
+    client = client_of(site)
     page = client.get(f"/compare/{changed.id}").text
     assert "somewhere else" in page
     assert f'src="/other/image/{changed.id}/0' in page

@@ -30,7 +30,7 @@ from starlette.routing import Route
 from toolkit.errors import RowError, UnifiedVisualError, UsageError
 from toolkit.images import decode_image, image_format, image_size
 from toolkit.report.guard import Guard
-from toolkit.report.index import Filter, Index
+from toolkit.report.index import FACETS, Filter, Index, Known
 from toolkit.report.opening import Rows
 from toolkit.report.rendering import RowView, Shown, readable, templates, view_row
 from toolkit.schema import Row
@@ -245,10 +245,16 @@ class _Pages:
         picture.save(file, "JPEG", quality=85)
         return file.getvalue()
 
+    def _known(self) -> Known:
+        try:
+            return self._site.index.known
+        except UnifiedVisualError:  # which the page tells of
+            return Known(facets=dict.fromkeys(FACETS, ()), num_rows=0, num_repeated=0, is_whole=True)
+
     def _page(self, *, status: int = 200, **shown: Any) -> Response:
         known = {
             "site": self._site,
-            "known": self._site.index.known,
+            "known": self._known(),
             "wanted": Filter(),
             "row": None,
             "pair": None,

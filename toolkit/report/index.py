@@ -8,7 +8,7 @@ A position counts the rows of the dataset from 0, in the order of the manifest. 
 a row is opened.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ShardError
-from toolkit.report.index_file import open_database, write_down
+from toolkit.report.index_file import batches, in_words, open_database, write_down
 from toolkit.report.index_rows import TEXTS, read_texts
 from toolkit.schema import COLUMNS
 from toolkit.sources.hub import HubRepository
@@ -34,7 +34,6 @@ SEARCHED = ("id", *TEXTS)
 FIRST_ROWS_S, FIRST_PAGE_S = 1.0, 1.0  # that the start waits for the first shard, and the others for the first page
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
-WRITTEN_ROWS = 40_000  # that are held in memory, of some KB each, before they go into the file
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's images, and few images
 
@@ -129,7 +128,7 @@ class Index:
 
     Raises:
         ShardError: a shard is damaged, or is not the one that the manifest tells of. SourceError: it cannot be read.
-            Without `wait` this is raised by `known`.
+        UnifiedVisualError: the disk is full. Without `wait` it is raised by what is asked next.
     """
 
     def __init__(
@@ -140,9 +139,9 @@ class Index:
         self._packed = packed
         self._database = open_database(packed, keep=keep)
         self.num_rows = sum(shard.rows for shard in packed.shards)
-        self._loaded = {number for (number,) in self._ask("SELECT shard FROM loaded")}
-        self._on_group, self._is_closed, self._has_rows = on_group, False, Event()
         self._failed: BaseException | None = None
+        self._loaded = {number for (number,) in self._ask("SELECT shard FROM kept.loaded")}
+        self._on_group, self._is_closed, self._has_rows = on_group, False, Event()
         self.is_shown = Event()  # a page was sent
         # Not methods of its own: an index in a cycle lives until the next collection, and one of a process forked
         # meanwhile breaks off duckdb's threads.
@@ -158,13 +157,17 @@ class Index:
     @property
     def known(self) -> Known:
         """Of the rows read so far."""
-        if self._failed:
-            raise self._failed
+        self._check()
         return self._known(len(self._loaded))
 
     def matches(self, wanted: Filter) -> NDArray[np.int32]:
         """Positions of the rows read so far that a filter keeps, in order."""
+        self._check()
         return self._matches(wanted, len(self._loaded))
+
+    def _check(self) -> None:
+        if self._failed:
+            raise self._failed
 
     def close(self) -> None:
         """Stop reading. What was read stays in the file."""
@@ -184,33 +187,34 @@ class Index:
         ) as pool:
             try:
                 if wanted:
-                    self._load(*wanted.pop(0))
+                    self._load(wanted[:1])
                     self.is_shown.wait(0 if wait else FIRST_PAGE_S)  # else it shares the processors with what is read
-                for shards in _batches(wanted):
-                    for _ in pool.map(lambda each: self._load(*each), shards):
+                    for _ in pool.map(self._load, batches(wanted[1:])):
                         pass
                     write_down(self._database)
             except BaseException as error:
                 pool.shutdown(cancel_futures=True)
-                self._failed = None if self._is_closed else error
+                self._failed = None if self._is_closed else in_words(error)
             finally:
                 self._has_rows.set()
 
-    def _load(self, number: int, shard: Shard, first: int) -> None:
+    def _load(self, shards: Sequence[tuple[int, Shard, int]]) -> None:
         failed: list[BaseException] = []
         with self._database.cursor() as cursor:
-            # A statement for each shard: one for each row group takes four times as long.
-            cursor.register("metadata", read_texts(self._packed.repository, shard, self._read_group, failed))
             cursor.begin()
             try:
-                cursor.execute(f"INSERT INTO rows {READ}", {"first": first, "shard": number})
+                for number, shard, first in shards:
+                    # A statement for each shard: one for each row group takes four times as long.
+                    texts = read_texts(self._packed.repository, shard, self._read_group, failed)
+                    cursor.register("metadata", texts)
+                    cursor.execute(f"INSERT INTO kept.rows {READ}", {"first": first, "shard": number})
+                    cursor.execute("INSERT INTO kept.loaded VALUES ($shard)", {"shard": number})
             except duckdb.Error:
                 if failed:
                     raise failed[0] from None  # duckdb knows only its message
                 raise
-            cursor.execute("INSERT INTO loaded VALUES ($shard)", {"shard": number})
             cursor.commit()
-        self._loaded.add(number)
+        self._loaded.update(number for number, _, _ in shards)
         self._has_rows.set()
 
     def _read_group(self) -> None:
@@ -219,6 +223,7 @@ class Index:
             raise ShardError("closed")
 
     def _ask(self, question: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        self._check()
         with self._database.cursor() as cursor:  # a connection of its own for each thread
             return cursor.execute(question, parameters or {}).fetchall()
 
@@ -230,7 +235,7 @@ class Index:
         """
         searched = f"string_split(searched, {BETWEEN})" if text else "NULL"  # most of the time goes into reading it
         question = (
-            f"SELECT {_SHOWN}, {searched}, {WANTED} FROM rows "
+            f"SELECT {_SHOWN}, {searched}, {WANTED} FROM kept.rows "
             "WHERE position IN (SELECT unnest($positions::INTEGER[])) ORDER BY position"
         )
         found = self._ask(question, {"positions": [int(position) for position in positions], "text": text})
@@ -246,23 +251,13 @@ class Index:
     def find(self, row_id: str) -> tuple[int, Place] | None:
         """Position and place of the first row with this id; None if there is none."""
         found = self._ask(
-            "SELECT position, shard, number, place FROM rows WHERE id = $id ORDER BY position LIMIT 1", {"id": row_id}
+            "SELECT position, shard, number, place FROM kept.rows WHERE id = $id ORDER BY position LIMIT 1",
+            {"id": row_id},
         )
         if not found:
             return None
         position, shard, number, place = found[0]
         return position, Place(RowGroup(0, shard, number, self._packed.shards[shard].row_groups[number]), place)
-
-
-def _batches(wanted: Sequence[tuple[int, Shard, int]]) -> Iterator[list[tuple[int, Shard, int]]]:
-    """Shards, as many at a time as have WRITTEN_ROWS rows."""
-    batch: list[tuple[int, Shard, int]] = []
-    for each in wanted:
-        batch.append(each)
-        if sum(shard.rows for _, shard, _ in batch) >= WRITTEN_ROWS:
-            yield batch
-            batch = []
-    yield batch
 
 
 def _known(database: duckdb.DuckDBPyConnection, num_shards: int, num_loaded: int) -> Known:
@@ -271,9 +266,10 @@ def _known(database: duckdb.DuckDBPyConnection, num_shards: int, num_loaded: int
         def ask(question: str) -> list[tuple[Any, ...]]:
             return cursor.execute(question).fetchall()
 
-        num_rows, distinct = ask("SELECT count(*), count(DISTINCT id) FROM rows")[0]
+        num_rows, distinct = ask("SELECT count(*), count(DISTINCT id) FROM kept.rows")[0]
         facets = {
-            name: tuple(ask(f"SELECT {name}, count(*) FROM rows GROUP BY ALL ORDER BY min({name})")) for name in FACETS
+            name: tuple(ask(f"SELECT {name}, count(*) FROM kept.rows GROUP BY ALL ORDER BY min({name})"))
+            for name in FACETS
         }
     return Known(facets=facets, num_rows=num_rows, num_repeated=num_rows - distinct, is_whole=num_loaded == num_shards)
 
@@ -281,7 +277,9 @@ def _known(database: duckdb.DuckDBPyConnection, num_shards: int, num_loaded: int
 def _matches(database: duckdb.DuckDBPyConnection, wanted: Filter, _: int) -> NDArray[np.int32]:
     where = " AND ".join(CONDITIONS[name] for name in wanted.given) or "true"
     with database.cursor() as cursor:
-        found = cursor.execute(f"SELECT position FROM rows WHERE {where} ORDER BY position", wanted.given).fetchnumpy()
+        found = cursor.execute(
+            f"SELECT position FROM kept.rows WHERE {where} ORDER BY position", wanted.given
+        ).fetchnumpy()
     return cast(NDArray[np.int32], found["position"])
 
 

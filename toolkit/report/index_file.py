@@ -1,31 +1,35 @@
 """Where an index is kept, so that the second look at a dataset needs not read it again.
 
 `.browse/` beside the dataset, else a folder beside the caches of `datasets`; named by the fingerprint of the shards.
-Each shard is one transaction: what a killed process had read stays read. A file that another process is writing, and a
-disk that takes none, is no reason to stop: the index is in memory then.
+Some shards are one transaction: what a killed process had read before stays read. A file that another process is
+writing, and a disk that takes none, is no reason to stop: the index is in memory then.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
+from toolkit.errors import UnifiedVisualError
+from toolkit.sources.manifest import Shard
 from toolkit.sources.published.cache import cache_folder
 from toolkit.sources.repository import root_of
 from toolkit.streaming.reading import Packed
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # of the tables; another number, another file
-MEMORY = "128MB"  # of duckdb's own; what is in the file need not stay in memory
+FORMAT = 2  # of the tables; another number, another file
+MEMORY = "512MB"  # of duckdb's own; of the published size, what is searched stays in it
 FOLDER, CACHE = ".browse", "unifiedvisual-browse"
-TABLES = """CREATE TABLE IF NOT EXISTS rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER, id VARCHAR,
-    task VARCHAR, quadrant VARCHAR, source VARCHAR, license VARCHAR, origin VARCHAR, images INTEGER, prompt VARCHAR,
-    reply VARCHAR, searched VARCHAR);
-    CREATE TABLE IF NOT EXISTS loaded (shard INTEGER)"""
+ROW_GROUP = 10_240  # rows; duckdb's own is 122,880, which a search within a task would read whole
+WRITTEN_ROWS = 4 * ROW_GROUP  # in a transaction: whole row groups go straight into the file, the rest by its log
+TABLES = """CREATE TABLE IF NOT EXISTS kept.rows (position INTEGER, shard INTEGER, number INTEGER, place INTEGER,
+    id VARCHAR, task VARCHAR, quadrant VARCHAR, source VARCHAR, license VARCHAR, origin VARCHAR, images INTEGER,
+    prompt VARCHAR, reply VARCHAR, searched VARCHAR USING COMPRESSION uncompressed);
+    CREATE TABLE IF NOT EXISTS kept.loaded (shard INTEGER)"""
 
 
 def open_database(packed: Packed, *, keep: bool) -> duckdb.DuckDBPyConnection:
@@ -57,7 +61,7 @@ def _open(file: Path, num_shards: int) -> duckdb.DuckDBPyConnection:
     if file.exists():
         with suppress(duckdb.Error):
             database = _connect(str(file), read_only=True)
-            if database.execute("SELECT count(*) FROM loaded").fetchall()[0][0] == num_shards:
+            if database.execute("SELECT count(*) FROM kept.loaded").fetchall()[0][0] == num_shards:
                 return database
             database.close()
     elif file.parent.name == FOLDER:
@@ -75,22 +79,49 @@ def _remove_damaged(file: Path) -> None:
     """
     with suppress(duckdb.Error), _connect(str(file), read_only=True) as database:
         try:
-            for name in ("rows", "loaded"):
-                database.execute(f"SELECT bit_xor(hash({name})) FROM {name}").fetchall()
+            for name in ("kept.rows", "kept.loaded"):
+                database.execute(f"SELECT bit_xor(hash(each)) FROM {name} AS each").fetchall()
         except duckdb.Error as error:
             logger.warning("%s: damaged (%s); the dataset is read again", file, str(error).splitlines()[0])
             for each in file.parent.glob(f"{file.name}*"):
                 each.unlink()
 
 
+def batches(wanted: Sequence[tuple[int, Shard, int]]) -> Iterator[list[tuple[int, Shard, int]]]:
+    """Shards, as many at a time as are a transaction."""
+    batch: list[tuple[int, Shard, int]] = []
+    for each in wanted:
+        batch.append(each)
+        if sum(shard.rows for _, shard, _ in batch) >= WRITTEN_ROWS:
+            yield batch
+            batch = []
+    yield batch
+
+
 def write_down(database: duckdb.DuckDBPyConnection) -> None:
-    """What was logged goes into the file, and out of memory; after each shard it would take ten times as long."""
-    with suppress(duckdb.Error), database.cursor() as cursor:  # a full disk: the log stays
-        cursor.execute("CHECKPOINT")
+    """What was logged goes into the file; by the end, because each time takes as long as reading 20,000 rows."""
+    with database.cursor() as cursor:
+        cursor.execute("CHECKPOINT kept")
+
+
+def in_words(error: BaseException) -> BaseException:
+    """What ended the reading: where it is duckdb's, an error that says what to do."""
+    if not isinstance(error, duckdb.Error):
+        return error
+    found = str(error).splitlines()[-1]
+    return UnifiedVisualError(f"what is read cannot be kept: {found}; free some space there, then start again")
 
 
 def _connect(file: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """The tables are in `kept`: only a database that is attached can have row groups of another size."""
     config: dict[str, str] = {"temp_directory": tempfile.gettempdir()}
     if file != ":memory:":
         config["memory_limit"] = MEMORY
-    return duckdb.connect(file, read_only=read_only, config=config)  # type: ignore[arg-type]
+    database = duckdb.connect(config=config)  # type: ignore[arg-type]
+    quoted, option = file.replace("'", "''"), "READ_ONLY" if read_only else f"ROW_GROUP_SIZE {ROW_GROUP}"
+    try:
+        database.execute(f"ATTACH '{quoted}' AS kept ({option})")
+    except duckdb.Error:
+        database.close()
+        raise
+    return database
