@@ -28,7 +28,7 @@ from toolkit.sources.manifest import Shard
 from toolkit.staging.files import whole_file
 
 WRITE_BACK_BYTES = 32 << 20
-QUEUED_WRITES = 32  # of about a page each
+QUEUED_BYTES, QUEUED = 1 << 20, 16  # handed over at once, for there is a write for each header of a page; how often
 FILTERED = ("id", "task", "quadrant")
 REPEATING = ("task", "quadrant", "source", "license", "origin")  # the same few values in all rows
 
@@ -151,7 +151,9 @@ class _HashingSink:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size, self.digest, self.closed = file, 0, hashlib.sha256(), False
-        self._coming: queue.Queue[bytes | None] = queue.Queue(maxsize=QUEUED_WRITES)
+        self._pieces: list[bytes] = []
+        self._handed_over = 0  # bytes
+        self._coming: queue.Queue[list[bytes] | None] = queue.Queue(maxsize=QUEUED)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write_all, name="write-shard", daemon=True)
         self._thread.start()
@@ -161,18 +163,25 @@ class _HashingSink:
             raise self._error
         owned = bytes(data)
         self.size += len(owned)
-        self._coming.put(owned)
+        self._pieces.append(owned)
+        if self.size - self._handed_over >= QUEUED_BYTES:
+            self._hand_over()
         return len(owned)
+
+    def _hand_over(self) -> None:
+        self._coming.put(self._pieces)
+        self._pieces, self._handed_over = [], self.size
 
     def _write_all(self) -> None:
         unflushed = 0
-        while (data := self._coming.get()) is not None:
+        while (pieces := self._coming.get()) is not None:
             if self._error:
                 continue  # go on emptying the queue, or `write` would wait forever
             try:
-                self.digest.update(data)
-                self._file.write(data)
-                unflushed += len(data)
+                for data in pieces:
+                    self.digest.update(data)
+                    self._file.write(data)
+                    unflushed += len(data)
                 if unflushed >= WRITE_BACK_BYTES:
                     _start_write_back(self._file)
                     unflushed = 0
@@ -189,6 +198,7 @@ class _HashingSink:
         """All is written; what failed is raised here."""
         if not self.closed:
             self.closed = True
+            self._hand_over()
             self._coming.put(None)
             self._thread.join()
         if self._error:
