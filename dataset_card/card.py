@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 
-from huggingface_hub import DatasetCard
-
 from dataset_card.claims import (
     built_table,
     conflicts,
@@ -59,6 +57,8 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
     """
     if not REPO_ID.fullmatch(repo_id):
         raise UsageError(f"repo_id is {repo_id!r}; expected 'org/name'")
+    from huggingface_hub import DatasetCard
+
     if not manifest.shards:
         raise UsageError("the manifest has no shards; a card describes rows that are there")
     if missing := {task for task in manifest.tasks if manifest.total("rows", [task])} - set(examples):

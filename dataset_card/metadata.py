@@ -1,9 +1,7 @@
 """The YAML at the top of the card: what `datasets` and the Hub read."""
 
 from collections.abc import Mapping
-from typing import Any
-
-from huggingface_hub import DatasetCardData
+from typing import TYPE_CHECKING, Any
 
 from dataset_card.claims import is_published, source_of
 from dataset_card.columns import yaml_features
@@ -13,6 +11,9 @@ from toolkit.sources.manifest import Manifest
 from toolkit.sources.repository import REPO_ID
 from toolkit.sources.splits import DEFAULT_SPLIT
 from toolkit.tasks import QUADRANTS, TASKS, configs_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import DatasetCardData
 
 # Quadrant -> categories of the Hub. The Hub's page of the published dataset names image-text-to-text and text-to-image;
 # the others follow from the rows.
@@ -38,12 +39,14 @@ LICENSE = "unknown"
 THOUSANDS = ("", "K", "M", "B", "T")
 
 
-def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) -> DatasetCardData:
+def card_data(manifest: Manifest, examples: Mapping[str, Row], *, title: str) -> "DatasetCardData":
     """Metadata of a packed dataset.
 
     Args:
         examples: task -> a row of it; the published dataset is a source where one of them is as published.
     """
+    from huggingface_hub import DatasetCardData  # takes half a second, and most commands need no card
+
     configs = {
         config: present
         for config, tasks in configs_of((*TASKS.values(), *manifest.vocabulary.values())).items()
