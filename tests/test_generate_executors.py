@@ -11,7 +11,7 @@ import pytest
 from tests.fake_slurm import run_script
 from tests.generation_runs import write_spec
 from toolkit.cli.app import main
-from toolkit.errors import RunStopped, UnknownName
+from toolkit.errors import RunStopped, UnknownName, UsageError
 from toolkit.generation.core.spec_file import read_spec
 from toolkit.generation.runs import engine
 from toolkit.generation.runs.finalize import finalize
@@ -53,6 +53,21 @@ def test_a_shard_that_stops_is_named_and_the_others_go_on(clean, tmp_path):
         run_shards(spec, tmp_path, num_shards=2)
     assert run_shards(spec, tmp_path, num_shards=2).total() > 0
     assert shas(spec, tmp_path) == clean[1]
+
+
+def test_of_two_that_make_a_run_one_goes_on(clean, tmp_path):
+    spec = read_spec(clean[0])
+    others = []
+
+    def while_it_runs(progress):
+        if not others:
+            with pytest.raises(UsageError, match="another process is making this run; wait for it"):
+                run_shards(spec, tmp_path, num_shards=3)
+            others.append(progress)
+
+    assert run_shards(spec, tmp_path, num_shards=2, on_sample=while_it_runs).total() == 8
+    assert others
+    assert not run_shards(spec, tmp_path, num_shards=2)
 
 
 def test_an_unknown_executor_lists_the_known(clean, tmp_path):

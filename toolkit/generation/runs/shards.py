@@ -10,6 +10,7 @@ from toolkit.generation.core.spec import RunSpec
 from toolkit.generation.journal.reading import journal_paths, spent, states
 from toolkit.generation.runs.engine import OnSample, Progress, run
 from toolkit.generation.runs.plans import agree, plan
+from toolkit.staging.locks import hold
 
 
 def run_shards(
@@ -32,8 +33,8 @@ def run_shards(
         How many samples ended in which state.
 
     Raises:
-        UsageError: the spec is wrong, or makes other rows than are there. RunStopped: a shard stopped; run again to go
-            on. MissingExtra: no ray.
+        UsageError: the spec is wrong, or makes other rows than are there, or another process makes the run. RunStopped:
+            a shard stopped; run again to go on. MissingExtra: no ray.
     """
     EXECUTORS.check(executor)
     agree(folder, {each.recipe.name: each.key for each in plan(spec)}, fork=fork)
@@ -41,17 +42,18 @@ def run_shards(
     before = states(folder)
     seen = Counter(before)
     problems: dict[int, str] = {}
-    ended = outcomes(
-        shard,
-        range(num_shards),
-        executor=executor,
-        workers=num_shards,
-        on_tick=lambda: _tell(folder, seen, on_sample),
-    )
-    for number, each in ended:
-        if each.error is not None:
-            is_ours = isinstance(each.error, UnifiedVisualError)
-            problems[number] = str(each.error) if is_ours else f"{type(each.error).__name__}: {each.error}"
+    with hold(folder / "shards" / "LOCK", busy=f"{folder}: another process is making this run; wait for it"):
+        ended = outcomes(
+            shard,
+            range(num_shards),
+            executor=executor,
+            workers=num_shards,
+            on_tick=lambda: _tell(folder, seen, on_sample),
+        )
+        for number, each in ended:
+            if each.error is not None:
+                is_ours = isinstance(each.error, UnifiedVisualError)
+                problems[number] = str(each.error) if is_ours else f"{type(each.error).__name__}: {each.error}"
     _tell(folder, seen, on_sample)
     if problems:
         first = min(problems)
