@@ -45,16 +45,16 @@ def foreground(pixels: Pixels, least: int) -> list[Piece]:
 
 def stands_out(pixels: Pixels) -> Mask:
     """Pixels of no colour that is frequent along two sides of the picture, where little but background may be."""
-    red, green, blue = (pixels[..., channel].astype(np.int64) >> 3 for channel in range(3))
+    red, green, blue = np.moveaxis((pixels >> 3).astype(np.uint16), -1, 0)
     codes = red << 10 | green << 5 | blue
     ring = round(RING * min(pixels.shape[:2]))
     sides = (codes[:ring], codes[-ring:], codes[:, :ring], codes[:, -ring:])
     frequent = np.sum([_near(side) >= _FREQUENT * side.size for side in sides], axis=0) >= 2
-    other: Mask = ~frequent[codes]
+    other: Mask = (~frequent).take(codes)
     return other
 
 
-def _near(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _near(codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
     """int64 (32768,): how many pixels have that colour, or one at most a step of 8 away in each channel."""
     counts = np.bincount(codes.ravel(), minlength=1 << 15).reshape(32, 32, 32)
     for axis in range(3):
