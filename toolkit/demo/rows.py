@@ -168,7 +168,7 @@ def _image_correction(photo: Photo, other: Photo, number: int) -> Made:
 
 def _mm_reasoning_o(photo: Photo, other: Photo, number: int) -> Made:
     prompt = (_photo(photo, number), f"Is this the {photo.name} or the {other.name}? Point at what tells you.")
-    rationale = ("I look closer at one part of the picture.", _detail(photo, number), f"This is the {photo.detail}.")
+    rationale = ("I look closer at one part of the picture.", _detail(photo, number), f"This shows the {photo.detail}.")
     return prompt, rationale, (f"It is the {photo.name}.",)
 
 
@@ -181,7 +181,7 @@ def _mm_reasoning_mm(photo: Photo, other: Photo, number: int) -> Made:
     rationale = (
         f"For comparison, a closer view of the {photo.name}:",
         _detail(photo, number),
-        f"Its {photo.detail} is also in the first picture.",
+        f"The first picture shows the same {photo.detail}.",
     )
     return prompt, rationale, (f"The first picture, the {photo.name}.",)
 
@@ -213,7 +213,7 @@ def _llava_cot(photo: Photo, other: Photo, number: int) -> Made:
     sections = {
         "SUMMARY": "I will name what the picture shows.",
         "CAPTION": f"The picture shows {photo.hint}.",
-        "REASONING": f"The {photo.detail} tells it from others of its kind ({photo.kind}).",
+        "REASONING": f"What tells it from others of its kind ({photo.kind}): the {photo.detail}.",
         "CONCLUSION": f"The {photo.name}.",
     }
     text = "\n\n".join(f"<{name}>{content}</{name}>" for name, content in sections.items())
