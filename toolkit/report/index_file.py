@@ -108,7 +108,7 @@ def in_words(error: BaseException) -> BaseException:
     """What ended the reading: where it is duckdb's, an error that says what to do."""
     if not isinstance(error, duckdb.Error):
         return error
-    found = str(error).splitlines()[-1]
+    found = " ".join(str(error).partition("\n\n")[0].splitlines())  # some versions tell where in duckdb, below
     return UnifiedVisualError(f"what is read cannot be kept: {found}; free some space there, then start again")
 
 
