@@ -162,17 +162,18 @@ def nothing_is_left_for_workers() -> Iterator[None]:
 
 # Files that take seconds, or import torch, which does too. `make test-fast` does not even import them.
 _SLOW = """
-align benchmarks browse_browser browse_server card cli_spread cli_tokenize collate_chameleon collate_common
-collate_contract collate_decoding collate_emu3 collate_families collate_janus collate_lengths collate_packing
-collate_registry collate_template collate_thoughts collate_tokens collate_training collate_understanding
-conversion_energon conversion_resume conversion_stored conversion_trainers conversion_trl croissant deduplicate docs
-evaluation evaluation_ask examples executors fuzzing generate_batch generate_clip generate_diffusers
-generate_duplicates generate_engine generate_executors generate_full_disk generate_http generate_interrupts
-generate_kill generate_plan generate_safety generate_serve guest import_foreign judges layouts layouts_random load
-lying_data manifest merge microworld pack packed_lies plain_datasets plots preview preview_browser sampling scene
+align benchmarks browse_browser browse_index browse_server card cli_spread cli_tokenize collate_chameleon
+collate_common collate_contract collate_decoding collate_emu3 collate_families collate_janus collate_lengths
+collate_packing collate_registry collate_template collate_thoughts collate_tokens collate_training
+collate_understanding conversion_energon conversion_resume conversion_stored conversion_trainers conversion_trl
+croissant curation_memory damaged_files deduplicate docs evaluation evaluation_ask examples executors fuzzing
+generate_batch generate_clip generate_diffusers generate_duplicates generate_engine generate_executors
+generate_full_disk generate_http generate_interrupts generate_kill generate_limits generate_plan generate_safety
+generate_serve guest hub import_foreign judges layouts layouts_random load lying_data manifest merge microworld pack
+packed_lies packed_lying plain_datasets plots preview preview_browser pushed_layouts repository sampling scene
 scene_diversity scene_kinds scene_tasks scene_verify select streaming_checksums streaming_dataset streaming_decode
-streaming_end_to_end streaming_features streaming_guidance streaming_loaders streaming_selection streaming_tokens
-training training_freezing training_ranks training_trainer typing verify_push
+streaming_end_to_end streaming_features streaming_guidance streaming_loaders streaming_process streaming_selection
+streaming_tokens training training_freezing training_ranks training_trainer typing verify_push
 """
 SLOW = frozenset(_SLOW.split())
 
