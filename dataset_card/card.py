@@ -55,10 +55,10 @@ def card_text(manifest: Manifest, examples: Mapping[str, Row], *, repo_id: str, 
     Raises:
         UsageError: `repo_id` is no repository id, the manifest has no shards, or a task has no example.
     """
-    if not REPO_ID.fullmatch(repo_id):
-        raise UsageError(f"repo_id is {repo_id!r}; expected 'org/name'")
     from huggingface_hub import DatasetCard
 
+    if not REPO_ID.fullmatch(repo_id):
+        raise UsageError(f"repo_id is {repo_id!r}; expected 'org/name'")
     if not manifest.shards:
         raise UsageError("the manifest has no shards; a card describes rows that are there")
     if missing := {task for task in manifest.tasks if manifest.total("rows", [task])} - set(examples):

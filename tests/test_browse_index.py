@@ -124,7 +124,7 @@ def test_a_disk_that_gets_full_meanwhile_is_told_on_the_page(packed):
     page = client_of(site).get("/")
     assert page.status_code == 500
     assert "what is read cannot be kept" in page.text
-    assert "File too large; free some space there, then start again" in page.text
+    assert "File too large; where the disk is full, free some space; then start again" in page.text
     close_site(site)
     index = Index(open_packed(packed), keep=True)
     assert index.known.num_rows == len(ALL)

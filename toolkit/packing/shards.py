@@ -28,7 +28,7 @@ from toolkit.sources.manifest import Shard
 from toolkit.staging.files import whole_file
 
 WRITE_BACK_BYTES = 32 << 20
-QUEUED_BYTES, QUEUED = 1 << 20, 16  # handed over at once, for there is a write for each header of a page; how often
+QUEUED_BYTES, QUEUED = 1 << 20, 16  # that are handed over at once: each header of a page is a write; and how often
 FILTERED = ("id", "task", "quadrant")
 REPEATING = ("task", "quadrant", "source", "license", "origin")  # the same few values in all rows
 

@@ -34,6 +34,7 @@ SEARCHED = ("id", *TEXTS)
 FIRST_ROWS_S, FIRST_PAGE_S = 1.0, 1.0  # that the start waits for the first shard, and the others for the first page
 LEAD = 280  # characters of a text that a summary shows
 AROUND = 90  # characters shown on either side of what was searched for
+READERS = 3  # transactions at a time: one waits for the disk or the interpreter while others read
 FILTERS_KEPT = 16  # the positions of each take 4 bytes a row
 BLOCK_BYTES = 128 << 10  # read ahead on the Hub: the texts before and behind a row group's images, and few images
 
@@ -182,9 +183,8 @@ class Index:
             for (number, shard), first in zip(enumerate(self._packed.shards), starts, strict=False)
             if number not in self._loaded
         ]
-        with ThreadPoolExecutor(
-            RowGroups([self._packed], COLUMNS).connections, thread_name_prefix="read-metadata"
-        ) as pool:
+        readers = max(READERS, RowGroups([self._packed], COLUMNS).connections)
+        with ThreadPoolExecutor(readers, thread_name_prefix="read-metadata") as pool:
             try:
                 if wanted:
                     self._load(wanted[:1])

@@ -1,8 +1,8 @@
 """Where an index is kept, so that the second look at a dataset needs not read it again.
 
 `.browse/` beside the dataset, else a folder beside the caches of `datasets`; named by the fingerprint of the shards.
-Some shards are one transaction: what a killed process had read before stays read. A file that another process is
-writing, and a disk that takes none, is no reason to stop: the index is in memory then.
+A transaction is some shards: what a killed process had read before stays read. A file that another process is writing,
+and a disk that takes none, is no reason to stop: the index is in memory then.
 """
 
 import logging
@@ -22,7 +22,7 @@ from toolkit.streaming.reading import Packed
 logger = logging.getLogger(__name__)
 
 FORMAT = 2  # of the tables; another number, another file
-MEMORY = "512MB"  # of duckdb's own; of the published size, what is searched stays in it
+MEMORY = "384MB"  # of duckdb's own; of the published size, what is searched stays in it
 FOLDER, CACHE = ".browse", "unifiedvisual-browse"
 ROW_GROUP = 10_240  # rows; duckdb's own is 122,880, which a search within a task would read whole
 WRITTEN_ROWS = 4 * ROW_GROUP  # in a transaction: whole row groups go straight into the file, the rest by its log
@@ -90,12 +90,15 @@ def _remove_damaged(file: Path) -> None:
 def batches(wanted: Sequence[tuple[int, Shard, int]]) -> Iterator[list[tuple[int, Shard, int]]]:
     """Shards, as many at a time as are a transaction."""
     batch: list[tuple[int, Shard, int]] = []
+    num_rows = 0
     for each in wanted:
         batch.append(each)
-        if sum(shard.rows for _, shard, _ in batch) >= WRITTEN_ROWS:
+        num_rows += each[1].rows
+        if num_rows >= WRITTEN_ROWS:
             yield batch
-            batch = []
-    yield batch
+            batch, num_rows = [], 0
+    if batch:
+        yield batch
 
 
 def write_down(database: duckdb.DuckDBPyConnection) -> None:
@@ -109,7 +112,9 @@ def in_words(error: BaseException) -> BaseException:
     if not isinstance(error, duckdb.Error):
         return error
     found = " ".join(str(error).partition("\n\n")[0].splitlines())  # some versions tell where in duckdb, below
-    return UnifiedVisualError(f"what is read cannot be kept: {found}; free some space there, then start again")
+    return UnifiedVisualError(
+        f"what is read cannot be kept: {found}; where the disk is full, free some space; then start again"
+    )
 
 
 def _connect(file: str, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
